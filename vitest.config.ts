@@ -1,0 +1,32 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { defineConfig } from 'vitest/config'
+
+/** Workspace packages resolve to their sources, so that tests need no build. */
+const conditions = ['@varve/source', 'module', 'node', 'development|production']
+
+const folders = ['packages', 'apps'].flatMap((parent) =>
+  readdirSync(parent)
+    .map((name) => ({ name, root: `${parent}/${name}` }))
+    .filter(({ root }) => existsSync(`${root}/package.json`)),
+)
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    globalSetup: ['./test/postgres/global-setup.ts'],
+    coverage: {
+      provider: 'v8',
+      include: ['packages/*/src/**'],
+      exclude: ['**/*.test.ts'],
+      reportsDirectory: 'coverage',
+    },
+    projects: [
+      ...folders.map(({ name, root }) => ({
+        extends: true as const,
+        test: { name, root, include: ['src/**/*.test.ts'] },
+      })),
+      { extends: true as const, test: { name: 'repository', include: ['{scripts,test}/**/*.test.ts'] } },
+    ],
+  },
+})
