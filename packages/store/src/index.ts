@@ -1,0 +1,43 @@
+// For users: the errors and types that reach them through the kernel.
+export { CodedError, isCodedError, isStoreError, StoreError } from './errors.ts'
+export type { CodedErrorOptions, ErrorWhere, StoreErrorCode } from './errors.ts'
+export type { Json, JsonObject } from './json/json.ts'
+export { canonicalize, canonicalJson, formatPath } from './json/canonical-json.ts'
+export type { Canonical, CanonicalOptions } from './json/canonical-json.ts'
+export { contentId, sha256 } from './content-id.ts'
+export type { ContentId } from './content-id.ts'
+export { checkId, defaultLimits } from './limits.ts'
+export type { Limits } from './limits.ts'
+
+// The log's format.
+export { EVENT_FORMAT } from './log/stored-event.ts'
+export type { StoredEvent } from './log/stored-event.ts'
+export { chainHash, genesis, openEvent, sealEvent } from './log/seal.ts'
+export type { EventDraft, LogEnd, SealedEvent } from './log/seal.ts'
+
+// For authors of adapters: the ports.
+export type { Notifications, Page, PageRequest, Store, StoreCapabilities } from './ports/store.ts'
+export type { AppendOptions, AppendResult, EventStore, PostRejection, ReadRange } from './ports/event-store.ts'
+export type { InboxStore, Post, PostDraft, RejectedPost } from './ports/inbox-store.ts'
+export type {
+  AcquireRequest,
+  ClaimRequest,
+  ReleaseOutcome,
+  ReleaseRequest,
+  RunFilter,
+  RunStore,
+} from './ports/run-store.ts'
+export { isTerminal } from './ports/run.ts'
+export type {
+  BlockedOn,
+  Claim,
+  Debt,
+  Owner,
+  Problem,
+  RunCreation,
+  RunRow,
+  RunStatus,
+  RunUpdate,
+  TerminalStatus,
+} from './ports/run.ts'
+export type { Snapshot, SnapshotStore } from './ports/snapshot-store.ts'

@@ -1,0 +1,105 @@
+import type { Claim, Owner, Problem, RunRow, RunStatus, RunUpdate } from './run.ts'
+import type { Page, PageRequest } from './store.ts'
+
+/**
+ * The index of runs, and the leases on them. Leases and due times are compared with the store's clock, never the caller's.
+ *
+ * A run is *due* when its row's `wakeAt` has come (posts and debts set it to the time they came); no lease on it is alive;
+ * it has no `problem`, or the problem's `retryAt` has come; and it has not ended, or owes something.
+ *
+ * Taking a run whose last lease was neither released nor ended by the run's end counts as one of its `recoveries`, unless
+ * the lease is alive and the caller's own.
+ */
+export interface RunStore {
+  find(runId: string): Promise<RunRow | undefined>
+
+  /** Newest first (by `createdAt`, then run id). Runs that are created meanwhile shift no later page. */
+  list(filter: RunFilter, page: PageRequest): Promise<Page<RunRow>>
+
+  /** Leases due runs, those that have been due longest first. Concurrent callers never get the same run. */
+  claim(request: ClaimRequest): Promise<readonly Claim[]>
+
+  /**
+   * Leases one run, due or not. The owner of the living lease gets it anew, with a higher token.
+   *
+   * `takeover` breaks the living lease that has this token, and loses with `RUN_BUSY` when the token has grown.
+   *
+   * @throws StoreError `RUN_NOT_FOUND` | `RUN_TERMINAL` (ended, and owes nothing) | `RUN_BUSY` while another's lease is alive.
+   */
+  acquire(runId: string, request: AcquireRequest): Promise<Claim>
+
+  /**
+   * Extends a lease to `leaseMs` from now, also one that ran out and that nobody else has taken.
+   *
+   * @throws StoreError `RUN_NOT_FOUND` | `FENCED`.
+   */
+  renew(claim: Claim, request: { readonly leaseMs: number }): Promise<Claim>
+
+  /**
+   * Ends a lease, and sets the row's `problem` to the given one or to none.
+   *
+   * `run` is applied only while the log still ends at `expectedHead` and no post waits; otherwise the run is due at once.
+   *
+   * @returns `due` when the run is due after this, by the definition above: something came, or its `wakeAt` has come, and
+   * no `problem` holds it back; otherwise `released`. `lost` when the token has grown or the lease had ended, in which case
+   * nothing was changed.
+   * @throws StoreError `RUN_NOT_FOUND`.
+   */
+  release(claim: Claim, request: ReleaseRequest): Promise<ReleaseOutcome>
+
+  /**
+   * Deletes a run with its log, posts and snapshots.
+   *
+   * @returns false when there is no such run.
+   * @throws StoreError `RUN_BUSY` while a lease is alive; with `ifTerminal`, `RUN_NOT_TERMINAL` when it has not ended or owes.
+   */
+  remove(runId: string, options: { readonly ifTerminal: boolean }): Promise<boolean>
+}
+
+/** Which runs to list; all given conditions must hold. */
+export interface RunFilter {
+  readonly workflow?: string
+  readonly statuses?: readonly RunStatus[]
+  /** The run has all of these. */
+  readonly tags?: readonly string[]
+  readonly parent?: string
+  /** Only runs with (true) or without (false) a problem. */
+  readonly parked?: boolean
+  /** Only runs that owe (true) or owe nothing (false). */
+  readonly owing?: boolean
+  /** Unix milliseconds, inclusive. */
+  readonly createdFrom?: number
+  /** Unix milliseconds, exclusive. */
+  readonly createdBefore?: number
+}
+
+/** Who claims, and what it can drive. */
+export interface ClaimRequest {
+  readonly owner: Owner
+  readonly workflows: readonly { readonly name: string; readonly versions: readonly string[] }[]
+  readonly queues: readonly string[]
+  /** Event formats that the claimer reads. */
+  readonly formats: readonly number[]
+  /** At most so many runs, 1-1000. */
+  readonly limit: number
+  readonly leaseMs: number
+}
+
+/** Who wants one run. */
+export interface AcquireRequest {
+  readonly owner: Owner
+  readonly leaseMs: number
+  /** Token of the lease to break: its owner is known to be dead. */
+  readonly takeover?: number
+}
+
+/** What a release compares and sets. */
+export interface ReleaseRequest {
+  /** Seq of the last event that the caller has folded. */
+  readonly expectedHead: number
+  readonly run?: RunUpdate
+  readonly problem?: Problem
+}
+
+/** What became of a release. */
+export type ReleaseOutcome = 'released' | 'due' | 'lost'

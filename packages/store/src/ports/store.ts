@@ -1,0 +1,56 @@
+import type { EventStore } from './event-store.ts'
+import type { InboxStore } from './inbox-store.ts'
+import type { RunStore } from './run-store.ts'
+import type { SnapshotStore } from './snapshot-store.ts'
+
+/** What a store says of itself. The contract suite asserts both sides of each. */
+export interface StoreCapabilities {
+  /** What was acknowledged is there after the process is gone; a second open sees it. */
+  readonly durable: boolean
+  /** Several handles, and several processes, may use the same data at once. */
+  readonly shared: boolean
+  /** `notifications` is there and tells of commits made through every handle. */
+  readonly notify: boolean
+}
+
+/**
+ * Everything the kernel needs of a database. A store persists and compares; it knows no event types, folds nothing and
+ * never repeats a write by itself.
+ *
+ * Every method throws `STORE_CLOSED` after {@link AsyncDisposable | disposal}. Every mutating call may throw
+ * `UNKNOWN_OUTCOME` when its answer is lost after it was sent: it may or may not have been committed.
+ */
+export interface Store extends AsyncDisposable {
+  readonly capabilities: StoreCapabilities
+  readonly events: EventStore
+  readonly runs: RunStore
+  readonly inbox: InboxStore
+  readonly snapshots: SnapshotStore
+  /** There exactly when `capabilities.notify` is true. */
+  readonly notifications?: Notifications
+}
+
+/** Tells that a run may have moved, so that nobody needs to poll. */
+export interface Notifications {
+  /**
+   * Calls the listener soon after each commit: with `posted` when a post was kept for the run, with `moved` when the run
+   * was created, appended to or released. It may be called more often than needed, and a call may be lost with the
+   * connection: an aid, never a promise.
+   */
+  subscribe(listener: (runId: string, change: 'posted' | 'moved') => void): AsyncDisposable
+}
+
+/** One page of a list. */
+export interface Page<T> {
+  readonly items: readonly T[]
+  /** Pass it as `cursor` for the page after this one; absent on the last page. */
+  readonly next?: string
+}
+
+/** Which page to read. */
+export interface PageRequest {
+  /** 1-1000 items. */
+  readonly limit: number
+  /** `next` of the page before. */
+  readonly cursor?: string
+}
