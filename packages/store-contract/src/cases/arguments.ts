@@ -1,0 +1,53 @@
+import { equal } from 'node:assert/strict'
+import { contractGroup, type ContractCase } from '../contract-case.ts'
+import { rejectsWith, rowOf } from '../expectations.ts'
+import { acquire, claimDue, post, startIdleRun, startRun } from '../test-run.ts'
+
+/** Ids that no store accepts: SQL, logs and terminals would each make something else of them. */
+const wrong: readonly string[] = ['', 'a\u0000b', 'line\nbreak', '\u0007', '\u0085', '\ud800', 'x'.repeat(201)]
+
+export const argumentCases: readonly ContractCase[] = contractGroup('arguments', {
+  'a run is not created under an id that no store accepts': async ({ store }) => {
+    for (const runId of wrong) await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { runId }))
+
+    equal((await store.runs.list({}, { limit: 10 })).items.length, 0)
+  },
+
+  'what names things in a row is checked like an id': async ({ store }) => {
+    for (const id of wrong) {
+      for (const creation of [{ workflow: id }, { version: id }, { tags: ['a', id] }, { queue: id }, { parent: id }]) {
+        await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { creation }))
+      }
+      await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { owner: id }))
+    }
+    equal(await store.runs.find('run-1'), undefined)
+  },
+
+  'a post and an owner with an id that no store accepts change nothing': async ({ store }) => {
+    await startIdleRun(store)
+
+    for (const id of wrong) {
+      await rejectsWith('INVALID_ARGUMENT', async () => post(store, 'run-1', id))
+      await rejectsWith('INVALID_ARGUMENT', async () => acquire(store, 'run-1', id))
+      await rejectsWith('INVALID_ARGUMENT', async () => claimDue(store, id))
+    }
+
+    const row = await rowOf(store, 'run-1')
+    equal(row.waiting, 0)
+    equal(row.token, 1)
+  },
+
+  'a lease lasts a whole number of milliseconds, at least 1': async ({ store }) => {
+    await startIdleRun(store, { runId: 'run-2' })
+    const { claim } = await startRun(store)
+
+    for (const leaseMs of [0, -1, 1.5, NaN, Infinity]) {
+      await rejectsWith('INVALID_ARGUMENT', async () => acquire(store, 'run-2', 'b', { leaseMs }))
+      await rejectsWith('INVALID_ARGUMENT', async () => claimDue(store, 'b', { leaseMs }))
+      await rejectsWith('INVALID_ARGUMENT', async () => store.runs.renew(claim, { leaseMs }))
+    }
+
+    equal((await rowOf(store, 'run-2')).token, 1)
+    equal((await store.runs.renew(claim, { leaseMs: 1 })).leaseUntil, claim.leaseUntil - 59_999)
+  },
+})

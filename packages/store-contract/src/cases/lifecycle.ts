@@ -1,0 +1,133 @@
+import type { Store } from '@varve/store'
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { contractGroup, type ContractCase } from '../contract-case.ts'
+import { atOnce, everythingOf, readAll, refusalOf, rejectsWith } from '../expectations.ts'
+import { acquire, claimDue, extend, LEASE_MS, post, release, running, startRun, type TestRun } from '../test-run.ts'
+
+const snapshot = { runId: 'run-1', seq: 1, hash: 'h', format: 1, workflowVersion: '1', build: 'b', body: '{}' }
+
+/** Every method of a store, called on a run that exists. */
+function everyCall(store: Store, run: TestRun): Readonly<Record<string, () => Promise<unknown>>> {
+  const { claim } = run
+  return {
+    'events.append': async () => extend(store, run),
+    'events.append of a new run': async () => startRun(store, { runId: 'run-2' }),
+    'events.read': async () => readAll(store, 'run-1'),
+    'runs.find': async () => store.runs.find('run-1'),
+    'runs.list': async () => store.runs.list({}, { limit: 10 }),
+    'runs.claim': async () => claimDue(store, 'b'),
+    'runs.acquire': async () => acquire(store, 'run-1', 'a'),
+    'runs.renew': async () => store.runs.renew(claim, { leaseMs: LEASE_MS }),
+    'runs.release': async () => store.runs.release(claim, { expectedHead: 1 }),
+    'runs.remove': async () => store.runs.remove('run-1', { ifTerminal: false }),
+    'inbox.post': async () => post(store, 'run-1', 'p'),
+    'inbox.list': async () => store.inbox.list('run-1', { limit: 10 }),
+    'inbox.rejected': async () => store.inbox.rejected('run-1', { limit: 10 }),
+    'snapshots.save': async () => store.snapshots.save(snapshot),
+    'snapshots.latest': async () => store.snapshots.latest('run-1'),
+    'snapshots.prune': async () => store.snapshots.prune('run-1', { keep: 1 }),
+    ...(store.notifications !== undefined && {
+      'notifications.subscribe': async () => store.notifications?.subscribe(() => undefined),
+    }),
+  }
+}
+
+export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle', {
+  'every method of a closed store is STORE_CLOSED': async ({ store }) => {
+    const run = await startRun(store)
+    const calls = everyCall(store, run)
+
+    await store[Symbol.asyncDispose]()
+
+    for (const [name, call] of Object.entries(calls)) {
+      const refusal = await refusalOf(call)
+      equal(refusal, 'STORE_CLOSED', `${name}: ${refusal ?? 'no refusal'}`)
+    }
+  },
+
+  'a store may be closed twice, also at once': async ({ store }) => {
+    await startRun(store)
+
+    await Promise.all([store[Symbol.asyncDispose](), store[Symbol.asyncDispose]()])
+    await store[Symbol.asyncDispose]()
+
+    await rejectsWith('STORE_CLOSED', async () => store.runs.find('run-1'))
+  },
+
+  'a store that was never used closes': async ({ store }) => {
+    await store[Symbol.asyncDispose]()
+  },
+
+  'calls in flight at the close either happen or say so': async ({ store, open }) => {
+    await startRun(store)
+    const posting = atOnce(20, async (n) => refusalOf(async () => post(store, 'run-1', `p${n}`)))
+
+    const [refusals] = await Promise.all([posting, store[Symbol.asyncDispose]()])
+
+    const acknowledged = refusals.filter((refusal) => refusal === undefined).length
+    deepEqual(
+      refusals.filter((refusal) => refusal !== undefined && !['STORE_CLOSED', 'UNKNOWN_OUTCOME'].includes(refusal)),
+      [],
+    )
+    if (!store.capabilities.durable) return
+    const reopened = await open()
+    const waiting = await reopened.inbox.list('run-1', { limit: 100 })
+    ok(waiting.length >= acknowledged)
+  },
+
+  'a durable store that is opened again has everything': async ({ store, open }) => {
+    const run = await startRun(store, { events: 3 })
+    for (const id of ['p', 'q', 'r']) await post(store, 'run-1', id)
+    const after = await extend(store, run, { take: ['p'], reject: [{ id: 'q', error: '{}' }], run: { owes: ['x'] } })
+    await store.snapshots.save({ ...snapshot, seq: 3 })
+    const before = await everythingOf(store, 'run-1')
+    await store[Symbol.asyncDispose]()
+
+    const reopened = await open()
+
+    if (!store.capabilities.durable) {
+      equal(await reopened.runs.find('run-1'), undefined)
+      return
+    }
+    deepEqual(await everythingOf(reopened, 'run-1'), before)
+    equal(await post(reopened, 'run-1', 'p'), 'duplicate')
+    const last = await extend(reopened, after, { take: ['r'], run: { owes: [] } })
+    equal(await release(reopened, last, running), 'due')
+  },
+
+  'shared stores see one another, and such that are neither shared nor durable do not': async ({ store, open }) => {
+    const { durable, shared } = store.capabilities
+    const run = await startRun(store)
+    if (!shared) {
+      if (!durable) equal(await (await open()).runs.find('run-1'), undefined)
+      return
+    }
+    const other = await open()
+    await post(other, 'run-1', 'p')
+    const after = await extend(store, run, { take: ['p'] })
+    deepEqual(await everythingOf(other, 'run-1'), await everythingOf(store, 'run-1'))
+    await rejectsWith('RUN_BUSY', async () => acquire(other, 'run-1', 'b'))
+    await other[Symbol.asyncDispose]()
+    await extend(store, after)
+  },
+
+  'a store that is opened many times stays one store': async ({ store, open }) => {
+    if (!store.capabilities.shared) return
+
+    const handles = await atOnce(8, open)
+    await atOnce(8, async (n) => startRun(handles[n] ?? store, { runId: `run-${n}` }))
+
+    equal((await store.runs.list({}, { limit: 100 })).items.length, 8)
+  },
+
+  'calls may be made all at once': async ({ store }) => {
+    await startRun(store, { runId: 'run-1' })
+
+    const answers = await atOnce(60, async (n) => {
+      if (n % 3 === 0) return (await startRun(store, { runId: `new-${n}` })).end.seq
+      return n % 3 === 1 ? (await readAll(store, 'run-1')).length : (await store.runs.find('run-1'))?.head
+    })
+
+    deepEqual(new Set(answers), new Set([1]))
+  },
+})

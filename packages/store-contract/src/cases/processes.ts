@@ -1,0 +1,58 @@
+import type { Store } from '@varve/store'
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { contractGroup, type CaseContext, type ContractCase } from '../contract-case.ts'
+import { readAll } from '../expectations.ts'
+import type { RaceResult } from '../race.ts'
+import { raceInProcesses } from '../race-processes.ts'
+import { startIdleRun, startRun } from '../test-run.ts'
+
+const PROCESSES = 4
+const EVENTS = 40
+
+/** The race, where other processes can open the store. */
+async function race({ harness }: CaseContext, token?: number): Promise<readonly RaceResult[] | undefined> {
+  const { child } = harness
+  if (child === undefined) return undefined
+  const common = { store: child, runId: 'run-1', events: EVENTS, ...(token !== undefined && { token }) }
+  return raceInProcesses(Array.from({ length: PROCESSES }, (_, i) => ({ ...common, writer: `process ${i}` })))
+}
+
+/** One winner per head, and no refusal but those. */
+async function checkRace(store: Store, results: readonly RaceResult[], expected: readonly string[]): Promise<void> {
+  for (const { failure } of results) equal(failure, undefined)
+  const refusals = new Set(results.flatMap((result) => Object.keys(result.refusals)))
+  deepEqual(
+    [...refusals].filter((code) => !expected.includes(code)),
+    [],
+  )
+  const won = results.flatMap((result) => result.won).sort((a, b) => a.seq - b.seq)
+  const log = await readAll(store, 'run-1', { from: 2 })
+  deepEqual(
+    won,
+    log.map(({ seq, hash }) => ({ seq, hash })),
+  )
+  ok(log.length >= EVENTS - 1)
+}
+
+export const processCases: readonly ContractCase[] = contractGroup('processes', {
+  'a durable and shared store can be opened by other processes': async ({ store, harness }) => {
+    const { durable, shared } = store.capabilities
+    ok(!(durable && shared) || harness.child !== undefined, 'the harness lacks child')
+  },
+
+  'of several processes at one head exactly one wins': async (context) => {
+    const run = await startRun(context.store)
+
+    const results = await race(context, run.claim.token)
+
+    if (results !== undefined) await checkRace(context.store, results, ['HEAD_CONFLICT'])
+  },
+
+  'several processes that take turns by lease never write over one another': async (context) => {
+    await startIdleRun(context.store)
+
+    const results = await race(context)
+
+    if (results !== undefined) await checkRace(context.store, results, ['HEAD_CONFLICT', 'RUN_BUSY'])
+  },
+})

@@ -1,0 +1,51 @@
+import { deepEqual, equal } from 'node:assert/strict'
+import { contractGroup, type ContractCase } from '../contract-case.ts'
+import { atOnce, refusalOf, rejectsWith, rowOf } from '../expectations.ts'
+import { acquire, extend, LEASE_MS, release, startRun } from '../test-run.ts'
+
+export const takeoverCases: readonly ContractCase[] = contractGroup('takeover', {
+  'a living lease is broken by its token, and that counts as a recovery': async ({ store, clock }) => {
+    const run = await startRun(store)
+
+    const claim = await acquire(store, 'run-1', 'b', { takeover: 1 })
+
+    deepEqual([claim.token, claim.recoveries, claim.leaseUntil], [2, 1, clock.now() + LEASE_MS])
+    await rejectsWith('FENCED', async () => extend(store, run))
+    equal(await release(store, run), 'lost')
+    await extend(store, { ...run, claim })
+  },
+
+  'without takeover a living lease holds': async ({ store, clock }) => {
+    await startRun(store)
+    clock.advance(LEASE_MS - 1)
+
+    await rejectsWith('RUN_BUSY', async () => acquire(store, 'run-1', 'b'))
+
+    const row = await rowOf(store, 'run-1')
+    deepEqual([row.token, row.lease?.owner.id, row.recoveries], [1, 'a', 0])
+  },
+
+  'a takeover that names an older lease is RUN_BUSY': async ({ store }) => {
+    await startRun(store)
+    await acquire(store, 'run-1', 'a')
+
+    await rejectsWith('RUN_BUSY', async () => acquire(store, 'run-1', 'b', { takeover: 1 }))
+
+    equal((await rowOf(store, 'run-1')).lease?.owner.id, 'a')
+    equal((await acquire(store, 'run-1', 'b', { takeover: 2 })).token, 3)
+  },
+
+  'of 2 x 20 owners that break one lease one gets the run': async ({ store, open }) => {
+    const other = store.capabilities.shared ? await open() : store
+    await startRun(store)
+
+    const refusals = await atOnce(40, async (n) =>
+      refusalOf(async () => acquire(n % 2 === 0 ? store : other, 'run-1', `owner ${n}`, { takeover: 1 })),
+    )
+
+    equal(refusals.filter((refusal) => refusal === undefined).length, 1)
+    equal(refusals.filter((refusal) => refusal === 'RUN_BUSY').length, 39)
+    const row = await rowOf(store, 'run-1')
+    deepEqual([row.token, row.recoveries], [2, 1])
+  },
+})

@@ -1,0 +1,46 @@
+import { argumentCases } from './cases/arguments.ts'
+import { atomicBatchCases } from './cases/atomic-batches.ts'
+import { capabilityCases } from './cases/capabilities.ts'
+import { acquireCases, claimCases, recoveryCases } from './cases/claims.ts'
+import { concurrentWriterCases } from './cases/concurrent-writers.ts'
+import { conflictCases } from './cases/conflicts.ts'
+import { fencingCases } from './cases/fencing.ts'
+import { idCases } from './cases/ids.ts'
+import { postingCases, takingCases } from './cases/inbox.ts'
+import { lifecycleCases } from './cases/lifecycle.ts'
+import { listingCases } from './cases/listing.ts'
+import { lostAnswerCases } from './cases/lost-answers.ts'
+import { processCases } from './cases/processes.ts'
+import { readingCases } from './cases/reading.ts'
+import { releaseCases } from './cases/release.ts'
+import { removalCases } from './cases/removal.ts'
+import { snapshotCases } from './cases/snapshots.ts'
+import { takeoverCases } from './cases/takeover.ts'
+import { valueCases } from './cases/values.ts'
+import type { ContractCase } from './contract-case.ts'
+
+/** The whole contract, in the order in which it is best read. */
+export const contractCases: readonly ContractCase[] = [
+  ...atomicBatchCases,
+  ...conflictCases,
+  ...concurrentWriterCases,
+  ...fencingCases,
+  ...lostAnswerCases,
+  ...postingCases,
+  ...takingCases,
+  ...claimCases,
+  ...recoveryCases,
+  ...acquireCases,
+  ...takeoverCases,
+  ...releaseCases,
+  ...readingCases,
+  ...listingCases,
+  ...valueCases,
+  ...idCases,
+  ...argumentCases,
+  ...snapshotCases,
+  ...removalCases,
+  ...lifecycleCases,
+  ...processCases,
+  ...capabilityCases,
+]

@@ -1,0 +1,24 @@
+import type { LogEnd, StoreErrorCode } from '@varve/store'
+import type { StoreInChild } from './harness.ts'
+
+/** What the parent tells each racing process. */
+export interface Race {
+  readonly store: StoreInChild
+  readonly runId: string
+  /** The race is over when the log has so many events. */
+  readonly events: number
+  /** Names the process. */
+  readonly writer: string
+  /** The token that all write under; left out, each leases the run for every append. */
+  readonly token?: number
+}
+
+/** What each racing process tells the parent in the end. */
+export interface RaceResult {
+  /** Events that this process appended. */
+  readonly won: readonly LogEnd[]
+  /** How often each refusal came. */
+  readonly refusals: Readonly<Partial<Record<StoreErrorCode, number>>>
+  /** What else went wrong. */
+  readonly failure?: string
+}

@@ -1,0 +1,52 @@
+import { contractCases, type ContractCase, type Harness } from '@varve/store-contract'
+import { describe, expect, test } from 'vitest'
+import { inboxMutants } from './testing/inbox-mutants.ts'
+import { logMutants } from './testing/log-mutants.ts'
+import type { Mutant } from './testing/mutant.ts'
+import { runMutants } from './testing/run-mutants.ts'
+import { sharedMemoryHarness } from './testing/shared-memory.ts'
+import { storeMutants } from './testing/store-mutants.ts'
+
+const mutants: readonly Mutant[] = [...logMutants, ...inboxMutants, ...runMutants, ...storeMutants]
+
+const TIMEOUT_MS = 120_000
+
+/** Name of the first case that the store does not pass. */
+async function firstFailure(
+  cases: readonly ContractCase[],
+  spoil = (harness: Harness) => harness,
+): Promise<string | undefined> {
+  for (const one of cases) {
+    const harness = await sharedMemoryHarness()
+    try {
+      await one.run(spoil(harness))
+    } catch {
+      return one.name
+    } finally {
+      await harness.destroy()
+    }
+  }
+  return undefined
+}
+
+test('a healthy store that can do everything passes every case', { timeout: TIMEOUT_MS }, async () => {
+  expect(await firstFailure(contractCases)).toBe(undefined)
+})
+
+test('every group of the contract has a mutant', () => {
+  const groups = new Set(contractCases.map(({ group }) => group))
+
+  expect(new Set(mutants.map(({ group }) => group))).toEqual(groups)
+})
+
+describe('a store is caught where', { concurrent: true }, () => {
+  test.for(mutants.map((mutant) => [`${mutant.name} (${mutant.group})`, mutant] as const))(
+    '%s',
+    { timeout: TIMEOUT_MS },
+    async ([, { group, spoil }]) => {
+      const cases = contractCases.filter((one) => one.group === group)
+
+      expect(await firstFailure(cases, spoil)).toBeDefined()
+    },
+  )
+})

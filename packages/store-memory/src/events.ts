@@ -1,0 +1,118 @@
+import {
+  checkId,
+  isTerminal,
+  StoreError,
+  type AppendOptions,
+  type AppendResult,
+  type EventStore,
+  type ReadRange,
+  type RunCreation,
+  type StoredEvent,
+} from '@varve/store'
+import { checkLease } from './arguments.ts'
+import { frozenCopy } from './frozen-copy.ts'
+import type { Memory } from './memory.ts'
+import { applyUpdate, giveLease, newRecord, type RunRecord } from './run-record.ts'
+
+/** The logs. */
+export function memoryEvents(memory: Memory): EventStore {
+  return {
+    append: async (runId, events, options) => append(memory, runId, events, options),
+    read: (runId, range) => read(memory, runId, range),
+  }
+}
+
+function append(memory: Memory, runId: string, events: readonly StoredEvent[], given: AppendOptions): AppendResult {
+  memory.checkOpen()
+  checkRunIds(runId, given.run.create)
+  checkContinuation(runId, events, given.expectedHead)
+  // Copied before anything is changed: a value that cannot be copied must not leave half an append behind.
+  const options = frozenCopy(given)
+  const added = events.map(envelope)
+  const { create } = options.run
+
+  const run = create === undefined ? memory.get(runId) : newRun(memory, runId, create, options)
+  if (create === undefined) checkWriter(run, options)
+  const gone = new Set([...(options.take ?? []), ...(options.reject ?? []).map(({ id }) => id)])
+  const stays = [...run.waiting.keys()].some((id) => !gone.has(id))
+  if (isTerminal(options.run.status) && stays) {
+    throw new StoreError('INBOX_PENDING', `posts wait for run ${runId}; take or reject them before it ends`, { runId })
+  }
+
+  // From here on nothing throws: all of it happens, or none of it did.
+  memory.runs.set(runId, run)
+  return commit(memory, run, added, options)
+}
+
+/** @throws StoreError `HEAD_CONFLICT` for a second create, `RUN_NOT_FOUND` for a create that expects a log. */
+function newRun(memory: Memory, runId: string, create: RunCreation, options: AppendOptions): RunRecord {
+  if (memory.runs.has(runId)) throw new StoreError('HEAD_CONFLICT', `run ${runId} exists`, { runId })
+  if (options.expectedHead !== 0 || options.fencingToken !== 0) memory.get(runId)
+  return newRecord(runId, create, memory.now())
+}
+
+function checkWriter(run: RunRecord, options: AppendOptions): void {
+  const { runId, events } = run
+  if (run.lease === undefined || run.token !== options.fencingToken) {
+    throw new StoreError('FENCED', `token ${options.fencingToken} is not that of the lease on run ${runId}`, { runId })
+  }
+  if (events.length !== options.expectedHead) {
+    const text = `run ${runId} ends at seq ${events.length}, expected ${options.expectedHead}`
+    throw new StoreError('HEAD_CONFLICT', text, { runId })
+  }
+}
+
+function commit(memory: Memory, run: RunRecord, added: readonly StoredEvent[], options: AppendOptions): AppendResult {
+  const now = memory.now()
+  for (const event of added) {
+    run.events.push(event)
+    run.format = Math.max(run.format, event.v)
+  }
+  for (const id of options.take ?? []) {
+    if (run.waiting.delete(id)) run.taken.add(id)
+  }
+  for (const { id, error } of options.reject ?? []) {
+    const post = run.waiting.get(id)
+    if (post !== undefined) run.rejected.push(Object.freeze({ ...post, error }))
+    run.waiting.delete(id)
+  }
+  applyUpdate(run, options.run, now)
+  run.problem = undefined
+  const lease = options.run.create?.lease
+  const claim = lease && giveLease(run, lease.owner, lease.leaseMs, now)
+  if (isTerminal(run.status) && run.owes.length === 0) run.lease = undefined
+  memory.notify(run.runId, 'moved')
+  return { waiting: run.waiting.size, ...(claim !== undefined && { claim }) }
+}
+
+async function* read(memory: Memory, runId: string, range: ReadRange = {}): AsyncGenerator<StoredEvent> {
+  memory.checkOpen()
+  const { from = 1, to = Infinity, limit = Infinity } = range
+  const first = Math.max(from, 1)
+  const last = Math.min(to, first + limit - 1)
+  yield* memory.runs.get(runId)?.events.slice(first - 1, last) ?? []
+}
+
+function checkRunIds(runId: string, create: RunCreation | undefined): void {
+  checkId('the run id', runId)
+  if (create === undefined) return
+  const { workflow, version, tags, queue, parent, lease } = create
+  for (const [what, id] of Object.entries({ workflow, version, queue })) checkId(what, id)
+  for (const tag of tags) checkId('a tag', tag)
+  if (parent !== undefined) checkId('parent', parent)
+  if (lease !== undefined) checkLease(lease.owner, lease.leaseMs)
+}
+
+function checkContinuation(runId: string, events: readonly StoredEvent[], expectedHead: number): void {
+  for (const [i, event] of events.entries()) {
+    const seq = expectedHead + 1 + i
+    if (event.runId === runId && event.seq === seq) continue
+    const text = `expected seq ${seq} of run ${runId}, got seq ${event.seq} of run ${event.runId}`
+    throw new StoreError('INVALID_ARGUMENT', text, { runId, seq: event.seq })
+  }
+}
+
+/** The envelope and nothing else that the object may carry. */
+function envelope({ runId, seq, v, type, at, body, hash }: StoredEvent): StoredEvent {
+  return Object.freeze({ runId, seq, v, type, at, body, hash })
+}

@@ -1,0 +1,49 @@
+import { checkId, isTerminal, StoreError, type InboxStore, type PostDraft } from '@varve/store'
+import { checkLimit } from './arguments.ts'
+import type { Memory } from './memory.ts'
+import { pageOf, readCursor } from './page.ts'
+import { dueSince } from './run-record.ts'
+
+/** The inboxes. */
+export function memoryInbox(memory: Memory): InboxStore {
+  return {
+    post: async (runId, post, options) => keep(memory, runId, post, options.maxWaiting),
+
+    list: async (runId, options) => {
+      memory.checkOpen()
+      return [...(memory.runs.get(runId)?.waiting.values() ?? [])].slice(0, options.limit)
+    },
+
+    rejected: async (runId, page) => {
+      memory.checkOpen()
+      checkLimit(page.limit)
+      const start = page.cursor === undefined ? 0 : readCursor(page.cursor, isPosition)
+      const rest = memory.runs.get(runId)?.rejected.slice(start) ?? []
+      return pageOf(rest, page.limit, () => start + page.limit)
+    },
+  }
+}
+
+function keep(memory: Memory, runId: string, draft: PostDraft, maxWaiting: number): 'kept' | 'duplicate' {
+  memory.checkOpen()
+  const { id, type, body } = draft
+  checkId('the id of the post', id)
+  const run = memory.get(runId)
+  if (run.waiting.has(id) || run.taken.has(id)) return 'duplicate'
+  if (isTerminal(run.status)) throw new StoreError('RUN_TERMINAL', `run ${runId} has ended`, { runId })
+  if (run.waiting.size >= maxWaiting) {
+    const text = `${run.waiting.size} posts wait for run ${runId} and ${maxWaiting} may; drive the run first`
+    throw new StoreError('INBOX_FULL', text, { runId, retryable: true })
+  }
+
+  const now = memory.now()
+  run.waiting.set(id, Object.freeze({ id, type, body, postedAt: now }))
+  run.wakeAt = dueSince(run, now)
+  run.problem = undefined
+  memory.notify(runId, 'posted')
+  return 'kept'
+}
+
+function isPosition(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}

@@ -1,0 +1,32 @@
+import type { Store } from '@varve/store'
+import { memoryEvents } from './events.ts'
+import { memoryInbox } from './inbox.ts'
+import { Memory } from './memory.ts'
+import { memoryNotifications } from './notifications.ts'
+import { memoryRuns } from './runs.ts'
+import { memorySnapshots } from './snapshots.ts'
+
+/** Options of {@link memoryStore}. */
+export interface MemoryStoreOptions {
+  /** The store's clock, Unix milliseconds. Default `Date.now`. */
+  readonly now?: () => number
+}
+
+/**
+ * A store that lives and dies with this process and belongs to nobody else: for tests, for trying things out, and as the
+ * shortest complete statement of what a store does.
+ *
+ * Every method runs from its first check to its last write without awaiting anything, so each call is one transaction.
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  const memory = new Memory(options.now ?? Date.now)
+  return {
+    capabilities: { durable: false, shared: false, notify: true },
+    events: memoryEvents(memory),
+    runs: memoryRuns(memory),
+    inbox: memoryInbox(memory),
+    snapshots: memorySnapshots(memory),
+    notifications: memoryNotifications(memory),
+    [Symbol.asyncDispose]: async () => memory.close(),
+  }
+}

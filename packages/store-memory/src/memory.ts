@@ -1,0 +1,49 @@
+import { StoreError, type Notifications } from '@varve/store'
+import type { RunRecord } from './run-record.ts'
+
+/** Called after each commit. */
+export type Listener = Parameters<Notifications['subscribe']>[0]
+
+/** All that one store holds. The ports are views of it. */
+export class Memory {
+  readonly runs = new Map<string, RunRecord>()
+  readonly listeners = new Set<Listener>()
+  /** The store's clock, Unix milliseconds. */
+  readonly now: () => number
+  #closed = false
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  /** Every method of every port begins here. */
+  checkOpen(): void {
+    if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
+  }
+
+  /** @throws StoreError `RUN_NOT_FOUND`. */
+  get(runId: string): RunRecord {
+    const run = this.runs.get(runId)
+    if (run === undefined) throw new StoreError('RUN_NOT_FOUND', `there is no run ${JSON.stringify(runId)}`, { runId })
+    return run
+  }
+
+  /**
+   * Tells the listeners of a commit, each in a microtask of its own: after the call that committed has returned, and so
+   * that a listener that throws disturbs neither the store nor the others. Its error becomes an uncaught exception of the
+   * process, as with an `EventTarget`: a bug in a listener should not be silent.
+   */
+  notify(...told: Parameters<Listener>): void {
+    for (const listener of this.listeners) {
+      queueMicrotask(() => {
+        if (this.listeners.has(listener)) listener(...told)
+      })
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.listeners.clear()
+    this.runs.clear()
+  }
+}

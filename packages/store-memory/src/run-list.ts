@@ -1,0 +1,47 @@
+import type { Page, PageRequest, RunFilter, RunRow } from '@varve/store'
+import { checkLimit } from './arguments.ts'
+import type { Memory } from './memory.ts'
+import { pageOf, readCursor } from './page.ts'
+import { rowOf, type RunRecord } from './run-record.ts'
+
+/** Where a run stands in the list; new runs come before all of these, so they shift none. */
+type Position = readonly [createdAt: number, runId: string]
+
+/** One page of the runs that match, newest first. */
+export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): Page<RunRow> {
+  memory.checkOpen()
+  checkLimit(page.limit)
+  const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
+  const found = [...memory.runs.values()]
+    .filter((run) => matches(run, filter) && (after === undefined || newestFirst(after, positionOf(run)) < 0))
+    .sort((a, b) => newestFirst(positionOf(a), positionOf(b)))
+  const { items, next } = pageOf(found, page.limit, positionOf)
+  return { items: items.map(rowOf), ...(next !== undefined && { next }) }
+}
+
+function matches(run: RunRecord, filter: RunFilter): boolean {
+  const { workflow, statuses, tags, parent, parked, owing, createdFrom = -Infinity, createdBefore = Infinity } = filter
+  return (
+    (workflow === undefined || run.creation.workflow === workflow) &&
+    (statuses === undefined || statuses.includes(run.status)) &&
+    (tags === undefined || tags.every((tag) => run.creation.tags.includes(tag))) &&
+    (parent === undefined || run.creation.parent === parent) &&
+    (parked === undefined || (run.problem !== undefined) === parked) &&
+    (owing === undefined || run.owes.length > 0 === owing) &&
+    run.createdAt >= createdFrom &&
+    run.createdAt < createdBefore
+  )
+}
+
+function positionOf(run: RunRecord): Position {
+  return [run.createdAt, run.runId]
+}
+
+function newestFirst([aAt, aId]: Position, [bAt, bId]: Position): number {
+  if (aAt !== bAt) return bAt - aAt
+  return aId === bId ? 0 : aId > bId ? -1 : 1
+}
+
+function isPosition(value: unknown): value is Position {
+  return Array.isArray(value) && value.length === 2 && typeof value[0] === 'number' && typeof value[1] === 'string'
+}

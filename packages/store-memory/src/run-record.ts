@@ -1,0 +1,143 @@
+import {
+  isTerminal,
+  type BlockedOn,
+  type Claim,
+  type Debt,
+  type Owner,
+  type Post,
+  type Problem,
+  type RejectedPost,
+  type RunCreation,
+  type RunRow,
+  type RunStatus,
+  type RunUpdate,
+  type Snapshot,
+  type StoredEvent,
+} from '@varve/store'
+import { frozenCopy } from './frozen-copy.ts'
+
+/** One run with everything that belongs to it. */
+export interface RunRecord {
+  readonly runId: string
+  readonly creation: Omit<RunCreation, 'lease'>
+  readonly createdAt: number
+  /** Its log; the head is its length. */
+  readonly events: StoredEvent[]
+  /** Posts that wait by id, in the order in which they were kept. */
+  readonly waiting: Map<string, Post>
+  /** Ids of the posts that are in the log: these are duplicates for ever. */
+  readonly taken: Set<string>
+  readonly rejected: RejectedPost[]
+  /** Ascending by seq. */
+  readonly snapshots: Snapshot[]
+  status: RunStatus
+  blockedOn: readonly BlockedOn[]
+  wakeAt: number | null
+  format: number
+  owes: readonly Debt[]
+  recoveries: number
+  problem: Problem | undefined
+  token: number
+  lease: { readonly owner: Owner; readonly until: number } | undefined
+}
+
+/** A run that has no events yet; its creator applies the first update. */
+export function newRecord(runId: string, creation: RunCreation, now: number): RunRecord {
+  const { workflow, version, tags, queue, parent } = creation
+  return {
+    runId,
+    creation: { workflow, version, tags, queue, ...(parent !== undefined && { parent }) },
+    createdAt: now,
+    events: [],
+    waiting: new Map(),
+    taken: new Set(),
+    rejected: [],
+    snapshots: [],
+    status: 'running',
+    blockedOn: [],
+    wakeAt: null,
+    format: 0,
+    owes: [],
+    recoveries: 0,
+    problem: undefined,
+    token: 0,
+    lease: undefined,
+  }
+}
+
+/** Sets what an append or a release says of the run. */
+export function applyUpdate(run: RunRecord, update: RunUpdate, now: number): void {
+  run.status = update.status
+  run.blockedOn = update.blockedOn
+  run.owes = update.owes ?? run.owes
+  if (update.progressed === true) run.recoveries = 0
+  run.wakeAt = nextWakeAt(run, update, now)
+}
+
+function nextWakeAt(run: RunRecord, update: RunUpdate, now: number): number | null {
+  if (run.waiting.size > 0 || run.owes.length > 0) return dueSince(run, now)
+  if (isTerminal(update.status)) return null
+  return update.wakeAt === 0 ? dueSince(run, now) : update.wakeAt
+}
+
+/** Since when a run that is due at once has been due: a run that is written again and again keeps its place in the queue. */
+export function dueSince(run: RunRecord, now: number): number {
+  return Math.min(run.wakeAt ?? now, now)
+}
+
+/** True when a process should drive the run now. */
+export function isDue(run: RunRecord, now: number): boolean {
+  const { wakeAt, problem } = run
+  if (wakeAt === null || wakeAt > now || isLeased(run, now)) return false
+  return problem === undefined || (problem.retryAt !== null && problem.retryAt <= now)
+}
+
+/** True while the lease is alive. */
+export function isLeased(run: RunRecord, now: number): boolean {
+  return run.lease !== undefined && run.lease.until > now
+}
+
+/** Gives the run a new lease with the next token; the checks are the caller's. */
+export function giveLease(run: RunRecord, owner: Owner, leaseMs: number, now: number): Claim {
+  const isOwn = run.lease?.owner.id === owner.id && isLeased(run, now)
+  if (run.lease !== undefined && !isOwn) run.recoveries++
+  run.token++
+  run.lease = { owner: frozenCopy(owner), until: now + leaseMs }
+  return claimOf(run, run.lease)
+}
+
+/** The right to drive a run, as it stands. */
+export function claimOf(run: RunRecord, lease: { readonly owner: Owner; readonly until: number }): Claim {
+  return {
+    runId: run.runId,
+    owner: lease.owner,
+    token: run.token,
+    leaseUntil: lease.until,
+    head: run.events.length,
+    status: run.status,
+    waiting: run.waiting.size,
+    recoveries: run.recoveries,
+    owes: run.owes,
+    ...(run.problem !== undefined && { problem: run.problem }),
+  }
+}
+
+/** A run as the index shows it. */
+export function rowOf(run: RunRecord): RunRow {
+  return {
+    runId: run.runId,
+    ...run.creation,
+    status: run.status,
+    blockedOn: run.blockedOn,
+    wakeAt: run.wakeAt,
+    head: run.events.length,
+    format: run.format,
+    waiting: run.waiting.size,
+    owes: run.owes,
+    recoveries: run.recoveries,
+    ...(run.problem !== undefined && { problem: run.problem }),
+    token: run.token,
+    ...(run.lease !== undefined && { lease: run.lease }),
+    createdAt: run.createdAt,
+  }
+}

@@ -1,0 +1,110 @@
+import {
+  isTerminal,
+  StoreError,
+  type AcquireRequest,
+  type Claim,
+  type ClaimRequest,
+  type ReleaseOutcome,
+  type ReleaseRequest,
+  type RunStore,
+} from '@varve/store'
+import { checkLease, checkLimit, checkWhole } from './arguments.ts'
+import { frozenCopy } from './frozen-copy.ts'
+import type { Memory } from './memory.ts'
+import { listRuns } from './run-list.ts'
+import { applyUpdate, claimOf, dueSince, giveLease, isDue, isLeased, rowOf, type RunRecord } from './run-record.ts'
+
+/** The index of runs, and the leases. */
+export function memoryRuns(memory: Memory): RunStore {
+  return {
+    find: async (runId) => {
+      memory.checkOpen()
+      const run = memory.runs.get(runId)
+      return run && rowOf(run)
+    },
+    list: async (filter, page) => listRuns(memory, filter, page),
+    claim: async (request) => claimDue(memory, request),
+    acquire: async (runId, request) => acquire(memory, runId, request),
+    renew: async (claim, request) => renew(memory, claim, request.leaseMs),
+    release: async (claim, request) => release(memory, claim, request),
+    remove: async (runId, options) => remove(memory, runId, options.ifTerminal),
+  }
+}
+
+/** Looks at every run: a process that holds all its runs in memory has few enough of them, and no index can go wrong. */
+function claimDue(memory: Memory, request: ClaimRequest): readonly Claim[] {
+  memory.checkOpen()
+  checkLimit(request.limit)
+  checkLease(request.owner, request.leaseMs)
+  const now = memory.now()
+  const drives = driverOf(request)
+  return [...memory.runs.values()]
+    .filter((run) => isDue(run, now) && drives(run))
+    .sort((a, b) => (a.wakeAt ?? 0) - (b.wakeAt ?? 0))
+    .slice(0, request.limit)
+    .map((run) => giveLease(run, request.owner, request.leaseMs, now))
+}
+
+function driverOf({ workflows, queues, formats }: ClaimRequest): (run: RunRecord) => boolean {
+  return ({ creation: { workflow, version, queue }, format }) =>
+    workflows.some(({ name, versions }) => name === workflow && versions.includes(version)) &&
+    queues.includes(queue) &&
+    formats.includes(format)
+}
+
+function acquire(memory: Memory, runId: string, request: AcquireRequest): Claim {
+  memory.checkOpen()
+  checkLease(request.owner, request.leaseMs)
+  const run = memory.get(runId)
+  const { owner, leaseMs, takeover } = request
+  const now = memory.now()
+  if (isTerminal(run.status) && run.owes.length === 0) {
+    throw new StoreError('RUN_TERMINAL', `run ${runId} has ended`, { runId })
+  }
+  const isAnothers = isLeased(run, now) && run.lease?.owner.id !== owner.id
+  if (isAnothers && takeover !== run.token) {
+    const text = `run ${runId} is leased to ${run.lease?.owner.id ?? 'nobody'} until ${run.lease?.until ?? 0}`
+    throw new StoreError('RUN_BUSY', text, { runId, retryable: true })
+  }
+  return giveLease(run, owner, leaseMs, now)
+}
+
+function renew(memory: Memory, claim: Claim, leaseMs: number): Claim {
+  memory.checkOpen()
+  checkWhole('leaseMs', leaseMs, 1)
+  const { runId, token } = claim
+  const run = memory.get(runId)
+  if (run.lease === undefined || run.token !== token) {
+    throw new StoreError('FENCED', `token ${token} is not that of the lease on run ${runId}`, { runId })
+  }
+  run.lease = { ...run.lease, until: memory.now() + leaseMs }
+  return claimOf(run, run.lease)
+}
+
+function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOutcome {
+  memory.checkOpen()
+  const run = memory.get(claim.runId)
+  if (run.lease === undefined || run.token !== claim.token) return 'lost'
+
+  const { expectedHead, run: update, problem } = frozenCopy(given)
+  const now = memory.now()
+  const isCurrent = run.events.length === expectedHead && run.waiting.size === 0
+  if (!isCurrent) run.wakeAt = dueSince(run, now)
+  else if (update !== undefined) applyUpdate(run, update, now)
+  run.problem = problem
+  run.lease = undefined
+  memory.notify(run.runId, 'moved')
+  return isDue(run, now) ? 'due' : 'released'
+}
+
+function remove(memory: Memory, runId: string, ifTerminal: boolean): boolean {
+  memory.checkOpen()
+  const run = memory.runs.get(runId)
+  if (run === undefined) return false
+  if (isLeased(run, memory.now()))
+    throw new StoreError('RUN_BUSY', `run ${runId} is leased`, { runId, retryable: true })
+  if (ifTerminal && (!isTerminal(run.status) || run.owes.length > 0)) {
+    throw new StoreError('RUN_NOT_TERMINAL', `run ${runId} has not ended or owes another run something`, { runId })
+  }
+  return memory.runs.delete(runId)
+}

@@ -1,0 +1,111 @@
+import { isTerminal, StoreError } from '@varve/store'
+import { pause, row, spoiling, unless, type Mutant } from './mutant.ts'
+
+const postMutants = spoiling('inbox', 'inbox', {
+  'a post that was taken is kept again': (healthy) => ({
+    post: async (runId, post, options) => {
+      const answer = await healthy.post(runId, post, options)
+      const waiting = await healthy.list(runId, { limit: 1000 })
+      return waiting.some(({ id }) => id === post.id) ? answer : 'kept'
+    },
+  }),
+  'the end of the run comes before a duplicate': (healthy, store) => ({
+    post: async (runId, post, options) => {
+      const found = await store.runs.find(runId)
+      if (found !== undefined && isTerminal(found.status)) throw new StoreError('RUN_TERMINAL', 'the run has ended')
+      return healthy.post(runId, post, options)
+    },
+  }),
+  'a full inbox comes before a duplicate': (healthy, store) => ({
+    post: async (runId, post, options) => {
+      const found = await store.runs.find(runId)
+      if (found !== undefined && found.waiting >= options.maxWaiting) throw new StoreError('INBOX_FULL', 'full')
+      return healthy.post(runId, post, options)
+    },
+  }),
+  'an inbox is never full': (healthy) => ({
+    post: (runId, post) => healthy.post(runId, post, { maxWaiting: Infinity }),
+  }),
+  'others get in between the count and the post': (healthy, store) => ({
+    post: async (runId, post, options) => {
+      const { waiting } = await row(store, runId)
+      // A small inbox is counted as it should be: only the race is wrong.
+      if (options.maxWaiting < 10) return healthy.post(runId, post, options)
+      await pause()
+      if (waiting >= options.maxWaiting) throw new StoreError('INBOX_FULL', 'full')
+      return healthy.post(runId, post, { maxWaiting: Infinity })
+    },
+  }),
+  'posts are listed by id': (healthy) => ({
+    list: async (runId, options) =>
+      (await healthy.list(runId, { limit: 1000 })).toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, options.limit),
+  }),
+  'the id of a rejected post stays taken': (healthy) => ({
+    post: async (runId, post, options) => {
+      const { items } = await healthy.rejected(runId, { limit: 1000 })
+      return items.some(({ id }) => id === post.id) ? 'duplicate' : healthy.post(runId, post, options)
+    },
+  }),
+  'a post to an unknown run is kept': (healthy) => ({
+    post: (runId, post, options) =>
+      unless(
+        'RUN_NOT_FOUND',
+        () => healthy.post(runId, post, options),
+        async () => 'kept' as const,
+      ),
+  }),
+  'a duplicate answers that it was kept': (healthy) => ({
+    post: async (runId, post, options) => {
+      await healthy.post(runId, post, options)
+      return 'kept'
+    },
+  }),
+  'rejected posts have no second page': (healthy) => ({
+    rejected: async (runId, page) => ({ items: (await healthy.rejected(runId, page)).items }),
+  }),
+})
+
+const takeMutants = [
+  ...spoiling('inbox', 'events', {
+    'an end leaves posts behind': (healthy, store) => ({
+      append: (runId, events, options) =>
+        unless(
+          'INBOX_PENDING',
+          () => healthy.append(runId, events, options),
+          async () => {
+            const waiting = await store.inbox.list(runId, { limit: 1000 })
+            return healthy.append(runId, events, { ...options, take: waiting.map(({ id }) => id) })
+          },
+        ),
+    }),
+    'a rejected post is taken': (healthy) => ({
+      append: (runId, events, { reject = [], take = [], ...options }) =>
+        healthy.append(runId, events, { ...options, take: [...take, ...reject.map(({ id }) => id)] }),
+    }),
+    'an append takes whatever waits': (healthy, store) => ({
+      append: async (runId, events, options) => {
+        const waiting = await store.inbox.list(runId, { limit: 1000 })
+        const take = waiting.map(({ id }) => id)
+        return healthy.append(runId, events, options.take === undefined ? options : { ...options, take })
+      },
+    }),
+    'an append does not tell how many wait': (healthy) => ({
+      append: async (runId, events, options) => ({ ...(await healthy.append(runId, events, options)), waiting: 0 }),
+    }),
+  }),
+  ...spoiling('inbox', 'runs', {
+    'a post wakes nobody': (healthy) => ({
+      claim: async (request) => (await healthy.claim(request)).filter(({ waiting }) => waiting === 0),
+    }),
+    'a post leaves the problem': (healthy) => ({
+      find: async (runId) => {
+        const found = await healthy.find(runId)
+        const problem = { code: 'OLD', message: 'still there', retryAt: null }
+        return found === undefined || found.waiting === 0 ? found : { ...found, problem }
+      },
+    }),
+  }),
+]
+
+/** Stores whose inboxes are wrong. */
+export const inboxMutants: readonly Mutant[] = [...postMutants, ...takeMutants]

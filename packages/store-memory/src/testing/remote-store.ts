@@ -1,0 +1,93 @@
+import { isStoreError, StoreError, type Json, type Store, type StoreErrorCode } from '@varve/store'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { memoryStore } from '../memory-store.ts'
+
+/** One call of a port's method; what `read` yields is sent as an array. */
+interface Call {
+  readonly port: 'events' | 'runs' | 'inbox' | 'snapshots'
+  readonly method: string
+  readonly args: readonly unknown[]
+}
+
+type Answer = { readonly value?: unknown } | { readonly refusal: StoreErrorCode }
+
+/** Lets other processes of this machine call a store. */
+export async function serveStore(store: Store): Promise<{ readonly url: string; readonly close: () => void }> {
+  const server = createServer((request, response) => {
+    void text(request)
+      .then(async (body) => answerTo(store, JSON.parse(body) as Call))
+      .then((answer) => response.end(JSON.stringify(answer)))
+  })
+  server.listen(0, '127.0.0.1').unref()
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const close = (): void => {
+    server.close()
+    server.closeAllConnections()
+  }
+  return { url: `http://127.0.0.1:${port}`, close }
+}
+
+async function answerTo(store: Store, { port, method, args }: Call): Promise<Answer> {
+  const methods = store[port] as unknown as Readonly<Record<string, (...args: readonly unknown[]) => unknown>>
+  try {
+    const value = methods[method]?.(...args)
+    return { value: method === 'read' ? await collect(value as AsyncIterable<unknown>) : await value }
+  } catch (error) {
+    if (isStoreError(error)) return { refusal: error.code }
+    throw error
+  }
+}
+
+async function collect(values: AsyncIterable<unknown>): Promise<unknown[]> {
+  const collected: unknown[] = []
+  for await (const value of values) collected.push(value)
+  return collected
+}
+
+/** Opens the store that another process serves at this address. */
+export async function openRemoteStore(url: Json): Promise<Store> {
+  const call = async (call: Call): Promise<unknown> => {
+    const response = await fetch(url as string, { method: 'POST', body: JSON.stringify(call) })
+    const answer = (await response.json()) as Answer
+    if ('refusal' in answer) throw new StoreError(answer.refusal, 'refused by the process that serves the store')
+    return answer.value
+  }
+  const port = (name: Call['port']): never =>
+    new Proxy(
+      {},
+      {
+        get:
+          (_, method) =>
+          (...args: unknown[]) =>
+            call({ port: name, method: String(method), args }),
+      },
+    ) as never
+  const events = port('events') as Store['events']
+  return {
+    capabilities: { durable: true, shared: true, notify: false },
+    events: {
+      append: async (...args) => events.append(...args),
+      read: async function* (...args) {
+        yield* (await (events.read(...args) as unknown)) as Awaited<ReturnType<Store['events']['read']>>
+      },
+    },
+    runs: port('runs'),
+    inbox: port('inbox'),
+    snapshots: port('snapshots'),
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+}
+
+/** A wrong one: what looks like the shared run is a run of this process alone. */
+export async function openSeparateStore(): Promise<Store> {
+  const store = memoryStore()
+  const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
+  const create = { workflow: 'sample', version: '1', tags: [], queue: 'default', lease: { owner, leaseMs: 60_000 } }
+  const run = { status: 'running', blockedOn: [], wakeAt: 0, create } as const
+  await store.events.append('run-1', [], { expectedHead: 0, fencingToken: 0, run })
+  return store
+}
