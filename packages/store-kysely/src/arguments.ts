@@ -1,0 +1,32 @@
+import { checkId, StoreError, type Owner, type StoredEvent } from '@varve/store'
+
+/** @throws StoreError `INVALID_ARGUMENT` for anything but 1-1000. */
+export function checkLimit(limit: number): void {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return
+  throw new StoreError('INVALID_ARGUMENT', `limit must be a whole number from 1 to 1000, got ${limit}`)
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` unless it is a whole number, at least `least`, that a double keeps exactly. */
+export function checkWhole(what: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be a whole number of at least ${least}, got ${value}`)
+}
+
+/** @throws StoreError `INVALID_ARGUMENT`. */
+export function checkLease(owner: Owner, leaseMs: number): void {
+  checkId('the id of the owner', owner.id)
+  checkWhole('leaseMs', leaseMs, 1)
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` for events that do not continue the run's log behind `expectedHead`. */
+export function checkContinuation(runId: string, events: readonly StoredEvent[], expectedHead: number): void {
+  let seq = expectedHead
+  for (const event of events) {
+    seq++
+    if (event.runId !== runId || event.seq !== seq) {
+      const text = `expected seq ${seq} of run ${runId}, got seq ${event.seq} of run ${event.runId}`
+      throw new StoreError('INVALID_ARGUMENT', text, { runId, seq: event.seq })
+    }
+    checkId(`the type of seq ${seq}`, event.type)
+  }
+}

@@ -1,0 +1,30 @@
+import { isStoreError } from '@varve/store'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { pageOf, readCursor } from './cursor.ts'
+
+const isNumber = (value: unknown): value is number => typeof value === 'number'
+
+test('a page that is not the last one names the position of its last item', () => {
+  const page = pageOf([1, 2, 3], 2, String, (n) => n)
+
+  expect(page.items).toEqual(['1', '2'])
+  expect(readCursor(page.next ?? '', isNumber)).toBe(2)
+})
+
+test('the last page has no next, full or not', () => {
+  expect(pageOf([1, 2], 2, String, (n) => n)).toEqual({ items: ['1', '2'] })
+  expect(pageOf([], 2, String, (n) => n)).toEqual({ items: [] })
+})
+
+test('any text that no page gave is refused', () => {
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      try {
+        return isNumber(readCursor(text, isNumber))
+      } catch (error) {
+        return isStoreError(error, 'INVALID_ARGUMENT')
+      }
+    }),
+  )
+})

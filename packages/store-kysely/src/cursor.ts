@@ -1,0 +1,37 @@
+import { StoreError, type Page } from '@varve/store'
+
+/**
+ * The page that `found` makes.
+ *
+ * @param found - At most one item more than the page holds: its presence says that there is a next page.
+ * @param position - Where an item stands; the next page begins behind it.
+ */
+export function pageOf<Found, T>(
+  found: readonly Found[],
+  limit: number,
+  item: (found: Found) => T,
+  position: (found: Found) => unknown,
+): Page<T> {
+  const items = found.slice(0, limit).map(item)
+  const last = found[limit - 1]
+  if (last === undefined || found.length <= limit) return { items }
+  return { items, next: Buffer.from(JSON.stringify(position(last))).toString('base64url') }
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` for a cursor that no page gave. */
+export function readCursor<T>(cursor: string, isPosition: (value: unknown) => value is T): T {
+  const position = parse(Buffer.from(cursor, 'base64url').toString())
+  if (isPosition(position)) return position
+  throw new StoreError(
+    'INVALID_ARGUMENT',
+    `the cursor ${JSON.stringify(cursor.slice(0, 80))} is not the \`next\` of a page`,
+  )
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

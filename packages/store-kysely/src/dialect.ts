@@ -1,0 +1,41 @@
+import type { Expression, Kysely, RawBuilder, SqlBool } from 'kysely'
+import type { SqlExecutor, Steps } from './executor.ts'
+import type { SqlWrites } from './writes.ts'
+import type { Schema } from './schema.ts'
+
+/** What differs between databases: a few fragments of SQL, and the writes that each does best in its own way. */
+export interface SqlDialect {
+  /** Builds and compiles queries; it cannot run them. */
+  readonly db: Kysely<Schema>
+  /** True for numbered placeholders, of which one may stand in several places. */
+  readonly sharesPlaceholders: boolean
+  /** True where rows are locked one by one; otherwise a write transaction has the database to itself. */
+  readonly locksRows: boolean
+  readonly ddl: SqlDdl
+  /** A placeholder of which the database knows the type. */
+  typed(placeholder: RawBuilder<unknown>, type: 'bigint' | 'text'): RawBuilder<unknown>
+  /** The time of the statement in Unix milliseconds: the bound one, or the server's own where null is bound. */
+  now(placeholder: RawBuilder<unknown>): RawBuilder<number>
+  anyOf(value: Expression<unknown>, list: RawBuilder<unknown>, type: 'bigint' | 'text'): RawBuilder<SqlBool>
+  pairIn(
+    pair: readonly [Expression<unknown>, Expression<unknown>],
+    lists: readonly [RawBuilder<unknown>, RawBuilder<unknown>],
+  ): RawBuilder<SqlBool>
+  /** A list as this database's driver binds it. */
+  list(values: readonly (string | number)[]): unknown
+  /** Compiles the writes of this dialect for one store. */
+  writes(executor: SqlExecutor): SqlWrites
+}
+
+/** How a dialect declares its tables. */
+export interface SqlDdl {
+  readonly int: RawBuilder<unknown>
+  /** Text that compares byte by byte. */
+  readonly text: RawBuilder<unknown>
+  /** What stands behind the columns of a table: one whose rows change often, and one of small rows found by key alone. */
+  readonly options: Readonly<Record<'hot' | 'keyed' | 'plain', RawBuilder<unknown>>>
+  /** Names of what is in our place already, of whomever. Empty for a place that is ours to fill. */
+  relations(): Steps<readonly string[]>
+  /** First steps of a migration, in its transaction: keeps other migrators out and makes the place. */
+  prepare(): Steps<void>
+}

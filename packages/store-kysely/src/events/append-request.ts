@@ -1,0 +1,109 @@
+import { checkId, isTerminal, StoreError, type AppendOptions, type RunCreation, type StoredEvent } from '@varve/store'
+import { checkContinuation, checkLease } from '../arguments.ts'
+import { debtsText, updateArgs } from '../runs/run-update.ts'
+import { shapeOf } from '../runs/update-shape.ts'
+import type { Addition, Creation, SettledPost } from '../writes.ts'
+
+/** Checks what every append must keep to, wherever it is stored. @throws StoreError `INVALID_ARGUMENT`. */
+export function checkAppend(runId: string, events: readonly StoredEvent[], options: AppendOptions): void {
+  checkId('the run id', runId)
+  checkContinuation(runId, events, options.expectedHead)
+  const { create } = options.run
+  if (create === undefined) return
+  checkId('the workflow', create.workflow)
+  checkId('the version', create.version)
+  checkId('the queue', create.queue)
+  if (create.parent !== undefined) checkId('the parent', create.parent)
+  for (const tag of create.tags) checkId('a tag', tag)
+  if (create.lease !== undefined) checkLease(create.lease.owner, create.lease.leaseMs)
+}
+
+/** What an append to an existing run writes. */
+export function additionOf(
+  runId: string,
+  events: readonly StoredEvent[],
+  options: AppendOptions,
+  now: number | null,
+): Addition {
+  const { expectedHead, fencingToken, run } = options
+  const head = expectedHead + events.length
+  const posts = settledPosts(options)
+  return {
+    run: { runId, now, expectedHead, fencingToken, head, format: formatOf(events), ...updateArgs(run) },
+    shape: { ...shapeOf(run), settles: posts.length > 0 },
+    events,
+    posts,
+  }
+}
+
+/** What a creating append writes. */
+export function creationOf(
+  runId: string,
+  events: readonly StoredEvent[],
+  { run }: AppendOptions,
+  create: RunCreation,
+  now: number | null,
+): Creation {
+  const { workflow, version, queue, parent, tags, lease } = create
+  const owes = debtsText(run.owes)
+  const ended = isTerminal(run.status)
+  const due = owes !== null || (run.wakeAt === 0 && !ended)
+  const isLeased = lease !== undefined && !(ended && owes === null)
+  const { status, blockedOn, wakeAt } = updateArgs(run)
+  return {
+    run: {
+      ...{ runId, workflow, version, queue, now, status, blockedOn, wakeAt, owes },
+      parent: parent ?? null,
+      tags: JSON.stringify(tags),
+      due: due ? 1 : 0,
+      head: events.length,
+      format: formatOf(events),
+      token: lease === undefined ? 0 : 1,
+      leaseOwner: isLeased ? JSON.stringify(lease.owner) : null,
+      leaseOwnerId: isLeased ? lease.owner.id : null,
+      leaseMs: isLeased ? lease.leaseMs : null,
+    },
+    tags: [...new Set(tags)],
+    events,
+  }
+}
+
+/** A post that is both taken and rejected is taken: by the time it would be rejected it no longer waits. */
+function settledPosts({ take = [], reject = [] }: AppendOptions): readonly SettledPost[] {
+  if (take.length === 0 && reject.length === 0) return []
+  const posts = new Map<string, SettledPost>()
+  for (const id of take) posts.set(id, { id, error: null })
+  for (const { id, error } of reject) if (!posts.has(id)) posts.set(id, { id, error })
+  for (const id of posts.keys()) checkId('the id of a post', id)
+  return [...posts.values()]
+}
+
+function formatOf(events: readonly StoredEvent[]): number {
+  let format = 0
+  for (const { v } of events) format = Math.max(format, v)
+  return format
+}
+
+/** @returns the error for a row that an append does not fit, in the order of the port's checks. */
+export function appendRefusal(
+  { run, shape, posts }: Addition,
+  row: {
+    readonly token: number
+    readonly lease_owner_id: string | null
+    readonly head: number
+    readonly waiting: number
+  },
+): StoreError | undefined {
+  const { runId, fencingToken, expectedHead } = run
+  if (row.lease_owner_id === null || row.token !== fencingToken) {
+    return new StoreError('FENCED', `token ${fencingToken} is not that of the lease on run ${runId}`, { runId })
+  }
+  if (row.head !== expectedHead) {
+    return new StoreError('HEAD_CONFLICT', `run ${runId} ends at seq ${row.head}, expected ${expectedHead}`, { runId })
+  }
+  if (shape.ended && row.waiting > 0) {
+    const text = `${row.waiting} posts wait for run ${runId}, the append settles ${posts.length}; take or reject all before it ends`
+    return new StoreError('INBOX_PENDING', text, { runId })
+  }
+  return undefined
+}

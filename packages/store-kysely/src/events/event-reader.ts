@@ -1,0 +1,82 @@
+import { checkId, type EventStore, type ReadRange, type StoredEvent } from '@varve/store'
+import { sql } from 'kysely'
+import { checkWhole } from '../arguments.ts'
+import type { SqlDialect } from '../dialect.ts'
+import type { SqlExecutor } from '../executor.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import type { EventsTable } from '../schema.ts'
+
+/** Bounds of one page: a log is never held in memory as a whole, however long it is and however large its events are. */
+const PAGE_EVENTS = 500
+const PAGE_BYTES = 4 * 1024 * 1024
+
+interface PageArgs {
+  readonly runId: string
+  readonly from: number
+  readonly to: number
+  readonly bytes: number
+}
+
+/** An event, and where its log ended when the page was read. */
+type PageRecord = Omit<EventsTable, 'run_id'> & { readonly head: number | null }
+
+/** Reads logs page by page. */
+export function eventReader(executor: SqlExecutor, dialect: SqlDialect): EventStore['read'] {
+  const query = pageQuery(dialect)
+  return (runId, range) => readPages(executor, query, runId, range)
+}
+
+async function* readPages(
+  executor: SqlExecutor,
+  query: Query<PageArgs, PageRecord>,
+  runId: string,
+  range: ReadRange = {},
+): AsyncGenerator<StoredEvent> {
+  checkId('the run id', runId)
+  const { from, last } = boundsOf(range)
+  for (let next = from, end = last; next <= end;) {
+    const to = Math.min(end, next + PAGE_EVENTS - 1)
+    const page = await executor.all(query, { runId, from: next, to, bytes: PAGE_BYTES })
+    for (const { seq, v, type, at, body, hash, head } of page) {
+      yield { runId, seq, v, type, at, body, hash }
+      next = seq + 1
+      end = Math.min(last, head ?? seq)
+    }
+    if (page.length === 0) return
+  }
+}
+
+function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange): { from: number; last: number } {
+  checkWhole('from', from, 0)
+  checkWhole('to', to, 0)
+  if (limit !== undefined) checkWhole('limit', limit, 0)
+  const first = Math.max(from, 1)
+  return { from: first, last: limit === undefined ? to : Math.min(to, first + limit - 1) }
+}
+
+/** The events from `from` to `to`, up to the first that begins beyond `bytes`: at least one, if there is one. */
+function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
+  const { db } = dialect
+  return queryCompiler(dialect).read((p: Params<PageArgs>) => {
+    const sizes = db
+      .selectFrom('events')
+      .select(['seq', sql<number>`sum(octet_length(body)) over (order by seq) - octet_length(body)`.as('before')])
+      .where('run_id', '=', p.text('runId'))
+      .where('seq', '>=', p.int('from'))
+      .where('seq', '<=', p.int('to'))
+    const lastOfPage = db
+      .selectFrom(sizes.as('sizes'))
+      .select(sql<number>`max(sizes.seq)`.as('last'))
+      .where('sizes.before', '<', p.int('bytes'))
+    return db
+      .selectFrom('events')
+      .select(['seq', 'v', 'type', 'at', 'body', 'hash'])
+      .select((events) =>
+        events.selectFrom('runs').select('runs.head').where('runs.run_id', '=', p.text('runId')).as('head'),
+      )
+      .where('run_id', '=', p.text('runId'))
+      .where('seq', '>=', p.int('from'))
+      .where('seq', '<=', lastOfPage)
+      .orderBy('seq')
+  })
+}

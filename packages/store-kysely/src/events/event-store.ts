@@ -1,0 +1,69 @@
+import { StoreError, type AppendOptions, type AppendResult, type EventStore, type StoredEvent } from '@varve/store'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import { claimOf } from '../runs/run-record.ts'
+import type { RunsTable } from '../schema.ts'
+import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
+import { additionOf, appendRefusal, checkAppend, creationOf } from './append-request.ts'
+import { eventReader } from './event-reader.ts'
+
+/** The logs. */
+export function sqlEvents(parts: StoreParts): EventStore {
+  const compared = comparedQuery(parts)
+  return {
+    append: async (runId, events, options) => {
+      checkAppend(runId, events, options)
+      return options.run.create === undefined || options.expectedHead !== 0 || options.fencingToken !== 0
+        ? append(parts, compared, runId, events, options)
+        : create(parts, runId, events, options)
+    },
+    read: eventReader(parts.executor, parts.dialect),
+  }
+}
+
+async function append(
+  parts: StoreParts,
+  compared: Query<{ readonly runId: string }, Compared>,
+  runId: string,
+  events: readonly StoredEvent[],
+  options: AppendOptions,
+): Promise<AppendResult> {
+  const addition = additionOf(runId, events, options, parts.now())
+  const misplacedCreate = options.run.create !== undefined
+  const { waiting } = await settled(runId, 'STORE_BUSY', async () => {
+    const appended = misplacedCreate ? undefined : await parts.writes.append(addition)
+    if (appended !== undefined) return appended
+    const row = await parts.executor.get(compared, { runId })
+    if (row === undefined) return runNotFound(runId)
+    return misplacedCreate ? runExists(runId) : appendRefusal(addition, row)
+  })
+  return { waiting }
+}
+
+async function create(
+  parts: StoreParts,
+  runId: string,
+  events: readonly StoredEvent[],
+  options: AppendOptions,
+): Promise<AppendResult> {
+  const { create: creation } = options.run
+  if (creation === undefined) throw runNotFound(runId)
+  const record = await parts.writes.create(creationOf(runId, events, options, creation, parts.now()))
+  if (record === undefined) throw runExists(runId)
+  const { lease } = creation
+  return { waiting: 0, ...(lease && { claim: claimOf(record, lease.owner, record.created_at + lease.leaseMs) }) }
+}
+
+function runExists(runId: string): StoreError {
+  return new StoreError('HEAD_CONFLICT', `run ${runId} exists; read it, or choose another id`, { runId })
+}
+
+type Compared = Pick<RunsTable, 'token' | 'lease_owner_id' | 'head' | 'waiting'>
+
+function comparedQuery({ dialect }: StoreParts): Query<{ readonly runId: string }, Compared> {
+  return queryCompiler(dialect).read((p: Params<{ readonly runId: string }>) =>
+    dialect.db
+      .selectFrom('runs')
+      .select(['token', 'lease_owner_id', 'head', 'waiting'])
+      .where('run_id', '=', p.text('runId')),
+  )
+}

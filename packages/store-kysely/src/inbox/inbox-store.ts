@@ -1,0 +1,83 @@
+import {
+  checkId,
+  isTerminal,
+  StoreError,
+  type InboxStore,
+  type Page,
+  type PageRequest,
+  type Post,
+  type PostDraft,
+  type RejectedPost,
+} from '@varve/store'
+import { checkLimit, checkWhole } from '../arguments.ts'
+import { pageOf, readCursor } from '../cursor.ts'
+import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
+import { inboxQueries, type InboxQueries, type PostRecord, type ReceiverRecord } from './inbox-queries.ts'
+
+/** The inboxes. */
+export function sqlInbox(parts: StoreParts): InboxStore {
+  const queries = inboxQueries(parts.dialect)
+  return {
+    post: async (runId, draft, options) => keep(parts, queries, runId, draft, options.maxWaiting),
+    list: async (runId, { limit }) => {
+      checkId('the run id', runId)
+      checkLimit(limit)
+      return (await parts.executor.all(queries.waiting, { runId, limit })).map(postOf)
+    },
+    rejected: async (runId, page) => rejected(parts, queries, runId, page),
+  }
+}
+
+async function keep(
+  parts: StoreParts,
+  queries: InboxQueries,
+  runId: string,
+  { id, type, body }: PostDraft,
+  maxWaiting: number,
+): Promise<'kept' | 'duplicate'> {
+  checkId('the run id', runId)
+  checkId('the id of a post', id)
+  checkId('the type of a post', type)
+  checkWhole('maxWaiting', maxWaiting, 0)
+  const args = { runId, id, type, body, maxWaiting, now: parts.now() }
+  return settled(runId, 'INBOX_FULL', async () => {
+    if (await parts.writes.post(args)) return 'kept'
+    const receiver = await parts.executor.get(queries.receiver, { runId, id })
+    if (receiver !== undefined && receiver.known > 0) return 'duplicate'
+    return postRefusal(runId, receiver, maxWaiting)
+  })
+}
+
+function postRefusal(runId: string, receiver: ReceiverRecord | undefined, maxWaiting: number): StoreError | undefined {
+  if (receiver === undefined) return runNotFound(runId)
+  if (isTerminal(receiver.status)) return new StoreError('RUN_TERMINAL', `run ${runId} has ended`, { runId })
+  if (receiver.waiting < maxWaiting) return undefined
+  const text = `${receiver.waiting} posts wait for run ${runId} and ${maxWaiting} may; drive the run first`
+  return new StoreError('INBOX_FULL', text, { runId, retryable: true })
+}
+
+async function rejected(
+  parts: StoreParts,
+  queries: InboxQueries,
+  runId: string,
+  { limit, cursor }: PageRequest,
+): Promise<Page<RejectedPost>> {
+  checkId('the run id', runId)
+  checkLimit(limit)
+  const after = cursor === undefined ? 0 : readCursor(cursor, isNumber)
+  const found = await parts.executor.all(queries.rejected, { runId, after, limit: limit + 1 })
+  return pageOf(
+    found,
+    limit,
+    (record) => ({ ...postOf(record), error: record.error ?? 'null' }),
+    ({ number }) => number,
+  )
+}
+
+function postOf({ id, type, body, posted_at: postedAt }: PostRecord): Post {
+  return { id, type, body, postedAt }
+}
+
+function isNumber(value: unknown): value is number {
+  return Number.isSafeInteger(value)
+}

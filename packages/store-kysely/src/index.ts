@@ -1,0 +1,10 @@
+// For authors of adapters; users of a store need nothing of this.
+export { postgresDialect } from './postgres/postgres-dialect.ts'
+export { sqliteDialect } from './sqlite/sqlite-dialect.ts'
+export type { SqlDialect } from './dialect.ts'
+export type { SqlExecutor, Step, Steps } from './executor.ts'
+export { checkSchema, migrateSchema } from './migrations/migrate.ts'
+export { boundValues } from './query.ts'
+export type { Query } from './query.ts'
+export { sqlStore } from './sql-store.ts'
+export type { SqlStoreOptions } from './sql-store.ts'

@@ -1,0 +1,107 @@
+import { sql, type Compilable, type RawBuilder } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+
+type Table = 'varve_schema' | 'runs' | 'run_tags' | 'events' | 'posts' | 'snapshots'
+
+/** The tables and indexes of version 1. */
+export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
+  const { ddl } = dialect
+  return [
+    table(dialect, 'varve_schema', ddl.options.plain, { application: 'text', version: 'int' }, ['application']),
+    table(dialect, 'runs', ddl.options.hot, runs, ['run_id']),
+    table(dialect, 'run_tags', ddl.options.keyed, { tag: 'text', run_id: 'text' }, ['tag', 'run_id']),
+    table(dialect, 'events', ddl.options.plain, events, ['run_id', 'seq']),
+    table(dialect, 'posts', ddl.options.plain, posts, ['run_id', 'number']),
+    table(dialect, 'snapshots', ddl.options.plain, snapshots, ['run_id', 'seq']),
+    ...indexes(dialect),
+  ]
+}
+
+type Columns = Readonly<Record<string, 'int' | 'int?' | 'text' | 'text?'>>
+
+const runs: Columns = {
+  run_id: 'text',
+  workflow: 'text',
+  version: 'text',
+  tags: 'text',
+  queue: 'text',
+  parent: 'text?',
+  created_at: 'int',
+  status: 'text',
+  blocked_on: 'text',
+  wake_at: 'int?',
+  head: 'int',
+  format: 'int',
+  waiting: 'int',
+  posted: 'int',
+  owes: 'text?',
+  recoveries: 'int',
+  problem: 'text?',
+  retry_at: 'int?',
+  token: 'int',
+  lease_owner: 'text?',
+  lease_owner_id: 'text?',
+  lease_until: 'int?',
+}
+
+const events: Columns = { run_id: 'text', seq: 'int', v: 'int', type: 'text', at: 'int', body: 'text', hash: 'text' }
+
+const posts: Columns = {
+  run_id: 'text',
+  number: 'int',
+  id: 'text',
+  type: 'text',
+  body: 'text',
+  state: 'text',
+  error: 'text?',
+  posted_at: 'int',
+}
+
+const snapshots: Columns = {
+  run_id: 'text',
+  seq: 'int',
+  hash: 'text',
+  format: 'int',
+  workflow_version: 'text',
+  build: 'text',
+  body: 'text',
+}
+
+/** No index holds a column that changes with every append; `wake_at` and `status` change only with their meaning. */
+function indexes({ db }: SqlDialect): readonly Compilable[] {
+  const index = (name: string, of: Table, columns: readonly string[]) =>
+    db.schema
+      .createIndex(name)
+      .on(of)
+      .columns([...columns])
+  const where = (condition: string): RawBuilder<boolean> => sql`${sql.raw(condition)}`
+  return [
+    index('runs_due', 'runs', ['wake_at', 'run_id']).where(where('wake_at is not null')),
+    index('runs_newest', 'runs', ['created_at', 'run_id']),
+    index('runs_by_workflow', 'runs', ['workflow', 'created_at', 'run_id']),
+    index('runs_by_status', 'runs', ['status', 'created_at', 'run_id']),
+    index('runs_by_parent', 'runs', ['parent', 'created_at', 'run_id']).where(where('parent is not null')),
+    index('runs_parked', 'runs', ['created_at', 'run_id']).where(where('problem is not null')),
+    index('runs_owing', 'runs', ['created_at', 'run_id']).where(where('owes is not null')),
+    index('run_tags_by_run', 'run_tags', ['run_id']),
+    index('posts_by_id', 'posts', ['run_id', 'id']).unique().where(where("state <> 'rejected'")),
+    index('posts_waiting', 'posts', ['run_id', 'number']).where(where("state = 'waiting'")),
+  ]
+}
+
+function table(
+  { db, ddl }: SqlDialect,
+  name: Table,
+  options: RawBuilder<unknown>,
+  columns: Columns,
+  key: readonly string[],
+): Compilable {
+  let builder = db.schema.createTable(name)
+  for (const [column, type] of Object.entries(columns)) {
+    const dataType = type.startsWith('int') ? ddl.int : ddl.text
+    builder = builder.addColumn(column, sql`${dataType}`, (definition) =>
+      type.endsWith('?') ? definition : definition.notNull(),
+    )
+  }
+  return builder.addPrimaryKeyConstraint(`${name}_key`, [...key] as never[]).modifyEnd(options)
+}

@@ -1,0 +1,156 @@
+import { sql, type QueryCreator } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import {
+  appending,
+  creating,
+  type AppendArgs,
+  type AppendedRecord,
+  type AppendShape,
+  type CreateArgs,
+} from '../events/append-queries.ts'
+import type { SqlExecutor } from '../executor.ts'
+import { countingPost, keeping, targeting, type PostArgs } from '../inbox/post-queries.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perShape } from '../runs/update-shape.ts'
+import { asSchema, type RunsTable, type Schema } from '../schema.ts'
+import type { SettledPost, SqlWrites } from '../writes.ts'
+import type { StoredEvent } from '@varve/store'
+
+/** One statement and one round trip for each write. */
+export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWrites {
+  const queries = writeQueries(dialect)
+  return {
+    create: ({ run, tags, events }) => executor.get(queries.create, { ...run, ...eventColumns(events), tagList: tags }),
+    append: ({ run, shape, events, posts }) =>
+      executor.get(queries.append(shape), { ...run, ...eventColumns(events), ...postColumns(posts) }),
+    post: async (args) => (await executor.get(queries.post, args)) !== undefined,
+  }
+}
+
+/** Events as parallel lists, for `unnest`. */
+interface EventLists {
+  readonly seqs: readonly number[]
+  readonly vs: readonly number[]
+  readonly types: readonly string[]
+  readonly ats: readonly number[]
+  readonly bodies: readonly string[]
+  readonly hashes: readonly string[]
+}
+
+interface PostLists {
+  readonly ids: readonly string[]
+  readonly errors: readonly (string | null)[]
+}
+
+function eventColumns(events: readonly StoredEvent[]): EventLists {
+  return {
+    seqs: events.map(({ seq }) => seq),
+    vs: events.map(({ v }) => v),
+    types: events.map(({ type }) => type),
+    ats: events.map(({ at }) => at),
+    bodies: events.map(({ body }) => body),
+    hashes: events.map(({ hash }) => hash),
+  }
+}
+
+function postColumns(posts: readonly SettledPost[]): PostLists {
+  return { ids: posts.map(({ id }) => id), errors: posts.map(({ error }) => error) }
+}
+
+type Create = CreateArgs & EventLists & { readonly tagList: readonly string[] }
+type Append = AppendArgs & EventLists & PostLists
+
+interface WriteQueries {
+  readonly create: Query<Create, RunsTable>
+  readonly append: (shape: AppendShape) => Query<Append, AppendedRecord>
+  readonly post: Query<PostArgs, { readonly run_id: string }>
+}
+
+function writeQueries(dialect: SqlDialect): WriteQueries {
+  const { db } = dialect
+  const { write } = queryCompiler(dialect)
+  return {
+    create: write((p: Params<Create>) =>
+      db
+        .with('changed', (query) => creating(query, p))
+        .with('logged', (query) => logging(query, p))
+        .with('tagged', (query) =>
+          query
+            .insertInto('run_tags')
+            .columns(['run_id', 'tag'])
+            .expression(sql`select changed.run_id, unnest(cast(${p.bare('tagList')} as text[])) from changed`),
+        )
+        .selectFrom('changed')
+        .selectAll(),
+    ),
+    append: perShape((shape: AppendShape) =>
+      write((p: Params<Append>) =>
+        shape.settles ? appendingAndSettling(dialect, p, shape) : appendingAlone(dialect, p, shape),
+      ),
+    ),
+    post: write((p: Params<PostArgs>) =>
+      targeting(dialect, p)
+        .with('kept', (query) => keeping(query, p))
+        .with('counted', (query) =>
+          countingPost(query, p).where('run_id', 'in', sql<string>`(select run_id from kept)`),
+        )
+        .selectFrom('kept')
+        .selectAll(),
+    ),
+  }
+}
+
+/**
+ * First the run's row is locked, then its posts: whoever else writes to the run waits at the row, so `settled` counts what
+ * still waits and not what waited when the statement began.
+ */
+// Without a return type, like the next: it is the query builder's own, which only inference can name.
+function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: AppendShape) {
+  const given = sql<SettledPost>`unnest(cast(${p.bare('ids')} as text[]), cast(${p.bare('errors')} as text[]))`
+  return targeting(dialect, p)
+    .with('settled', (db) =>
+      db
+        .selectFrom('target')
+        .innerJoin('posts', 'posts.run_id', 'target.run_id')
+        .innerJoin(given.as<'given'>(sql`given(id, error)`), 'given.id', 'posts.id')
+        .select(['posts.run_id', 'posts.number', 'given.error'])
+        .where(sql<boolean>`posts.state = 'waiting'`)
+        .forUpdate('posts'),
+    )
+    .with('changed', (db) => appending(db, p, shape, sql`(select count(*) from settled)`))
+    .with('logged', (db) => logging(db, p))
+    .with('moved', (db) =>
+      db
+        .updateTable('posts')
+        .from(['settled', 'changed'])
+        .set({
+          state: sql`case when settled.error is null then 'taken' else 'rejected' end`,
+          body: sql`case when settled.error is null then '' else posts.body end`,
+          error: sql`settled.error`,
+        })
+        .whereRef('posts.run_id', '=', 'settled.run_id')
+        .whereRef('posts.number', '=', 'settled.number'),
+    )
+    .selectFrom('changed')
+    .selectAll()
+}
+
+function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShape) {
+  return db
+    .with('changed', (query) => appending(query, p, shape, sql.lit(0)))
+    .with('logged', (query) => logging(query, p))
+    .selectFrom('changed')
+    .selectAll()
+}
+
+/** Inserts the events once for the row that `changed` answers: not at all when it answers none. */
+function logging<DB extends Schema, Args extends EventLists>(db: QueryCreator<DB>, p: Params<Args>) {
+  const rows = sql`select changed.run_id, event.*
+    from changed, unnest(cast(${p.bare('seqs')} as bigint[]), cast(${p.bare('vs')} as bigint[]),
+      cast(${p.bare('types')} as text[]), cast(${p.bare('ats')} as bigint[]), cast(${p.bare('bodies')} as text[]),
+      cast(${p.bare('hashes')} as text[])) as event`
+  return asSchema(db)
+    .insertInto('events')
+    .columns(['run_id', 'seq', 'v', 'type', 'at', 'body', 'hash'])
+    .expression(rows)
+}

@@ -1,0 +1,97 @@
+import { sql, type Compilable, type Expression, type RawBuilder, type SqlBool } from 'kysely'
+import type { SqlDialect } from './dialect.ts'
+
+/** A statement as text, compiled once, with what to bind to its placeholders. */
+export interface Query<Args, Row> {
+  readonly sql: string
+  /** For each placeholder in order, the parameter or the constant to bind. */
+  readonly bindings: readonly unknown[]
+  /** True when it changes the database: the loss of its answer leaves the outcome unknown. */
+  readonly writes: boolean
+  /** Never there: ties the types of the arguments and of the rows to the text. */
+  readonly types?: (args: Args) => Row
+}
+
+/** Stands in a query for a value that is given when it runs. */
+class Parameter {
+  readonly name: string
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** The parameters of a query that takes `Args`. */
+export interface Params<Args> {
+  /** The store's time, the same wherever it stands in one statement. A query that uses it takes a `now`. */
+  readonly now: RawBuilder<number>
+  int<K extends keyof Args & string>(name: K): RawBuilder<Args[K]>
+  text<K extends keyof Args & string>(name: K): RawBuilder<Args[K]>
+  /** The placeholder as it is, without a type. */
+  bare(name: keyof Args & string): RawBuilder<unknown>
+  /** True when the value is in a list that was bound with {@link SqlDialect.list}. */
+  textIn(value: Expression<string>, list: keyof Args & string): RawBuilder<SqlBool>
+  intIn(value: Expression<number>, list: keyof Args & string): RawBuilder<SqlBool>
+  /** True when the two values stand at the same position of the two lists. */
+  pairIn(
+    pair: readonly [Expression<string>, Expression<string>],
+    lists: readonly [keyof Args & string, keyof Args & string],
+  ): RawBuilder<SqlBool>
+}
+
+/** Compiles queries for one dialect. The types of the arguments and the rows follow from the builder. */
+export interface QueryCompiler {
+  readonly read: <Args, Row>(build: (p: Params<Args>) => Compilable<Row>) => Query<Args, Row>
+  readonly write: <Args, Row>(build: (p: Params<Args>) => Compilable<Row>) => Query<Args, Row>
+}
+
+/** Makes the compiler of a dialect. */
+export function queryCompiler(dialect: SqlDialect): QueryCompiler {
+  return {
+    read: (build) => ({ ...compile(dialect, build(paramsOf(dialect))), writes: false }),
+    write: (build) => ({ ...compile(dialect, build(paramsOf(dialect))), writes: true }),
+  }
+}
+
+/** The values to bind for one execution. */
+export function boundValues<Args>(query: Query<Args, unknown>, args: Args): unknown[] {
+  const { bindings } = query
+  const values = new Array<unknown>(bindings.length)
+  for (let i = 0; i < bindings.length; i++) {
+    const binding = bindings[i]
+    values[i] = binding instanceof Parameter ? args[binding.name as keyof Args] : binding
+  }
+  return values
+}
+
+function compile(
+  dialect: SqlDialect,
+  builder: Compilable,
+): { readonly sql: string; readonly bindings: readonly unknown[] } {
+  const { sql: text, parameters } = builder.compile()
+  return dialect.sharesPlaceholders ? shareNumbered(text, parameters) : { sql: text, bindings: parameters }
+}
+
+/** `$1, $2` for the same parameter become one: it is sent once, and the server knows that both are equal. */
+function shareNumbered(text: string, parameters: readonly unknown[]): { sql: string; bindings: readonly unknown[] } {
+  const keys = parameters.map((value) => (value instanceof Parameter ? value.name : value))
+  const distinct = [...new Set(keys)]
+  return {
+    sql: text.replaceAll(/\$(\d+)/g, (_, number: string) => `$${distinct.indexOf(keys[Number(number) - 1]) + 1}`),
+    bindings: distinct.map((key) => parameters[keys.indexOf(key)]),
+  }
+}
+
+function paramsOf<Args>(dialect: SqlDialect): Params<Args> {
+  const typed = (type: 'bigint' | 'text') => (name: string) => dialect.typed(sql`${new Parameter(name)}`, type)
+  const bare = (name: string): RawBuilder<unknown> => sql`${new Parameter(name)}`
+  return {
+    now: dialect.now(sql`${new Parameter('now')}`),
+    int: typed('bigint') as Params<Args>['int'],
+    text: typed('text') as Params<Args>['text'],
+    bare,
+    textIn: (value, name) => dialect.anyOf(value, bare(name), 'text'),
+    intIn: (value, name) => dialect.anyOf(value, bare(name), 'bigint'),
+    pairIn: (pair, [first, second]) => dialect.pairIn(pair, [bare(first), bare(second)]),
+  }
+}

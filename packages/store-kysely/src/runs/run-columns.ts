@@ -1,0 +1,94 @@
+import type { RunStatus } from '@varve/store'
+import { sql, type Expression, type RawBuilder, type SqlBool } from 'kysely'
+import type { Params } from '../query.ts'
+import type { RunsTable } from '../schema.ts'
+import type { UpdateShape } from './update-shape.ts'
+
+/** A column of the run's row, by its full name: an update may join it with a table of the same columns. */
+export function runColumn<K extends keyof RunsTable>(name: K): RawBuilder<RunsTable[K]> {
+  return sql.id('runs', name)
+}
+
+/** What a claim tells of the row, and what orders claims. */
+export const claimColumns = [
+  'runs.run_id',
+  'runs.token',
+  'runs.lease_until',
+  'runs.head',
+  'runs.status',
+  'runs.waiting',
+  'runs.recoveries',
+  'runs.owes',
+  'runs.problem',
+  'runs.wake_at',
+] as const
+
+/** The columns of {@link claimColumns}. */
+export type ClaimRecord = Pick<
+  RunsTable,
+  'run_id' | 'token' | 'lease_until' | 'head' | 'status' | 'waiting' | 'recoveries' | 'owes' | 'problem' | 'wake_at'
+>
+
+/** Null as a literal: as one parameter it could not stand for a text here and a number there. */
+export const none: RawBuilder<null> = sql.lit(null)
+
+/** Since when a run that is due at once has been due: one that is written again and again keeps its place in the queue. */
+export function dueSince(now: Expression<number>): RawBuilder<number> {
+  const wakeAt = runColumn('wake_at')
+  return sql`case when ${wakeAt} <= ${now} then ${wakeAt} else ${now} end`
+}
+
+/** True while a lease on the run is alive. */
+export function isLeased(now: Expression<number>): RawBuilder<SqlBool> {
+  return sql`(${runColumn('lease_until')} is not null and ${runColumn('lease_until')} > ${now})`
+}
+
+/** True for a status after which nothing may follow. */
+export function hasEnded(status: Expression<string>): RawBuilder<SqlBool> {
+  return sql`${status} not in ('running', 'blocked')`
+}
+
+/** What {@link updatedColumns} binds. */
+export interface UpdateArgs {
+  readonly now: number | null
+  readonly status: RunStatus
+  readonly blockedOn: string
+  readonly wakeAt: number | null
+  readonly owes: string | null
+}
+
+/** The columns that a `RunUpdate` sets. */
+export interface UpdatedColumns {
+  readonly status: RawBuilder<RunStatus>
+  readonly blocked_on: RawBuilder<string>
+  readonly wake_at: RawBuilder<number | null>
+  readonly owes?: RawBuilder<string | null>
+  readonly recoveries?: RawBuilder<number>
+}
+
+/**
+ * A `RunUpdate` as SQL.
+ *
+ * @param waiting - Posts that wait afterwards: they, and debts, make a run due whatever the update says.
+ */
+export function updatedColumns<Args extends UpdateArgs>(
+  p: Params<Args>,
+  shape: UpdateShape,
+  waiting: Expression<number>,
+): UpdatedColumns {
+  const owes = owesAfter(p, shape)
+  return {
+    status: p.text('status'),
+    blocked_on: p.text('blockedOn'),
+    wake_at: sql`case
+      when ${waiting} > 0 or ${owes} is not null or ${p.int('wakeAt')} = 0 then ${dueSince(p.now)}
+      else ${p.int('wakeAt')} end`,
+    ...(shape.setsOwes && { owes }),
+    ...(shape.progressed && { recoveries: sql.lit(0) }),
+  }
+}
+
+/** The debts after an update. */
+export function owesAfter<Args extends UpdateArgs>(p: Params<Args>, shape: UpdateShape): RawBuilder<string | null> {
+  return shape.setsOwes ? p.text('owes') : runColumn('owes')
+}

@@ -1,0 +1,110 @@
+import { checkId, type Page, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
+import { sql } from 'kysely'
+import { checkLimit, checkWhole } from '../arguments.ts'
+import { pageOf, readCursor } from '../cursor.ts'
+import type { SqlDialect } from '../dialect.ts'
+import type { SqlExecutor } from '../executor.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import type { RunsTable } from '../schema.ts'
+import { rowOf } from './run-record.ts'
+import { none, runColumn } from './run-columns.ts'
+
+/** Where a run stands in the list; new runs come before all of these, so they shift none. */
+type Position = readonly [createdAt: number, runId: string]
+
+interface ListArgs {
+  readonly limit: number
+  readonly afterAt?: number
+  readonly afterId?: string
+  readonly workflow?: string
+  readonly parent?: string
+  readonly statuses?: unknown
+  readonly tags?: unknown
+  readonly tagCount?: number
+  readonly createdFrom?: number
+  readonly createdBefore?: number
+}
+
+/** Lists runs: one query per combination of conditions, compiled when it is first asked for. */
+export function runLister(
+  executor: SqlExecutor,
+  dialect: SqlDialect,
+): (filter: RunFilter, page: PageRequest) => Promise<Page<RunRow>> {
+  const compiled = new Map<string, Query<ListArgs, RunsTable>>()
+  return async (filter, page) => {
+    const args = listArgs(dialect, filter, page)
+    const shape = `${Object.keys(args).join()} ${filter.parked} ${filter.owing}`
+    const query = compiled.get(shape) ?? listQuery(dialect, args, filter)
+    compiled.set(shape, query)
+    const found = await executor.all(query, args)
+    return pageOf(found, page.limit, rowOf, (record): Position => [record.created_at, record.run_id])
+  }
+}
+
+function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): ListArgs {
+  const { workflow, statuses, tags, parent, createdFrom, createdBefore } = filter
+  checkLimit(page.limit)
+  for (const [what, id] of Object.entries({ workflow, parent })) if (id !== undefined) checkId(what, id)
+  for (const tag of tags ?? []) checkId('a tag', tag)
+  const distinct = [...new Set(tags)]
+  const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
+  return {
+    // One more than asked for tells whether there is a next page.
+    limit: page.limit + 1,
+    ...(after !== undefined && { afterAt: after[0], afterId: after[1] }),
+    ...(workflow !== undefined && { workflow }),
+    ...(parent !== undefined && { parent }),
+    ...(statuses !== undefined && { statuses: dialect.list(statuses) }),
+    ...(distinct.length > 0 && { tags: dialect.list(distinct), tagCount: distinct.length }),
+    ...(createdFrom !== undefined && { createdFrom: whole('createdFrom', createdFrom) }),
+    ...(createdBefore !== undefined && { createdBefore: whole('createdBefore', createdBefore) }),
+  }
+}
+
+type Flags = Pick<RunFilter, 'parked' | 'owing'>
+
+function listQuery(dialect: SqlDialect, shape: ListArgs, { parked, owing }: Flags): Query<ListArgs, RunsTable> {
+  return queryCompiler(dialect).read((p: Params<Required<ListArgs>>) => {
+    let query = dialect.db.selectFrom('runs').selectAll('runs').orderBy('created_at', 'desc').orderBy('run_id', 'desc')
+    if (shape.afterAt !== undefined) {
+      const position = sql`(${runColumn('created_at')}, ${runColumn('run_id')})`
+      query = query.where(sql<boolean>`${position} < (${p.int('afterAt')}, ${p.text('afterId')})`)
+    }
+    if (shape.workflow !== undefined) query = query.where('workflow', '=', p.text('workflow'))
+    if (shape.parent !== undefined) query = query.where('parent', '=', p.text('parent'))
+    if (shape.statuses !== undefined) query = query.where(p.textIn(runColumn('status'), 'statuses'))
+    if (shape.createdFrom !== undefined) query = query.where('created_at', '>=', p.int('createdFrom'))
+    if (shape.createdBefore !== undefined) query = query.where('created_at', '<', p.int('createdBefore'))
+    if (parked !== undefined) query = query.where('problem', parked ? 'is not' : 'is', none)
+    if (owing !== undefined) query = query.where('owes', owing ? 'is not' : 'is', none)
+    if (shape.tags !== undefined) {
+      query = query.where('run_id', 'in', (db) =>
+        db
+          .selectFrom('run_tags')
+          .select('run_tags.run_id')
+          .where(p.textIn(sql.ref('run_tags.tag'), 'tags'))
+          .groupBy('run_tags.run_id')
+          .having(sql<boolean>`count(*) = ${p.int('tagCount')}`),
+      )
+    }
+    return query.limit(p.int('limit'))
+  }) as Query<ListArgs, RunsTable>
+}
+
+function whole(what: string, value: number): number {
+  checkWhole(what, value, Number.MIN_SAFE_INTEGER)
+  return value
+}
+
+function isPosition(value: unknown): value is Position {
+  return Array.isArray(value) && value.length === 2 && Number.isSafeInteger(value[0]) && isId(value[1])
+}
+
+function isId(value: unknown): boolean {
+  try {
+    checkId('a run', value)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,229 @@
+import { sql, type RawBuilder } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import type { RunsTable } from '../schema.ts'
+import {
+  claimColumns,
+  dueSince,
+  hasEnded,
+  isLeased,
+  none,
+  runColumn,
+  updatedColumns,
+  type ClaimRecord,
+  type UpdateArgs,
+  type UpdatedColumns,
+} from './run-columns.ts'
+import { perShape, type UpdateShape } from './update-shape.ts'
+
+/** Names one run. */
+export interface RunArgs {
+  readonly runId: string
+}
+
+/** Who wants a lease. */
+export interface LeaseArgs {
+  readonly now: number | null
+  readonly owner: string
+  readonly ownerId: string
+  readonly leaseMs: number
+}
+
+/** What an acquire binds. */
+export interface AcquireArgs extends RunArgs, LeaseArgs {
+  readonly takeover: number | null
+}
+
+/** What a claim binds; the lists come from {@link SqlDialect.list}. */
+export interface ClaimArgs extends LeaseArgs {
+  readonly workflows: unknown
+  readonly versions: unknown
+  readonly queues: unknown
+  readonly formats: unknown
+  readonly limit: number
+}
+
+/** Names the lease of a run. */
+export interface TokenArgs extends RunArgs {
+  readonly now: number | null
+  readonly token: number
+}
+
+/** What every release binds. */
+export interface ReleaseArgs extends TokenArgs {
+  readonly expectedHead: number
+  readonly problem: string | null
+  readonly retryAt: number | null
+}
+
+/** A row after a release, and the time at which it was released. */
+export type ReleasedRecord = Pick<RunsTable, 'wake_at' | 'problem' | 'retry_at'> & { readonly now: number }
+
+/** Names a run, at a time. */
+export type InspectArgs = RunArgs & { readonly now: number | null }
+
+/** A row, and whether its lease is alive (1). */
+export type InspectedRecord = RunsTable & { readonly leased: number }
+
+/** The queries on the index of runs. */
+export interface RunQueries {
+  readonly find: Query<RunArgs, RunsTable>
+  readonly acquire: Query<AcquireArgs, ClaimRecord>
+  readonly claim: Query<ClaimArgs, ClaimRecord>
+  readonly renew: Query<TokenArgs & { readonly leaseMs: number }, ClaimRecord>
+  readonly release: Query<ReleaseArgs, ReleasedRecord>
+  readonly releaseWith: (shape: UpdateShape) => Query<ReleaseArgs & UpdateArgs, ReleasedRecord>
+  readonly inspect: Query<InspectArgs, InspectedRecord>
+  /** Keeps the row from changing until the end of the transaction. */
+  readonly lock: Query<InspectArgs, InspectedRecord>
+  readonly remove: readonly Query<RunArgs, unknown>[]
+}
+
+/** Compiles the queries of the run store. */
+export function runQueries(dialect: SqlDialect): RunQueries {
+  const { db } = dialect
+  const { read, write } = queryCompiler(dialect)
+  return {
+    find: read((p: Params<RunArgs>) => db.selectFrom('runs').selectAll().where('run_id', '=', p.text('runId'))),
+    acquire: acquireQuery(dialect),
+    claim: claimQuery(dialect),
+    renew: write((p: Params<TokenArgs & { readonly leaseMs: number }>) =>
+      db
+        .updateTable('runs')
+        .set({ lease_until: sql`${p.now} + ${p.int('leaseMs')}` })
+        .where('run_id', '=', p.text('runId'))
+        .where('token', '=', p.int('token'))
+        .where('lease_owner_id', 'is not', none)
+        .returning(claimColumns),
+    ),
+    ...releaseQueries(dialect),
+    inspect: read((p: Params<InspectArgs>) => inspecting(dialect, p)),
+    lock: read((p: Params<InspectArgs>) => {
+      const query = inspecting(dialect, p)
+      return dialect.locksRows ? query.forUpdate() : query
+    }),
+    remove: (['run_tags', 'snapshots', 'posts', 'events', 'runs'] as const).map((table) =>
+      write((p: Params<RunArgs>) => db.deleteFrom(table).where('run_id', '=', p.text('runId'))),
+    ),
+  }
+}
+
+/** One statement; when it changes no row, a second query tells why. */
+function acquireQuery(dialect: SqlDialect): RunQueries['acquire'] {
+  return queryCompiler(dialect).write((p: Params<AcquireArgs>) =>
+    dialect.db
+      .updateTable('runs')
+      .set(leasedColumns(p))
+      .where('run_id', '=', p.text('runId'))
+      .where(sql<boolean>`not (${hasEnded(runColumn('status'))} and ${runColumn('owes')} is null)`)
+      .where(
+        sql<boolean>`(not ${isLeased(p.now)}
+          or ${runColumn('lease_owner_id')} = ${p.text('ownerId')}
+          or ${runColumn('token')} = ${p.int('takeover')})`,
+      )
+      .returning(claimColumns),
+  )
+}
+
+/**
+ * The due runs are found and locked first, and passed over where another claimer has locked them: so concurrent claims
+ * neither wait for one another nor get the same run.
+ */
+function claimQuery(dialect: SqlDialect): RunQueries['claim'] {
+  return queryCompiler(dialect).write((p: Params<ClaimArgs>) =>
+    dialect.db
+      .with('due', (db) =>
+        db
+          .selectFrom('runs')
+          .select('runs.run_id')
+          .where('wake_at', '<=', p.now)
+          .where(sql<boolean>`not ${isLeased(p.now)}`)
+          .where(sql<boolean>`(${runColumn('problem')} is null or ${runColumn('retry_at')} <= ${p.now})`)
+          .where(p.textIn(runColumn('queue'), 'queues'))
+          .where(p.intIn(runColumn('format'), 'formats'))
+          .where(p.pairIn([runColumn('workflow'), runColumn('version')], ['workflows', 'versions']))
+          .orderBy('wake_at')
+          .orderBy('run_id')
+          .limit(p.int('limit'))
+          .$if(dialect.locksRows, (query) => query.forNoKeyUpdate().skipLocked()),
+      )
+      .updateTable('runs')
+      .from('due')
+      .set(leasedColumns(p))
+      .whereRef('runs.run_id', '=', 'due.run_id')
+      .returning(claimColumns),
+  )
+}
+
+/** A new lease with the next token. One that ended without a release, or is taken from somebody, is a recovery. */
+function leasedColumns<Args extends LeaseArgs>(p: Params<Args>): Readonly<Record<LeaseColumn, RawBuilder<never>>> {
+  const ownerId = runColumn('lease_owner_id')
+  return {
+    token: sql`${runColumn('token')} + 1`,
+    lease_owner: sql`${p.text('owner')}`,
+    lease_owner_id: sql`${p.text('ownerId')}`,
+    lease_until: sql`${p.now} + ${p.int('leaseMs')}`,
+    recoveries: sql`${runColumn('recoveries')} + case
+      when ${ownerId} is null or (${isLeased(p.now)} and ${ownerId} = ${p.text('ownerId')}) then 0
+      else 1 end`,
+  }
+}
+
+type LeaseColumn = 'token' | 'lease_owner' | 'lease_owner_id' | 'lease_until' | 'recoveries'
+
+function releaseQueries(dialect: SqlDialect): Pick<RunQueries, 'release' | 'releaseWith'> {
+  const { write } = queryCompiler(dialect)
+  return {
+    release: write((p: Params<ReleaseArgs>) =>
+      releasing(dialect, p).set(whereCurrent(p, { wake_at: runColumn('wake_at') })),
+    ),
+    releaseWith: perShape((shape: UpdateShape) =>
+      write((p: Params<ReleaseArgs & UpdateArgs>) =>
+        // No posts: with one that waits the update does not apply at all.
+        releasing(dialect, p).set(whereCurrent(p, updatedColumns(p, shape, sql.lit(0)))),
+      ),
+    ),
+  }
+}
+
+/** Sets the columns if the caller has folded all there is; if not, leaves them, and the run is due. */
+function whereCurrent<Args extends ReleaseArgs, Columns extends Partial<UpdatedColumns>>(
+  p: Params<Args>,
+  columns: Columns,
+): Columns {
+  const entries = Object.entries(columns).map(([name, value]) => {
+    const otherwise = name === 'wake_at' ? dueSince(p.now) : runColumn(name as keyof UpdatedColumns)
+    return [name, sql`case when ${isCurrent(p)} then ${value} else ${otherwise} end`]
+  })
+  return Object.fromEntries(entries) as Columns
+}
+
+/** True while the caller has folded all there is: nothing was appended behind its head, and no post waits. */
+function isCurrent<Args extends ReleaseArgs>(p: Params<Args>): RawBuilder<boolean> {
+  return sql`(${runColumn('head')} = ${p.int('expectedHead')} and ${runColumn('waiting')} = 0)`
+}
+
+// Without return types, like the next: they are the query builder's own, which only inference can name.
+function inspecting({ db }: SqlDialect, p: Params<InspectArgs>) {
+  return db
+    .selectFrom('runs')
+    .selectAll()
+    .select(sql<number>`case when ${isLeased(p.now)} then 1 else 0 end`.as('leased'))
+    .where('run_id', '=', p.text('runId'))
+}
+
+function releasing<Args extends ReleaseArgs>({ db }: SqlDialect, p: Params<Args>) {
+  return db
+    .updateTable('runs')
+    .set({
+      problem: p.text('problem'),
+      retry_at: p.int('retryAt'),
+      lease_owner: none,
+      lease_owner_id: none,
+      lease_until: none,
+    })
+    .where('run_id', '=', p.text('runId'))
+    .where('token', '=', p.int('token'))
+    .where('lease_owner_id', 'is not', none)
+    .returning(['wake_at', 'problem', 'retry_at', p.now.as('now')])
+}

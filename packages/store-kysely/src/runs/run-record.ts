@@ -1,0 +1,50 @@
+import type { BlockedOn, Claim, Debt, Owner, Problem, RunRow } from '@varve/store'
+import type { RunsTable } from '../schema.ts'
+import type { ClaimRecord } from './run-columns.ts'
+
+/** A run's row as the index shows it. */
+export function rowOf(record: RunsTable): RunRow {
+  const { parent, problem, lease_owner: leaseOwner, lease_until: leaseUntil } = record
+  return {
+    runId: record.run_id,
+    workflow: record.workflow,
+    version: record.version,
+    tags: JSON.parse(record.tags) as readonly string[],
+    queue: record.queue,
+    ...(parent !== null && { parent }),
+    status: record.status,
+    blockedOn: JSON.parse(record.blocked_on) as readonly BlockedOn[],
+    wakeAt: record.wake_at,
+    head: record.head,
+    format: record.format,
+    waiting: record.waiting,
+    owes: debtsOf(record),
+    recoveries: record.recoveries,
+    ...(problem !== null && { problem: JSON.parse(problem) as Problem }),
+    token: record.token,
+    ...(leaseOwner !== null &&
+      leaseUntil !== null && { lease: { owner: JSON.parse(leaseOwner) as Owner, until: leaseUntil } }),
+    createdAt: record.created_at,
+  }
+}
+
+/** A row that has just been leased or renewed, as the right to drive the run. */
+export function claimOf(record: Omit<ClaimRecord, 'lease_until' | 'wake_at'>, owner: Owner, leaseUntil: number): Claim {
+  const { problem } = record
+  return {
+    runId: record.run_id,
+    owner,
+    token: record.token,
+    leaseUntil,
+    head: record.head,
+    status: record.status,
+    waiting: record.waiting,
+    recoveries: record.recoveries,
+    owes: debtsOf(record),
+    ...(problem !== null && { problem: JSON.parse(problem) as Problem }),
+  }
+}
+
+function debtsOf({ owes }: Pick<RunsTable, 'owes'>): readonly Debt[] {
+  return owes === null ? [] : (JSON.parse(owes) as readonly Debt[])
+}

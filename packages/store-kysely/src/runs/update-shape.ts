@@ -1,0 +1,29 @@
+import { isTerminal, type RunUpdate } from '@varve/store'
+
+/** Which parts an update has. What it leaves alone is not in its statement, which the database would only have to read. */
+export interface UpdateShape {
+  /** The status is terminal. */
+  readonly ended: boolean
+  /** The debts of the row are replaced. */
+  readonly setsOwes: boolean
+  /** `recoveries` begins again at 0. */
+  readonly progressed: boolean
+}
+
+/** The shape of an update. */
+export function shapeOf({ status, owes, progressed = false }: RunUpdate): UpdateShape {
+  return { ended: isTerminal(status), setsOwes: owes !== undefined, progressed }
+}
+
+/** One query for each shape, compiled when it is first asked for. The shapes must have their properties in one order. */
+export function perShape<Shape extends object, Query>(compile: (shape: Shape) => Query): (shape: Shape) => Query {
+  const queries = new Map<string, Query>()
+  return (shape) => {
+    const key = Object.values(shape).join()
+    const known = queries.get(key)
+    if (known !== undefined) return known
+    const query = compile(shape)
+    queries.set(key, query)
+    return query
+  }
+}

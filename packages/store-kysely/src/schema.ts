@@ -1,0 +1,102 @@
+import type { RunStatus } from '@varve/store'
+import type { QueryCreator } from 'kysely'
+
+/** The tables of a store, as every SQL database holds them. Numbers are integers, instants are Unix milliseconds. */
+export interface Schema {
+  readonly varve_schema: SchemaTable
+  readonly runs: RunsTable
+  readonly run_tags: RunTagsTable
+  readonly events: EventsTable
+  readonly posts: PostsTable
+  readonly snapshots: SnapshotsTable
+}
+
+/** One row: marks the database as ours and says how far it was migrated. */
+export interface SchemaTable {
+  readonly application: string
+  readonly version: number
+}
+
+/** One row per run. Columns that change with every append are in no index. */
+export interface RunsTable {
+  readonly run_id: string
+  readonly workflow: string
+  readonly version: string
+  /** JSON array of strings. */
+  readonly tags: string
+  readonly queue: string
+  readonly parent: string | null
+  readonly created_at: number
+  readonly status: RunStatus
+  /** JSON array. */
+  readonly blocked_on: string
+  /** Unchanged while the run stays due, so that its place in the index of due runs does not move. */
+  readonly wake_at: number | null
+  readonly head: number
+  readonly format: number
+  readonly waiting: number
+  /** Posts ever kept: the number of the last one. */
+  readonly posted: number
+  /** JSON array, null for no debts. */
+  readonly owes: string | null
+  readonly recoveries: number
+  /** JSON object. */
+  readonly problem: string | null
+  /** `retryAt` of the problem. */
+  readonly retry_at: number | null
+  readonly token: number
+  /** JSON object; null when the run is under no lease. */
+  readonly lease_owner: string | null
+  readonly lease_owner_id: string | null
+  readonly lease_until: number | null
+}
+
+/** The tags of runs, for lists. */
+export interface RunTagsTable {
+  readonly tag: string
+  readonly run_id: string
+}
+
+/** The logs. */
+export interface EventsTable {
+  readonly run_id: string
+  readonly seq: number
+  readonly v: number
+  readonly type: string
+  readonly at: number
+  /** The exact text that was hashed: never a JSON type. */
+  readonly body: string
+  readonly hash: string
+}
+
+/** The inboxes. */
+export interface PostsTable {
+  readonly run_id: string
+  /** Order in which the run's posts were kept, from 1. */
+  readonly number: number
+  /** Unique in the run among the posts that were not rejected. */
+  readonly id: string
+  readonly type: string
+  /** Empty once the post was taken: the log has it. */
+  readonly body: string
+  readonly state: 'waiting' | 'taken' | 'rejected'
+  /** JSON text of the reason for a rejection. */
+  readonly error: string | null
+  readonly posted_at: number
+}
+
+/** The stored states. */
+export interface SnapshotsTable {
+  readonly run_id: string
+  readonly seq: number
+  readonly hash: string
+  readonly format: number
+  readonly workflow_version: string
+  readonly build: string
+  readonly body: string
+}
+
+/** Inside a query with common table expressions the builder knows more tables than ours; only ours matter here. */
+export function asSchema<DB extends Schema>(db: QueryCreator<DB>): QueryCreator<Schema> {
+  return db as unknown as QueryCreator<Schema>
+}

@@ -1,0 +1,99 @@
+import type { Snapshot } from '@varve/store'
+import { sql } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import type { SnapshotsTable } from '../schema.ts'
+
+interface LatestArgs {
+  readonly runId: string
+  readonly atOrBefore: number
+}
+
+interface PruneArgs {
+  readonly runId: string
+  readonly keep: number
+}
+
+/** The queries on stored states. */
+export interface SnapshotQueries {
+  readonly save: Query<Snapshot, unknown>
+  readonly known: Query<{ readonly runId: string }, unknown>
+  readonly latest: Query<LatestArgs, SnapshotsTable>
+  readonly prune: Query<PruneArgs, unknown>
+}
+
+/** Compiles the queries of the snapshot store. */
+export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
+  const { db } = dialect
+  const { read, write } = queryCompiler(dialect)
+  return {
+    save: saveQuery(dialect),
+    known: read((p: Params<{ readonly runId: string }>) =>
+      db.selectFrom('runs').select('run_id').where('run_id', '=', p.text('runId')),
+    ),
+    latest: read((p: Params<LatestArgs>) =>
+      db
+        .selectFrom('snapshots')
+        .selectAll()
+        .where('run_id', '=', p.text('runId'))
+        .where('seq', '<=', p.int('atOrBefore'))
+        .orderBy('seq', 'desc')
+        .limit(sql.lit(1)),
+    ),
+    prune: write((p: Params<PruneArgs>) => {
+      const newestToDelete = db
+        .selectFrom('snapshots')
+        .select('seq')
+        .where('run_id', '=', p.text('runId'))
+        .orderBy('seq', 'desc')
+        .limit(sql.lit(1))
+        .offset(p.int('keep'))
+      return db.deleteFrom('snapshots').where('run_id', '=', p.text('runId')).where('seq', '<=', newestToDelete)
+    }),
+  }
+}
+
+/** Locks the run's row lightly while it inserts, so that a snapshot never outlives a run that is removed meanwhile. */
+function saveQuery(dialect: SqlDialect): SnapshotQueries['save'] {
+  const { db } = dialect
+  return queryCompiler(dialect).write((p: Params<Snapshot>) =>
+    db
+      .insertInto('snapshots')
+      .columns(['run_id', 'seq', 'hash', 'format', 'workflow_version', 'build', 'body'])
+      .expression(
+        db
+          .selectFrom('runs')
+          .select([
+            'runs.run_id',
+            p.int('seq').as('seq'),
+            p.text('hash').as('hash'),
+            p.int('format').as('format'),
+            p.text('workflowVersion').as('workflow_version'),
+            p.text('build').as('build'),
+            p.text('body').as('body'),
+          ])
+          .where('runs.run_id', '=', p.text('runId'))
+          .where((where) =>
+            where.not(
+              where.exists(
+                db
+                  .selectFrom('snapshots as newer')
+                  .select('newer.seq')
+                  .where('newer.run_id', '=', p.text('runId'))
+                  .where('newer.seq', '>', p.int('seq')),
+              ),
+            ),
+          )
+          .$if(dialect.locksRows, (query) => query.forKeyShare()),
+      )
+      .onConflict((conflict) =>
+        conflict.columns(['run_id', 'seq']).doUpdateSet((existing) => ({
+          hash: existing.ref('excluded.hash'),
+          format: existing.ref('excluded.format'),
+          workflow_version: existing.ref('excluded.workflow_version'),
+          build: existing.ref('excluded.build'),
+          body: existing.ref('excluded.body'),
+        })),
+      ),
+  )
+}

@@ -1,0 +1,111 @@
+import type { Store } from '@varve/store'
+import { expect, test } from 'vitest'
+import type { SqlDialect } from './dialect.ts'
+import type { SqlExecutor, Step } from './executor.ts'
+import { postgresDialect } from './postgres/postgres-dialect.ts'
+import type { Query } from './query.ts'
+import { sqliteDialect } from './sqlite/sqlite-dialect.ts'
+import { sqlStore } from './sql-store.ts'
+
+const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
+const running = { status: 'running', blockedOn: [], wakeAt: 0 } as const
+const create = { workflow: 'w', version: '1', tags: ['t'], queue: 'q' }
+
+/** Executes nothing and notes every query; every answer is empty. */
+function recorder(): { readonly executor: SqlExecutor; readonly queries: Query<never, unknown>[] } {
+  const queries: Query<never, unknown>[] = []
+  const answer = ({ answer, query }: Step): unknown => {
+    queries.push(query)
+    return answer === 'all' ? [] : answer === 'run' ? 0 : undefined
+  }
+  return {
+    queries,
+    executor: {
+      get: async (query) => answer({ answer: 'get', query, args: {} }) as undefined,
+      all: async (query) => answer({ answer: 'all', query, args: {} }) as [],
+      run: async (query) => answer({ answer: 'run', query, args: {} }) as number,
+      transaction: async (_mode, steps) => {
+        const work = steps()
+        let next = work.next()
+        while (next.done !== true) next = work.next(answer(next.value))
+        return next.value
+      },
+    },
+  }
+}
+
+/** Every query that the methods of a store ask for. */
+async function queriesOf(dialect: SqlDialect): Promise<readonly Query<never, unknown>[]> {
+  const { executor, queries } = recorder()
+  const capabilities = { durable: true, shared: true, notify: false }
+  const store = sqlStore({ executor, dialect, capabilities, now: () => 1, close: async () => undefined })
+  await Promise.allSettled(callsOf(store).map(async (call) => call()))
+  return queries
+}
+
+function callsOf({ events, runs, inbox, snapshots }: Store): readonly (() => Promise<unknown>)[] {
+  const claim = {
+    runId: 'r',
+    owner,
+    token: 1,
+    leaseUntil: 1,
+    head: 1,
+    status: 'running',
+    waiting: 0,
+    recoveries: 0,
+  } as const
+  const lease = { owner, leaseMs: 1 }
+  const snapshot = { runId: 'r', seq: 1, hash: '', format: 1, workflowVersion: '1', build: '1', body: '' }
+  return [
+    async () => events.append('r', [], { expectedHead: 0, fencingToken: 0, run: { ...running, create } }),
+    async () => events.append('r', [], { expectedHead: 1, fencingToken: 1, run: running }),
+    async () => events.append('r', [], { expectedHead: 1, fencingToken: 1, run: running, take: ['p'] }),
+    async () => events.read('r')[Symbol.asyncIterator]().next(),
+    async () => runs.find('r'),
+    async () =>
+      runs.list({ workflow: 'w', statuses: ['running'], tags: ['t'], parent: 'r', parked: true }, { limit: 1 }),
+    async () => runs.claim({ ...lease, workflows: [], queues: [], formats: [1], limit: 1 }),
+    async () => runs.acquire('r', lease),
+    async () => runs.renew({ ...claim, owes: [] }, lease),
+    async () => runs.release({ ...claim, owes: [] }, { expectedHead: 1 }),
+    async () => runs.release({ ...claim, owes: [] }, { expectedHead: 1, run: running }),
+    async () => runs.remove('r', { ifTerminal: true }),
+    async () => inbox.post('r', { id: 'p', type: 'T', body: '' }, { maxWaiting: 1 }),
+    async () => inbox.list('r', { limit: 1 }),
+    async () => inbox.rejected('r', { limit: 1 }),
+    async () => snapshots.save(snapshot),
+    async () => snapshots.latest('r'),
+    async () => snapshots.prune('r', { keep: 1 }),
+  ]
+}
+
+test('every table of PostgreSQL is named with its schema, so no search path is needed', async () => {
+  const queries = await queriesOf(postgresDialect('my_runs'))
+
+  const tables = '(?:varve_schema|runs|run_tags|events|posts|snapshots)'
+  const bare = new RegExp(`(?:from|into|update|join) "?${tables}\\b`)
+  expect(queries.length).toBeGreaterThan(15)
+  expect(queries.map((query) => query.sql).filter((sql) => bare.test(sql))).toEqual([])
+})
+
+test('a query is compiled once: the same call asks for the same text', async () => {
+  const { executor, queries } = recorder()
+  const capabilities = { durable: true, shared: true, notify: false }
+  const dialect = sqliteDialect()
+  const store = sqlStore({ executor, dialect, capabilities, now: () => 1, close: async () => undefined })
+
+  for (let i = 0; i < 2; i++) await store.runs.list({ workflow: 'w' }, { limit: 1 })
+  for (let i = 0; i < 2; i++) await store.runs.find('r')
+
+  expect(queries[0]).toBe(queries[1])
+  expect(queries[2]).toBe(queries[3])
+})
+
+test('what may not be repeated is marked as a write, and nothing else', async () => {
+  for (const dialect of [sqliteDialect(), postgresDialect('varve')]) {
+    const queries = await queriesOf(dialect)
+
+    for (const { sql, writes } of queries)
+      expect([sql, /\b(insert|update|delete) /.test(sql.replace('for update', ''))]).toEqual([sql, writes])
+  }
+})

@@ -1,0 +1,32 @@
+import type { Store, StoreCapabilities } from '@varve/store'
+import type { SqlDialect } from './dialect.ts'
+import { sqlEvents } from './events/event-store.ts'
+import type { SqlExecutor } from './executor.ts'
+import { sqlInbox } from './inbox/inbox-store.ts'
+import { sqlRuns } from './runs/run-store.ts'
+import { sqlSnapshots } from './snapshots/snapshot-store.ts'
+import type { StoreParts } from './store-parts.ts'
+
+/** What a store is made of. */
+export interface SqlStoreOptions {
+  readonly executor: SqlExecutor
+  readonly dialect: SqlDialect
+  readonly capabilities: StoreCapabilities
+  /** The store's clock, Unix milliseconds; null for the server's own, where the dialect has one. */
+  readonly now: () => number | null
+  /** Ends what the store has opened itself. From then on the executor answers `STORE_CLOSED`. Called for every disposal. */
+  readonly close: () => Promise<void>
+}
+
+/** A store on a database whose schema is in place: compiles every query once and runs it through the executor. */
+export function sqlStore({ executor, dialect, capabilities, now, close }: SqlStoreOptions): Store {
+  const parts: StoreParts = { executor, dialect, now, writes: dialect.writes(executor) }
+  return {
+    capabilities,
+    events: sqlEvents(parts),
+    runs: sqlRuns(parts),
+    inbox: sqlInbox(parts),
+    snapshots: sqlSnapshots(parts),
+    [Symbol.asyncDispose]: close,
+  }
+}

@@ -1,0 +1,136 @@
+import { sql } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import {
+  appending,
+  creating,
+  type AppendArgs,
+  type AppendedRecord,
+  type AppendShape,
+  type CreateArgs,
+} from '../events/append-queries.ts'
+import { get, run, type SqlExecutor, type Steps } from '../executor.ts'
+import { countingPost, keeping, targeting, type PostArgs } from '../inbox/post-queries.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perShape } from '../runs/update-shape.ts'
+import type { RunsTable } from '../schema.ts'
+import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
+import type { StoredEvent } from '@varve/store'
+
+/** Small statements in one transaction each: SQLite is a function call away, and short statements stay prepared. */
+export function sqliteWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWrites {
+  const queries = writeQueries(dialect)
+  return {
+    create: (creation) => executor.transaction('write', () => create(queries, creation)),
+    append: (addition) => executor.transaction('write', () => append(dialect, queries, addition)),
+    post: (args) => executor.transaction('write', () => post(queries, args)),
+  }
+}
+
+function* create(queries: WriteQueries, { run: row, tags, events }: Creation): Steps<RunsTable | undefined> {
+  const record = yield* get(queries.create, row)
+  if (record === undefined) return undefined
+  for (const event of events) yield* run(queries.insert, event)
+  for (const tag of tags) yield* run(queries.tag, { runId: row.runId, tag })
+  return record
+}
+
+function* append(
+  dialect: SqlDialect,
+  queries: WriteQueries,
+  { run: row, shape, events, posts }: Addition,
+): Steps<AppendedRecord | undefined> {
+  const { runId } = row
+  const settled = posts.length === 0 ? 0 : yield* countWaiting(dialect, queries, runId, posts)
+  const record = yield* get(queries.append(shape), { ...row, settled })
+  if (record === undefined) return undefined
+  for (const event of events) yield* run(queries.insert, event)
+  for (const { id, error } of posts) yield* run(queries.settle, { runId, id, error })
+  return record
+}
+
+function* countWaiting(
+  dialect: SqlDialect,
+  queries: WriteQueries,
+  runId: string,
+  posts: readonly SettledPost[],
+): Steps<number> {
+  const found = yield* get(queries.countWaiting, { runId, ids: dialect.list(posts.map(({ id }) => id)) })
+  return found?.count ?? 0
+}
+
+function* post(queries: WriteQueries, args: PostArgs): Steps<boolean> {
+  if ((yield* get(queries.keep, args)) === undefined) return false
+  yield* run(queries.countPost, args)
+  return true
+}
+
+interface WriteQueries {
+  readonly create: Query<CreateArgs, RunsTable>
+  readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
+  readonly insert: Query<StoredEvent, unknown>
+  readonly tag: Query<{ readonly runId: string; readonly tag: string }, unknown>
+  readonly countWaiting: Query<{ readonly runId: string; readonly ids: unknown }, { readonly count: number }>
+  readonly settle: Query<SettledPost & { readonly runId: string }, unknown>
+  readonly keep: Query<PostArgs, { readonly run_id: string }>
+  readonly countPost: Query<PostArgs, unknown>
+}
+
+function writeQueries(dialect: SqlDialect): WriteQueries {
+  const { db } = dialect
+  const { write } = queryCompiler(dialect)
+  return {
+    create: write((p: Params<CreateArgs>) => creating(db, p)),
+    append: perShape((shape: AppendShape) =>
+      write((p: Params<AppendArgs & { readonly settled: number }>) => appending(db, p, shape, p.int('settled'))),
+    ),
+    keep: write((p: Params<PostArgs>) => keeping(targeting(dialect, p), p)),
+    countPost: write((p: Params<PostArgs>) => countingPost(db, p).where('run_id', '=', p.text('runId'))),
+    ...rowQueries(dialect),
+  }
+}
+
+function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 'countWaiting' | 'settle'> {
+  const { db } = dialect
+  const { read, write } = queryCompiler(dialect)
+  return {
+    insert: write((p: Params<StoredEvent>) =>
+      db.insertInto('events').values({
+        run_id: p.text('runId'),
+        seq: p.int('seq'),
+        v: p.int('v'),
+        type: p.text('type'),
+        at: p.int('at'),
+        body: p.text('body'),
+        hash: p.text('hash'),
+      }),
+    ),
+    tag: write((p: Params<{ readonly runId: string; readonly tag: string }>) =>
+      db.insertInto('run_tags').values({ run_id: p.text('runId'), tag: p.text('tag') }),
+    ),
+    countWaiting: read((p: Params<{ readonly runId: string; readonly ids: unknown }>) =>
+      db
+        .selectFrom('posts')
+        .select((post) => post.fn.countAll<number>().as('count'))
+        .where('run_id', '=', p.text('runId'))
+        .where(waits())
+        .where(p.textIn(sql.ref('id'), 'ids')),
+    ),
+    settle: write((p: Params<SettledPost & { readonly runId: string }>) =>
+      db
+        .updateTable('posts')
+        .set({
+          state: sql`case when ${p.text('error')} is null then 'taken' else 'rejected' end`,
+          body: sql`case when ${p.text('error')} is null then '' else body end`,
+          error: p.text('error'),
+        })
+        .where('run_id', '=', p.text('runId'))
+        .where('id', '=', p.text('id'))
+        .where(waits()),
+    ),
+  }
+}
+
+/** The second condition says nothing new, except to the planner: it is that of the index by id. */
+function waits() {
+  return sql<boolean>`state = 'waiting' and state <> 'rejected'`
+}

@@ -1,0 +1,40 @@
+import { isStoreError, StoreError, type StoreErrorCode } from '@varve/store'
+import type { SqlDialect } from './dialect.ts'
+import type { SqlExecutor } from './executor.ts'
+import type { SqlWrites } from './writes.ts'
+
+/** What the parts of one store work with. */
+export interface StoreParts {
+  readonly executor: SqlExecutor
+  readonly dialect: SqlDialect
+  readonly writes: SqlWrites
+  /** The store's time, Unix milliseconds; null for the server's own. */
+  readonly now: () => number | null
+}
+
+/** The error for a run that is not there. */
+export function runNotFound(runId: string): StoreError {
+  return new StoreError('RUN_NOT_FOUND', `there is no run ${JSON.stringify(runId)}`, { runId })
+}
+
+/** How often a call whose statement changed nothing looks for the reason. */
+const LOOKS = 3
+
+/**
+ * The result of a write that changes nothing when it is refused, and says then why, by a look at the row.
+ *
+ * The reason is read after the fact and may be gone by then: `attempt` answers undefined. What changed nothing may be
+ * tried again, and when the reason keeps escaping, `reason` is the one that it can only have been.
+ */
+export async function settled<T>(
+  runId: string,
+  reason: StoreErrorCode,
+  attempt: () => Promise<T | StoreError | undefined>,
+): Promise<T> {
+  for (let look = 0; look < LOOKS; look++) {
+    const result = await attempt()
+    if (isStoreError(result)) throw result
+    if (result !== undefined) return result
+  }
+  throw new StoreError(reason, `many work on run ${runId} at once; try again`, { runId, retryable: true })
+}

@@ -1,0 +1,40 @@
+import type { StoredEvent } from '@varve/store'
+import type { AppendArgs, AppendedRecord, AppendShape, CreateArgs } from './events/append-queries.ts'
+import type { PostArgs } from './inbox/post-queries.ts'
+import type { RunsTable } from './schema.ts'
+
+/**
+ * The writes that each dialect does in its own way: one statement where a statement can write several tables, one
+ * transaction of small statements where every round trip is a function call.
+ *
+ * Each happens as a whole, or changes nothing and answers undefined (false) when the database refuses it.
+ */
+export interface SqlWrites {
+  create(creation: Creation): Promise<RunsTable | undefined>
+  append(addition: Addition): Promise<AppendedRecord | undefined>
+  /** @returns false when the run is unknown, ended or full, or the post a duplicate. */
+  post(args: PostArgs): Promise<boolean>
+}
+
+/** A run with its first events. */
+export interface Creation {
+  readonly run: CreateArgs
+  readonly tags: readonly string[]
+  readonly events: readonly StoredEvent[]
+}
+
+/** What an append adds and changes. */
+export interface Addition {
+  readonly run: AppendArgs
+  readonly shape: AppendShape
+  readonly events: readonly StoredEvent[]
+  /** Posts that stop waiting; each id once. */
+  readonly posts: readonly SettledPost[]
+}
+
+/** A post that stops waiting: it is taken, or rejected for a reason. */
+export interface SettledPost {
+  readonly id: string
+  /** JSON text of the reason; null when the post was taken. */
+  readonly error: string | null
+}

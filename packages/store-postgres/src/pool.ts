@@ -1,0 +1,75 @@
+import { StoreError } from '@varve/store'
+import type pg from 'pg'
+
+/** What the store needs of a pool: `pg.Pool` has it. */
+export interface PostgresPool {
+  connect(): Promise<PostgresClient>
+}
+
+/** What the store needs of a connection from the pool. */
+export interface PostgresClient {
+  query(query: PostgresQuery): Promise<PostgresResult>
+  on(event: 'error', listener: (error: Error) => void): unknown
+  removeListener(event: 'error', listener: (error: Error) => void): unknown
+  /** Gives the connection back to the pool; with `true` the pool closes it. */
+  release(destroy?: boolean): void
+}
+
+/** A statement without a name: nothing stays behind in the session. */
+export interface PostgresQuery {
+  readonly text: string
+  readonly values: unknown[]
+  readonly types: { getTypeParser(oid: number): (text: string) => unknown }
+}
+
+/** What a statement answers. */
+export interface PostgresResult {
+  readonly rows: unknown[]
+  readonly rowCount: number | null
+}
+
+/** Where the store is: a pool that you made and end, or a server of which the store makes its own. */
+export type PostgresLocation =
+  | { readonly pool: PostgresPool }
+  | {
+      /** `postgres://user:password@host:port/database` */
+      readonly url: string
+      /** Connections at most. Default 10. */
+      readonly poolSize?: number
+    }
+
+/** A pool, and how to end it. */
+export interface OwnPool {
+  readonly pool: PostgresPool
+  readonly end: () => Promise<void>
+}
+
+/** How long a new connection may take. */
+const CONNECT_MS = 10_000
+
+/** The given pool, which is not ours to end, or a new one. */
+export async function openPool(location: PostgresLocation): Promise<OwnPool> {
+  if ('pool' in location) return { pool: location.pool, end: async () => undefined }
+  const { url, poolSize = 10 } = location
+  if (!Number.isInteger(poolSize) || poolSize < 1) {
+    throw new StoreError('INVALID_ARGUMENT', `poolSize must be a whole number of at least 1, got ${poolSize}`)
+  }
+  const { Pool } = await loadDriver()
+  const pool = new Pool({
+    connectionString: url,
+    max: poolSize,
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+  })
+  // The loss of an idle connection is nobody's error: the next call gets another. Unheard it would end the process.
+  pool.on('error', () => undefined)
+  return { pool, end: async () => pool.end() }
+}
+
+async function loadDriver(): Promise<typeof pg> {
+  try {
+    return (await import('pg')).default
+  } catch (cause) {
+    throw new StoreError('STORE_FAILED', 'pg cannot be loaded; install it beside this package', { cause })
+  }
+}

@@ -1,0 +1,129 @@
+import { isStoreError, StoreError } from '@varve/store'
+import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
+import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './pool.ts'
+import { isConnectionLost, postgresError, type Phase } from './postgres-error.ts'
+
+/** Runs queries on connections of a pool. A query outside of a transaction is one statement and one round trip. */
+export class PostgresExecutor implements SqlExecutor {
+  readonly #pool: PostgresPool
+  readonly #underWay = new Set<Promise<unknown>>()
+  #closed = false
+
+  constructor(pool: PostgresPool) {
+    this.#pool = pool
+  }
+
+  async get<Args, Row>(query: Query<Args, Row>, args: Args): Promise<Row | undefined> {
+    return (await this.#tracked(this.#alone(query, args))).rows[0] as Row | undefined
+  }
+
+  async all<Args, Row>(query: Query<Args, Row>, args: Args): Promise<readonly Row[]> {
+    return (await this.#tracked(this.#alone(query, args))).rows as readonly Row[]
+  }
+
+  async run<Args, Row>(query: Query<Args, Row>, args: Args): Promise<number> {
+    return (await this.#tracked(this.#alone(query, args))).rowCount ?? 0
+  }
+
+  async transaction<T>(mode: 'read' | 'write', steps: () => Steps<T>): Promise<T> {
+    return this.#tracked(this.#transact(mode, steps))
+  }
+
+  /** From now on every call is `STORE_CLOSED`. Resolves when those under way have their answers. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.allSettled(this.#underWay)
+  }
+
+  async #tracked<T>(call: Promise<T>): Promise<T> {
+    this.#underWay.add(call)
+    try {
+      return await call
+    } finally {
+      this.#underWay.delete(call)
+    }
+  }
+
+  async #alone<Args>(query: Query<Args, unknown>, args: Args): Promise<PostgresResult> {
+    const client = await this.#connect()
+    try {
+      const result = await client.query(statement(query.sql, boundValues(query, args)))
+      giveBack(client, false)
+      return result
+    } catch (error) {
+      giveBack(client, isConnectionLost(error))
+      throw postgresError(error, query.writes ? 'committing' : 'uncommitted')
+    }
+  }
+
+  async #transact<T>(mode: 'read' | 'write', steps: () => Steps<T>): Promise<T> {
+    const client = await this.#connect()
+    let phase: Phase = 'uncommitted'
+    try {
+      await client.query(statement(mode === 'write' ? 'begin' : 'begin read only'))
+      const result = await drive(client, steps())
+      if (mode === 'write') phase = 'committing'
+      await client.query(statement('commit'))
+      giveBack(client, false)
+      return result
+    } catch (error) {
+      giveBack(client, !(await isRolledBack(client, error)))
+      throw postgresError(error, phase)
+    }
+  }
+
+  async #connect(): Promise<PostgresClient> {
+    if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
+    try {
+      const client = await this.#pool.connect()
+      client.on('error', hear)
+      return client
+    } catch (error) {
+      throw postgresError(error, 'unsent')
+    }
+  }
+}
+
+/**
+ * While we have a connection its pool does not listen to it, and an error event that nobody hears ends the process. There
+ * is nothing to do about one: the query that is under way fails with the same error.
+ */
+function hear(): void {
+  // Heard.
+}
+
+function giveBack(client: PostgresClient, destroy: boolean): void {
+  client.removeListener('error', hear)
+  client.release(destroy)
+}
+
+/** Ends what a failure left open. @returns whether the connection can be used again. */
+async function isRolledBack(client: PostgresClient, error: unknown): Promise<boolean> {
+  if (isConnectionLost(error) && !isStoreError(error)) return false
+  try {
+    await client.query(statement('rollback'))
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function drive<T>(client: PostgresClient, steps: Steps<T>): Promise<T> {
+  let next = steps.next()
+  while (next.done !== true) next = steps.next(await execute(client, next.value))
+  return next.value
+}
+
+async function execute(client: PostgresClient, { answer, query, args }: Step): Promise<unknown> {
+  const { rows, rowCount } = await client.query(statement(query.sql, boundValues(query, args as never)))
+  return answer === 'run' ? (rowCount ?? 0) : answer === 'all' ? rows : rows[0]
+}
+
+function statement(text: string, values: unknown[] = []): PostgresQuery {
+  return { text, values, types }
+}
+
+/** Types 20, 21 and 23 are the integers. All of ours are exact in a double, and the driver would answer text for the first. */
+const types: PostgresQuery['types'] = {
+  getTypeParser: (oid) => (oid === 20 || oid === 21 || oid === 23 ? Number : (text) => text),
+}

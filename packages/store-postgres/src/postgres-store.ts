@@ -1,0 +1,86 @@
+import { StoreError, type Store } from '@varve/store'
+import { checkSchema, migrateSchema, postgresDialect, sqlStore, type SqlDialect } from '@varve/store-kysely'
+import { openPool, type PostgresLocation } from './pool.ts'
+import { PostgresExecutor } from './postgres-executor.ts'
+
+/** Options of {@link postgresStore}. */
+export interface PostgresStoreOptions {
+  /** The database schema that holds the store and nothing else. Default `varve`. */
+  readonly schema?: string
+  /** The store's clock, Unix milliseconds. Default: the server's, which is the same for all processes. */
+  readonly now?: () => number
+  /** Creates the schema and brings it up to date. Default true; with false a missing schema is `SCHEMA_MISSING`. */
+  readonly migrate?: boolean
+}
+
+/**
+ * A store in one schema of a PostgreSQL database, for any number of processes and machines.
+ *
+ * Keeps nothing in a session: no named statements, no settings. So it works behind a pooler that hands out connections by
+ * transaction. Disposal ends the pool that was made for a `url`, and never one that you passed.
+ *
+ * @throws StoreError `STORE_UNREACHABLE`; `NOT_A_STORE` for a schema that holds something else; `NEWER_SCHEMA` when a later
+ * release has migrated it; `SCHEMA_MISSING`; `STORE_FAILED` when the role may not create what is missing;
+ * `INVALID_ARGUMENT`. In all these cases nothing was written.
+ *
+ * @example
+ * ```ts
+ * await using store = await postgresStore({ url: 'postgres://app@localhost:5432/app' })
+ * ```
+ */
+export async function postgresStore(location: PostgresLocation, options: PostgresStoreOptions = {}): Promise<Store> {
+  const { now, migrate = true } = options
+  const { executor, dialect, close } = await open(location, options.schema)
+  try {
+    await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const capabilities = { durable: true, shared: true, notify: false }
+  return sqlStore({ executor, dialect, capabilities, now: now ?? (() => null), close })
+}
+
+/**
+ * Creates the schema or brings it up to date, and does nothing where it is: with a role that may, for programs whose own
+ * role may not and that open their stores with `migrate: false`.
+ *
+ * @throws StoreError as {@link postgresStore} does.
+ */
+export async function migratePostgres(
+  location: PostgresLocation,
+  options: Pick<PostgresStoreOptions, 'schema'> = {},
+): Promise<void> {
+  const { executor, dialect, close } = await open(location, options.schema)
+  try {
+    await migrateSchema(executor, dialect)
+  } finally {
+    await close()
+  }
+}
+
+interface Opened {
+  readonly executor: PostgresExecutor
+  readonly dialect: SqlDialect
+  readonly close: () => Promise<void>
+}
+
+async function open(location: PostgresLocation, schema = 'varve'): Promise<Opened> {
+  checkSchemaName(schema)
+  const { pool, end } = await openPool(location)
+  const executor = new PostgresExecutor(pool)
+  let closed: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    // In this order: a pool that ends forgets those who wait for a connection.
+    closed ??= executor.close().then(end)
+    await closed
+  }
+  return { executor, dialect: postgresDialect(schema), close }
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` for a name that PostgreSQL would cut, reserves, or that needs care in a shell. */
+function checkSchemaName(schema: string): void {
+  if (/^(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) return
+  const text = `schema must be 1-63 letters, digits and underscores and not begin with pg_, got ${JSON.stringify(schema)}`
+  throw new StoreError('INVALID_ARGUMENT', text)
+}

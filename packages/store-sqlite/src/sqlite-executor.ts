@@ -1,0 +1,128 @@
+import { StoreError } from '@varve/store'
+import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { isBusy, sqliteError } from './sqlite-error.ts'
+
+/** Pauses between two tries for a lock, in milliseconds; the last one repeats. */
+const PAUSES_MS = [1, 2, 3, 5]
+
+/**
+ * Runs queries on one connection.
+ *
+ * A transaction runs from begin to commit without awaiting anything: no other call gets in between, and no lock is ever
+ * held while the event loop turns. While another process holds the lock we wait in timers, not inside the driver.
+ */
+export class SqliteExecutor implements SqlExecutor {
+  readonly #database: SqliteDatabase
+  readonly #busyTimeoutMs: number
+  readonly #statements = new Map<string, SqliteStatement>()
+  #closed = false
+
+  constructor(database: SqliteDatabase, busyTimeoutMs: number) {
+    this.#database = database
+    this.#busyTimeoutMs = busyTimeoutMs
+  }
+
+  async get<Args, Row>(query: Query<Args, Row>, args: Args): Promise<Row | undefined> {
+    return (await this.#runAlone({ answer: 'get', query, args })) as Row | undefined
+  }
+
+  async all<Args, Row>(query: Query<Args, Row>, args: Args): Promise<readonly Row[]> {
+    return (await this.#runAlone({ answer: 'all', query, args })) as readonly Row[]
+  }
+
+  async run<Args, Row>(query: Query<Args, Row>, args: Args): Promise<number> {
+    return (await this.#runAlone({ answer: 'run', query, args })) as number
+  }
+
+  async transaction<T>(mode: 'read' | 'write', steps: () => Steps<T>): Promise<T> {
+    return this.#patiently(() => this.#transact(mode, steps))
+  }
+
+  /** From now on every call is `STORE_CLOSED`. */
+  close(): void {
+    this.#closed = true
+    this.#statements.clear()
+  }
+
+  async #runAlone(step: Step): Promise<unknown> {
+    return step.query.writes ? this.transaction('write', () => only(step)) : this.#patiently(() => this.#execute(step))
+  }
+
+  async #patiently<T>(act: () => T): Promise<T> {
+    const until = performance.now() + this.#busyTimeoutMs
+    for (let tries = 0; ; tries++) {
+      if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
+      try {
+        return act()
+      } catch (error) {
+        if (!isBusy(error)) throw sqliteError(error)
+        if (performance.now() >= until) throw stillBusy(this.#busyTimeoutMs, error)
+      }
+      await delay(PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)])
+    }
+  }
+
+  #transact<T>(mode: 'read' | 'write', steps: () => Steps<T>): T {
+    // Immediate: a transaction that reads first and then wants to write could never be made to wait for its turn.
+    this.#prepared(mode === 'write' ? 'begin immediate' : 'begin').run([])
+    let result: T
+    try {
+      result = this.#drive(steps())
+    } catch (error) {
+      this.#rollback()
+      throw error
+    }
+    this.#commit()
+    return result
+  }
+
+  #drive<T>(steps: Steps<T>): T {
+    let next = steps.next()
+    while (next.done !== true) next = steps.next(this.#execute(next.value))
+    return next.value
+  }
+
+  #execute({ answer, query, args }: Step): unknown {
+    const statement = this.#prepared(query.sql)
+    const values = boundValues(query, args as never)
+    return answer === 'run' ? statement.run(values).changes : statement[answer](values)
+  }
+
+  #commit(): void {
+    try {
+      this.#prepared('commit').run([])
+    } catch (error) {
+      // Still in the transaction: it was not committed, for certain.
+      if (this.#database.inTransaction) {
+        this.#rollback()
+        throw error
+      }
+      throw new StoreError('UNKNOWN_OUTCOME', 'the commit failed half-way; read what is there', { cause: error })
+    }
+  }
+
+  /** SQLite has rolled back by itself after some errors. */
+  #rollback(): void {
+    if (this.#database.inTransaction) this.#prepared('rollback').run([])
+  }
+
+  #prepared(sql: string): SqliteStatement {
+    let statement = this.#statements.get(sql)
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql)
+      this.#statements.set(sql, statement)
+    }
+    return statement
+  }
+}
+
+function* only(step: Step): Steps<unknown> {
+  return yield step
+}
+
+function stillBusy(timeoutMs: number, cause: unknown): StoreError {
+  const text = `another process has held the database's lock for ${timeoutMs} ms; try again`
+  return new StoreError('STORE_BUSY', text, { retryable: true, cause })
+}

@@ -1,0 +1,325 @@
+import { isStoreError, type RunUpdate, type Store } from '@varve/store'
+import { sampleEvents } from '@varve/store-contract'
+import SQLite from 'better-sqlite3'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { migrateSqlite, sqliteStore } from './sqlite-store.ts'
+import { observed } from './testing/observed-database.ts'
+import { temporaryFolder } from './testing/sqlite-harness.ts'
+
+const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
+const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
+const create = { workflow: 'w', version: '1', tags: ['t'], queue: 'q', lease: { owner, leaseMs: 60_000 } }
+
+let folder = ''
+let file = ''
+
+beforeEach(async () => {
+  folder = await temporaryFolder()
+  file = path.join(folder, 'runs.sqlite')
+})
+afterEach(async () => rm(folder, { recursive: true }))
+
+/** Code of the error with which a call ends. */
+async function codeOf(call: Promise<unknown>): Promise<string> {
+  const error = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  return isStoreError(error) ? error.code : `no store error: ${String(error)}`
+}
+
+async function startRun(store: Store): Promise<void> {
+  const options = { expectedHead: 0, fencingToken: 0, run: { ...running, create } }
+  await store.events.append('run-1', sampleEvents('run-1', 1), options)
+}
+
+describe('opening', () => {
+  test('creates the file, the folders above it and the schema', async () => {
+    const deep = path.join(folder, 'a', 'b', 'runs.sqlite')
+
+    await using store = await sqliteStore({ path: deep })
+
+    await startRun(store)
+    expect(existsSync(deep)).toBe(true)
+    expect(store.capabilities).toEqual({ durable: true, shared: true, notify: false })
+  })
+
+  test('finds what another store has left, and migrates only once', async () => {
+    {
+      await using store = await sqliteStore({ path: file })
+      await startRun(store)
+    }
+    await migrateSqlite({ path: file })
+
+    await using store = await sqliteStore({ path: file }, { migrate: false })
+
+    expect((await store.runs.find('run-1'))?.head).toBe(1)
+  })
+
+  test('many may open and migrate a new file at once', async () => {
+    const stores = await Promise.all(Array.from({ length: 8 }, async () => sqliteStore({ path: file })))
+
+    await startRun(stores[0]!)
+    expect((await stores[7]!.runs.list({}, { limit: 10 })).items).toHaveLength(1)
+    for (const store of stores) await store[Symbol.asyncDispose]()
+  })
+
+  test('without migration a missing file is SCHEMA_MISSING and stays missing', async () => {
+    expect(await codeOf(sqliteStore({ path: path.join(folder, 'a', 'runs.sqlite') }, { migrate: false }))).toBe(
+      'SCHEMA_MISSING',
+    )
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('without migration an empty file is SCHEMA_MISSING and stays empty', async () => {
+    await writeFile(file, '')
+
+    expect(await codeOf(sqliteStore({ path: file }, { migrate: false }))).toBe('SCHEMA_MISSING')
+    expect((await readFile(file)).length).toBe(0)
+  })
+
+  test('a file that is not a database is NOT_A_STORE and stays as it is', async () => {
+    const text = 'these are notes, not a database '.repeat(100)
+    for (const content of [text, 'short', '\u0000'.repeat(5000)]) {
+      await writeFile(file, content)
+
+      expect(await codeOf(sqliteStore({ path: file }))).toBe('NOT_A_STORE')
+      expect(await readFile(file, 'utf8')).toBe(content)
+    }
+  })
+
+  test.for([
+    ['with tables', 'create table customers (id integer)'],
+    ['with an application id', 'pragma application_id = 4711; create table t (a); drop table t'],
+    [
+      'with a schema table that is not ours',
+      "create table varve_schema (application text, version); insert into varve_schema values ('other', 1)",
+    ],
+  ])('a database of somebody else is NOT_A_STORE and stays as it is: %s', async ([, statements]) => {
+    const foreign = new SQLite(file)
+    foreign.exec(statements ?? '')
+    foreign.close()
+    const before = await readFile(file)
+
+    expect(await codeOf(sqliteStore({ path: file }))).toBe('NOT_A_STORE')
+    expect(await codeOf(migrateSqlite({ path: file }))).toBe('NOT_A_STORE')
+
+    expect(await readFile(file)).toEqual(before)
+    expect(await readdir(folder)).toEqual(['runs.sqlite'])
+  })
+
+  test('a schema of a later release is NEWER_SCHEMA, an older one SCHEMA_MISSING unless migrated', async () => {
+    await migrateSqlite({ path: file })
+    const setVersion = (version: number): void => {
+      const database = new SQLite(file)
+      database.prepare('update varve_schema set version = ?').run(version)
+      database.close()
+    }
+
+    setVersion(99)
+    expect(await codeOf(sqliteStore({ path: file }))).toBe('NEWER_SCHEMA')
+    expect(await codeOf(sqliteStore({ path: file }, { migrate: false }))).toBe('NEWER_SCHEMA')
+    setVersion(0)
+    expect(await codeOf(sqliteStore({ path: file }, { migrate: false }))).toBe('SCHEMA_MISSING')
+  })
+
+  test('a path that no file can have is STORE_UNREACHABLE, no path at all INVALID_ARGUMENT', async () => {
+    await mkdir(file)
+    await writeFile(path.join(folder, 'plain'), '')
+
+    expect(await codeOf(sqliteStore({ path: file }))).toBe('STORE_UNREACHABLE')
+    expect(await codeOf(sqliteStore({ path: path.join(folder, 'plain', 'runs.sqlite') }))).toBe('STORE_UNREACHABLE')
+    expect(await codeOf(sqliteStore({ path: '' }))).toBe('INVALID_ARGUMENT')
+  })
+
+  test('a busy timeout that is no time is INVALID_ARGUMENT', async () => {
+    for (const busyTimeoutMs of [-1, NaN]) {
+      expect(await codeOf(sqliteStore({ path: file }, { busyTimeoutMs }))).toBe('INVALID_ARGUMENT')
+    }
+  })
+
+  test('sets the journal to WAL, and what a commit survives', async () => {
+    for (const [synchronous, level] of [
+      ['FULL', 2],
+      ['NORMAL', 1],
+    ] as const) {
+      const database = new SQLite(file)
+      await using store = await sqliteStore({ database }, { synchronous })
+
+      expect(database.pragma('journal_mode', { simple: true })).toBe('wal')
+      expect(database.pragma('synchronous', { simple: true })).toBe(level)
+      await store[Symbol.asyncDispose]()
+      database.close()
+    }
+  })
+
+  test('a database that was passed stays open when the store is closed', async () => {
+    const database = new SQLite(':memory:')
+    const store = await sqliteStore({ database })
+    await startRun(store)
+
+    await store[Symbol.asyncDispose]()
+
+    expect(database.open).toBe(true)
+    expect(database.prepare('select head from runs').get()).toEqual({ head: 1 })
+    expect(store.capabilities).toEqual({ durable: false, shared: false, notify: false })
+  })
+})
+
+describe('a lock of another connection', () => {
+  test('is waited for while the event loop runs', async () => {
+    await using store = await sqliteStore({ path: file })
+    await startRun(store)
+    const other = new SQLite(file)
+    other.exec('begin immediate')
+
+    const posting = store.inbox.post('run-1', { id: 'p', type: 'T', body: '{}' }, { maxWaiting: 1 })
+    await nextTurn()
+    const found = await store.runs.find('run-1')
+    other.exec('rollback')
+
+    expect(found?.waiting).toBe(0)
+    expect(await posting).toBe('kept')
+    other.close()
+  })
+
+  test('is STORE_BUSY, retryable, after the busy timeout', async () => {
+    await using store = await sqliteStore({ path: file }, { busyTimeoutMs: 0 })
+    await startRun(store)
+    const other = new SQLite(file)
+    other.exec('begin immediate')
+    const post = async (): Promise<unknown> =>
+      store.inbox.post('run-1', { id: 'p', type: 'T', body: '{}' }, { maxWaiting: 1 })
+
+    await expect(post()).rejects.toMatchObject({ code: 'STORE_BUSY', retryable: true })
+
+    other.exec('rollback')
+    expect(await post()).toBe('kept')
+    other.close()
+  })
+
+  test('ends the wait when the store is closed', async () => {
+    const store = await sqliteStore({ path: file })
+    await startRun(store)
+    const other = new SQLite(file)
+    other.exec('begin immediate')
+
+    const posting = codeOf(store.inbox.post('run-1', { id: 'p', type: 'T', body: '{}' }, { maxWaiting: 1 }))
+    await store[Symbol.asyncDispose]()
+
+    expect(await posting).toBe('STORE_CLOSED')
+    other.close()
+  })
+})
+
+describe('statements', () => {
+  test('an append is one transaction and reads nothing besides', async () => {
+    const statements: string[] = []
+    const database = new SQLite(file)
+    const seen = observed(database, (sql, execute) => {
+      statements.push(sql)
+      return execute()
+    })
+    await using store = await sqliteStore({ database: seen })
+    await startRun(store)
+    statements.length = 0
+
+    const events = sampleEvents('run-1', 3).slice(1)
+    await store.events.append('run-1', events, { expectedHead: 1, fencingToken: 1, run: running })
+
+    expect(statements.map((sql) => sql.split(' ', 1)[0])).toEqual(['begin', 'update', 'insert', 'insert', 'commit'])
+    await store[Symbol.asyncDispose]()
+    database.close()
+  })
+
+  test('a commit that fails inside the transaction changed nothing, for certain', async () => {
+    let fails = false
+    const database = new SQLite(file)
+    const failing = observed(database, (sql, execute) => {
+      if (sql === 'commit' && fails) throw new Error('disk I/O error')
+      return execute()
+    })
+    const store = await sqliteStore({ database: failing })
+    await startRun(store)
+    const events = sampleEvents('run-1', 2).slice(1)
+    const append = async (): Promise<unknown> =>
+      store.events.append('run-1', events, { expectedHead: 1, fencingToken: 1, run: running })
+
+    fails = true
+    expect(await codeOf(append())).toBe('STORE_FAILED')
+    fails = false
+
+    expect(await append()).toEqual({ waiting: 0 })
+    database.close()
+  })
+
+  test('claims, lists and reads go through an index', async () => {
+    const database = new SQLite(file)
+    const plans: string[] = []
+    const explained = observed(database, (sql, execute, values) => {
+      if (/^(select|with|update)/.test(sql) && !sql.includes('sqlite_master')) {
+        const steps = database.prepare(`explain query plan ${sql}`).all(values) as { readonly detail: string }[]
+        plans.push(...steps.map(({ detail }) => detail))
+      }
+      return execute()
+    })
+    await using store = await sqliteStore({ database: explained })
+    await startRun(store)
+    plans.length = 0
+
+    await callEverything(store)
+
+    const scans = plans.filter((step) => /^SCAN (runs|events|posts|run_tags|snapshots)\b/.test(step))
+    expect(scans.filter((step) => !step.includes('USING INDEX runs_newest'))).toEqual([])
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(wake_at<\?\)/)
+    expect(plans.join('\n')).toMatch(/runs_by_workflow \(workflow=\?/)
+    expect(plans.join('\n')).not.toMatch(/TEMP B-TREE FOR ORDER BY/)
+    expect(plans.join('\n')).toMatch(/SEARCH posts USING INDEX posts_by_id \(run_id=\? AND id=\?\)/)
+    await store[Symbol.asyncDispose]()
+    database.close()
+  })
+
+  test('a log of large events is read in pages of bounded size', async () => {
+    const pages: number[] = []
+    const database = new SQLite(file)
+    const counting = observed(database, (_sql, execute) => {
+      const result = execute()
+      if (Array.isArray(result)) pages.push(result.length)
+      return result
+    })
+    await using store = await sqliteStore({ database: counting })
+    const large = sampleEvents('run-1', 12).map((event) => ({
+      ...event,
+      body: JSON.stringify('x'.repeat(1024 * 1024)),
+    }))
+    await store.events.append('run-1', large, { expectedHead: 0, fencingToken: 0, run: { ...running, create } })
+    pages.length = 0
+
+    let read = 0
+    for await (const event of store.events.read('run-1')) read += event.body.length
+
+    expect(read).toBe(12 * (1024 * 1024 + 2))
+    expect(pages).toEqual([4, 4, 4])
+    await store[Symbol.asyncDispose]()
+    database.close()
+  })
+})
+
+async function callEverything({ runs, events, inbox, snapshots }: Store): Promise<void> {
+  const page = { limit: 10, cursor: Buffer.from('[1,"a"]').toString('base64url') }
+  await runs.list({}, page)
+  await runs.list({ workflow: 'w' }, page)
+  await runs.list({ tags: ['t'], parent: 'r', parked: true, createdFrom: 0 }, { limit: 10 })
+  await runs.claim({ owner, leaseMs: 1, workflows: [], queues: ['q'], formats: [1], limit: 10 })
+  await inbox.post('run-1', { id: 'p', type: 'T', body: '{}' }, { maxWaiting: 9 })
+  await inbox.list('run-1', { limit: 10 })
+  await inbox.rejected('run-1', { limit: 10 })
+  await events.append('run-1', [], { expectedHead: 1, fencingToken: 1, run: running, take: ['p'] })
+  for await (const event of events.read('run-1')) expect(event.seq).toBe(1)
+  await snapshots.latest('run-1')
+  await snapshots.prune('run-1', { keep: 2 })
+}
