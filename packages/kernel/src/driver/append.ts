@@ -1,0 +1,85 @@
+import { isStoreError, type AppendOptions, type AppendResult, type StoredEvent } from '@varve/store'
+import { KernelError } from '../errors.ts'
+import type { Environment } from './environment.ts'
+import { pause } from './pause.ts'
+
+/** How often a call that failed without doing anything is made again, and how long to wait before the first time. */
+const TRIES = 6
+const PAUSE_MS = 20
+
+/** What an append answers; after a lost answer nobody knows how many posts wait. */
+export type Appended = Omit<AppendResult, 'waiting'> & { readonly waiting: number | 'unknown' }
+
+/**
+ * Appends, and settles what became of it when the answer is lost: the run's own hashes behind the expected head mean that
+ * it landed, nothing means that it is to be sent again, other hashes mean that another driver came first.
+ *
+ * @throws KernelError `LEASE_LOST` when another driver has the run.
+ * @throws StoreError `INBOX_PENDING`, or what keeps failing.
+ */
+export async function appendSettled(
+  env: Environment,
+  runId: string,
+  events: readonly StoredEvent[],
+  options: AppendOptions,
+): Promise<Appended> {
+  let uncertain = false
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await env.store.events.append(runId, events, options)
+    } catch (error) {
+      const lost = isStoreError(error, 'UNKNOWN_OUTCOME')
+      const refused = isStoreError(error, 'HEAD_CONFLICT') || isStoreError(error, 'FENCED')
+      uncertain ||= lost
+      if (uncertain && (lost || refused)) {
+        const landed = await whatLanded(env, runId, events, options.expectedHead)
+        if (landed === 'ours') return { waiting: 'unknown' }
+        if (landed === 'theirs') throw leaseLost(runId, error)
+      }
+      if (refused) throw options.run.create === undefined ? leaseLost(runId, error) : error
+      if (!lost && !(isStoreError(error) && error.retryable)) throw error
+      if (attempt >= TRIES) throw error
+      await pause(env.clock, PAUSE_MS * 2 ** (attempt - 1))
+    }
+  }
+}
+
+async function whatLanded(
+  env: Environment,
+  runId: string,
+  events: readonly StoredEvent[],
+  expectedHead: number,
+): Promise<'ours' | 'theirs' | 'nothing'> {
+  const [first] = events
+  // Without events nothing can be told from the log; taking posts twice is harmless, so it is sent again.
+  if (first === undefined) return 'nothing'
+  for await (const stored of env.store.events.read(runId, { from: expectedHead + 1, limit: 1 })) {
+    return stored.hash === first.hash ? 'ours' : 'theirs'
+  }
+  return 'nothing'
+}
+
+function leaseLost(runId: string, cause: unknown): KernelError {
+  return new KernelError('LEASE_LOST', `run ${runId} is driven by another process now`, { runId, cause })
+}
+
+/**
+ * Makes a call again whose answer was lost, or that failed without doing anything. For calls that may be repeated: a post
+ * of the same id, an acquire by the same owner, a release.
+ */
+export async function repeatable<T>(env: Pick<Environment, 'clock'>, call: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call()
+    } catch (error) {
+      if (attempt >= TRIES || !mayRepeat(error)) throw error
+      await pause(env.clock, PAUSE_MS * 2 ** (attempt - 1))
+    }
+  }
+}
+
+/** A lease of somebody else may last long: its run is followed, not asked for again and again. */
+function mayRepeat(error: unknown): boolean {
+  if (!isStoreError(error) || error.code === 'RUN_BUSY') return false
+  return error.retryable || error.code === 'UNKNOWN_OUTCOME'
+}

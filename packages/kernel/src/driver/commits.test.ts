@@ -1,0 +1,78 @@
+import { memoryStore } from '@varve/store-memory'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createKernel } from '../kernel/kernel.ts'
+import { recordCalls } from '../testing/store-calls.ts'
+import { defineWorkflow } from '../workflow/define-workflow.ts'
+
+/** As many actions as the input says, one after the other; then a question, if it is to ask one. */
+const sequential = defineWorkflow(
+  {
+    ...{ name: 'sequential', version: '1', input: z.object({ count: z.int(), ask: z.boolean() }) },
+    actions: { call: { run: (n: number) => n } },
+    interrupts: { ask: { ask: z.null(), answer: z.null() } },
+  },
+  {
+    step: ({ input, results }, next) => {
+      const done = Object.keys(results).length
+      if (done < input.count) return next.run('call', done, { key: `call:${done}` })
+      return input.ask && done === input.count ? next.interrupt('ask', null) : next.complete(done)
+    },
+  },
+)
+
+async function callsOf(count: number, ask = false): Promise<Record<string, number>> {
+  const calls: string[] = []
+  const store = recordCalls(memoryStore(), calls)
+  const kernel = createKernel({ store, workflows: [sequential] })
+  await kernel.start(sequential, { count, ask }, { runId: 'r' })
+  return Object.fromEntries(
+    Object.entries(Object.groupBy(calls, (name) => name)).map(([name, all]) => [name, all!.length]),
+  )
+}
+
+describe('a run of N sequential actions makes N + 1 appends', () => {
+  test.for([0, 1, 2, 10])('and, with N = %d, nothing else but the snapshot of its end', async (count) => {
+    expect(await callsOf(count)).toEqual({ 'events.append': count + 1, 'snapshots.save': 1 })
+  })
+
+  test('and one release with one snapshot when it blocks', async () => {
+    expect(await callsOf(10, true)).toEqual({ 'events.append': 11, 'runs.release': 1, 'snapshots.save': 1 })
+  })
+
+  test('and few snapshots on its way when it is long, each after a tail as large as the one before', async () => {
+    const {
+      'events.append': appends,
+      'snapshots.save': saves,
+      'snapshots.prune': prunes = 0,
+      ...others
+    } = await callsOf(400)
+
+    expect(appends).toBe(401)
+    expect(saves).toBeGreaterThanOrEqual(2)
+    expect(saves).toBeLessThanOrEqual(9)
+    expect(prunes).toBeLessThan(saves!)
+    expect(others).toEqual({})
+  })
+})
+
+test('a run that is continued costs one read, and no query of its head', async () => {
+  const calls: string[] = []
+  const store = memoryStore()
+  const first = createKernel({ store, workflows: [sequential] })
+  await first.start(sequential, { count: 3, ask: true }, { runId: 'r' })
+  const kernel = createKernel({ store: recordCalls(store, calls), workflows: [sequential] })
+
+  await kernel.resume('r', { key: 'ask', value: null })
+
+  expect(calls).toEqual([
+    // The question is looked up in the row, and the answer is posted.
+    ...['runs.find', 'inbox.post'],
+    // The run is taken, read and checked; the answer is taken into the log with the end.
+    ...['runs.find', 'runs.acquire', 'snapshots.latest', 'events.read', 'inbox.list', 'events.append'],
+    'snapshots.save',
+    'snapshots.prune',
+    // Whether the answer was set aside.
+    'inbox.rejected',
+  ])
+})

@@ -1,0 +1,137 @@
+import { isStoreError, type Json, type Snapshot } from '@varve/store'
+import { isKernelError } from '../errors.ts'
+import { readLogEvent } from '../log/log-event.ts'
+import { applyEvent, type RunFold } from '../run/run-fold.ts'
+import { decisionChecker } from '../run/check-decisions.ts'
+import { loadSnapshot, SNAPSHOT_FORMAT } from '../run/snapshot-body.ts'
+import { emptySystem } from '../run/system.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import type { Environment } from './environment.ts'
+
+/** A run as it was read. */
+export interface LoadedRun {
+  readonly fold: RunFold
+  /** Seq of the snapshot it was read from; 0 when the whole log was read. */
+  readonly snapshotSeq: number
+  /** Length of that snapshot's body. */
+  readonly snapshotLength: number
+  /** Events read behind it, and the length of their bodies. */
+  readonly tailEvents: number
+  readonly tailLength: number
+}
+
+/** How to read a run. */
+export interface LoadOptions {
+  readonly definition: Definition
+  readonly initialState?: Json
+  /** Ask the code again for each decision that is read. Costs one call of the step each. */
+  readonly check: boolean
+  /** Begin with the newest usable snapshot. */
+  readonly snapshots: boolean
+  /** Last seq to read. */
+  readonly to?: number
+}
+
+/**
+ * Reads and folds a run, from its newest usable snapshot or from the beginning.
+ *
+ * @throws StoreError `CORRUPT_LOG` | `NEWER_FORMAT`.
+ * @throws KernelError `CODE_CHANGED` (with `check`) | `INVALID_LOG` | `REDUCER_FAILED`.
+ */
+export async function loadRun(env: ReadingEnvironment, runId: string, options: LoadOptions): Promise<LoadedRun> {
+  const { snapshots } = env.store
+  let before = options.to
+  while (options.snapshots) {
+    const snapshot = await snapshots.latest(runId, before === undefined ? {} : { atOrBefore: before })
+    if (snapshot === undefined) break
+    const loaded = await fromSnapshot(env, snapshot, options)
+    if (loaded !== undefined) return loaded
+    before = snapshot.seq - 1
+  }
+  return readLog(env, { fold: freshFold(runId, options), snapshotSeq: 0, snapshotLength: 0 }, options)
+}
+
+/** What reading needs: no executor and no appender. */
+export type ReadingEnvironment = Pick<Environment, 'store' | 'limits' | 'buildOf'>
+
+/** Undefined when there is any doubt of the snapshot: it is a cache, and an older one or the log will do. */
+async function fromSnapshot(
+  env: ReadingEnvironment,
+  snapshot: Snapshot,
+  options: LoadOptions,
+): Promise<LoadedRun | undefined> {
+  const { definition } = options
+  if (snapshot.format !== SNAPSHOT_FORMAT || snapshot.seq < 1) return undefined
+  if (snapshot.workflowVersion !== definition.version || snapshot.build !== env.buildOf(definition)) return undefined
+  const fold = freshFold(snapshot.runId, options)
+  try {
+    loadSnapshot(fold, { seq: snapshot.seq, hash: snapshot.hash }, snapshot.body)
+  } catch {
+    return undefined
+  }
+  return readLog(env, { fold, snapshotSeq: snapshot.seq, snapshotLength: snapshot.body.length, snapshot }, options)
+}
+
+interface Start {
+  readonly fold: RunFold
+  readonly snapshotSeq: number
+  readonly snapshotLength: number
+  readonly snapshot?: Snapshot
+}
+
+function readLog(
+  env: ReadingEnvironment,
+  start: Start & { readonly snapshot?: undefined },
+  options: LoadOptions,
+): Promise<LoadedRun>
+function readLog(env: ReadingEnvironment, start: Start, options: LoadOptions): Promise<LoadedRun | undefined>
+async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptions): Promise<LoadedRun | undefined> {
+  const { fold, snapshot, snapshotSeq, snapshotLength } = start
+  const { definition, to } = options
+  const checker = options.check ? decisionChecker(fold, definition, env.limits) : undefined
+  let tailEvents = 0
+  let tailLength = 0
+  let end = fold.system.end
+  let anchored = snapshot === undefined
+  const range = { from: Math.max(1, snapshotSeq), ...(to !== undefined && { to }) }
+  for await (const stored of env.store.events.read(fold.system.runId, range)) {
+    if (!anchored) {
+      // The tail is read from the snapshot's own event on: in one read, it also shows that the snapshot fits the log.
+      if (stored.seq !== snapshotSeq || stored.hash !== snapshot?.hash) return undefined
+      anchored = true
+      continue
+    }
+    const event = readLogEvent(end, stored)
+    end = { seq: event.seq, hash: event.hash }
+    if (checker === undefined) applyEvent(fold, event)
+    else checker.add(event)
+    tailEvents++
+    tailLength += stored.body.length
+  }
+  if (!anchored) return undefined
+  checker?.end()
+  return { fold, snapshotSeq, snapshotLength, tailEvents, tailLength }
+}
+
+function freshFold(runId: string, { definition, initialState }: LoadOptions): RunFold {
+  return { system: emptySystem(runId), stepper: definition.stepper(initialState) }
+}
+
+/** Reads a run for driving: checked against the code, unless the kernel only warns of drift. */
+export async function loadForDrive(
+  env: Environment,
+  runId: string,
+  options: Pick<LoadOptions, 'definition' | 'initialState'>,
+): Promise<LoadedRun> {
+  try {
+    return await loadRun(env, runId, { ...options, check: true, snapshots: true })
+  } catch (error) {
+    if (env.onDrift !== 'warn' || !isDrift(error)) throw error
+    env.warn(error)
+    return await loadRun(env, runId, { ...options, check: false, snapshots: true })
+  }
+}
+
+function isDrift(error: unknown): error is Error {
+  return isKernelError(error, 'CODE_CHANGED') || isKernelError(error, 'NO_PROGRESS') || isStoreError(error, 'NOT_JSON')
+}

@@ -1,0 +1,50 @@
+import { isCodedError, type Claim, type Problem, type StoreErrorCode } from '@varve/store'
+import type { KernelErrorCode } from '../errors.ts'
+import type { Environment } from './environment.ts'
+import { repeatable } from './append.ts'
+
+/** A parked run is looked at again after this time: a deploy may have mended what is wrong. */
+const RETRY_MS = 60_000
+
+/** What is wrong with a run, its code or its log, and stays wrong until somebody changes something. */
+const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
+  'CODE_CHANGED',
+  'NO_PROGRESS',
+  'KEY_REUSED',
+  'STEP_FAILED',
+  'REDUCER_FAILED',
+  'INVALID_STEP',
+  'INVALID_DEFINITION',
+  'UNKNOWN_ACTION',
+  'INVALID_LOG',
+  'LIMIT_EXCEEDED',
+  'WORKFLOW_MISSING',
+  'NOT_JSON',
+  'INVALID_ARGUMENT',
+  'CORRUPT_LOG',
+  'NEWER_FORMAT',
+])
+
+/**
+ * Gives up a run that cannot be driven here and now: with a problem when the run, its code or its log is at fault, else
+ * as it stands, due for whoever comes next. The log is not touched.
+ *
+ * @returns the error that tells the caller.
+ */
+export async function park(env: Environment, claim: Claim, error: unknown): Promise<unknown> {
+  const problem = problemOf(env, error)
+  try {
+    // The claim's head may be old; without a row to set it is compared with nothing.
+    const request = { expectedHead: claim.head, ...(problem && { problem }) }
+    await repeatable(env, () => env.store.runs.release(claim, request))
+  } catch (failure) {
+    // The lease ends by itself.
+    env.warn(failure as Error)
+  }
+  return error
+}
+
+function problemOf(env: Environment, error: unknown): Problem | undefined {
+  if (!isCodedError(error) || !PARKS.has(error.code)) return undefined
+  return { code: error.code, message: error.message, retryAt: env.clock.now() + RETRY_MS }
+}

@@ -1,0 +1,151 @@
+import { isStoreError, sealEvent, type RunUpdate, type SealedEvent } from '@varve/store'
+import { isKernelError, KernelError } from '../errors.ts'
+import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
+import { errorInfoOf } from '../policy/action-error.ts'
+import { decide, TURN_EVENTS } from '../run/decide.ts'
+import { applyEvent, type RunFold } from '../run/run-fold.ts'
+import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
+import { applyToSystem, blockedOn, statusOf, wakeAt } from '../run/system.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import type { Environment } from './environment.ts'
+import type { Input } from './inputs.ts'
+
+/** What one append carries. */
+export interface Turn {
+  readonly events: readonly SealedEvent[]
+  readonly log: readonly LogEvent[]
+  readonly run: RunUpdate
+  /** Inputs left for the next append, because they do not fit into this one. */
+  readonly rest: readonly Input[]
+  /** True when there may be more to decide. */
+  readonly more: boolean
+  /** The fold before the decisions; absent when there were none. */
+  readonly held?: HeldFold
+  /** Why the run cannot go on after these events: its code failed on them. */
+  readonly problem?: Error
+}
+
+/** A post that the log or the workflow cannot take; the fold is not to be used afterwards. */
+export class UnfoldablePost extends Error {
+  readonly postId: string
+
+  constructor(postId: string, cause: unknown) {
+    super('a post cannot be folded', { cause })
+    this.postId = postId
+  }
+}
+
+/**
+ * Folds inputs, decides, and says what to append. A failure of the workflow's code never loses an input: what came in is
+ * appended all the same, and the run is parked.
+ *
+ * @throws UnfoldablePost when the reducer fails on a post, or the log cannot keep it: it is then to be rejected.
+ */
+export function takeTurn(env: Environment, fold: RunFold, definition: Definition, inputs: readonly Input[]): Turn {
+  const { system } = fold
+  const openBefore = system.open.size
+  const at = Math.max(env.clock.now(), system.at)
+  const taken = foldInputs(env, fold, inputs, at)
+  const closed = system.open.size < openBefore
+  if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, taken, [], closed)
+  const held = holdFold(fold)
+  try {
+    const verdict = env.policy.authorize
+    const { events, more } = decide(fold, {
+      ...{ definition, at, limits: env.limits },
+      verdict: (request) => verdict?.(request),
+    })
+    checkSize(env, events)
+    const turn = turnOf(fold, taken, events, closed)
+    return { ...turn, more, ...(events.length > 0 && { held }) }
+  } catch (error) {
+    const problem = error as Error
+    // What was decided so far is dropped with the fold; nothing of it is in the log.
+    return { ...turnOf(fold, taken, [], closed), run: runAgain(closed), problem }
+  }
+}
+
+function checkSize({ limits }: Environment, decided: readonly SealedEvent[]): void {
+  let bytes = 0
+  for (const { stored } of decided) bytes += Buffer.byteLength(stored.body)
+  if (bytes <= limits.appendBytes / 2) return
+  const text = `the step decides ${bytes} bytes at once, ${limits.appendBytes / 2} are allowed; decide in smaller parts`
+  throw new KernelError('LIMIT_EXCEEDED', text)
+}
+
+interface Taken {
+  readonly events: readonly SealedEvent[]
+  readonly rest: readonly Input[]
+  readonly problem?: Error
+}
+
+function foldInputs(env: Environment, fold: RunFold, inputs: readonly Input[], at: number): Taken {
+  const { limits } = env
+  const events: SealedEvent[] = []
+  let bytes = 0
+  let problem: Error | undefined
+  for (const [i, input] of inputs.entries()) {
+    const sealed = sealInput(env, fold, input, at)
+    bytes += Buffer.byteLength(sealed.stored.body)
+    // Room for a turn's decisions is kept free, so that the last append of a turn can carry them.
+    const full = events.length >= limits.appendEvents - TURN_EVENTS || bytes > limits.appendBytes / 2
+    if (full && events.length > 0) return { events, rest: inputs.slice(i), ...(problem !== undefined && { problem }) }
+    problem = foldInput(fold, input, sealed, problem)
+    events.push(sealed)
+  }
+  return { events, rest: [], ...(problem !== undefined && { problem }) }
+}
+
+/** @returns the first failure of the workflow's code, after which only the system half of the fold goes on. */
+function foldInput(fold: RunFold, { post }: Input, sealed: SealedEvent, problem: Error | undefined): Error | undefined {
+  const event = asLogEvent(sealed)
+  if (problem !== undefined) {
+    applyToSystem(fold.system, event)
+    return problem
+  }
+  try {
+    applyEvent(fold, event)
+    return undefined
+  } catch (error) {
+    if (!isKernelError(error, 'REDUCER_FAILED')) throw error
+    if (post !== undefined) throw new UnfoldablePost(post.id, error)
+    return error
+  }
+}
+
+/** A result that cannot be recorded is recorded as a failure that says why; a post is set aside. */
+function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input, at: number): SealedEvent {
+  const seal = (what: LogDraft): SealedEvent => sealEvent(system.runId, system.end, what, at, env.limits)
+  try {
+    return seal(draft)
+  } catch (error) {
+    if (post !== undefined && isStoreError(error)) throw new UnfoldablePost(post.id, error)
+    if (draft.type !== 'ActionSucceeded' || !isStoreError(error)) throw error
+    const { key, attempts } = draft.data
+    return seal({ type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error) } })
+  }
+}
+
+function turnOf(fold: RunFold, taken: Taken, decided: readonly SealedEvent[], closed: boolean): Turn {
+  const events = [...taken.events, ...decided]
+  const { rest, problem } = taken
+  const again = rest.length > 0 || problem !== undefined
+  return {
+    ...{ events, log: events.map(asLogEvent), rest },
+    run: again ? runAgain(closed) : runUpdate(fold, closed),
+    more: false,
+    ...(problem !== undefined && { problem }),
+  }
+}
+
+function runAgain(progressed: boolean): RunUpdate {
+  return { status: 'running', blockedOn: [], wakeAt: 0, ...(progressed && { progressed }) }
+}
+
+/** The row of a run as its fold says. */
+export function runUpdate({ system }: RunFold, progressed = false): RunUpdate {
+  const status = statusOf(system)
+  const closed = progressed && { progressed }
+  if (status === 'blocked') return { status, blockedOn: blockedOn(system), wakeAt: wakeAt(system), ...closed }
+  return { status, blockedOn: [], wakeAt: status === 'running' ? 0 : null, ...closed }
+}

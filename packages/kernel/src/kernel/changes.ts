@@ -1,0 +1,60 @@
+import type { Notifications } from '@varve/store'
+import type { Clock, Timer } from '../clock.ts'
+
+/** Waits for a run to move: by notification where the store can, else by looking again after a while. */
+export class Changes {
+  readonly #clock: Clock
+  readonly #subscription: AsyncDisposable | undefined
+  readonly #waiting = new Map<string, Set<() => void>>()
+
+  /** @param onPost - called for every post that the store tells of. */
+  constructor(clock: Clock, notifications: Notifications | undefined, onPost: (runId: string) => void) {
+    this.#clock = clock
+    this.#subscription = notifications?.subscribe((runId, change) => {
+      if (change === 'posted') onPost(runId)
+      for (const wake of this.#waiting.get(runId) ?? []) wake()
+    })
+  }
+
+  /** Begins to listen for a run, so that no change between a look at it and {@link Change.next} is missed. */
+  of(runId: string): Change {
+    let wake: (() => void) | undefined
+    let changed = false
+    const listener = (): void => {
+      changed = true
+      wake?.()
+    }
+    const listeners = this.#waiting.get(runId) ?? new Set()
+    this.#waiting.set(runId, listeners.add(listener))
+    return {
+      next: (pollMs) =>
+        new Promise((resolve) => {
+          let timer: Timer | undefined
+          wake = () => {
+            timer?.cancel()
+            resolve()
+          }
+          if (changed) resolve()
+          else timer = this.#clock.schedule(pollMs, resolve)
+        }),
+      cancel: () => {
+        listeners.delete(listener)
+        if (listeners.size === 0) this.#waiting.delete(runId)
+      },
+    }
+  }
+
+  /** Ends every wait and the subscription. */
+  async close(): Promise<void> {
+    for (const listeners of this.#waiting.values()) for (const wake of listeners) wake()
+    await this.#subscription?.[Symbol.asyncDispose]()
+  }
+}
+
+/** A wait for one run. */
+export interface Change {
+  /** Resolves at the next change since this was made, or after `pollMs` milliseconds. */
+  next(pollMs: number): Promise<void>
+  /** Stops listening. */
+  cancel(): void
+}

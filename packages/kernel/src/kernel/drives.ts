@@ -1,0 +1,216 @@
+import { isStoreError, isTerminal, type Claim, type Json, type RunRow } from '@varve/store'
+import type { Timer } from '../clock.ts'
+import { Drive, type DriveOptions } from '../driver/drive.ts'
+import { repeatable } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
+import { endOutcome, type Outcome } from '../driver/outcome.ts'
+import { isKernelError, KernelError } from '../errors.ts'
+import { isKnownDead } from '../owner.ts'
+import { readEnd } from '../views/read-end.ts'
+import { Changes } from './changes.ts'
+
+/** How often a run that another process drives is looked at, where the store does not notify. */
+const POLL_MS = 250
+
+/** One run that this kernel drives or follows. All callers share it: a kernel never competes with itself for a lease. */
+interface Slot {
+  readonly outcome: Promise<Outcome | undefined>
+  drive?: Drive
+  /** True when something was posted since the run was last looked at. */
+  again: boolean
+}
+
+/** How a run is to be moved. */
+export interface MoveOptions {
+  readonly initialState?: Json
+  /** False: leave a run alone that a living process drives. */
+  readonly follow: boolean
+}
+
+/** The drives of one kernel, at most one per run. */
+export class Drives {
+  readonly #env: Environment
+  readonly #slots = new Map<string, Slot>()
+  readonly #wakeUps = new Map<string, Timer>()
+  readonly #changes: Changes
+  #closed: KernelError | undefined
+
+  constructor(env: Environment) {
+    this.#env = env
+    this.#changes = new Changes(env.clock, env.store.notifications, (runId) => {
+      this.#slots.get(runId)?.drive?.nudge()
+    })
+  }
+
+  /**
+   * Creates a run and drives it.
+   *
+   * @returns undefined when another process took it over.
+   * @throws StoreError `HEAD_CONFLICT` when it exists.
+   */
+  create(options: DriveOptions): Promise<Outcome | undefined> {
+    const { runId } = options
+    return this.#join(runId, (slot) => this.#create(slot, options))
+  }
+
+  /**
+   * Drives a run to its end or block, or follows it there while another process drives it.
+   *
+   * @returns undefined when another process drives it and it is not to be followed.
+   */
+  move(runId: string, options: MoveOptions): Promise<Outcome | undefined> {
+    return this.#join(runId, (slot) => this.#move(slot, runId, options))
+  }
+
+  /** Says that something was posted to a run. */
+  posted(runId: string): void {
+    const slot = this.#slots.get(runId)
+    if (slot === undefined) return
+    slot.again = true
+    slot.drive?.nudge()
+  }
+
+  /** True when this kernel is at work on the run. */
+  has(runId: string): boolean {
+    return this.#slots.has(runId)
+  }
+
+  /** Drives a run when its time has come, for as long as this kernel lives. */
+  wakeAt(runId: string, at: number | null): void {
+    this.#wakeUps.get(runId)?.cancel()
+    this.#wakeUps.delete(runId)
+    if (at === null || this.#closed !== undefined) return
+    const timer = this.#env.clock.schedule(Math.max(0, at - this.#env.clock.now()), () => {
+      this.#wakeUps.delete(runId)
+      this.move(runId, { follow: false }).catch((error: unknown) => {
+        if (!isKernelError(error, 'KERNEL_CLOSED')) this.#env.warn(error as Error)
+      })
+    })
+    timer.unref?.()
+    this.#wakeUps.set(runId, timer)
+  }
+
+  /** Aborts all handlers, releases all leases, clears all timers. */
+  async close(): Promise<void> {
+    this.#closed ??= new KernelError('KERNEL_CLOSED', 'the kernel was disposed')
+    for (const timer of this.#wakeUps.values()) timer.cancel()
+    this.#wakeUps.clear()
+    const outcomes = [...this.#slots.values()].map(({ outcome }) => outcome)
+    for (const { drive } of this.#slots.values()) drive?.stop(this.#closed)
+    await this.#changes.close()
+    await Promise.allSettled(outcomes)
+  }
+
+  /** @throws KernelError `KERNEL_CLOSED`. */
+  checkOpen(): void {
+    if (this.#closed !== undefined) throw this.#closed
+  }
+
+  #join(runId: string, begin: (slot: Slot) => Promise<Outcome | undefined>): Promise<Outcome | undefined> {
+    const existing = this.#slots.get(runId)
+    if (existing !== undefined) return existing.outcome
+    const slot: { -readonly [K in keyof Slot]: Slot[K] } = { outcome: Promise.resolve(undefined), again: false }
+    this.#slots.set(runId, slot)
+    slot.outcome = begin(slot).finally(() => {
+      this.#leave(runId, slot)
+    })
+    return slot.outcome
+  }
+
+  /** In one go with the last look at `slot.again`: a call that comes later must not share an outcome that is older. */
+  #leave(runId: string, slot: Slot): void {
+    if (this.#slots.get(runId) === slot) this.#slots.delete(runId)
+  }
+
+  async #create(slot: Slot, options: DriveOptions): Promise<Outcome | undefined> {
+    const { runId } = options
+    const outcome = await this.#drive(slot, options)
+    if (outcome?.status === 'blocked' && wasPosted(slot)) return this.#move(slot, runId, { follow: true })
+    this.#leave(runId, slot)
+    return outcome
+  }
+
+  async #move(slot: Slot, runId: string, options: MoveOptions): Promise<Outcome | undefined> {
+    for (;;) {
+      this.checkOpen()
+      slot.again = false
+      const change = this.#changes.of(runId)
+      try {
+        const outcome = await this.#moveOnce(slot, runId, options)
+        const lookAgain = outcome?.status === 'blocked' && wasPosted(slot)
+        if (outcome !== undefined && !lookAgain) {
+          this.#leave(runId, slot)
+          return outcome
+        }
+        if (outcome === undefined && !options.follow) return undefined
+        if (outcome === undefined) await change.next(POLL_MS)
+      } finally {
+        change.cancel()
+      }
+    }
+  }
+
+  /** @returns undefined when the run is another process's. */
+  async #moveOnce(slot: Slot, runId: string, { initialState }: MoveOptions): Promise<Outcome | undefined> {
+    const row = await this.#env.store.runs.find(runId)
+    if (row === undefined) throw runNotFound(runId)
+    if (isTerminal(row.status)) return endOutcome(runId, await readEnd(this.#env.store, row))
+    if (isIdle(row, this.#env.clock.now())) return this.#blocked(row)
+    const definition = this.#env.definitionOf(row)
+    const claimedAt = this.#env.clock.monotonic()
+    const claim = await this.#acquire(row)
+    if (claim === undefined) return undefined
+    const drive = { runId, definition, claim, claimedAt, ...(initialState !== undefined && { initialState }) }
+    return this.#drive(slot, drive)
+  }
+
+  async #acquire(row: RunRow): Promise<Claim | undefined> {
+    const { owner, leaseMs, store } = this.#env
+    const dead = row.lease !== undefined && isKnownDead(row.lease.owner, owner)
+    const request = { owner, leaseMs, ...(dead && { takeover: row.token }) }
+    try {
+      return await repeatable(this.#env, () => store.runs.acquire(row.runId, request))
+    } catch (error) {
+      if (isStoreError(error, 'RUN_BUSY') || isStoreError(error, 'RUN_TERMINAL')) return undefined
+      throw error
+    }
+  }
+
+  async #drive(slot: Slot, options: DriveOptions): Promise<Outcome | undefined> {
+    const drive = new Drive(this.#env, options)
+    slot.drive = drive
+    // A lease that was given while the kernel was being disposed has to be given back.
+    if (this.#closed !== undefined) drive.stop(this.#closed)
+    try {
+      const outcome = await drive.run()
+      this.wakeAt(options.runId, outcome.status === 'blocked' ? outcome.wakeAt : null)
+      return outcome
+    } catch (error) {
+      if (!isKernelError(error, 'LEASE_LOST')) throw error
+      return undefined
+    } finally {
+      delete slot.drive
+    }
+  }
+
+  #blocked({ runId, blockedOn, wakeAt }: RunRow): Outcome {
+    if (!this.#wakeUps.has(runId)) this.wakeAt(runId, wakeAt)
+    return { status: 'blocked', runId, blockedOn, wakeAt }
+  }
+}
+
+/** Read through a function: the flag is set by other calls while this one waits. */
+function wasPosted(slot: Slot): boolean {
+  return slot.again
+}
+
+/** True for a blocked run that nothing has happened to: its row says all there is to say. */
+function isIdle(row: RunRow, now: number): boolean {
+  const due = row.wakeAt !== null && row.wakeAt <= now
+  return row.status === 'blocked' && row.waiting === 0 && !due && row.problem === undefined && row.lease === undefined
+}
+
+/** An id that no run has. */
+export function runNotFound(runId: string): KernelError {
+  return new KernelError('RUN_NOT_FOUND', `there is no run ${runId} in this store`, { runId })
+}

@@ -1,0 +1,278 @@
+import { sha256 } from '@varve/store'
+import { memoryStore } from '@varve/store-memory'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { allowList } from '../policy/policy.ts'
+import { manualClock } from '../testing/manual-clock.ts'
+import { kernelError, storeError } from '../testing/expected-errors.ts'
+import { readLog, typesOf } from '../testing/sealed-log.ts'
+import { effectSink, type Effect } from '../views/effects.ts'
+import { defineWorkflow } from '../workflow/define-workflow.ts'
+import { stateUpdatedReducer } from '../workflow/results-state.ts'
+import { createKernel } from './kernel.ts'
+
+const traveling = defineWorkflow(
+  {
+    ...{ name: 'traveling', version: '1', input: z.object({ cities: z.array(z.string()) }) },
+    events: { moved: z.object({ to: z.string().trim(), at: z.number() }) },
+    actions: { book: { run: (city: string) => `room in ${city}` } },
+    interrupts: { approve: { ask: z.object({ rooms: z.array(z.string()) }), answer: z.boolean() } },
+    initialState: (input) => ({ left: input.cities, here: 'home', rooms: [] as string[], approved: false }),
+  },
+  {
+    reduce: (state, event) => {
+      switch (event.type) {
+        case 'DomainEvent':
+          return { ...state, here: event.data.payload.to, left: state.left.slice(1) }
+        case 'ActionSucceeded':
+          return { ...state, rooms: [...state.rooms, event.data.output] }
+        case 'Resumed':
+          return { ...state, approved: event.data.value }
+        default:
+          return state
+      }
+    },
+    step: ({ left, here, rooms, approved }, next, { now }) => {
+      const [to] = left
+      if (rooms.length === 0 && to === undefined) return next.run('book', here)
+      if (to !== undefined)
+        return next.emit({ type: 'DomainEvent', name: 'moved', payload: { to: ` ${to} `, at: now } })
+      return approved ? next.complete({ here, rooms }) : next.interrupt('approve', { rooms })
+    },
+  },
+)
+
+describe('looking at runs', () => {
+  async function threeRuns() {
+    const clock = manualClock(1000)
+    const store = memoryStore({ now: clock.now })
+    const kernel = createKernel({ store, workflows: [traveling], clock })
+    for (const [runId, tags] of [
+      ['a', ['x']],
+      ['b', ['x', 'y']],
+      ['c', []],
+    ] as const) {
+      await kernel.start(traveling, { cities: [] }, { runId, tags })
+      await clock.advance(10)
+    }
+    return { clock, store, kernel }
+  }
+
+  test('get answers the row of a run, and an error for an unknown one', async () => {
+    const { kernel } = await threeRuns()
+
+    expect(await kernel.get('b')).toMatchObject({
+      runId: 'b',
+      workflow: 'traveling',
+      status: 'blocked',
+      tags: ['x', 'y'],
+    })
+    await expect(kernel.get('nobody')).rejects.toMatchObject({
+      ...kernelError('RUN_NOT_FOUND'),
+      where: { runId: 'nobody' },
+    })
+    await expect(kernel.get('')).rejects.toMatchObject(storeError('INVALID_ARGUMENT'))
+  })
+
+  test('find answers undefined for an unknown run', async () => {
+    const { kernel } = await threeRuns()
+
+    expect(await kernel.find('b')).toMatchObject({ runId: 'b' })
+    expect(await kernel.find('nobody')).toBeUndefined()
+  })
+
+  test('list answers runs newest first, filtered, in pages', async () => {
+    const { kernel } = await threeRuns()
+
+    const all = await kernel.list()
+    const tagged = await kernel.list({ tags: ['x'] })
+    const first = await kernel.list({}, { limit: 2 })
+    const second = await kernel.list({}, { limit: 2, cursor: first.next! })
+
+    expect(all.items.map(({ runId }) => runId)).toEqual(['c', 'b', 'a'])
+    expect(tagged.items.map(({ runId }) => runId)).toEqual(['b', 'a'])
+    expect(first.items.map(({ runId }) => runId)).toEqual(['c', 'b'])
+    expect(second.items.map(({ runId }) => runId)).toEqual(['a'])
+    expect(second).not.toHaveProperty('next')
+  })
+})
+
+describe('the views of a run', () => {
+  async function travelled() {
+    const clock = manualClock(1000)
+    const store = memoryStore({ now: clock.now })
+    const kernel = createKernel({ store, workflows: [traveling], clock })
+    await kernel.start(traveling, { cities: ['Rome', 'Oslo'] }, { runId: 'r' })
+    await clock.advance(500)
+    await kernel.resume('r', { key: 'approve', value: true, by: 'ada' })
+    return { store, kernel }
+  }
+
+  test('the timeline has every event with its time and what it is about', async () => {
+    const { store, kernel } = await travelled()
+
+    const timeline = await kernel.timeline('r')
+
+    expect(timeline.events).toEqual([
+      { seq: 1, at: 1000, type: 'RunStarted' },
+      { seq: 2, at: 1000, type: 'DomainEvent' },
+      { seq: 3, at: 1000, type: 'DomainEvent' },
+      { seq: 4, at: 1000, type: 'ActionRequested', key: 'book' },
+      { seq: 5, at: 1000, type: 'ActionSucceeded', key: 'book' },
+      { seq: 6, at: 1000, type: 'Interrupted', key: 'approve' },
+      { seq: 7, at: 1500, type: 'Resumed', key: 'approve' },
+      { seq: 8, at: 1500, type: 'Completed' },
+    ])
+    expect(timeline).toMatchObject({
+      runId: 'r',
+      status: 'completed',
+      head: 8,
+      hash: (await readLog(store, 'r')).at(-1)?.hash,
+    })
+  })
+
+  test('the timeline needs no code of the workflow', async () => {
+    const { store } = await travelled()
+
+    expect((await createKernel({ store, workflows: [] }).timeline('r')).events).toHaveLength(8)
+  })
+
+  test('the execution log has the hash of the state after each event', async () => {
+    const { kernel } = await travelled()
+
+    const entries = await Array.fromAsync(kernel.executionLog('r'))
+
+    const hashOf = (left: string[], here: string, rooms: string[], approved: boolean): string =>
+      sha256(JSON.stringify({ approved, here, left, rooms }))
+    expect(entries.map(({ type, stateHash }) => [type, stateHash])).toEqual([
+      ['RunStarted', hashOf(['Rome', 'Oslo'], 'home', [], false)],
+      ['DomainEvent', hashOf(['Oslo'], 'Rome', [], false)],
+      ['DomainEvent', hashOf([], 'Oslo', [], false)],
+      ['ActionRequested', hashOf([], 'Oslo', [], false)],
+      ['ActionSucceeded', hashOf([], 'Oslo', ['room in Oslo'], false)],
+      ['Interrupted', hashOf([], 'Oslo', ['room in Oslo'], false)],
+      ['Resumed', hashOf([], 'Oslo', ['room in Oslo'], true)],
+      ['Completed', hashOf([], 'Oslo', ['room in Oslo'], true)],
+    ])
+    expect(entries[6]).toMatchObject({ runId: 'r', seq: 7, key: 'approve', data: { value: true, by: 'ada' } })
+  })
+
+  test('a replay gives the state, and where it stands', async () => {
+    const { store, kernel } = await travelled()
+
+    expect(await kernel.replay('r')).toEqual({
+      ...{ runId: 'r', status: 'completed', head: 8, hash: (await readLog(store, 'r')).at(-1)?.hash },
+      state: { left: [], here: 'Oslo', rooms: ['room in Oslo'], approved: true },
+    })
+  })
+
+  test('a replay of a version that is not registered is an error', async () => {
+    const { store } = await travelled()
+    const kernel = createKernel({ store, workflows: [] })
+
+    await expect(kernel.replay('r')).rejects.toMatchObject(kernelError('WORKFLOW_MISSING'))
+  })
+
+  test('domain events are recorded as their schema returns them, with the time that the step was told', async () => {
+    const { store } = await travelled()
+
+    const moved = (await readLog(store, 'r')).filter(({ type }) => type === 'DomainEvent')
+
+    expect(moved.map(({ body }) => body)).toEqual([
+      '{"name":"moved","payload":{"at":1000,"to":"Rome"}}',
+      '{"name":"moved","payload":{"at":1000,"to":"Oslo"}}',
+    ])
+  })
+})
+
+describe('the listener for commits', () => {
+  test('is told of every commit once, in order, after it became durable', async () => {
+    const store = memoryStore()
+    const told: string[] = []
+    const heads: Promise<number | undefined>[] = []
+    const kernel = createKernel({
+      ...{ store, workflows: [traveling] },
+      onCommitted: (runId, events) => {
+        told.push(...events.map(({ seq, type }) => `${seq} ${type}`))
+        heads.push(store.runs.find(runId).then((row) => row?.head))
+      },
+    })
+
+    await kernel.start(traveling, { cities: ['Rome'] }, { runId: 'r' })
+    await kernel.resume('r', { key: 'approve', value: true })
+    await kernel.run('r')
+    await kernel.replay('r')
+
+    expect(told).toEqual((await typesOf(store, 'r')).map((type, i) => `${i + 1} ${type}`))
+    expect(await Promise.all(heads)).toEqual([3, 5, 7])
+  })
+
+  test('may throw: the run goes on, and a warning tells of it', async () => {
+    const warnings: Error[] = []
+    const kernel = createKernel({
+      ...{ store: memoryStore(), workflows: [traveling], onWarning: (warning: Error) => warnings.push(warning) },
+      onCommitted: () => {
+        throw new Error('listener is broken')
+      },
+    })
+
+    const outcome = await kernel.start(traveling, { cities: [] })
+
+    expect(outcome.status).toBe('blocked')
+    expect(warnings.map(({ message }) => message)).toEqual(['listener is broken', 'listener is broken'])
+  })
+
+  test('as an effect sink gets state writes, calls and questions, and nothing that was denied', async () => {
+    const effects: Effect[] = []
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'w', version: '1', input: z.null(), initialState: () => ({ n: 0 }) },
+        actions: { read: { run: (path: string) => path.length }, write: { run: () => null } },
+        interrupts: { ask: { ask: z.string(), answer: z.null() } },
+      },
+      {
+        reduce: (state: { n: number }, event) =>
+          event.type === 'ActionSucceeded' ? { n: 2 } : stateUpdatedReducer(state, event),
+        step: ({ n }, next) => {
+          if (n === 0) return next.emit({ type: 'StateUpdated', payload: { n: 1 }, stepId: 's' })
+          return n === 1
+            ? next.all([next.run('write', null, { key: 'w' }), next.run('read', '/tmp')])
+            : next.interrupt('ask', 'ok?')
+        },
+      },
+    )
+    const store = memoryStore()
+    const policy = allowList({ actions: ['read'] })
+    const onCommitted = effectSink((_, effect) => effects.push(effect))
+
+    await createKernel({ store, workflows: [workflow], policy, onCommitted }).start(workflow, null)
+
+    expect(effects).toEqual([
+      { kind: 'state-write', seq: 2, stepId: 's', payload: { n: 1 } },
+      { kind: 'action-call', seq: 4, key: 'read', action: 'read', input: '/tmp' },
+      { kind: 'interrupt-raise', seq: 6, key: 'ask', interrupt: 'ask', value: 'ok?' },
+    ])
+  })
+})
+
+describe('time', () => {
+  test('never goes back within a run, although the clock may', async () => {
+    const clock = manualClock(5000)
+    const store = memoryStore()
+    await createKernel({ store, workflows: [traveling], clock }).start(traveling, { cities: [] }, { runId: 'r' })
+    const behind = createKernel({ store, workflows: [traveling], clock: manualClock(1000) })
+
+    const outcome = await behind.resume('r', { key: 'approve', value: true })
+
+    expect(outcome.status).toBe('completed')
+    expect((await readLog(store, 'r')).map(({ at }) => at)).toEqual([5000, 5000, 5000, 5000, 5000, 5000])
+  })
+})
+
+describe('options that cannot work are refused', () => {
+  test.for([99, 0, -1, Number.NaN, Number.POSITIVE_INFINITY, 100.5])('a lease of %d ms', (leaseMs) => {
+    expect(() => createKernel({ store: memoryStore(), workflows: [], leaseMs })).toThrow(
+      expect.objectContaining(kernelError('INVALID_DEFINITION')),
+    )
+  })
+})

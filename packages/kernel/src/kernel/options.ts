@@ -1,0 +1,53 @@
+import type { Limits, Owner, Store } from '@varve/store'
+import type { Clock } from '../clock.ts'
+import type { LogEvent } from '../log/log-event.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { Workflow } from '../workflow/define-workflow.ts'
+
+/** What a kernel is made of. */
+export interface KernelOptions {
+  readonly store: Store
+  /** Workflows that this kernel can run; several versions of one name may stand side by side. */
+  readonly workflows: readonly Workflow[]
+  /** Default: allow everything, retry nothing. */
+  readonly policy?: Policy
+  /**
+   * How long a lease lasts, in ms. A run whose process died unrecognised is taken up after that time. Renewed at every
+   * third of it. Default 30,000.
+   */
+  readonly leaseMs?: number
+  /** What to do with a run whose recorded decisions the code does not repeat: park it, or warn and go on. Default `stop`. */
+  readonly onDrift?: 'stop' | 'warn'
+  /** Bounds on values, posts and logs; left out, each has its default. */
+  readonly limits?: Partial<Limits>
+  /** Told of events right after they became durable, in order, once per commit of this kernel. */
+  readonly onCommitted?: (runId: string, events: readonly LogEvent[]) => void
+  /** Told of what went wrong without harm to a run, such as a snapshot that could not be written. Default: a process warning. */
+  readonly onWarning?: (warning: Error) => void
+  /** Identifies the build of the code. Default: a hash of the workflow's functions. Another build reads no snapshots of this one. */
+  readonly build?: string
+  /** Default: the clock of this machine. */
+  readonly clock?: Clock
+  /** Makes run ids and seeds. Default: random UUIDs. */
+  readonly newId?: () => string
+  /** Who holds the leases. Default: this process, with a new id per kernel. */
+  readonly owner?: Owner
+}
+
+/** How a run is started. */
+export interface StartOptions {
+  /** Default: a new id. Starting a run id again with the same input returns that run. */
+  readonly runId?: string
+  /** Labels to list runs by. */
+  readonly tags?: readonly string[]
+  /** Default `default`. */
+  readonly queue?: string
+  /** False: record the run and return at once; whoever runs or recovers it drives it. Default true. */
+  readonly wait?: boolean
+}
+
+/** How a run is driven on. */
+export interface RunOptions {
+  /** State before the first event, for a log that begins without `RunStarted`. */
+  readonly initialState?: unknown
+}

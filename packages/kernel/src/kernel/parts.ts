@@ -1,0 +1,24 @@
+import type { Json } from '@varve/store'
+import type { Environment } from '../driver/environment.ts'
+import type { Outcome } from '../driver/outcome.ts'
+import type { Drives } from './drives.ts'
+
+/** What the verbs of one kernel share. */
+export interface KernelParts {
+  readonly env: Environment
+  readonly drives: Drives
+  readonly newId: () => string
+}
+
+/** Drives a run to its end or block, or follows the process that does. */
+export async function moveRun(
+  { drives }: KernelParts,
+  runId: string,
+  state?: { readonly initialState: Json },
+): Promise<Outcome> {
+  for (;;) {
+    // A call that was already under way may have been one that does not follow.
+    const outcome = await drives.move(runId, { ...state, follow: true })
+    if (outcome !== undefined) return outcome
+  }
+}

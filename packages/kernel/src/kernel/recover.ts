@@ -1,0 +1,66 @@
+import type { RunRow } from '@varve/store'
+import type { Outcome } from '../driver/outcome.ts'
+import { isKnownDead } from '../owner.ts'
+import type { Workflow } from '../workflow/define-workflow.ts'
+import type { KernelParts } from './parts.ts'
+
+/** A run that was taken up again: how far it came, or what keeps it from being driven. */
+export type RecoveredRun =
+  { readonly runId: string; readonly outcome: Outcome } | { readonly runId: string; readonly error: Error }
+
+/**
+ * Takes up all runs of the given workflows that no living process drives and that have something to do; sets timers for
+ * those that wait for a time. Runs that another process took meanwhile, and parked ones before their time, are left out.
+ */
+export async function recoverRuns(
+  kernel: KernelParts,
+  workflows: readonly Workflow[],
+  concurrency: number,
+): Promise<readonly RecoveredRun[]> {
+  const recovered: RecoveredRun[] = []
+  const ours = new Set(workflows.map(({ name, version }) => JSON.stringify([name, version])))
+  const queue: string[] = []
+  for await (const row of unfinished(kernel)) {
+    if (!ours.has(JSON.stringify([row.workflow, row.version])) || kernel.drives.has(row.runId)) continue
+    const due = dueAt(kernel, row)
+    if (due === undefined) continue
+    if (due <= kernel.env.clock.now()) queue.push(row.runId)
+    else kernel.drives.wakeAt(row.runId, due)
+  }
+  const take = async (): Promise<void> => {
+    for (let runId = queue.shift(); runId !== undefined; runId = queue.shift()) {
+      const run = await recoverOne(kernel, runId)
+      if (run !== undefined) recovered.push(run)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.max(1, concurrency) }, take))
+  return recovered
+}
+
+async function* unfinished({ env }: KernelParts): AsyncGenerator<RowView, void, undefined> {
+  let cursor: string | undefined
+  do {
+    const page = { limit: 200, ...(cursor !== undefined && { cursor }) }
+    const { items, next } = await env.store.runs.list({ statuses: ['running', 'blocked'] }, page)
+    yield* items
+    cursor = next
+  } while (cursor !== undefined)
+}
+
+type RowView = Pick<RunRow, 'runId' | 'workflow' | 'version' | 'wakeAt' | 'waiting' | 'lease' | 'problem'>
+
+/** When a run may be taken up; undefined when only somebody else can move it. */
+function dueAt({ env }: KernelParts, { wakeAt, lease, problem }: RowView): number | undefined {
+  if (problem?.retryAt === null || wakeAt === null) return undefined
+  const free = lease === undefined || isKnownDead(lease.owner, env.owner) ? 0 : lease.until
+  return Math.max(wakeAt, problem?.retryAt ?? 0, free)
+}
+
+async function recoverOne({ drives }: KernelParts, runId: string): Promise<RecoveredRun | undefined> {
+  try {
+    const outcome = await drives.move(runId, { follow: false })
+    return outcome && { runId, outcome }
+  } catch (error) {
+    return { runId, error: error as Error }
+  }
+}

@@ -1,0 +1,44 @@
+import type { RunRow } from '@varve/store'
+import { KernelError } from '../errors.ts'
+import type { Definition, Workflow } from '../workflow/define-workflow.ts'
+
+/** Finds the code of a run. */
+export interface Registry {
+  /** @throws KernelError `WORKFLOW_MISSING` with what is registered. */
+  readonly definitionOf: (row: Pick<RunRow, 'runId' | 'workflow' | 'version'>) => Definition
+  /** @throws KernelError `WORKFLOW_MISSING` unless the very workflow is registered: its runs must find the same code. */
+  readonly check: (workflow: Workflow) => void
+}
+
+/** @throws KernelError `INVALID_DEFINITION` when a name and version are registered twice. */
+export function createRegistry(workflows: readonly Workflow[]): Registry {
+  const byName = new Map<string, Definition>()
+  for (const { name, version, definition } of workflows) {
+    const known = byName.get(nameOf(name, version))
+    if (known !== undefined && known !== definition) {
+      throw new KernelError('INVALID_DEFINITION', `${name}@${version} is registered twice; give one another version`)
+    }
+    byName.set(nameOf(name, version), definition)
+  }
+  const definitionOf: Registry['definitionOf'] = ({ runId, workflow, version }) => {
+    const definition = byName.get(nameOf(workflow, version))
+    if (definition !== undefined) return definition
+    const registered = [...byName.values()].map((known) => `${known.name}@${known.version}`).join(', ')
+    const text =
+      `run ${runId} needs ${workflow}@${version}, which is not registered here` +
+      ` (registered: ${registered === '' ? 'nothing' : registered}); add it to the workflows of createKernel`
+    throw new KernelError('WORKFLOW_MISSING', text, { runId })
+  }
+  return {
+    definitionOf,
+    check: ({ name, version, definition }) => {
+      if (definitionOf({ runId: '(new)', workflow: name, version }) === definition) return
+      const text = `${name}@${version} is registered with other code than that of the workflow given; start that one`
+      throw new KernelError('WORKFLOW_MISSING', text)
+    },
+  }
+}
+
+function nameOf(name: string, version: string): string {
+  return JSON.stringify([name, version])
+}

@@ -1,0 +1,149 @@
+import { canonicalize, canonicalJson, checkId, isTerminal, sha256, type Json, type RunRow } from '@varve/store'
+import { repeatable } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
+import { checkAnswer, notOpen, type Answer } from '../driver/inputs.ts'
+import type { Outcome } from '../driver/outcome.ts'
+import { isKernelError, KernelError, type KernelErrorCode } from '../errors.ts'
+import { eventSchemas } from '../log/event-data.ts'
+import { readSystem } from '../views/read-fold.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { runNotFound } from './drives.ts'
+import { moveRun, type KernelParts } from './parts.ts'
+
+/** An answer to an open interrupt. */
+export interface AnswerOptions {
+  /** The interrupt's key, as `blockedOn` shows it. */
+  readonly key: string
+  /** Checked against the answer's schema, here and again when the run takes it. */
+  readonly value: unknown
+  /** Who answered; recorded. */
+  readonly by?: string
+}
+
+/** Posts an answer to a run's inbox and drives the run on. */
+export async function resumeRun(kernel: KernelParts, runId: string, given: AnswerOptions): Promise<Outcome> {
+  const { env, drives } = kernel
+  checkId('a run id', runId)
+  checkId('the key of an interrupt', given.key)
+  const answer = answerOf(env, given)
+  const row = await env.store.runs.find(runId)
+  if (row === undefined) throw runNotFound(runId)
+  const question = await questionOf(env, row, answer)
+  if (question === 'answered so') return moveRun(kernel, runId)
+  const definition = registered(env, row)
+  const value = definition === undefined ? answer.value : checkAnswer(definition, question.interrupt, answer)
+  checkRecordable(env, { ...answer, value })
+  // The same answer has the same id, so an answer that is sent twice is kept once.
+  const post = { id: postId(answer), type: 'Resumed', body: canonicalJson(answer) }
+  const options = { maxWaiting: env.limits.waitingPosts }
+  await repeatable(env, () => env.store.inbox.post(runId, post, options))
+  drives.posted(runId)
+  const outcome = await moveRun(kernel, runId)
+  await checkTaken(env, row, answer)
+  return outcome
+}
+
+function answerOf(env: Environment, { key, value, by }: AnswerOptions): Answer {
+  const copy = canonicalize(value, { name: 'answer', maxDepth: env.limits.depth }).copy
+  return { key, value: copy, ...(by !== undefined && { by }) }
+}
+
+/** Refuses what the log could not keep while the caller is still there to hear of it. */
+function checkRecordable({ limits }: Environment, answer: Answer): void {
+  const { text } = canonicalize(answer, { name: 'answer', maxDepth: limits.depth })
+  const bytes = Buffer.byteLength(text)
+  if (bytes > limits.bodyBytes) {
+    const remedy = `${limits.bodyBytes} are allowed; keep large values outside and answer with a reference`
+    throw new KernelError('LIMIT_EXCEEDED', `the answer to ${answer.key} has ${bytes} bytes, ${remedy}`)
+  }
+  const issue = eventSchemas.Resumed.safeParse(answer).error?.issues[0]
+  if (issue !== undefined) throw new KernelError('INVALID_INPUT', `answer.${issue.path.join('.')}: ${issue.message}`)
+}
+
+function postId({ key, value }: Answer): string {
+  return `resume:${sha256(canonicalJson([key, value]))}`
+}
+
+function registered(env: Environment, row: RunRow): Definition | undefined {
+  try {
+    return env.definitionOf(row)
+  } catch (error) {
+    if (isKernelError(error, 'WORKFLOW_MISSING')) return undefined
+    throw error
+  }
+}
+
+/**
+ * The open interrupt that an answer is for. The row tells for a blocked run, the log for every other.
+ *
+ * @throws KernelError `NOT_OPEN` | `RUN_TERMINAL` unless this very answer was taken.
+ */
+async function questionOf(
+  env: Environment,
+  row: RunRow,
+  answer: Answer,
+): Promise<{ readonly interrupt: string } | 'answered so'> {
+  const { runId } = row
+  const listed = row.blockedOn.find(({ kind, key }) => kind === 'interrupt' && key === answer.key)
+  if (listed?.name !== undefined) return { interrupt: listed.name }
+  const log = await answersOf(env, runId, answer.key)
+  if (log.interrupt !== undefined) return { interrupt: log.interrupt }
+  if (log.taken !== undefined && isSameAnswer(env, row, log.taken, answer)) return 'answered so'
+  if (!isTerminal(row.status)) throw notOpen(runId, answer.key)
+  const text = `run ${runId} has ended (${row.status}) and takes no new answers`
+  throw new KernelError('RUN_TERMINAL', text, { runId, key: answer.key })
+}
+
+interface Answers {
+  /** Kind of the interrupt, while it is open. */
+  readonly interrupt?: string
+  /** The answer that was taken. */
+  readonly taken?: { readonly interrupt: string; readonly value: Json }
+}
+
+async function answersOf(env: Environment, runId: string, key: string): Promise<Answers> {
+  let value: Json | undefined
+  const system = await readSystem(env.store, runId, (event) => {
+    if (event.type === 'Resumed' && event.data.key === key) value = event.data.value
+  })
+  const open = system.open.get(key)
+  const closed = system.closed.get(key)
+  return {
+    ...(open?.kind === 'interrupt' && { interrupt: open.interrupt }),
+    ...(value !== undefined && closed !== undefined && { taken: { interrupt: closed.name, value } }),
+  }
+}
+
+function isSameAnswer(
+  env: Environment,
+  row: RunRow,
+  taken: { readonly interrupt: string; readonly value: Json },
+  answer: Answer,
+): boolean {
+  const definition = registered(env, row)
+  try {
+    const value = definition === undefined ? answer.value : checkAnswer(definition, taken.interrupt, answer)
+    return canonicalJson(value) === canonicalJson(taken.value)
+  } catch {
+    return false
+  }
+}
+
+/** @throws KernelError with the reason when the driver set the answer aside and no equal one was taken. */
+async function checkTaken(env: Environment, row: RunRow, answer: Answer): Promise<void> {
+  const id = postId(answer)
+  let cursor: string | undefined
+  do {
+    const page = { limit: 100, ...(cursor !== undefined && { cursor }) }
+    const { items, next } = await env.store.inbox.rejected(row.runId, page)
+    const rejected = items.find((post) => post.id === id)
+    if (rejected !== undefined) {
+      const { taken } = await answersOf(env, row.runId, answer.key)
+      if (taken !== undefined && isSameAnswer(env, row, taken, answer)) return
+      const { code, message } = JSON.parse(rejected.error) as { readonly code: string; readonly message: string }
+      const text = message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message
+      throw new KernelError(code as KernelErrorCode, text, { runId: row.runId, key: answer.key })
+    }
+    cursor = next
+  } while (cursor !== undefined)
+}

@@ -1,0 +1,112 @@
+import {
+  canonicalize,
+  canonicalJson,
+  checkId,
+  genesis,
+  isStoreError,
+  sealEvent,
+  type Json,
+  type RunCreation,
+} from '@varve/store'
+import { appendSettled } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
+import type { Outcome } from '../driver/outcome.ts'
+import { KernelError } from '../errors.ts'
+import { asLogEvent, readLogEvent, type LogDraft } from '../log/log-event.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { parse } from '../workflow/schema.ts'
+import type { StartOptions } from './options.ts'
+import { moveRun, type KernelParts } from './parts.ts'
+
+/** A run as it is to be created. */
+interface NewRun {
+  readonly runId: string
+  readonly input: Json
+  readonly started: LogDraft
+  readonly row: RunCreation
+}
+
+/** Creates a run and drives it; a run of the same id, workflow and input is driven on instead. */
+export async function startRun(
+  kernel: KernelParts,
+  definition: Definition,
+  input: unknown,
+  options: StartOptions,
+): Promise<Outcome> {
+  const { env, drives } = kernel
+  const run = newRun(kernel, definition, input, options)
+  const { runId, started } = run
+  const row = { ...run.row, lease: { owner: env.owner, leaseMs: env.leaseMs } }
+  for (;;) {
+    // Another call of this kernel may be about to create it; whether it succeeded shows in the store.
+    if (drives.has(runId)) await drives.move(runId, { follow: false }).catch(() => undefined)
+    else {
+      const drive = { runId, definition, claimedAt: env.clock.monotonic(), create: { started, row } }
+      const outcome = await unlessExists(drives.create(drive))
+      if (outcome !== 'exists') return outcome ?? moveRun(kernel, runId)
+    }
+    if (await isSameRun(env, definition, run)) return moveRun(kernel, runId)
+  }
+}
+
+/** Records a run and returns at once. */
+export async function enqueueRun(
+  kernel: KernelParts,
+  definition: Definition,
+  input: unknown,
+  options: StartOptions,
+): Promise<Outcome> {
+  const { env } = kernel
+  const run = newRun(kernel, definition, input, options)
+  const { runId, started, row } = run
+  const sealed = sealEvent(runId, genesis(runId), started, env.clock.now(), env.limits)
+  const update = { status: 'running', blockedOn: [], wakeAt: 0, create: row } as const
+  const appending = appendSettled(env, runId, [sealed.stored], { expectedHead: 0, fencingToken: 0, run: update })
+  const appended = await unlessExists(appending)
+  if (appended === 'exists') await isSameRun(env, definition, run)
+  else env.committed(runId, [asLogEvent(sealed)])
+  return { status: 'running', runId }
+}
+
+async function unlessExists<T>(creating: Promise<T>): Promise<T | 'exists'> {
+  try {
+    return await creating
+  } catch (error) {
+    if (isStoreError(error, 'HEAD_CONFLICT')) return 'exists'
+    throw error
+  }
+}
+
+function newRun(kernel: KernelParts, definition: Definition, input: unknown, options: StartOptions): NewRun {
+  const { env, newId } = kernel
+  const { runId = newId(), tags = [], queue = 'default' } = options
+  checkId('a run id', runId)
+  checkId('a queue', queue)
+  for (const tag of tags) checkId('a tag', tag)
+  const { name, version } = definition
+  const parsed = parse(definition.input, input, 'input', 'INVALID_INPUT')
+  const recorded = canonicalize(parsed, { name: 'input', maxDepth: env.limits.depth }).copy
+  const data = { workflow: name, version, input: recorded, seed: newId(), tags: [...tags], queue }
+  return {
+    ...{ runId, input: recorded },
+    started: { type: 'RunStarted', data },
+    row: { workflow: name, version, tags: [...tags], queue },
+  }
+}
+
+/**
+ * @returns false when there is no such run after all.
+ * @throws KernelError `RUN_EXISTS` for a run of another workflow or input.
+ */
+async function isSameRun(env: Environment, definition: Definition, { runId, input }: NewRun): Promise<boolean> {
+  for await (const stored of env.store.events.read(runId, { from: 1, limit: 1 })) {
+    const event = readLogEvent(genesis(runId), stored)
+    const data = event.type === 'RunStarted' ? event.data : undefined
+    if (data?.workflow === definition.name && canonicalJson(data.input) === canonicalJson(input)) return true
+    const text =
+      `the run id ${runId} is taken by a run of ${data?.workflow ?? 'unknown origin'} with another workflow or input; ` +
+      'start with another run id, or read that run with get'
+    throw new KernelError('RUN_EXISTS', text, { runId })
+  }
+  return false
+}

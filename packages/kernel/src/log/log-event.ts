@@ -1,0 +1,53 @@
+import { openEvent, StoreError, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
+import { KernelError } from '../errors.ts'
+import { eventSchemas, isEventType, type EventData, type EventType } from './event-data.ts'
+
+/** An event of a run's log, its data parsed and checked. */
+export type LogEvent = { [T in EventType]: TypedEvent<T> }[EventType]
+
+/** An event of one type. */
+export interface TypedEvent<T extends EventType> {
+  /** 1-based position in the run's log. */
+  readonly seq: number
+  readonly type: T
+  /** Unix milliseconds of the driver's clock. */
+  readonly at: number
+  readonly data: EventData[T]
+  /** Hash of the log up to and including this event. */
+  readonly hash: string
+}
+
+/** An event before it has a place in the log. */
+export type LogDraft = { [T in EventType]: { readonly type: T; readonly data: EventData[T] } }[EventType]
+
+/** A sealed event as the fold takes it. Its data is the detached copy that sealing made. */
+export function asLogEvent({ stored, data }: SealedEvent): LogEvent {
+  const { seq, type, at, hash } = stored
+  return { seq, type, at, data, hash } as unknown as LogEvent
+}
+
+/**
+ * Checks a stored event against the log that ends at `end` (order, hash), parses it and checks its shape.
+ *
+ * @throws StoreError `CORRUPT_LOG` | `NEWER_FORMAT` (also for a type that this release does not know).
+ * @throws KernelError `INVALID_LOG` when the data has not the shape of its type.
+ */
+export function readLogEvent(end: LogEnd, event: StoredEvent): LogEvent {
+  const opened = openEvent(end, event)
+  const { runId, seq, type } = event
+  if (!isEventType(type)) {
+    const text = `seq ${seq} of run ${runId} is a ${JSON.stringify(type)}, which this release does not know; upgrade`
+    throw new StoreError('NEWER_FORMAT', text, { runId, seq })
+  }
+  const checked = eventSchemas[type].safeParse(opened.data)
+  if (!checked.success) {
+    const issue = checked.error.issues[0]
+    const path = [type, ...(issue?.path ?? [])].join('.')
+    throw new KernelError('INVALID_LOG', `seq ${seq} of run ${runId}: ${path}: ${issue?.message ?? 'wrong shape'}`, {
+      runId,
+      seq,
+      path,
+    })
+  }
+  return asLogEvent(opened)
+}

@@ -1,0 +1,66 @@
+import type { ErrorInfo } from '../log/event-data.ts'
+import { textOf } from '../errors.ts'
+
+/** Whether trying again may help. */
+export type FailureKind = ErrorInfo['kind']
+
+/** What a handler may say about its failure. */
+export interface ActionErrorOptions {
+  /** Machine-readable reason, recorded with the failure. */
+  readonly code?: string
+  /** How long to wait before the next attempt, in ms; capped by the retry options. */
+  readonly retryAfterMs?: number
+  readonly cause?: unknown
+}
+
+/** A failure of an action that says whether trying again may help. Any other error counts as `permanent`. */
+export class ActionError extends Error {
+  readonly kind: FailureKind
+  readonly code: string | undefined
+  readonly retryAfterMs: number | undefined
+
+  constructor(kind: FailureKind, message: string, options: ActionErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'ActionError'
+    this.kind = kind
+    this.code = options.code
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+const KINDS: ReadonlySet<unknown> = new Set<FailureKind>(['transient', 'permanent', 'rate-limited'])
+const MAX_MESSAGE = 4000
+const MAX_NAME = 200
+
+/** A thrown value as it stands in the log: no stack, no cause, bounded, well-formed text. */
+export function errorInfoOf(thrown: unknown): ErrorInfo {
+  const message = cut(textOf(thrown), MAX_MESSAGE)
+  const { name, code, kind, retryAfterMs } = fieldsOf(thrown)
+  return {
+    message,
+    // Recognised by its fields, so that an error from a second installed copy counts.
+    kind: KINDS.has(kind) ? (kind as FailureKind) : 'permanent',
+    ...(typeof name === 'string' && name !== '' && name !== 'Error' && { name: cut(name, MAX_NAME) }),
+    ...(typeof code === 'string' && { code: cut(code, MAX_NAME) }),
+    ...(typeof retryAfterMs === 'number' && retryAfterMs >= 0 && Number.isFinite(retryAfterMs) && { retryAfterMs }),
+  }
+}
+
+/** Well-formed after the cut, too, which may go through a surrogate pair. */
+function cut(text: string, length: number): string {
+  return text.slice(0, length).toWellFormed()
+}
+
+type Fields = Readonly<Record<'name' | 'code' | 'kind' | 'retryAfterMs', unknown>>
+
+/** Anything may be thrown, even an object whose fields throw in their turn. */
+function fieldsOf(thrown: unknown): Fields {
+  const none: Fields = { name: undefined, code: undefined, kind: undefined, retryAfterMs: undefined }
+  if (typeof thrown !== 'object' || thrown === null) return none
+  try {
+    const { name, code, kind, retryAfterMs } = thrown as Fields
+    return { name, code, kind, retryAfterMs }
+  } catch {
+    return none
+  }
+}

@@ -1,0 +1,114 @@
+import { formatPath, type Json, type Limits } from '@varve/store'
+import { KernelError, type Divergence } from '../errors.ts'
+import { isDecision } from '../log/event-data.ts'
+import { asLogEvent, type LogEvent } from '../log/log-event.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { decide } from './decide.ts'
+import { applyEvent, type RunFold } from './run-fold.ts'
+
+/** Folds a log; with a definition to check against, also asks the code for every recorded decision again. */
+export interface DecisionChecker {
+  /** Takes the next event of the log. @throws KernelError `CODE_CHANGED` | `INVALID_LOG` | what a step throws. */
+  add(event: LogEvent): void
+  /** Says that the log ends here. */
+  end(): void
+}
+
+/**
+ * Compares recorded decisions with what the code decides in their place. Decisions that follow one another are gathered
+ * first, since a recorded denial is the policy's verdict on the request that the code makes there.
+ */
+export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits): DecisionChecker {
+  let stretch: LogEvent[] = []
+  const flush = (following?: LogEvent): void => {
+    let done = 0
+    while (done < stretch.length) done += checkTurn(fold, definition, limits, stretch, done, following)
+    stretch = []
+  }
+  return {
+    add: (event) => {
+      if (isDecision(event.type)) {
+        stretch.push(event)
+        return
+      }
+      flush(event)
+      applyEvent(fold, event)
+    },
+    end: () => {
+      flush()
+    },
+  }
+}
+
+/** @returns how many events of the stretch the turn accounts for. */
+function checkTurn(
+  fold: RunFold,
+  definition: Definition,
+  limits: Limits,
+  stretch: readonly LogEvent[],
+  from: number,
+  following: LogEvent | undefined,
+): number {
+  const first = stretch[from] as LogEvent
+  const recordedAt = (seq: number): LogEvent | undefined => stretch[from + seq - first.seq]
+  const { events } = decide(fold, {
+    ...{ definition, limits, at: first.at },
+    verdict: (_, seq) => {
+      const recorded = recordedAt(seq)
+      return recorded?.type === 'ActionDenied'
+        ? { policy: recorded.data.policy, reason: recorded.data.reason }
+        : undefined
+    },
+  })
+  if (events.length === 0) throw diverged(fold, first, undefined)
+  for (const sealed of events) {
+    const decided = asLogEvent(sealed)
+    const recorded = recordedAt(decided.seq)
+    if (recorded?.hash !== decided.hash) throw diverged(fold, recorded ?? following, decided)
+  }
+  return events.length
+}
+
+function diverged(fold: RunFold, recorded: LogEvent | undefined, decided: LogEvent | undefined): KernelError {
+  const { runId } = fold.system
+  const seq = (recorded ?? decided)?.seq ?? fold.system.end.seq + 1
+  const divergence: Divergence = {
+    seq,
+    ...(recorded && { recorded: shown(recorded) }),
+    ...(decided && { decided: shown(decided) }),
+    path: formatPath(firstDifference(recorded && shown(recorded), decided && shown(decided), ['event']) ?? ['event']),
+  }
+  const text =
+    `the code of run ${runId} decides otherwise than recorded at seq ${seq} (${divergence.path}): ` +
+    `the log has ${summary(recorded)}, the code wants ${summary(decided)}; ` +
+    'register the version the run started with, or give the changed workflow a new version'
+  return new KernelError('CODE_CHANGED', text, { runId, seq, path: divergence.path, divergence })
+}
+
+function shown(event: LogEvent): { readonly type: string; readonly data: Json } {
+  return { type: event.type, data: event.data as unknown as Json }
+}
+
+function summary(event: LogEvent | undefined): string {
+  if (event === undefined) return 'nothing'
+  const data = JSON.stringify(event.data)
+  return `${event.type} ${data.length > 120 ? `${data.slice(0, 119)}…` : data}`
+}
+
+/** Path of the first difference between two JSON values, or undefined when they are equal. */
+function firstDifference(
+  a: unknown,
+  b: unknown,
+  path: readonly (string | number)[],
+): readonly (string | number)[] | undefined {
+  if (Object.is(a, b)) return undefined
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return path
+  if (Array.isArray(a) !== Array.isArray(b)) return path
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)])
+  for (const key of [...keys].sort()) {
+    const inner = [...path, Array.isArray(a) ? Number(key) : key]
+    const difference = firstDifference((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key], inner)
+    if (difference !== undefined) return difference
+  }
+  return undefined
+}

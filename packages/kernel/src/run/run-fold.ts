@@ -1,0 +1,15 @@
+import type { LogEvent } from '../log/log-event.ts'
+import type { Stepper } from '../stepper/stepper.ts'
+import { applyToSystem, type System } from './system.ts'
+
+/** A run as folded so far: what every log says, and what its workflow makes of it. */
+export interface RunFold {
+  readonly system: System
+  readonly stepper: Stepper
+}
+
+/** Moves both halves of the fold by one event. @throws KernelError `INVALID_LOG` | `REDUCER_FAILED`. */
+export function applyEvent(fold: RunFold, event: LogEvent): void {
+  const closed = applyToSystem(fold.system, event)
+  fold.stepper.apply(event, closed)
+}

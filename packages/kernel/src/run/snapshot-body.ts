@@ -1,0 +1,67 @@
+import { canonicalJson, isStoreError, type Json, type LogEnd } from '@varve/store'
+import { KernelError, textOf } from '../errors.ts'
+import type { EventData } from '../log/event-data.ts'
+import type { ClosedItem, OpenItem } from './item.ts'
+import type { RunFold } from './run-fold.ts'
+import type { System } from './system.ts'
+
+/** Version of the format of a snapshot's body; others are passed over. */
+export const SNAPSHOT_FORMAT = 1
+
+/** A fold at a point of its log, ready to be made a snapshot. */
+export interface HeldFold {
+  readonly end: LogEnd
+  /** Canonical JSON of the fold. May be called until an event that is no decision is applied. */
+  readonly body: () => string
+}
+
+/**
+ * Remembers the fold as it stands, at no cost. Decisions that follow only add items, so the fold before them can still be
+ * told from the fold after them: that is what lets a snapshot stand before the run's last decision.
+ */
+export function holdFold({ system, stepper }: RunFold): HeldFold {
+  const { end, at, started } = system
+  const openBefore = system.open.size
+  const closedBefore = system.closed.size
+  const state = stepper.hold()
+  const body = (): string => {
+    const open = [...system.open.values()].slice(0, openBefore)
+    const closed = [...system.closed].slice(0, closedBefore).map(([key, item]) => ({ ...item, key }))
+    const saved = { at, open, closed, started: started ?? null, state: checkedState(state()) }
+    // Not canonical: a step that walks over the state's properties must meet them in the order it gave them.
+    return JSON.stringify(saved)
+  }
+  return { end, body }
+}
+
+/** @throws KernelError `STATE_NOT_JSON` with the path of what would be lost. */
+export function checkedState(state: Json): Json {
+  try {
+    canonicalJson(state, { name: 'state' })
+    return state
+  } catch (cause) {
+    if (!isStoreError(cause)) throw cause
+    const { path } = cause.where
+    throw new KernelError('STATE_NOT_JSON', textOf(cause), { cause, ...(path !== undefined && { path }) })
+  }
+}
+
+interface SavedFold {
+  readonly at: number
+  readonly open: readonly OpenItem[]
+  readonly closed: readonly (ClosedItem & { readonly key: string })[]
+  readonly started: EventData['RunStarted'] | null
+  readonly state: Json
+}
+
+/** Puts a fresh fold to where a snapshot stood. @throws anything for a body that is none; callers fall back then. */
+export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
+  const saved = JSON.parse(body) as SavedFold
+  const system: System = fold.system
+  system.end = end
+  system.at = saved.at
+  system.started = saved.started ?? undefined
+  for (const item of saved.open) system.open.set(item.key, item)
+  for (const { key, ...item } of saved.closed) system.closed.set(key, item)
+  fold.stepper.load(saved.state)
+}

@@ -1,0 +1,176 @@
+import type { Json } from '@varve/store'
+import { KernelError, textOf } from '../errors.ts'
+import type { LogEvent } from '../log/log-event.ts'
+import { nameOf } from '../run/system.ts'
+import type { OpenItem } from '../run/item.ts'
+import type { StepContext } from '../workflow/define-workflow.ts'
+import { next } from '../workflow/next.ts'
+import type { ReduceEvent, WorkflowTypes } from '../workflow/reduce-event.ts'
+import { resultOf, type ItemResult } from '../workflow/results-state.ts'
+import { decisionOf } from './decision-of.ts'
+import { selectRequests } from './select-requests.ts'
+import type { Ask, Stepper, Want } from './stepper.ts'
+
+/** The pure functions of a workflow, without their types. */
+export interface PureParts {
+  readonly name: string
+  readonly version: string
+  readonly initialState: ((input: Json) => unknown) | undefined
+  readonly reduce: ((state: unknown, event: SeenEvent) => unknown) | undefined
+  readonly step: (state: unknown, next: unknown, ctx: StepContext) => unknown
+}
+
+/**
+ * A workflow's reducer and step as a stepper.
+ *
+ * @param initialState - state before the first event, for a log that begins without `RunStarted`.
+ */
+export function reducerStepper(definition: PureParts, initialState?: Json): Stepper {
+  const state = definition.reduce === undefined ? resultsKeeper() : reducedState(definition, initialState)
+  return {
+    apply: (event, closed) => {
+      const seen = seenBy(event, closed)
+      if (seen !== undefined) state.apply(seen)
+    },
+    want: (ask) => wantOf(callStep(definition, state.current(), ask), ask),
+    hold: () => state.hold(),
+    load: (saved) => {
+      state.load(saved)
+    },
+  }
+}
+
+type SeenEvent = ReduceEvent<WorkflowTypes>
+
+interface StateKeeper {
+  apply(event: SeenEvent): void
+  current(): unknown
+  hold(): () => Json
+  load(state: Json): void
+}
+
+function reducedState(definition: PureParts, initialState: Json | undefined): StateKeeper {
+  let state: unknown = initialState
+  return {
+    apply: (event) => {
+      if (event.type === 'RunStarted') state = callPure(definition, 'initialState', () => begin(definition, event))
+      state = callPure(definition, 'reduce', () => definition.reduce?.(state, event), event.seq)
+    },
+    current: () => state,
+    hold: () => {
+      const held = state
+      return () => held as Json
+    },
+    load: (saved) => {
+      state = saved
+    },
+  }
+}
+
+function begin(definition: PureParts, event: Extract<SeenEvent, { type: 'RunStarted' }>): unknown {
+  return definition.initialState?.(event.data.input as Json)
+}
+
+/** The stock state. Changed in place: copying it for each result would make long runs quadratic. */
+function resultsKeeper(): StateKeeper {
+  let input: Json = null
+  let results: Record<string, ItemResult> = emptyRecord()
+  let sinceHold = new Set<string>()
+  return {
+    apply: (event) => {
+      if (event.type === 'RunStarted') input = event.data.input as Json
+      const result = resultOf(event)
+      if (result === undefined) return
+      const { key } = event.data as { readonly key: string }
+      results[key] = result
+      sinceHold.add(key)
+    },
+    current: () => ({ input, results }),
+    hold: () => {
+      const added = (sinceHold = new Set())
+      return () => ({ input, results: without(results, added) }) as unknown as Json
+    },
+    load: (saved) => {
+      const state = saved as unknown as { readonly input: Json; readonly results: Readonly<Record<string, ItemResult>> }
+      input = state.input
+      results = without(state.results, new Set())
+    },
+  }
+}
+
+function without(
+  results: Readonly<Record<string, ItemResult>>,
+  dropped: ReadonlySet<string>,
+): Record<string, ItemResult> {
+  const kept = emptyRecord()
+  for (const key of Object.keys(results)) if (!dropped.has(key)) kept[key] = results[key] as ItemResult
+  return kept
+}
+
+/** Without a prototype, so that a key such as `__proto__` or `constructor` is a key like any other. */
+function emptyRecord(): Record<string, ItemResult> {
+  return Object.create(null) as Record<string, ItemResult>
+}
+
+/** The event as a reducer sees it, with the name of the item that it closes; undefined for those it never sees. */
+function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | undefined {
+  const { type, seq } = event
+  switch (type) {
+    case 'RunStarted':
+      return { type, seq, data: { input: event.data.input } }
+    case 'StateUpdated':
+    case 'DomainEvent':
+    case 'ItemDropped':
+      return { type, seq, data: event.data } as SeenEvent
+    case 'ActionSucceeded':
+    case 'ActionFailed':
+    case 'ActionDenied':
+      return { type, seq, data: { ...event.data, ...(closed && { action: nameOf(closed) }) } } as SeenEvent
+    case 'Resumed':
+      return { type, seq, data: { ...event.data, ...(closed && { kind: nameOf(closed) }) } } as SeenEvent
+    default:
+      return undefined
+  }
+}
+
+function callPure<T>(definition: PureParts, what: 'initialState' | 'reduce', call: () => T, seq?: number): T {
+  const name = `${what} of ${definition.name}@${definition.version}`
+  let result: T
+  try {
+    result = call()
+  } catch (cause) {
+    const at = seq === undefined ? '' : ` at seq ${seq}`
+    const where = { cause, ...(seq !== undefined && { seq }) }
+    throw new KernelError('REDUCER_FAILED', `${name} threw${at}: ${textOf(cause)}`, where)
+  }
+  if (isPromise(result)) throw new KernelError('REDUCER_FAILED', `${name} returned a promise; it must be pure`)
+  return result
+}
+
+function callStep(definition: PureParts, state: unknown, ask: Ask): unknown {
+  const name = `the step of ${definition.name}@${definition.version}`
+  let result: unknown
+  try {
+    result = definition.step(state, next, { runId: ask.runId, now: ask.now })
+  } catch (cause) {
+    if (cause instanceof KernelError) throw cause
+    throw new KernelError('STEP_FAILED', `${name} threw: ${textOf(cause)}`, { cause })
+  }
+  if (isPromise(result)) {
+    throw new KernelError('INVALID_STEP', `${name} returned a promise; move what it awaits into an action`)
+  }
+  return result
+}
+
+/** A promise is refused; its rejection, if any, must not end the process as an unhandled one. */
+function isPromise(value: unknown): boolean {
+  if (!(value instanceof Promise)) return false
+  value.catch(() => undefined)
+  return true
+}
+
+function wantOf(answer: unknown, ask: Ask): Want {
+  const decision = decisionOf(answer)
+  if (decision.kind !== 'requests') return decision
+  return { kind: 'requests', ...selectRequests(decision, ask) }
+}

@@ -1,0 +1,50 @@
+import type { Json } from '@varve/store'
+import type { LogEvent } from '../log/log-event.ts'
+import type { OpenItem } from '../run/item.ts'
+import type { FailReason, ItemRequest, UserEvent } from '../workflow/decision.ts'
+
+/**
+ * Decides what a run should have in flight. A reducer with a step function is one; the driver knows no other way to
+ * learn what to do.
+ *
+ * A stepper may be mutable inside, but what it wants depends on the applied events, `now` and the items alone.
+ */
+export interface Stepper {
+  /**
+   * Takes in an event that a step can act on, before or after it is durable.
+   *
+   * @throws KernelError `REDUCER_FAILED`; the stepper is not used afterwards.
+   */
+  apply(event: LogEvent, closed: OpenItem | undefined): void
+  /** What should be in flight now. @throws KernelError when it cannot say. */
+  want(ask: Ask): Want
+  /**
+   * Remembers the state as it stands. The returned function makes it JSON; it may be called until an event that is no
+   * decision is applied.
+   */
+  hold(): () => Json
+  /** Continues from a state that {@link hold} gave. */
+  load(state: Json): void
+}
+
+/** The moment at which a stepper is asked. */
+export interface Ask {
+  readonly runId: string
+  /** `at` of the events that the answer causes. */
+  readonly now: number
+  readonly isOpen: (key: string) => boolean
+  readonly isKnown: (key: string) => boolean
+}
+
+/** What a stepper wants. */
+export type Want =
+  | {
+      readonly kind: 'requests'
+      /** Requests whose items are open or closed already; checked, never started again. */
+      readonly known: readonly ItemRequest[]
+      /** Requests to open now, within the stepper's own bounds of concurrency. */
+      readonly fresh: readonly ItemRequest[]
+    }
+  | { readonly kind: 'emit'; readonly events: readonly UserEvent[] }
+  | { readonly kind: 'complete'; readonly output: unknown }
+  | { readonly kind: 'fail'; readonly error: FailReason }

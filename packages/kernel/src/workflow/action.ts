@@ -1,0 +1,43 @@
+import type { RetryOptions } from '../policy/retry.ts'
+
+/** What may be assumed of an action whose outcome is not known: both classes are run again, under the same key. */
+export type Effect = 'pure' | 'idempotent'
+
+/** What an action's handler is given besides its input. */
+export interface ActionContext {
+  readonly runId: string
+  /** The action's name within the run. */
+  readonly key: string
+  /** The same for every attempt of this action, in this process or another: 64 hex digits. */
+  readonly idempotencyKey: string
+  /** From 1; counts attempts that a crash ended, too. */
+  readonly attempt: number
+  /** Grows whenever the run changes hands: whoever sees a smaller one than before may refuse it. */
+  readonly fencingToken: number
+  /** Aborted when the attempt times out, the run ends, or this process is about to lose the run. */
+  readonly signal: AbortSignal
+}
+
+/** A door to the outside world. */
+export interface AnyAction {
+  /** Default `idempotent`. */
+  readonly effect?: Effect
+  /** Wins over the kernel's policy. */
+  readonly retry?: RetryOptions
+  /** An attempt that takes longer fails as `transient`, with its signal aborted. Default: none. */
+  readonly timeoutMs?: number
+  /** What it does. `undefined` is recorded as null. */
+  readonly run: (input: never, ctx: ActionContext) => unknown
+}
+
+/** A workflow's actions by name. */
+export type Actions = Readonly<Record<string, AnyAction>>
+
+/** What a handler takes. */
+export type ActionInput<A extends AnyAction> = Parameters<A['run']> extends [] ? null : Parameters<A['run']>[0]
+
+/** What a handler answers, as it is recorded. */
+export type ActionOutput<A extends AnyAction> = NullForVoid<Awaited<ReturnType<A['run']>>>
+
+/** `void` and `undefined` have no other value than undefined. */
+type NullForVoid<T> = unknown extends T ? T : undefined extends T ? Exclude<T, void> | null : T

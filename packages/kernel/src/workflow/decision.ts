@@ -1,0 +1,61 @@
+/** What a step answers: what should be in flight now, events of its own, or the end. */
+export type Decision<Output = unknown> = Requests | Emit | Complete<Output> | Fail
+
+/** Things that should be in flight, in order. Made by `next.run`, `next.interrupt` and `next.all`. */
+export interface Requests {
+  readonly kind: 'requests'
+  readonly of: readonly (ItemRequest | Requests)[]
+  /** How many of them may be open at once. */
+  readonly concurrency?: number
+}
+
+/** One thing that should be in flight. */
+export type ItemRequest = ActionRequest | InterruptRequest
+
+/** An action that should run. */
+export interface ActionRequest {
+  readonly kind: 'action'
+  readonly key: string
+  readonly action: string
+  readonly input: unknown
+}
+
+/** A question that should be asked. */
+export interface InterruptRequest {
+  readonly kind: 'interrupt'
+  readonly key: string
+  readonly interrupt: string
+  readonly value: unknown
+}
+
+/** Events that the workflow adds to its own log. */
+export interface Emit {
+  readonly kind: 'emit'
+  readonly events: readonly UserEvent[]
+}
+
+/** An event that a step may emit; every other type is the kernel's. */
+export type UserEvent =
+  | { readonly type: 'StateUpdated'; readonly payload: unknown; readonly stepId?: string }
+  | { readonly type: 'DomainEvent'; readonly name: string; readonly payload: unknown; readonly stepId?: string }
+
+/** The run ends well. */
+export interface Complete<Output = unknown> {
+  readonly kind: 'complete'
+  readonly output: Output
+}
+
+/** The run ends in failure. */
+export interface Fail {
+  readonly kind: 'fail'
+  readonly error: FailReason
+}
+
+/** Why a run fails; `details` of other errors are kept out of the log. */
+export interface FailReason {
+  readonly message: string
+  readonly code?: string
+}
+
+/** The output of a step's decisions. */
+export type OutputOf<D> = D extends { readonly kind: 'complete'; readonly output: infer O } ? O : never

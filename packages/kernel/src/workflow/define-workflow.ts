@@ -1,0 +1,155 @@
+import { checkId, sha256, type Json } from '@varve/store'
+import { KernelError } from '../errors.ts'
+import { checkRetry } from '../policy/retry.ts'
+import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
+import type { Stepper } from '../stepper/stepper.ts'
+import type { ActionInput, ActionOutput, Actions } from './action.ts'
+import type { Decision, OutputOf } from './decision.ts'
+import type { MustBeJson } from './json-check.ts'
+import type { DomainEvents, Interrupts, Next } from './next.ts'
+import type { ReduceEvent } from './reduce-event.ts'
+import type { ResultsState } from './results-state.ts'
+import type { Schema, SchemaInput, SchemaOutput } from './schema.ts'
+
+/** What a workflow is: its name, its version and its doors to the outside. */
+export interface WorkflowSpec<I extends Schema, A extends Actions, Q extends Interrupts, E extends DomainEvents, S> {
+  readonly name: string
+  /** A run is pinned to the version it started with. */
+  readonly version: string
+  /** The run's input is what this schema makes of the value given to `start`. */
+  readonly input: I
+  readonly actions?: A
+  readonly interrupts?: Q
+  /** The workflow's own events by name; a payload is recorded as its schema returns it. */
+  readonly events?: E
+  /** State before the first event. Goes with a `reduce`; without both the state is {@link ResultsState}. */
+  readonly initialState?: (input: SchemaOutput<I>) => S
+}
+
+/** What a workflow does. Both functions are pure: no clock, no randomness, no I/O, no promises. */
+export interface WorkflowBehavior<T extends TypesOf, S, D> {
+  /** The state after one event. Never changes the state it is given. */
+  readonly reduce?: (state: S, event: ReduceEvent<T>) => S
+  /** What should be in flight now. */
+  readonly step: (state: S, next: Next<T['actions'], T['interrupts'], T['events']>, ctx: StepContext) => D
+}
+
+interface TypesOf {
+  readonly input: unknown
+  readonly actions: Actions
+  readonly interrupts: Interrupts
+  readonly events: DomainEvents
+}
+
+/** What a step may know besides the state. */
+export interface StepContext {
+  readonly runId: string
+  /** Unix milliseconds: the time of the events that this decision writes. Never goes back within a run. */
+  readonly now: number
+}
+
+/** A workflow that a kernel can run. Made by {@link defineWorkflow}. */
+export interface Workflow<Input = never, Output = unknown, State = unknown> {
+  readonly name: string
+  readonly version: string
+  /** Code that runs it, without its types. */
+  readonly definition: Definition
+  /** Carries the types; never there at run time. */
+  readonly types?: { readonly input: (input: Input) => void; readonly output: Output; readonly state: State }
+}
+
+/** A workflow as the kernel sees it: its doors, and whatever decides what should go through them. */
+export interface Definition {
+  readonly name: string
+  readonly version: string
+  readonly input: Schema
+  readonly actions: Actions
+  readonly interrupts: Interrupts
+  readonly events: DomainEvents
+  /** A stepper before the first event; with an initial state for a log that begins without `RunStarted`. */
+  readonly stepper: (initialState?: Json) => Stepper
+  /** Hash of the texts of its functions and of its version: tells builds apart. */
+  readonly build: string
+}
+
+declare const noName: unique symbol
+
+/** Names of a workflow that declares none: `keyof` has no string in it. */
+type NoNames = { readonly [noName]?: never }
+
+/**
+ * The actions that are declared by name; none where there are no names. The default of `A` has to be the constraint, and
+ * not {@link NoNames}: while a handler's parameters wait for their types, TypeScript looks for them in the default.
+ */
+type Declared<A extends Actions> = string extends keyof A ? NoNames : A
+
+/** Refuses actions whose inputs or outputs cannot be recorded. */
+type ActionsMustBeJson<A extends Actions> = {
+  readonly actions?: {
+    readonly [N in keyof A]: MustBeJson<ActionInput<A[N]>> & MustBeJson<ActionOutput<A[N]>>
+  }
+}
+
+/**
+ * Declares a workflow: what it is, and what it does. Two objects, so that the types of the second are inferred from the
+ * first whatever the order of their properties.
+ *
+ * @throws KernelError `INVALID_DEFINITION`.
+ */
+export function defineWorkflow<
+  I extends Schema,
+  D extends Decision,
+  A extends Actions = Actions,
+  Q extends Interrupts = NoNames,
+  E extends DomainEvents = NoNames,
+  S = ResultsState<SchemaOutput<I>>,
+>(
+  spec: WorkflowSpec<I, A, Q, E, S> & MustBeJson<S> & ActionsMustBeJson<A>,
+  behavior: WorkflowBehavior<{ input: SchemaOutput<I>; actions: Declared<A>; interrupts: Q; events: E }, S, D>,
+): Workflow<SchemaInput<I>, OutputOf<D>, NoInfer<S>> {
+  const { name, version, input, initialState } = spec
+  const { reduce, step } = behavior
+  checkSpec(spec, reduce !== undefined)
+  const pure = { name, version, initialState, reduce, step } as unknown as PureParts
+  const definition: Definition = {
+    ...{ name, version, input },
+    stepper: (state) => reducerStepper(pure, state),
+    actions: spec.actions ?? {},
+    interrupts: spec.interrupts ?? {},
+    events: spec.events ?? {},
+    build: buildOf(version, [initialState, reduce, step, ...Object.values(spec.actions ?? {}).map(({ run }) => run)]),
+  }
+  return { name, version, definition }
+}
+
+interface CheckedSpec {
+  readonly name: string
+  readonly version: string
+  readonly actions?: Actions
+  readonly initialState?: unknown
+}
+
+function checkSpec(spec: CheckedSpec, hasReducer: boolean): void {
+  checkId('the name of a workflow', spec.name)
+  checkId(`the version of ${spec.name}`, spec.version)
+  if ((spec.initialState !== undefined) !== hasReducer) {
+    const text = `${spec.name}: initialState and reduce go together; leave both out for the stock { input, results }`
+    throw new KernelError('INVALID_DEFINITION', text)
+  }
+  for (const [name, action] of Object.entries(spec.actions ?? {})) {
+    checkId(`the name of an action of ${spec.name}`, name)
+    if (action.retry !== undefined) checkRetry(action.retry, `retry of ${spec.name}.${name}`)
+    const { timeoutMs, effect = 'idempotent' } = action
+    if (!['pure', 'idempotent'].includes(effect)) {
+      const text = `the effect of ${spec.name}.${name} must be pure or idempotent, got ${effect}`
+      throw new KernelError('INVALID_DEFINITION', text)
+    }
+    if (timeoutMs !== undefined && !(timeoutMs > 0)) {
+      throw new KernelError('INVALID_DEFINITION', `timeoutMs of ${spec.name}.${name} must be above 0, got ${timeoutMs}`)
+    }
+  }
+}
+
+function buildOf(version: string, functions: readonly (((...args: never) => unknown) | undefined)[]): string {
+  return sha256([version, ...functions.map((code) => code?.toString() ?? '')].join('\n\0\n'))
+}

@@ -1,0 +1,74 @@
+import type { Json } from '@varve/store'
+import type { ErrorInfo } from '../log/event-data.ts'
+import type { ActionOutput, Actions } from './action.ts'
+import type { DomainEvents, Interrupts } from './next.ts'
+import type { SchemaOutput } from './schema.ts'
+
+/** What a workflow's types are made of. */
+export interface WorkflowTypes {
+  readonly input: unknown
+  readonly actions: Actions
+  readonly interrupts: Interrupts
+  readonly events: DomainEvents
+}
+
+/**
+ * What a reducer sees: only what a step can act on. Attempts, crashes and arrivals never reach it, so no state depends on
+ * whether a process died.
+ */
+export type ReduceEvent<T extends WorkflowTypes> =
+  | Seen<'RunStarted', { readonly input: T['input'] }>
+  | Seen<'StateUpdated', { readonly payload: Json; readonly stepId?: string | undefined }>
+  | Seen<'DomainEvent', DomainEventData<T['events']>>
+  | Seen<'ActionSucceeded', ActionSucceededData<T['actions']>>
+  | Seen<'ActionFailed', ActionFailedData<T['actions']>>
+  | Seen<'ActionDenied', ActionDeniedData<T['actions']>>
+  | Seen<'Resumed', ResumedData<T['interrupts']>>
+  | Seen<'ItemDropped', { readonly key: string; readonly outcome: 'not started' | 'unknown' }>
+
+interface Seen<Type extends string, Data> {
+  readonly type: Type
+  /** 1-based position in the log. */
+  readonly seq: number
+  readonly data: Data
+}
+
+type DomainEventData<E extends DomainEvents> = {
+  [N in keyof E & string]: {
+    readonly name: N
+    readonly payload: SchemaOutput<E[N]>
+    readonly stepId?: string | undefined
+  }
+}[keyof E & string]
+
+type ActionSucceededData<A extends Actions> = {
+  [N in keyof A & string]: {
+    readonly key: string
+    readonly action: N
+    readonly output: ActionOutput<A[N]>
+    readonly attempts: number
+  }
+}[keyof A & string]
+
+interface ActionFailedData<A extends Actions> {
+  readonly key: string
+  readonly action: keyof A & string
+  readonly error: ErrorInfo
+  readonly attempts: number
+}
+
+interface ActionDeniedData<A extends Actions> {
+  readonly key: string
+  readonly action: keyof A & string
+  readonly policy: string
+  readonly reason: string
+}
+
+type ResumedData<Q extends Interrupts> = {
+  [N in keyof Q & string]: {
+    readonly key: string
+    readonly kind: N
+    readonly value: SchemaOutput<Q[N]['answer']>
+    readonly by?: string | undefined
+  }
+}[keyof Q & string]

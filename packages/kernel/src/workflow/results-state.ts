@@ -1,0 +1,41 @@
+import type { Json } from '@varve/store'
+import type { ErrorInfo } from '../log/event-data.ts'
+import type { ReduceEvent, WorkflowTypes } from './reduce-event.ts'
+
+/** The state of a workflow without a reducer: its input, and what became of each key. */
+export interface ResultsState<Input = Json> {
+  readonly input: Input
+  /** By key. A live view: it grows as results come in. */
+  readonly results: Readonly<Record<string, ItemResult | undefined>>
+}
+
+/** What became of one item. */
+export type ItemResult =
+  | { readonly status: 'succeeded' | 'resumed'; readonly output: Json }
+  | { readonly status: 'failed' | 'denied'; readonly error: ErrorInfo }
+  | { readonly status: 'dropped' }
+
+/** What an event makes of its key; undefined for events that close nothing. */
+export function resultOf(event: ReduceEvent<WorkflowTypes>): ItemResult | undefined {
+  switch (event.type) {
+    case 'ActionSucceeded':
+      return { status: 'succeeded', output: event.data.output as Json }
+    case 'ActionFailed':
+      return { status: 'failed', error: event.data.error }
+    case 'ActionDenied': {
+      const { policy, reason } = event.data
+      return { status: 'denied', error: { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' } }
+    }
+    case 'Resumed':
+      return { status: 'resumed', output: event.data.value as Json }
+    case 'ItemDropped':
+      return { status: 'dropped' }
+    default:
+      return undefined
+  }
+}
+
+/** A reducer whose state is the payload of the last `StateUpdated`; every other event leaves it as it is. */
+export function stateUpdatedReducer<S>(state: S, event: { readonly type: string; readonly data: unknown }): S {
+  return event.type === 'StateUpdated' ? (event.data as { readonly payload: S }).payload : state
+}
