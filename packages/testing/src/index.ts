@@ -1,0 +1,6 @@
+export { virtualClock } from './virtual-clock.ts'
+export type { VirtualClock } from './virtual-clock.ts'
+export { interceptStore } from './wrapped-store.ts'
+export type { Interceptor, StoreCall, StoreCallName } from './wrapped-store.ts'
+export { SimulatedCrash, simulatedProcess } from './simulated-process.ts'
+export type { Faults, SimulatedProcess } from './simulated-process.ts'
