@@ -1,0 +1,42 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { targetNames, type TargetName } from './targets/target.ts'
+
+/** What the command line asks for. */
+export interface Arguments {
+  readonly rounds: number
+  readonly steps: number
+  readonly stores: readonly TargetName[]
+  readonly json?: true
+}
+
+/** Reads the command line. What it cannot read ends the process with exit code 1, after the usage. */
+export function readArguments(argv: readonly string[]): Arguments {
+  return new Command('bench')
+    .description('Measures what Varve makes of the commit rate of each database.')
+    .option('--rounds <count>', 'how often everything is measured', count, 5)
+    .option('--steps <count>', 'actions of a run, appends and raw commits in each round', count, 500)
+    .addOption(
+      new Option('--stores <names>', `some of ${targetNames.join(',')}`)
+        .argParser(names)
+        .default([...targetNames], 'all of them'),
+    )
+    .option('--json', 'print one line of JSON per store instead of a table')
+    .allowExcessArguments(false)
+    .showHelpAfterError()
+    .parse(argv, { from: 'user' })
+    .opts<Arguments>()
+}
+
+function count(text: string): number {
+  const value = Number(text)
+  if (/^\d+$/.test(text) && value >= 1 && value <= 20_000) return value
+  throw new InvalidArgumentError('It must be a whole number from 1 to 20000.')
+}
+
+function names(text: string): readonly TargetName[] {
+  return [...new Set(text.split(','))].map((each) => {
+    const name = targetNames.find((known) => known === each.trim())
+    if (name === undefined) throw new InvalidArgumentError(`There is no ${each}.`)
+    return name
+  })
+}

@@ -1,0 +1,93 @@
+import type {} from '../../../test/postgres/global-setup.ts'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import pg from 'pg'
+import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest'
+import { median, type Measured } from './measure.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'bench-'))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+function bench(...args: readonly string[]) {
+  return benchWith({}, ...args)
+}
+
+function benchWith(env: NodeJS.ProcessEnv, ...args: readonly string[]) {
+  const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+  const all = ['--conditions=@varve/source', main, ...args]
+  return spawnSync(process.execPath, all, { cwd: folder, encoding: 'utf8', env: { PATH: process.env['PATH'], ...env } })
+}
+
+test('measures every store that it is asked for, and leaves no files', () => {
+  const stores = ['memory', 'sqlite-full', 'sqlite-normal']
+
+  const { status, stdout } = bench('--json', '--steps', '5', '--rounds', '2', '--stores', stores.join(','))
+  const measured = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Measured)
+
+  expect(status).toBe(0)
+  expect(measured.map(({ store }) => store)).toEqual(stores)
+  for (const each of measured) {
+    expect(each).toMatchObject({ rounds: 2, steps: 5 })
+    for (const rate of [each.rawCommitsPerSecond, each.appendsPerSecond, each.stepsPerSecond]) {
+      expect(rate).toBeGreaterThan(0)
+    }
+  }
+  expect(existsSync(path.join(folder, '.varve')) ? readdirSync(path.join(folder, '.varve')) : []).toEqual([])
+})
+
+test('counts one append more than there are steps, and nothing else but snapshots', () => {
+  const { stdout } = bench('--json', '--steps', '250', '--rounds', '1', '--stores', 'sqlite-normal')
+
+  const { callsOfRun } = JSON.parse(stdout) as Measured
+
+  expect(callsOfRun).toMatchObject({ appends: 251, writes: 0, reads: 0 })
+})
+
+test('measures the server that DATABASE_URL names, and leaves nothing on it', async () => {
+  const args = ['--json', '--steps', '5', '--rounds', '1', '--stores', 'postgres']
+
+  const { status, stdout } = benchWith({ DATABASE_URL: inject('pgUrl') }, ...args)
+  const server = new pg.Client({ connectionString: inject('pgUrl') })
+  await server.connect()
+  const { rows } = await server.query("select nspname from pg_namespace where nspname like 'varve_bench_%'")
+  await server.end()
+
+  expect(status).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ store: 'postgres', callsOfRun: { appends: 6, writes: 0, reads: 0 } })
+  expect(rows).toEqual([])
+})
+
+test('prints a table for people', () => {
+  const { stdout } = bench('--steps', '3', '--rounds', '1', '--stores', 'memory')
+
+  expect(stdout).toContain('raw commits/s')
+  expect(stdout).toContain('4 for 3 steps')
+  expect(stdout).toContain('Medians of 1 rounds of 3')
+})
+
+test.for([[['--steps', '0']], [['--rounds', 'many']], [['--stores', 'memory,tape']], [['--frobnicate']]] as const)(
+  'refuses %j with the usage',
+  ([args]) => {
+    const { status, stderr } = bench(...args)
+
+    expect(status).toBe(1)
+    expect(stderr).toContain('Usage: bench')
+  },
+)
+
+test('takes the middle of an odd number of rounds, and the mean of the middle two of an even one', () => {
+  expect(median([3, 1, 2])).toBe(2)
+  expect(median([4, 1, 3, 2])).toBe(2.5)
+})

@@ -1,0 +1,36 @@
+import Table from 'cli-table3'
+import type { Measured } from './measure.ts'
+
+/** What was measured, for people. */
+export function measuredTable(measured: readonly Measured[]): string {
+  const table = new Table({
+    head: ['store', 'raw commits/s', 'appends/s', 'of raw', 'steps/s', 'of raw', 'appends of a run', 'other calls'],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'left'],
+    style: { head: [], border: [], compact: true },
+  })
+  for (const each of measured) {
+    table.push([
+      each.store,
+      rate(each.rawCommitsPerSecond),
+      rate(each.appendsPerSecond),
+      ratio(each.appendRatio),
+      rate(each.stepsPerSecond),
+      ratio(each.stepRatio),
+      `${each.callsOfRun.appends} for ${each.steps} steps`,
+      otherCalls(each),
+    ])
+  }
+  return table.toString()
+}
+
+function otherCalls({ callsOfRun: { writes, reads, snapshots } }: Measured): string {
+  return `${writes} writes, ${reads} reads, ${snapshots} of snapshots`
+}
+
+function rate(perSecond: number): string {
+  return Math.round(perSecond).toLocaleString('en-US')
+}
+
+function ratio(value: number): string {
+  return value < 0.1 ? value.toPrecision(2) : value.toFixed(2)
+}

@@ -1,0 +1,34 @@
+import { sqliteStore } from '@varve/store-sqlite'
+import SQLite from 'better-sqlite3'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { rowBody, type Target } from './target.ts'
+
+/** The store in a SQLite file, next to inserting rows into another file of the same folder and the same settings. */
+export async function sqliteTarget(synchronous: 'FULL' | 'NORMAL'): Promise<Target> {
+  // On the disk of the current folder: a temporary folder may lie in memory, where a flush costs nothing.
+  const parent = path.resolve('.varve')
+  mkdirSync(parent, { recursive: true })
+  const folder = mkdtempSync(path.join(parent, 'bench-'))
+  const raw = new SQLite(path.join(folder, 'raw.sqlite'))
+  raw.pragma('journal_mode = wal')
+  raw.pragma(`synchronous = ${synchronous}`)
+  raw.exec('create table rows (seq integer primary key, body text not null)')
+  const insert = raw.prepare('insert into rows (body) values (?)')
+  const store = await sqliteStore({ path: path.join(folder, 'store.sqlite') }, { synchronous })
+  return {
+    name: synchronous === 'FULL' ? 'sqlite-full' : 'sqlite-normal',
+    store,
+    commitRows: async (rows) => {
+      for (let row = 0; row < rows; row++) {
+        insert.run(rowBody)
+        await Promise.resolve()
+      }
+    },
+    close: async () => {
+      await store[Symbol.asyncDispose]()
+      raw.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}

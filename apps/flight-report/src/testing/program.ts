@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** How a run of the program ended. */
+export interface Ended {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** The program, running as a process of its own. */
+export interface Program {
+  readonly pid: number
+  readonly ended: Promise<Ended>
+  /** Resolves when it has printed this; rejects when it ends without. */
+  printed(text: string): Promise<void>
+  kill(signal: NodeJS.Signals): void
+}
+
+const main = fileURLToPath(new URL('../main.ts', import.meta.url))
+
+/** Starts the program as `npm start` does, in a folder of the test's own and without a terminal. */
+export function startProgram(folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
+  const child = spawn(process.execPath, ['--conditions=@varve/source', main, ...args], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => (output[name] += text))
+  }
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve({ code, signal, ...output }))
+  })
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (output.stdout.includes(text)) resolve()
+        }
+        child.stdout.on('data', look)
+        void ended.then(() => reject(new Error(`ended without printing ${text}:\n${output.stdout}${output.stderr}`)))
+        look()
+      }),
+    kill: (signal) => child.kill(signal),
+  }
+}
+
+/** Runs the program to its end. */
+export function runProgram(folder: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ended> {
+  return startProgram(folder, args, env).ended
+}
+
+/** A new folder, and what deletes it. */
+export function temporaryFolder(): { readonly folder: string; readonly remove: () => void } {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'flight-report-'))
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
