@@ -9,11 +9,14 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `INVALID_INPUT` | an input or an answer that fails its schema |
  * | `RUN_EXISTS` | the run id is taken by a run of another workflow or input |
  * | `RUN_NOT_FOUND`, `RUN_TERMINAL`, `NOT_OPEN` | unknown run; it has ended; no such item is open in it |
+ * | `NOT_IN_DOUBT` | a verdict on an action that nobody doubts |
+ * | `POISONED` | every process that drove the run died before anything came of it |
  * | `WORKFLOW_MISSING` | the run's workflow, or its version, is not registered here |
  * | `CODE_CHANGED` | the code decides otherwise than the log says it did |
  * | `NO_PROGRESS` | the step wants nothing that is not done already |
  * | `KEY_REUSED` | the step asks a key again with another input |
- * | `STEP_FAILED`, `REDUCER_FAILED` | the step or the reducer threw |
+ * | `STEP_FAILED`, `REDUCER_FAILED`, `POLICY_FAILED` | the step, the reducer or the policy threw |
+ * | `NONDETERMINISM` | a function that has to be pure used the clock, randomness, a timer, `fetch` or a process |
  * | `INVALID_STEP` | the step answered something that is no decision |
  * | `UNKNOWN_ACTION` | the step asks for an action that the workflow does not define |
  * | `STATE_NOT_JSON` | the state cannot be kept in a snapshot |
@@ -29,12 +32,15 @@ export type KernelErrorCode =
   | 'RUN_NOT_FOUND'
   | 'RUN_TERMINAL'
   | 'NOT_OPEN'
+  | 'NOT_IN_DOUBT'
   | 'WORKFLOW_MISSING'
   | 'CODE_CHANGED'
   | 'NO_PROGRESS'
   | 'KEY_REUSED'
   | 'STEP_FAILED'
   | 'REDUCER_FAILED'
+  | 'POLICY_FAILED'
+  | 'NONDETERMINISM'
   | 'INVALID_STEP'
   | 'UNKNOWN_ACTION'
   | 'STATE_NOT_JSON'
@@ -42,6 +48,7 @@ export type KernelErrorCode =
   | 'LIMIT_EXCEEDED'
   | 'LEASE_LOST'
   | 'KERNEL_CLOSED'
+  | 'POISONED'
 
 /** What a kernel error carries besides its code and its text. */
 export interface KernelErrorOptions extends CodedErrorOptions {

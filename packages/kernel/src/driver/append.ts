@@ -1,4 +1,4 @@
-import { isStoreError, type AppendOptions, type AppendResult, type StoredEvent } from '@varve/store'
+import { isStoreError, StoreError, type AppendOptions, type AppendResult, type StoredEvent } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { pause } from './pause.ts'
@@ -32,9 +32,9 @@ export async function appendSettled(
       const refused = isStoreError(error, 'HEAD_CONFLICT') || isStoreError(error, 'FENCED')
       uncertain ||= lost
       if (uncertain && (lost || refused)) {
-        const landed = await whatLanded(env, runId, events, options.expectedHead)
+        const landed = await repeatable(env, () => whatLanded(env, runId, events, options.expectedHead))
         if (landed === 'ours') return { waiting: 'unknown' }
-        if (landed === 'theirs') throw leaseLost(runId, error)
+        if (landed === 'theirs') throw options.run.create === undefined ? leaseLost(runId, error) : exists(runId, error)
       }
       if (refused) throw options.run.create === undefined ? leaseLost(runId, error) : error
       if (!lost && !(isStoreError(error) && error.retryable)) throw error
@@ -57,6 +57,10 @@ async function whatLanded(
     return stored.hash === first.hash ? 'ours' : 'theirs'
   }
   return 'nothing'
+}
+
+function exists(runId: string, cause: unknown): StoreError {
+  return new StoreError('HEAD_CONFLICT', `run ${runId} was created by another process`, { runId, cause })
 }
 
 function leaseLost(runId: string, cause: unknown): KernelError {

@@ -1,10 +1,12 @@
 import { canonicalJson, sha256, type Json } from '@varve/store'
+import type { Timer } from '../clock.ts'
+import { KernelError, textOf } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
-import { ActionError, errorInfoOf } from '../policy/action-error.ts'
-import { retryDelay } from '../policy/retry.ts'
+import { ActionError, errorInfoOf, saysNotExecuted } from '../policy/action-error.ts'
 import type { AttemptFailure } from '../policy/policy.ts'
+import { retryDelay } from '../policy/retry.ts'
 import type { OpenAction } from '../run/item.ts'
-import type { ActionContext, AnyAction } from '../workflow/action.ts'
+import type { ActionContext, AnyAction, Reconciliation } from '../workflow/action.ts'
 import type { Environment } from './environment.ts'
 
 /** One try of an action. */
@@ -23,46 +25,119 @@ export interface Attempt {
  * @throws what the policy throws; a handler that throws is an outcome.
  */
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
-  const { key, attempt: number } = attempt.item
+  const { key, attempt: attempts } = attempt.item
   try {
     const output = (await callHandler(env, attempt)) as Json | undefined
-    return { type: 'ActionSucceeded', data: { key, output: output ?? null, attempts: number } }
+    return { type: 'ActionSucceeded', data: { key, output: output ?? null, attempts } }
   } catch (thrown) {
     return failedAttempt(env, attempt, thrown)
   }
 }
 
-/** The event for an attempt that threw: it is retried as the action's own options say, else as the policy says. */
+/**
+ * The event for an attempt that threw. It is retried as the action's own options say, else as the policy says; an
+ * at-most-once action only when its error says that nothing was executed, and any other of its errors tells nothing.
+ */
 function failedAttempt(env: Environment, { runId, item, action }: Attempt, thrown: unknown): LogDraft {
   const { key, attempt, failures } = item
   const error = errorInfoOf(thrown)
+  if (item.effect === 'at-most-once' && !saysNotExecuted(thrown)) {
+    return { type: 'ActionInDoubt', data: { key, attempt, reason: error.message } }
+  }
   const failure: AttemptFailure = { runId, key, action: item.action, error, failures: failures + 1 }
-  const retryInMs = action.retry === undefined ? env.policy.retryInMs?.(failure) : retryDelay(action.retry, failure)
+  const retryInMs = action.retry === undefined ? askPolicy(env, failure) : retryDelay(action.retry, failure)
   if (retryInMs === undefined) return { type: 'ActionFailed', data: { key, error, attempts: attempt } }
   const retryAt = env.clock.now() + Math.max(0, retryInMs)
   return { type: 'ActionAttemptFailed', data: { key, attempt, error, retryAt } }
 }
 
-async function callHandler(env: Environment, { runId, item, action, ...rest }: Attempt): Promise<unknown> {
-  const { controller, fencingToken } = rest
-  const { signal } = controller
-  const { key, attempt } = item
-  const ctx: ActionContext = {
-    ...{ runId, key, attempt, fencingToken, signal },
-    idempotencyKey: sha256(canonicalJson([runId, key])),
+/** @throws KernelError `POLICY_FAILED`. */
+function askPolicy({ policy }: Environment, failure: AttemptFailure): number | undefined {
+  try {
+    const ms = policy.retryInMs?.(failure)
+    if (ms === undefined || (typeof ms === 'number' && Number.isFinite(ms))) return ms
+    throw new TypeError('retryInMs must answer undefined or a number of ms')
+  } catch (cause) {
+    throw new KernelError('POLICY_FAILED', `the policy ${policy.name} threw: ${textOf(cause)}`, { cause })
   }
-  // The handler gets a copy: what it does to its input must not reach a later attempt.
-  const running = Promise.resolve(action.run(structuredClone(item.input) as never, ctx))
+}
+
+/**
+ * Asks the other side what became of an attempt in doubt.
+ *
+ * @returns the event to record; undefined when the answer settles nothing.
+ */
+export async function reconcileAttempt(env: Environment, attempt: Attempt): Promise<LogDraft | undefined> {
+  const { item, action } = attempt
+  const { key, attempt: attempts } = item
+  try {
+    const answer: Reconciliation | undefined = await action.reconcile?.(
+      inputOf(item),
+      contextOf(attempt, () => undefined),
+    )
+    const by = 'reconcile'
+    switch (answer?.status) {
+      case 'succeeded':
+        return { type: 'ActionSucceeded', data: { key, attempts, output: (answer.output ?? null) as Json, by } }
+      case 'failed':
+        return {
+          type: 'ActionFailed',
+          data: { key, attempts, error: { message: answer.message, kind: 'permanent' }, by },
+        }
+      case 'not-executed':
+        return action.fenced === true
+          ? { type: 'ActionAttemptStarted', data: { key, attempt: attempts + 1 } }
+          : undefined
+      default:
+        return undefined
+    }
+  } catch (thrown) {
+    env.warn(thrown as Error)
+    return undefined
+  }
+}
+
+async function callHandler(env: Environment, attempt: Attempt): Promise<unknown> {
+  const { item, action, controller } = attempt
   const { timeoutMs } = action
-  if (timeoutMs === undefined) return running
-  const timedOut = new ActionError('transient', `no answer within ${timeoutMs} ms`, { code: 'TIMEOUT' })
+  if (timeoutMs === undefined)
+    return action.run(
+      inputOf(item),
+      contextOf(attempt, () => undefined),
+    )
   return new Promise((resolve, reject) => {
-    const timer = env.clock.schedule(timeoutMs, () => {
+    let timer: Timer | undefined
+    let over = false
+    const stop = (): void => {
+      over = true
+      timer?.cancel()
+    }
+    const expire = (): void => {
+      const timedOut = new ActionError('transient', `no answer within ${timeoutMs} ms`, { code: 'TIMEOUT' })
       reject(timedOut)
       controller.abort(timedOut)
-    })
-    running.then(resolve, reject).finally(() => {
-      timer.cancel()
-    })
+    }
+    const heartbeat = (): void => {
+      if (over) return
+      timer?.cancel()
+      timer = env.clock.schedule(timeoutMs, expire)
+    }
+    // A handler that was told to stop has all the time it needs, and keeps no process alive.
+    controller.signal.addEventListener('abort', stop, { once: true })
+    heartbeat()
+    const running = async (): Promise<unknown> => action.run(inputOf(item), contextOf(attempt, heartbeat))
+    running().then(resolve, reject).finally(stop)
   })
+}
+
+function contextOf({ runId, item, fencingToken, controller }: Attempt, heartbeat: () => void): ActionContext {
+  const { key, attempt } = item
+  const { signal } = controller
+  const idempotencyKey = sha256(canonicalJson([runId, key]))
+  return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat }
+}
+
+/** A copy: what a handler does to its input must not reach a later attempt. */
+function inputOf(item: OpenAction): never {
+  return structuredClone(item.input) as never
 }

@@ -1,30 +1,30 @@
-import { setImmediate } from 'node:timers/promises'
-import { isStoreError, type AppendOptions, type Claim, type Json, type RunCreation } from '@varve/store'
+import { isStoreError, type Claim, type Debt, type Json, type ReleaseOutcome, type RunCreation } from '@varve/store'
 import type { Timer } from '../clock.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import type { RunFold } from '../run/run-fold.ts'
-import { emptySystem, wakeAt } from '../run/system.ts'
+import { wakeAt } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
+import { appendOptions } from './append-options.ts'
 import { appendSettled, repeatable, type Appended } from './append.ts'
-import { runAttempt } from './attempt.ts'
+import { breathing } from './breath.ts'
+import { debtsOf, payDebts } from './debts.ts'
 import type { Environment } from './environment.ts'
-import { orphanInputs, postInput, retryInputs, type Input } from './inputs.ts'
+import { orphanInputs, type Input } from './inputs.ts'
+import { Intake } from './intake.ts'
 import { keepLease, type Lease } from './lease.ts'
-import { loadForDrive, type LoadedRun } from './load-run.ts'
+import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
-import { park } from './park.ts'
-import { rejectionOf } from './rejection.ts'
+import { checkPoison, park } from './park.ts'
+import { handIn } from './hand-in.ts'
+import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
 
 /** Retries that are due sooner are waited for in process; for others the run blocks durably. */
 const IN_PROCESS_WAIT_MS = 5000
-
-/** How long a drive may keep the event loop to itself. */
-const BREATHE_MS = 10
 
 /** Which run to drive, and with what. */
 export interface DriveOptions {
@@ -33,6 +33,8 @@ export interface DriveOptions {
   readonly initialState?: Json
   /** The lease to drive under; without it the run is created. */
   readonly claim?: Claim
+  /** Drive it although it is poisoned. */
+  readonly revive?: boolean
   /** Monotonic time before the lease was asked for. */
   readonly claimedAt: number
   /** Present when the run is to be created. */
@@ -49,16 +51,17 @@ export class Drive {
   readonly #env: Environment
   readonly #options: DriveOptions
   readonly #mailbox = new Mailbox()
-  /** Attempts under way, and those whose outcome is not durable yet. */
-  readonly #running = new Map<string, AbortController>()
-  readonly #rejected = new Map<string, string>()
+  readonly #running: RunningAttempts
+  readonly #intake: Intake
+  readonly #breathe: () => Promise<void>
   #fold!: RunFold
-  #snapshots!: SnapshotWriter
+  #snapshots: SnapshotWriter | undefined
   #claim: Claim | undefined
   #lease: Lease | undefined
-  #inputs: Input[] = []
   #postsWait = false
-  #breathedAt: number
+  /** What the run owes others, as its row says; undefined when the row has to be told that it is paid. */
+  #owes: readonly Debt[] | undefined = []
+  #over = false
   /** True until the step has been asked about everything that is folded. */
   #undecided = true
 
@@ -66,7 +69,17 @@ export class Drive {
     this.#env = env
     this.#options = options
     this.#claim = options.claim
-    this.#breathedAt = env.clock.monotonic()
+    this.#intake = new Intake(options.definition, env.limits.keptSignals)
+    this.#running = new RunningAttempts(
+      env,
+      (result) => {
+        this.#finished(result)
+      },
+      (error) => {
+        this.#mailbox.stop(error)
+      },
+    )
+    this.#breathe = breathing(env.clock)
   }
 
   /** Says that a post may wait for the run. */
@@ -86,23 +99,32 @@ export class Drive {
   async run(): Promise<Outcome> {
     try {
       await this.#open()
-      const outcome = await this.#loop()
-      await this.#snapshots.settled()
-      return outcome
+      return await this.#loop()
     } catch (error) {
-      this.#abortAll(error)
+      this.#over = true
+      this.#running.abortAll(error)
       throw await this.#giveUp(error)
     } finally {
       this.#lease?.stop()
+      this.#over = true
+      await this.#snapshots?.settled()
     }
+  }
+
+  /** An outcome that comes when the drive is over, or being given up, is handed to whoever drives the run then. */
+  #finished(result: LogDraft | undefined): void {
+    if (result === undefined) this.#mailbox.wakeUp()
+    else if (this.#over) void handIn(this.#env, this.#options.runId, [result])
+    else this.#mailbox.put(result)
   }
 
   async #open(): Promise<void> {
     const { create } = this.#options
     if (this.#claim !== undefined) this.#keep(this.#claim, this.#options.claimedAt)
+    if (this.#claim !== undefined && this.#options.revive !== true) checkPoison(this.#env, this.#claim)
     await this.#load()
-    if (create !== undefined) this.#inputs = [{ draft: create.started }]
-    else this.#inputs = orphanInputs(this.#fold.system)
+    this.#intake.begin(create === undefined ? orphanInputs(this.#fold.system) : [{ draft: create.started }])
+    await this.#pay(this.#claim?.owes ?? [])
   }
 
   #keep(claim: Claim, askedAt: number): void {
@@ -123,9 +145,11 @@ export class Drive {
   async #load(): Promise<void> {
     const { runId, definition, create } = this.#options
     const creating = create !== undefined && this.#claim === undefined
-    const { fold, ...read } = creating ? newRun(this.#options) : await loadForDrive(this.#env, runId, this.#options)
+    const { fold, ...read } = creating
+      ? unreadRun(this.#env, this.#options)
+      : await repeatable(this.#env, () => loadForDrive(this.#env, runId, this.#options))
     this.#fold = fold
-    this.#snapshots = new SnapshotWriter(this.#env, definition, read)
+    this.#snapshots = new SnapshotWriter(this.#env, definition, read, this.#snapshots)
     this.#undecided = true
   }
 
@@ -136,26 +160,20 @@ export class Drive {
       const more = await this.#turn()
       const { system } = this.#fold
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
-      this.#act()
+      this.#mailbox.checkStop()
+      // What waits for its append may be that an attempt is over: nothing is started beside it.
+      if (this.#intake.inputs.length === 0) this.#act()
       if (more || this.#postsWait || this.#mailbox.hasNews) continue
-      if (this.#running.size > 0 || this.#retriesSoon()) await this.#wait()
+      if (this.#running.size > 0 || this.#movesSoon()) await this.#wait()
       else if (await this.#release()) return blockedOutcome(system)
     }
-  }
-
-  /** With a store that answers at once nothing else would get its turn: no timer, no signal, no other run. */
-  async #breathe(): Promise<void> {
-    const now = this.#env.clock.monotonic()
-    if (now - this.#breathedAt < BREATHE_MS) return
-    await setImmediate()
-    this.#breathedAt = this.#env.clock.monotonic()
   }
 
   /** One turn: everything that came in, everything that is decided on it, one append. @returns true when there is more. */
   async #turn(): Promise<boolean> {
     for (;;) {
       await this.#gather()
-      if (this.#inputs.length === 0 && this.#rejected.size === 0 && !this.#undecided) return false
+      if (this.#intake.isEmpty && !this.#undecided) return false
       const turn = this.#take()
       if (turn === undefined) {
         await this.#load()
@@ -163,10 +181,11 @@ export class Drive {
       }
       // Nothing of a run that fails before its first commit is written.
       if (turn.problem !== undefined && this.#claim === undefined) throw turn.problem
-      const consumed = this.#inputs.slice(0, this.#inputs.length - turn.rest.length)
+      const { inputs } = this.#intake
+      const consumed = inputs.slice(0, inputs.length - turn.rest.length)
       if (!(await this.#append(turn, consumed))) continue
-      for (const { draft } of consumed) if (endsAttempt(draft)) this.#running.delete(keyOf(draft) ?? '')
-      this.#inputs = [...turn.rest]
+      this.#running.prune(this.#fold.system)
+      this.#intake.appended(turn.rest)
       this.#undecided = turn.more || turn.rest.length > 0
       if (turn.problem !== undefined) throw turn.problem
       return this.#undecided
@@ -177,55 +196,26 @@ export class Drive {
   async #gather(): Promise<void> {
     const { system } = this.#fold
     const now = this.#env.clock.now()
-    for (const draft of this.#mailbox.takeResults()) this.#inputs.push(...this.#resultInputs(draft, now))
-    const known = new Set(this.#inputs.map(({ draft }) => keyOf(draft)))
-    this.#inputs.push(...retryInputs(system, now).filter(({ draft }) => !known.has(keyOf(draft))))
+    for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
     if (this.#mailbox.takeNudge()) this.#postsWait = true
-    if (this.#postsWait) await this.#readPosts()
+    if (this.#postsWait) {
+      const { appendEvents } = this.#env.limits
+      const { runId } = this.#options
+      const list = () => this.#env.store.inbox.list(runId, { limit: appendEvents })
+      const posts = await repeatable(this.#env, list)
+      this.#intake.addPosts(system, posts)
+    }
     this.#postsWait = false
-  }
-
-  /** A result, and at once the next attempt if that is due already. An item that closed meanwhile takes no result. */
-  #resultInputs(draft: LogDraft, now: number): Input[] {
-    const itsKey = keyOf(draft) ?? ''
-    if (!this.#fold.system.open.has(itsKey)) {
-      this.#running.delete(itsKey)
-      return []
-    }
-    if (draft.type !== 'ActionAttemptFailed' || draft.data.retryAt > now) return [{ draft }]
-    const { key, attempt } = draft.data
-    return [{ draft }, { draft: { type: 'ActionAttemptStarted', data: { key, attempt: attempt + 1 } } }]
-  }
-
-  async #readPosts(): Promise<void> {
-    const { runId, definition } = this.#options
-    const { appendEvents } = this.#env.limits
-    const posts = await this.#env.store.inbox.list(runId, { limit: appendEvents })
-    this.#inputs = this.#inputs.filter(({ post }) => post === undefined)
-    const answered = new Set<string>()
-    for (const post of posts) {
-      if (this.#rejected.has(post.id)) continue
-      try {
-        const input = postInput(this.#fold.system, definition, post)
-        const key = keyOf(input.draft) ?? ''
-        // Two answers to one question in one turn: the first one that was kept counts.
-        if (answered.has(key)) throw rejectionOf.answered(runId, key)
-        answered.add(key)
-        this.#inputs.push(input)
-      } catch (error) {
-        this.#rejected.set(post.id, rejectionOf.error(error))
-      }
-    }
+    if (system.end.seq > 0) this.#intake.addDue(system, now)
   }
 
   /** Undefined when the fold has to be read anew, because the reducer failed on a post that is now rejected. */
   #take(): Turn | undefined {
     try {
-      return takeTurn(this.#env, this.#fold, this.#options.definition, this.#inputs)
+      return takeTurn(this.#env, this.#fold, this.#options.definition, this.#intake.inputs)
     } catch (error) {
       if (!(error instanceof UnfoldablePost)) throw error
-      this.#rejected.set(error.postId, rejectionOf.error(error.cause))
-      this.#inputs = this.#inputs.filter(({ post }) => post?.id !== error.postId)
+      this.#intake.reject(error.postId, error.cause)
       return undefined
     }
   }
@@ -234,11 +224,14 @@ export class Drive {
   async #append(turn: Turn, consumed: readonly Input[]): Promise<boolean> {
     const { runId } = this.#options
     const taken = consumed.flatMap(({ post }) => (post === undefined ? [] : [post.id]))
-    const reject = [...this.#rejected].map(([id, error]) => ({ id, error }))
+    const reject = this.#intake.rejections
     if (turn.events.length === 0 && taken.length === 0 && reject.length === 0) return true
-    this.#checkLength()
     const events = turn.events.map(({ stored }) => stored)
-    const options = this.#appendOptions(turn, taken, reject)
+    const debts = debtsOf(this.#fold.system, turn.log)
+    const options = appendOptions({
+      ...{ turn, debts, take: taken, reject, claim: this.#claim, create: this.#options.create?.row },
+      paid: this.#owes === undefined,
+    })
     let appended: Appended
     const askedAt = this.#env.clock.monotonic()
     try {
@@ -250,75 +243,68 @@ export class Drive {
       this.#postsWait = true
       return false
     }
-    this.#rejected.clear()
+    this.#intake.rejected()
+    if (this.#owes === undefined) this.#owes = []
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
     this.#env.committed(runId, turn.log)
-    this.#snapshots.appended(runId, turn.events, turn.held)
+    this.#snapshots?.appended(runId, turn.events, turn.held)
+    await this.#pay(debts)
     return true
-  }
-
-  #checkLength(): void {
-    const { runId } = this.#options
-    const { seq } = this.#fold.system.end
-    const { runEvents } = this.#env.limits
-    if (seq <= runEvents) return
-    const text = `run ${runId} would have ${seq} events, ${runEvents} are allowed; split the work into several runs`
-    throw new KernelError('LIMIT_EXCEEDED', text, { runId, seq })
-  }
-
-  #appendOptions(turn: Turn, taken: readonly string[], reject: AppendOptions['reject']): AppendOptions {
-    const { create } = this.#options
-    const expectedHead = this.#fold.system.end.seq - turn.events.length
-    const creating = create !== undefined && this.#claim === undefined
-    const { progressed, ...row } = turn.run
-    const recovered = progressed === true && (this.#claim?.recoveries ?? 0) > 0
-    return {
-      expectedHead,
-      fencingToken: this.#claim?.token ?? 0,
-      run: { ...row, ...(recovered && { progressed }), ...(creating && { create: create.row }) },
-      ...(taken.length > 0 && { take: taken }),
-      ...(reject !== undefined && reject.length > 0 && { reject }),
-    }
   }
 
   /** A run that ended with its first append has no lease to keep. */
   async #claimCreated(appended: Appended, askedAt: number): Promise<void> {
-    if (this.#fold.system.terminal !== undefined) return
+    if (this.#fold.system.terminal !== undefined && appended.claim === undefined) return
     const { runId } = this.#options
     const { owner, leaseMs } = this.#env
     const acquire = (): Promise<Claim> => this.#env.store.runs.acquire(runId, { owner, leaseMs })
     this.#keep(appended.claim ?? (await repeatable(this.#env, acquire)), askedAt)
   }
 
-  /** Starts every attempt that is durable and not under way. */
+  /** Starts every attempt that is durable and not under way, and asks about those in doubt. */
   #act(): void {
     for (const item of this.#fold.system.open.values()) {
-      if (item.kind === 'action' && item.attempting && !this.#running.has(item.key)) this.#start(item)
+      if (item.kind !== 'action' || this.#running.has(item.key)) continue
+      if (item.attempting) this.#running.start(this.#attemptOf(item))
+      else if (item.inDoubt) this.#running.reconcile(this.#attemptOf(item))
     }
   }
 
-  #start(item: OpenAction): void {
+  /** @throws KernelError `LEASE_LOST` | `UNKNOWN_ACTION`, right before anything would be started. */
+  #attemptOf(item: OpenAction): NewAttempt {
     const { runId, definition } = this.#options
     const action = definition.actions[item.action]
     if (action === undefined) {
       throw new KernelError('UNKNOWN_ACTION', `${definition.name} defines no action ${item.action}`, { key: item.key })
     }
-    const controller = new AbortController()
-    this.#running.set(item.key, controller)
     if (this.#lease?.isAlive() !== true) {
       throw new KernelError('LEASE_LOST', `the lease on run ${runId} has run out`, { runId })
     }
-    const fencingToken = this.#claim?.token ?? 0
-    runAttempt(this.#env, { runId, item, action, fencingToken, controller }).then(
-      (result) => this.#mailbox.put(result),
-      (error: unknown) => this.#mailbox.stop(error as Error),
-    )
+    return { runId, item, action, fencingToken: this.#claim?.token ?? 0 }
   }
 
-  #retriesSoon(): boolean {
+  /** Pays what the run owes; the row learns of it with the next append or the release. */
+  async #pay(debts: readonly Debt[]): Promise<void> {
+    if (debts.length === 0) return
+    this.#owes = debts
+    await payDebts(this.#env, this.#fold.system, debts)
+    this.#owes = undefined
+  }
+
+  /** True when something that this process can wait for moves the run: a time that is near, a child that is driven here. */
+  #movesSoon(): boolean {
     const due = wakeAt(this.#fold.system)
-    return due !== null && due - this.#env.clock.now() <= IN_PROCESS_WAIT_MS
+    if (due !== null && due - this.#env.clock.now() <= IN_PROCESS_WAIT_MS) return true
+    return this.#childrenMoving().length > 0
+  }
+
+  #childrenMoving(): Promise<void>[] {
+    const { open } = this.#fold.system
+    return [...open.values()].flatMap((item) => {
+      const moving = item.kind === 'child' ? this.#env.moving(item.childRunId) : undefined
+      return moving === undefined ? [] : [moving]
+    })
   }
 
   async #wait(): Promise<void> {
@@ -330,6 +316,11 @@ export class Drive {
         this.#mailbox.wakeUp()
       })
     }
+    for (const child of this.#childrenMoving()) {
+      void child.then(() => {
+        this.#mailbox.wakeUp()
+      })
+    }
     await this.#mailbox.wait()
     timer?.cancel()
   }
@@ -337,63 +328,73 @@ export class Drive {
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */
   async #release(): Promise<boolean> {
     const { runId } = this.#options
-    this.#snapshots.blocked(runId)
+    this.#snapshots?.blocked(runId)
     const expectedHead = this.#fold.system.end.seq
-    const run = runUpdate(this.#fold)
+    const run = { ...runUpdate(this.#fold), ...(this.#owes === undefined && { owes: [] }) }
     this.#lease?.stop()
-    const claim = this.#claim as Claim
-    const outcome = await repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
-    if (outcome !== 'due') return true
-    const askedAt = this.#env.clock.monotonic()
-    const { owner, leaseMs } = this.#env
-    try {
-      const again = await repeatable(this.#env, () => this.#env.store.runs.acquire(runId, { owner, leaseMs }))
-      this.#keep(again, askedAt)
-      if (again.head !== expectedHead) await this.#reload()
-    } catch (error) {
-      if (isStoreError(error, 'RUN_BUSY') || isStoreError(error, 'RUN_TERMINAL')) {
-        throw new KernelError('LEASE_LOST', `run ${runId} is driven by another process now`, { runId, cause: error })
-      }
-      throw error
+    const release = (claim: Claim): Promise<ReleaseOutcome> =>
+      repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
+    const outcome = await release(this.#claim as Claim)
+    if (outcome === 'released') return true
+    if (outcome === 'lost') throw this.#leaseLost()
+    const again = await this.#acquireAgain()
+    const due = wakeAt(this.#fold.system)
+    const isDue = due !== null && due <= this.#env.clock.now()
+    if (again.waiting === 0 && again.head === expectedHead && !isDue) {
+      // The store's clock is ahead of ours: what it calls due is not, by the clock that the log is written with.
+      this.#lease?.stop()
+      await release(again)
+      return true
     }
+    if (again.head !== expectedHead) await this.#reload()
     return false
+  }
+
+  async #acquireAgain(): Promise<Claim> {
+    const { runId } = this.#options
+    const { owner, leaseMs } = this.#env
+    const askedAt = this.#env.clock.monotonic()
+    try {
+      const claim = await repeatable(this.#env, () => this.#env.store.runs.acquire(runId, { owner, leaseMs }))
+      this.#keep(claim, askedAt)
+      return claim
+    } catch (error) {
+      if (!isStoreError(error, 'RUN_BUSY') && !isStoreError(error, 'RUN_TERMINAL')) throw error
+      throw this.#leaseLost(error)
+    }
+  }
+
+  #leaseLost(cause?: unknown): KernelError {
+    const { runId } = this.#options
+    return new KernelError('LEASE_LOST', `run ${runId} is driven by another process now`, { runId, cause })
   }
 
   async #reload(): Promise<void> {
     await this.#load()
-    this.#inputs = orphanInputs(this.#fold.system)
+    this.#intake.begin(orphanInputs(this.#fold.system))
   }
 
-  #end(outcome: Outcome): Outcome {
+  async #end(outcome: Outcome): Promise<Outcome> {
     const { runId } = this.#options
-    this.#abortAll(new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
-    this.#snapshots.ended(this.#fold)
+    this.#running.abortAll(new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
+    this.#snapshots?.ended(this.#fold)
+    const claim = this.#claim
+    // The end of a run that owed nothing has ended its lease, too.
+    if (this.#owes === undefined && claim !== undefined) {
+      this.#lease?.stop()
+      const expectedHead = this.#fold.system.end.seq
+      const run = { ...runUpdate(this.#fold), owes: [] }
+      await repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
+    }
     return outcome
-  }
-
-  #abortAll(reason: unknown): void {
-    for (const controller of this.#running.values()) controller.abort(reason)
-    this.#running.clear()
   }
 
   /** Releases what can be released, parks the run when its code or log is at fault. @returns the error for the caller. */
   async #giveUp(error: unknown): Promise<unknown> {
     const claim = this.#claim
+    const own = this.#intake.inputs.flatMap(({ draft, post }) => (post === undefined ? [draft] : []))
+    if (claim !== undefined) await handIn(this.#env, claim.runId, [...own, ...this.#mailbox.takeResults()])
     if (claim === undefined || isKernelError(error, 'LEASE_LOST')) return error
     return park(this.#env, claim, error)
   }
-}
-
-/** A run before its creation: nothing to read. */
-function newRun({ runId, definition, initialState }: DriveOptions): LoadedRun {
-  const fold = { system: emptySystem(runId), stepper: definition.stepper(initialState) }
-  return { fold, snapshotSeq: 0, snapshotLength: 0, tailEvents: 0, tailLength: 0 }
-}
-
-function endsAttempt({ type }: LogDraft): boolean {
-  return type === 'ActionSucceeded' || type === 'ActionFailed' || type === 'ActionAttemptFailed'
-}
-
-function keyOf(draft: LogDraft): string | undefined {
-  return 'key' in draft.data ? draft.data.key : undefined
 }

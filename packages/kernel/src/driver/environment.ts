@@ -1,6 +1,7 @@
 import type { Limits, Owner, RunRow, Store } from '@varve/store'
 import type { Clock } from '../clock.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import type { Guard } from '../guard/guard.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 
@@ -14,10 +15,26 @@ export interface Environment {
   readonly leaseMs: number
   /** What to do with a run whose recorded decisions the code does not repeat. */
   readonly onDrift: 'stop' | 'warn'
+  /** Calls the pure functions of workflows. */
+  readonly guard: Guard
   /** Identifies this build of the code; snapshots of another are passed over. */
   readonly buildOf: (definition: Definition) => string
   /** @throws KernelError `WORKFLOW_MISSING`. */
   readonly definitionOf: (row: Pick<RunRow, 'runId' | 'workflow' | 'version'>) => Definition
+  /** The code of a new run: the version asked for, or the newest registered one. @throws KernelError `WORKFLOW_MISSING`. */
+  readonly definitionFor: (run: {
+    readonly runId: string
+    readonly workflow: string
+    readonly version?: string
+  }) => Definition
+  /** Makes run ids and seeds. */
+  readonly newId: () => string
+  /** After so many recoveries in which no item closed, a run is parked as poisoned. */
+  readonly maxRecoveries: number
+  /** Says that something was done to another run: whoever may drive it here does so, in the background. */
+  readonly moved: (runId: string) => void
+  /** Resolves when this kernel stops moving a run; undefined when it is not at work on it. */
+  readonly moving: (runId: string) => Promise<void> | undefined
   /** Tells of events that have become durable. */
   readonly committed: (runId: string, events: readonly LogEvent[]) => void
   /** Tells of something that went wrong and does not matter to the run's outcome. */

@@ -1,7 +1,9 @@
 import type { Json, Post } from '@varve/store'
+import { z } from 'zod'
 import { KernelError, textOf } from '../errors.ts'
-import { eventSchemas } from '../log/event-data.ts'
+import { errorInfoSchema, eventSchemas, jsonSchema } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
+import type { OpenAction } from '../run/item.ts'
 import type { System } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
@@ -12,29 +14,67 @@ export interface Input {
   readonly post?: Post
 }
 
-/** An attempt that was under way when its driver died: recorded as abandoned, and begun anew under the same key. */
+/**
+ * An attempt that was under way when its driver died: recorded as abandoned and begun anew under the same key, or as in
+ * doubt when it must not happen twice.
+ */
 export function orphanInputs(system: System): Input[] {
   const inputs: Input[] = []
   for (const item of system.open.values()) {
     if (item.kind !== 'action' || !item.attempting) continue
     const { key, attempt } = item
+    if (item.effect === 'at-most-once') {
+      inputs.push({ draft: { type: 'ActionInDoubt', data: { key, attempt, reason: 'its process died' } } })
+      continue
+    }
     inputs.push({ draft: { type: 'ActionAttemptAbandoned', data: { key, attempt } } })
-    inputs.push({ draft: { type: 'ActionAttemptStarted', data: { key, attempt: attempt + 1 } } })
+    inputs.push({ draft: nextAttempt(item) })
   }
   return inputs
 }
 
+function nextAttempt({ key, attempt }: OpenAction): LogDraft {
+  return { type: 'ActionAttemptStarted', data: { key, attempt: attempt + 1 } }
+}
+
 /**
- * Later attempts whose time has come: durable before they start. One that was abandoned is due at once: whoever recorded
- * that may have died before it could begin the next.
+ * What time alone brings about: later attempts, timers, timeouts, expiries, the deadline. An
+ * attempt that was abandoned is due at once: whoever recorded that may have died before it could begin the next.
  */
-export function retryInputs(system: System, now: number): Input[] {
+export function dueInputs(system: System, now: number, incoming: readonly Input[]): Input[] {
+  const known = new Set(incoming.map(({ draft }) => ('key' in draft.data ? draft.data.key : '')))
+  const signals = new Set(system.signals.map(({ name }) => name))
+  for (const { draft } of incoming) if (draft.type === 'SignalReceived') signals.add(draft.data.name)
   const inputs: Input[] = []
   for (const item of system.open.values()) {
-    if (item.kind !== 'action' || item.attempting || (item.retryAt ?? 0) > now) continue
-    inputs.push({ draft: { type: 'ActionAttemptStarted', data: { key: item.key, attempt: item.attempt + 1 } } })
+    const { key } = item
+    if (known.has(key)) continue
+    if (item.kind === 'action') {
+      const resting = !item.attempting && !item.inDoubt
+      if (resting && (item.retryAt ?? 0) <= now) inputs.push({ draft: nextAttempt(item) })
+    } else if (item.kind !== 'child' && item.fireAt !== undefined && item.fireAt <= now) {
+      // A signal that came in time closes its wait, however late its run is driven.
+      if (item.kind === 'wait' && signals.has(item.signal)) continue
+      inputs.push({ draft: { type: DUE[item.kind], data: { key } } })
+    }
   }
-  return inputs
+  // A request to cancel that is about to be taken is not the second one.
+  const canceling = incoming.some(({ draft }) => draft.type === 'CancelRequested')
+  return canceling ? inputs : [...inputs, ...runDue(system, now)]
+}
+
+const DUE = { timer: 'TimerFired', wait: 'WaitTimedOut', interrupt: 'InterruptExpired' } as const
+
+function runDue({ started, cancel, terminal }: System, now: number): Input[] {
+  if (terminal !== undefined) return []
+  if (cancel !== undefined) {
+    if (cancel.requests > 1 || cancel.graceUntil === undefined || cancel.graceUntil > now) return []
+    return [{ draft: { type: 'CancelRequested', data: { reason: 'the time for the clean-up is over' } } }]
+  }
+  if (started?.deadlineAt === undefined || started.deadlineAt > now) return []
+  return [
+    { draft: { type: 'CancelRequested', data: { reason: 'the deadline has passed', code: 'DEADLINE_EXCEEDED' } } },
+  ]
 }
 
 /** What an answer is posted as. */
@@ -44,27 +84,117 @@ export interface Answer {
   readonly by?: string | undefined
 }
 
+const by = z.string().max(1000).optional()
+
+/** Post type of a verdict on an action in doubt. */
+export const SETTLEMENT = 'ActionSettled'
+
+/** How an action in doubt is settled. */
+const settlementSchema = z.strictObject({
+  key: z.string(),
+  outcome: z.union([
+    z.strictObject({ status: z.literal('succeeded'), output: jsonSchema }),
+    z.strictObject({ status: z.literal('failed'), error: errorInfoSchema }),
+    z.strictObject({ status: z.literal('retry') }),
+  ]),
+  by,
+})
+
+/** What bounds the signals of a run. */
+export interface SignalRoom {
+  readonly keptSignals: number
+  /** Names of those that are taken in the same turn, before this one. */
+  readonly pending: readonly string[]
+}
+
+/** A verdict on an action in doubt, as it is posted. */
+export type Settlement = z.infer<typeof settlementSchema>
+
 /**
  * The event that a post becomes.
  *
- * @throws KernelError `NOT_OPEN` | `INVALID_INPUT` for a post that can never be taken.
+ * @throws KernelError `NOT_OPEN` | `INVALID_INPUT` | `LIMIT_EXCEEDED` for a post that can never be taken.
  */
-export function postInput(system: System, definition: Definition, post: Post): Input {
-  const answer = parseAnswer(post)
-  const { key, by } = answer
-  const item = system.open.get(key)
-  if (item?.kind !== 'interrupt') throw notOpen(system.runId, key)
-  const value = checkAnswer(definition, item.interrupt, answer)
-  return { post, draft: { type: 'Resumed', data: { key, value, ...(by !== undefined && { by }) } } }
+export function postInput(system: System, definition: Definition, room: SignalRoom, post: Post): Input {
+  const body = bodyOf(post)
+  switch (post.type) {
+    case 'Resumed':
+      return { post, draft: answered(system, definition, read(post, eventSchemas.Resumed, body)) }
+    case 'SignalReceived':
+      return { post, draft: signaled(system, definition, room, read(post, eventSchemas.SignalReceived, body)) }
+    case 'CancelRequested':
+      return { post, draft: { type: post.type, data: read(post, eventSchemas.CancelRequested, body) } }
+    case 'ChildCompleted': {
+      const data = read(post, eventSchemas.ChildCompleted, body)
+      if (system.open.get(data.key)?.kind !== 'child') throw notOpen(system.runId, data.key, 'child')
+      return { post, draft: { type: post.type, data } }
+    }
+    case 'ActionSucceeded':
+      return { post, draft: handedIn(system, read(post, eventSchemas.ActionSucceeded, body)) }
+    case SETTLEMENT:
+      return { post, draft: settled(system, read(post, settlementSchema, body)) }
+    default:
+      throw new KernelError('INVALID_INPUT', `post ${post.id} is a ${post.type} that this release cannot take`)
+  }
 }
 
-function parseAnswer(post: Post): Answer {
+function bodyOf(post: Post): unknown {
   try {
-    if (post.type === 'Resumed') return eventSchemas.Resumed.parse(JSON.parse(post.body))
+    return JSON.parse(post.body)
   } catch (cause) {
-    throw new KernelError('INVALID_INPUT', `post ${post.id} is no answer: ${textOf(cause)}`, { cause })
+    throw new KernelError('INVALID_INPUT', `post ${post.id} is not JSON: ${textOf(cause)}`, { cause })
   }
-  throw new KernelError('INVALID_INPUT', `post ${post.id} is a ${post.type} that this release cannot take`)
+}
+
+function read<T>(post: Post, schema: z.ZodType<T>, body: unknown): T {
+  const result = schema.safeParse(body)
+  if (result.success) return result.data
+  throw new KernelError('INVALID_INPUT', `post ${post.id} is no ${post.type}: ${textOf(result.error)}`)
+}
+
+function answered(system: System, definition: Definition, answer: Answer): LogDraft {
+  const { key, by } = answer
+  const item = system.open.get(key)
+  if (item?.kind !== 'interrupt') throw notOpen(system.runId, key, 'interrupt')
+  const value = checkAnswer(definition, item.interrupt, answer)
+  return { type: 'Resumed', data: { key, value, ...(by !== undefined && { by }) } }
+}
+
+type SignalData = z.infer<typeof eventSchemas.SignalReceived>
+
+function signaled(system: System, definition: Definition, room: SignalRoom, signal: SignalData): LogDraft {
+  const kept = system.signals.length + room.pending.length
+  if (kept >= room.keptSignals && !isAwaitedNow(system, room, signal.name)) {
+    const text = `${kept} signals are kept for run ${system.runId}; wait for them before more are sent`
+    throw new KernelError('LIMIT_EXCEEDED', text, { runId: system.runId })
+  }
+  return { type: 'SignalReceived', data: { ...signal, value: checkSignal(definition, signal.name, signal.value) } }
+}
+
+/** True for a signal that is not kept at all, because a wait takes it at once. */
+function isAwaitedNow({ open }: System, { pending }: SignalRoom, name: string): boolean {
+  const waits = [...open.values()].filter((item) => item.kind === 'wait' && item.signal === name)
+  return waits.length > pending.filter((other) => other === name).length
+}
+
+/** The outcome of an attempt whose driver had lost the run: better than trying again. */
+function handedIn(system: System, data: z.infer<typeof eventSchemas.ActionSucceeded>): LogDraft {
+  const item = system.open.get(data.key)
+  if (item?.kind !== 'action' || data.attempts > item.attempt) throw notOpen(system.runId, data.key, 'action')
+  return { type: 'ActionSucceeded', data }
+}
+
+function settled(system: System, { key, outcome, by }: Settlement): LogDraft {
+  const item = system.open.get(key)
+  if (item?.kind !== 'action' || !item.inDoubt) throw notInDoubt(system.runId, key)
+  const { attempt: attempts } = item
+  const who = by !== undefined && { by }
+  if (outcome.status === 'succeeded') {
+    return { type: 'ActionSucceeded', data: { key, attempts, output: outcome.output, ...who } }
+  }
+  if (outcome.status === 'failed')
+    return { type: 'ActionFailed', data: { key, attempts, error: outcome.error, ...who } }
+  return nextAttempt(item)
 }
 
 /** What the schema of an interrupt makes of an answer. @throws KernelError `INVALID_INPUT`. */
@@ -73,8 +203,22 @@ export function checkAnswer(definition: Definition, interrupt: string, { key, va
   return spec === undefined ? value : parse(spec.answer, value, `the answer to ${key}`, 'INVALID_INPUT')
 }
 
-/** An answer to a question that is not open. */
-export function notOpen(runId: string, key: string): KernelError {
-  const text = `run ${runId} has no open interrupt with the key ${key}; see what it is blocked on`
+/** What the schema of a signal makes of its value. @throws KernelError `INVALID_INPUT` for an undeclared one, too. */
+export function checkSignal(definition: Definition, name: string, value: Json): Json {
+  const schema = Object.hasOwn(definition.signals, name) ? definition.signals[name] : undefined
+  if (schema !== undefined) return parse(schema, value, `the value of ${name}`, 'INVALID_INPUT')
+  const names = Object.keys(definition.signals).join(', ')
+  throw new KernelError('INVALID_INPUT', `${definition.name} declares no signal ${name}; there are ${names || 'none'}`)
+}
+
+/** Something for an item that is not open. */
+export function notOpen(runId: string, key: string, kind: string): KernelError {
+  const text = `run ${runId} has no open ${kind} with the key ${key}; see what it is blocked on`
   return new KernelError('NOT_OPEN', text, { runId, key })
+}
+
+/** A verdict on an action that nobody doubts. */
+export function notInDoubt(runId: string, key: string): KernelError {
+  const text = `run ${runId} has no action in doubt with the key ${key}; see what it is blocked on`
+  return new KernelError('NOT_IN_DOUBT', text, { runId, key })
 }

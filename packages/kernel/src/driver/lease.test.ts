@@ -99,7 +99,7 @@ describe('a lease', () => {
     expect(contexts[0]?.signal.aborted).toBe(false)
   })
 
-  test('that another process took makes this one stop and follow: nothing of it is appended', async () => {
+  test('that another process took makes this one stop and follow: it appends nothing, and hands in what it learned', async () => {
     const { clock, data, gate, contexts, workflow, start } = slowRun()
     const starting = start()
     await settled()
@@ -116,10 +116,11 @@ describe('a lease', () => {
 
     expect(abortedAtRenewal).toBe(true)
     expect(typesMeanwhile).toEqual(['RunStarted', 'ActionRequested'])
-    expect(await starting).toMatchObject({ status: 'completed', output: { output: 'second' } })
+    // The other process was about to try again; the outcome that was handed in is better.
+    expect(await starting).toMatchObject({ status: 'completed', output: { output: 'too late' } })
   })
 
-  test('that was lost unnoticed is noticed by the append, which is fenced', async () => {
+  test('that was lost unnoticed is noticed by the append, which is fenced, and the outcome is handed in', async () => {
     const { data, gate, workflow, start, clock } = slowRun()
     const starting = start()
     await settled()
@@ -133,7 +134,7 @@ describe('a lease', () => {
     await createKernel({ store: data, workflows: [workflow], clock }).run('r')
 
     expect(typesMeanwhile).toEqual(['RunStarted', 'ActionRequested'])
-    expect(await starting).toMatchObject({ status: 'completed', output: { output: 'second' } })
+    expect(await starting).toMatchObject({ status: 'completed', output: { output: 'too late' } })
   })
 
   test('grows its token with every change of hands, which the handler is told', async () => {

@@ -1,5 +1,5 @@
 import { isStoreError, type Json, type Snapshot } from '@varve/store'
-import { isKernelError } from '../errors.ts'
+import { isKernelError, type KernelErrorCode } from '../errors.ts'
 import { readLogEvent } from '../log/log-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { decisionChecker } from '../run/check-decisions.ts'
@@ -36,7 +36,7 @@ export interface LoadOptions {
  * Reads and folds a run, from its newest usable snapshot or from the beginning.
  *
  * @throws StoreError `CORRUPT_LOG` | `NEWER_FORMAT`.
- * @throws KernelError `CODE_CHANGED` (with `check`) | `INVALID_LOG` | `REDUCER_FAILED`.
+ * @throws KernelError `CODE_CHANGED` (with `check`) | `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`.
  */
 export async function loadRun(env: ReadingEnvironment, runId: string, options: LoadOptions): Promise<LoadedRun> {
   const { snapshots } = env.store
@@ -48,11 +48,11 @@ export async function loadRun(env: ReadingEnvironment, runId: string, options: L
     if (loaded !== undefined) return loaded
     before = snapshot.seq - 1
   }
-  return readLog(env, { fold: freshFold(runId, options), snapshotSeq: 0, snapshotLength: 0 }, options)
+  return readLog(env, { fold: freshFold(env, runId, options), snapshotSeq: 0, snapshotLength: 0 }, options)
 }
 
 /** What reading needs: no executor and no appender. */
-export type ReadingEnvironment = Pick<Environment, 'store' | 'limits' | 'buildOf'>
+export type ReadingEnvironment = Pick<Environment, 'store' | 'limits' | 'buildOf' | 'guard'>
 
 /** Undefined when there is any doubt of the snapshot: it is a cache, and an older one or the log will do. */
 async function fromSnapshot(
@@ -63,13 +63,20 @@ async function fromSnapshot(
   const { definition } = options
   if (snapshot.format !== SNAPSHOT_FORMAT || snapshot.seq < 1) return undefined
   if (snapshot.workflowVersion !== definition.version || snapshot.build !== env.buildOf(definition)) return undefined
-  const fold = freshFold(snapshot.runId, options)
+  const fold = freshFold(env, snapshot.runId, options)
   try {
     loadSnapshot(fold, { seq: snapshot.seq, hash: snapshot.hash }, snapshot.body)
   } catch {
     return undefined
   }
-  return readLog(env, { fold, snapshotSeq: snapshot.seq, snapshotLength: snapshot.body.length, snapshot }, options)
+  const start = { fold, snapshotSeq: snapshot.seq, snapshotLength: snapshot.body.length, snapshot }
+  try {
+    return await readLog(env, start, options)
+  } catch (error) {
+    // A tail that does not follow from the snapshot speaks against the snapshot first; the whole log will tell.
+    if (isKernelError(error, 'INVALID_LOG')) return undefined
+    throw error
+  }
 }
 
 interface Start {
@@ -113,8 +120,26 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
   return { fold, snapshotSeq, snapshotLength, tailEvents, tailLength }
 }
 
-function freshFold(runId: string, { definition, initialState }: LoadOptions): RunFold {
-  return { system: emptySystem(runId), stepper: definition.stepper(initialState) }
+/** A run before its creation: nothing to read. */
+export function unreadRun(
+  env: ReadingEnvironment,
+  options: Pick<LoadOptions, 'definition' | 'initialState'> & { readonly runId: string },
+): LoadedRun {
+  return {
+    fold: freshFold(env, options.runId, options),
+    snapshotSeq: 0,
+    snapshotLength: 0,
+    tailEvents: 0,
+    tailLength: 0,
+  }
+}
+
+function freshFold(
+  { guard }: ReadingEnvironment,
+  runId: string,
+  { definition, initialState }: Pick<LoadOptions, 'definition' | 'initialState'>,
+): RunFold {
+  return { system: emptySystem(runId), stepper: definition.stepper(guard, initialState) }
 }
 
 /** Reads a run for driving: checked against the code, unless the kernel only warns of drift. */
@@ -132,6 +157,17 @@ export async function loadForDrive(
   }
 }
 
+/** What code that has changed may answer where it is asked for a recorded decision. */
+const DRIFT: ReadonlySet<KernelErrorCode> = new Set<KernelErrorCode>([
+  'CODE_CHANGED',
+  'NO_PROGRESS',
+  'KEY_REUSED',
+  'UNKNOWN_ACTION',
+  'INVALID_STEP',
+  'STEP_FAILED',
+  'NONDETERMINISM',
+])
+
 function isDrift(error: unknown): error is Error {
-  return isKernelError(error, 'CODE_CHANGED') || isKernelError(error, 'NO_PROGRESS') || isStoreError(error, 'NOT_JSON')
+  return (isKernelError(error) && DRIFT.has(error.code)) || isStoreError(error, 'NOT_JSON')
 }

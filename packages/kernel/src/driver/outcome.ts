@@ -6,6 +6,9 @@ import { blockedOn, wakeAt, type System, type TerminalEvent } from '../run/syste
 export type Outcome<Output = Json> =
   | { readonly status: 'completed'; readonly runId: string; readonly output: Output }
   | { readonly status: 'failed'; readonly runId: string; readonly error: ErrorInfo }
+  | { readonly status: 'canceled'; readonly runId: string; readonly reason: string }
+  /** It goes on as another run. */
+  | { readonly status: 'continued'; readonly runId: string; readonly newRunId: string }
   | BlockedOutcome
   | { readonly status: 'running'; readonly runId: string }
 
@@ -20,9 +23,16 @@ export interface BlockedOutcome {
 
 /** How a run that has ended did so. */
 export function endOutcome(runId: string, terminal: TerminalEvent): Outcome {
-  return terminal.type === 'Completed'
-    ? { status: 'completed', runId, output: terminal.output }
-    : { status: 'failed', runId, error: terminal.error }
+  switch (terminal.type) {
+    case 'Completed':
+      return { status: 'completed', runId, output: terminal.output }
+    case 'Failed':
+      return { status: 'failed', runId, error: terminal.error }
+    case 'Canceled':
+      return { status: 'canceled', runId, reason: terminal.reason }
+    case 'ContinuedAsNew':
+      return { status: 'continued', runId, newRunId: terminal.newRunId }
+  }
 }
 
 /** What a blocked run waits for. */

@@ -1,5 +1,5 @@
 import { isCodedError, type Claim, type Problem, type StoreErrorCode } from '@varve/store'
-import type { KernelErrorCode } from '../errors.ts'
+import { KernelError, type KernelErrorCode } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { repeatable } from './append.ts'
 
@@ -13,12 +13,17 @@ const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
   'KEY_REUSED',
   'STEP_FAILED',
   'REDUCER_FAILED',
+  'NONDETERMINISM',
   'INVALID_STEP',
   'INVALID_DEFINITION',
+  'POLICY_FAILED',
+  'POISONED',
   'UNKNOWN_ACTION',
   'INVALID_LOG',
   'LIMIT_EXCEEDED',
   'WORKFLOW_MISSING',
+  // The successor's: a newer version refuses what the run continues with.
+  'INVALID_INPUT',
   'NOT_JSON',
   'INVALID_ARGUMENT',
   'CORRUPT_LOG',
@@ -44,7 +49,20 @@ export async function park(env: Environment, claim: Claim, error: unknown): Prom
   return error
 }
 
+/**
+ * A run whose every driver died before anything came of it is likely to be what killed them.
+ *
+ * @throws KernelError `POISONED`.
+ */
+export function checkPoison({ maxRecoveries }: Environment, { runId, recoveries }: Claim): void {
+  if (recoveries <= maxRecoveries) return
+  const text = `run ${runId} was recovered ${recoveries} times and nothing came of it; mend what kills it, then retry it`
+  throw new KernelError('POISONED', text, { runId })
+}
+
 function problemOf(env: Environment, error: unknown): Problem | undefined {
   if (!isCodedError(error) || !PARKS.has(error.code)) return undefined
-  return { code: error.code, message: error.message, retryAt: env.clock.now() + RETRY_MS }
+  // What has killed its drivers again and again is not tried once more by itself.
+  const retryAt = error.code === 'POISONED' ? null : env.clock.now() + RETRY_MS
+  return { code: error.code, message: error.message, retryAt }
 }

@@ -24,9 +24,16 @@ export class SnapshotWriter {
   /** How many there may be. */
   #kept: number
   #held: HeldFold | undefined
-  #writing: Promise<void> = Promise.resolve()
+  #writing: Promise<void>
 
-  constructor(env: Environment, definition: Definition, loaded: Omit<LoadedRun, 'fold'>) {
+  /** @param before - the writer of a fold that was dropped; what it has under way is waited for, too. */
+  constructor(
+    env: Environment,
+    definition: Definition,
+    loaded: Omit<LoadedRun, 'fold'>,
+    before: SnapshotWriter | undefined,
+  ) {
+    this.#writing = before?.settled() ?? Promise.resolve()
     this.#env = env
     this.#definition = definition
     this.#seq = loaded.snapshotSeq

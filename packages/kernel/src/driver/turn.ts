@@ -1,8 +1,10 @@
 import { isStoreError, sealEvent, type RunUpdate, type SealedEvent } from '@varve/store'
-import { isKernelError, KernelError } from '../errors.ts'
+import { isKernelError, KernelError, textOf } from '../errors.ts'
 import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
+import type { Denial } from '../policy/policy.ts'
 import { decide, TURN_EVENTS } from '../run/decide.ts'
+import { derivedRunId } from '../run/request-draft.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
 import { applyToSystem, blockedOn, statusOf, wakeAt } from '../run/system.ts'
@@ -13,6 +15,8 @@ import type { Input } from './inputs.ts'
 /** What one append carries. */
 export interface Turn {
   readonly events: readonly SealedEvent[]
+  /** Seq of the last event before the turn. */
+  readonly expectedHead: number
   readonly log: readonly LogEvent[]
   readonly run: RunUpdate
   /** Inputs left for the next append, because they do not fit into this one. */
@@ -44,24 +48,53 @@ export class UnfoldablePost extends Error {
 export function takeTurn(env: Environment, fold: RunFold, definition: Definition, inputs: readonly Input[]): Turn {
   const { system } = fold
   const openBefore = system.open.size
+  const expectedHead = system.end.seq
   const at = Math.max(env.clock.now(), system.at)
   const taken = foldInputs(env, fold, inputs, at)
   const closed = system.open.size < openBefore
-  if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, taken, [], closed)
+  if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, { ...taken, expectedHead }, [], closed)
   const held = holdFold(fold)
   try {
     const verdict = env.policy.authorize
     const { events, more } = decide(fold, {
       ...{ definition, at, limits: env.limits },
-      verdict: (request) => verdict?.(request),
+      verdict: (request) => ofPolicy(env, () => denialOf(verdict?.(request))),
+      childRunId: (key) => derivedRunId(system.runId, key),
     })
     checkSize(env, events)
-    const turn = turnOf(fold, taken, events, closed)
+    checkLength(env, fold)
+    const turn = turnOf(fold, { ...taken, expectedHead }, events, closed)
     return { ...turn, more, ...(events.length > 0 && { held }) }
   } catch (error) {
     const problem = error as Error
     // What was decided so far is dropped with the fold; nothing of it is in the log.
-    return { ...turnOf(fold, taken, [], closed), run: runAgain(closed), problem }
+    return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), problem }
+  }
+}
+
+/** A run may end beyond its limit, and keep what came in, but not go on. */
+function checkLength({ limits }: Environment, { system }: RunFold): void {
+  const { runId, end, terminal } = system
+  if (terminal !== undefined || end.seq <= limits.runEvents) return
+  const remedy = 'continue it as new, or split the work'
+  const text = `run ${runId} would have ${end.seq} events, ${limits.runEvents} are allowed; ${remedy}`
+  throw new KernelError('LIMIT_EXCEEDED', text, { runId, seq: end.seq })
+}
+
+/** What a policy written in JavaScript answers may be anything; the log takes two texts. */
+function denialOf(denial: Denial | undefined): Denial | undefined {
+  if (denial === undefined) return undefined
+  const { policy, reason } = denial
+  if (typeof policy === 'string' && typeof reason === 'string') return { policy, reason }
+  throw new TypeError('authorize must answer undefined or { policy, reason }, and not a promise')
+}
+
+/** @throws KernelError `POLICY_FAILED`. */
+function ofPolicy<T>({ policy }: Environment, ask: () => T): T {
+  try {
+    return ask()
+  } catch (cause) {
+    throw new KernelError('POLICY_FAILED', `the policy ${policy.name} threw: ${textOf(cause)}`, { cause })
   }
 }
 
@@ -107,7 +140,7 @@ function foldInput(fold: RunFold, { post }: Input, sealed: SealedEvent, problem:
     applyEvent(fold, event)
     return undefined
   } catch (error) {
-    if (!isKernelError(error, 'REDUCER_FAILED')) throw error
+    if (!isKernelError(error, 'REDUCER_FAILED') && !isKernelError(error, 'NONDETERMINISM')) throw error
     if (post !== undefined) throw new UnfoldablePost(post.id, error)
     return error
   }
@@ -126,12 +159,17 @@ function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input
   }
 }
 
-function turnOf(fold: RunFold, taken: Taken, decided: readonly SealedEvent[], closed: boolean): Turn {
+function turnOf(
+  fold: RunFold,
+  taken: Taken & { readonly expectedHead: number },
+  decided: readonly SealedEvent[],
+  closed: boolean,
+): Turn {
   const events = [...taken.events, ...decided]
-  const { rest, problem } = taken
+  const { rest, problem, expectedHead } = taken
   const again = rest.length > 0 || problem !== undefined
   return {
-    ...{ events, log: events.map(asLogEvent), rest },
+    ...{ events, expectedHead, log: events.map(asLogEvent), rest },
     run: again ? runAgain(closed) : runUpdate(fold, closed),
     more: false,
     ...(problem !== undefined && { problem }),

@@ -12,7 +12,7 @@ export class Changes {
     this.#clock = clock
     this.#subscription = notifications?.subscribe((runId, change) => {
       if (change === 'posted') onPost(runId)
-      for (const wake of this.#waiting.get(runId) ?? []) wake()
+      this.moved(runId)
     })
   }
 
@@ -20,6 +20,7 @@ export class Changes {
   of(runId: string): Change {
     let wake: (() => void) | undefined
     let changed = false
+    let timer: Timer | undefined
     const listener = (): void => {
       changed = true
       wake?.()
@@ -29,7 +30,6 @@ export class Changes {
     return {
       next: (pollMs) =>
         new Promise((resolve) => {
-          let timer: Timer | undefined
           wake = () => {
             timer?.cancel()
             resolve()
@@ -38,10 +38,16 @@ export class Changes {
           else timer = this.#clock.schedule(pollMs, resolve)
         }),
       cancel: () => {
+        timer?.cancel()
         listeners.delete(listener)
         if (listeners.size === 0) this.#waiting.delete(runId)
       },
     }
+  }
+
+  /** Says that a run moved, for those who wait for it in this process. */
+  moved(runId: string): void {
+    for (const wake of this.#waiting.get(runId) ?? []) wake()
   }
 
   /** Ends every wait and the subscription. */

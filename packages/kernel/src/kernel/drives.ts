@@ -7,6 +7,7 @@ import { endOutcome, type Outcome } from '../driver/outcome.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { isKnownDead } from '../owner.ts'
 import { readEnd } from '../views/read-end.ts'
+import type { MoveWaiter } from '../views/watch.ts'
 import { Changes } from './changes.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
@@ -25,6 +26,8 @@ export interface MoveOptions {
   readonly initialState?: Json
   /** False: leave a run alone that a living process drives. */
   readonly follow: boolean
+  /** Drive it although it is poisoned. */
+  readonly revive?: boolean
 }
 
 /** The drives of one kernel, at most one per run. */
@@ -70,6 +73,37 @@ export class Drives {
     slot.drive?.nudge()
   }
 
+  /** Says that something was done to a run that may be driven here: it is, in the background. */
+  moved(runId: string): void {
+    this.posted(runId)
+    if (!this.#slots.has(runId) && this.#closed === undefined) this.#background(runId)
+  }
+
+  /** Says that events of a run are durable. */
+  committed(runId: string): void {
+    this.#changes.moved(runId)
+  }
+
+  /** Waits for a run to move, wherever it is driven. */
+  waitFor(runId: string): MoveWaiter {
+    const change = this.#changes.of(runId)
+    return {
+      next: async () => {
+        await change.next(POLL_MS)
+        this.checkOpen()
+      },
+      cancel: () => {
+        change.cancel()
+      },
+    }
+  }
+
+  /** Resolves when this kernel stops moving a run; undefined when it is not at work on it. */
+  moving(runId: string): Promise<void> | undefined {
+    const stop = (): void => undefined
+    return this.#slots.get(runId)?.outcome.then(stop, stop)
+  }
+
   /** True when this kernel is at work on the run. */
   has(runId: string): boolean {
     return this.#slots.has(runId)
@@ -82,12 +116,18 @@ export class Drives {
     if (at === null || this.#closed !== undefined) return
     const timer = this.#env.clock.schedule(Math.max(0, at - this.#env.clock.now()), () => {
       this.#wakeUps.delete(runId)
-      this.move(runId, { follow: false }).catch((error: unknown) => {
-        if (!isKernelError(error, 'KERNEL_CLOSED')) this.#env.warn(error as Error)
-      })
+      this.#background(runId)
     })
     timer.unref?.()
     this.#wakeUps.set(runId, timer)
+  }
+
+  /** Nobody waits for it here: what keeps the run from being driven stands in its row, and is told as a warning. */
+  #background(runId: string): void {
+    this.move(runId, { follow: false }).catch((error: unknown) => {
+      const expected = isKernelError(error, 'KERNEL_CLOSED') || isKernelError(error, 'WORKFLOW_MISSING')
+      if (!expected) this.#env.warn(error as Error)
+    })
   }
 
   /** Aborts all handlers, releases all leases, clears all timers. */
@@ -151,16 +191,18 @@ export class Drives {
   }
 
   /** @returns undefined when the run is another process's. */
-  async #moveOnce(slot: Slot, runId: string, { initialState }: MoveOptions): Promise<Outcome | undefined> {
-    const row = await this.#env.store.runs.find(runId)
+  async #moveOnce(slot: Slot, runId: string, { initialState, revive }: MoveOptions): Promise<Outcome | undefined> {
+    const row = await repeatable(this.#env, () => this.#env.store.runs.find(runId))
     if (row === undefined) throw runNotFound(runId)
-    if (isTerminal(row.status)) return endOutcome(runId, await readEnd(this.#env.store, row))
+    const paid = row.owes.length === 0
+    if (isTerminal(row.status) && paid) return endOutcome(runId, await readEnd(this.#env.store, row))
     if (isIdle(row, this.#env.clock.now())) return this.#blocked(row)
     const definition = this.#env.definitionOf(row)
     const claimedAt = this.#env.clock.monotonic()
     const claim = await this.#acquire(row)
     if (claim === undefined) return undefined
-    const drive = { runId, definition, claim, claimedAt, ...(initialState !== undefined && { initialState }) }
+    const state = initialState !== undefined && { initialState }
+    const drive = { runId, definition, claim, claimedAt, ...state, ...(revive === true && { revive }) }
     return this.#drive(slot, drive)
   }
 
@@ -207,7 +249,8 @@ function wasPosted(slot: Slot): boolean {
 /** True for a blocked run that nothing has happened to: its row says all there is to say. */
 function isIdle(row: RunRow, now: number): boolean {
   const due = row.wakeAt !== null && row.wakeAt <= now
-  return row.status === 'blocked' && row.waiting === 0 && !due && row.problem === undefined && row.lease === undefined
+  const quiet = row.waiting === 0 && row.owes.length === 0 && row.problem === undefined && row.lease === undefined
+  return row.status === 'blocked' && quiet && !due
 }
 
 /** An id that no run has. */

@@ -2,6 +2,7 @@ import {
   canonicalize,
   checkId,
   defaultLimits,
+  type Limits,
   type Json,
   type Page,
   type PageRequest,
@@ -12,17 +13,33 @@ import { systemClock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
+import { createGuard } from '../guard/guard.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll } from '../policy/policy.ts'
+import { TURN_BYTES, TURN_EVENTS } from '../run/decide.ts'
 import { readExecutionLog, type ExecutionLogEntry } from '../views/execution-log.ts'
 import { readFold, type ReplayedRun } from '../views/read-fold.ts'
 import { readTimeline, type Timeline } from '../views/timeline.ts'
 import type { Workflow } from '../workflow/define-workflow.ts'
+import type { LogEvent } from '../log/log-event.ts'
+import { diffRuns, type RunDiff } from '../views/diff-runs.ts'
+import { truncated, verifyLog, type Verification } from '../views/verify.ts'
+import { watchRun, type WatchOptions } from '../views/watch.ts'
 import { Drives, runNotFound } from './drives.ts'
+import { forkRun, type ForkOptions } from './fork.ts'
 import { moveRun, type KernelParts } from './parts.ts'
 import type { KernelOptions, RunOptions, StartOptions } from './options.ts'
+import {
+  cancelRun,
+  findRun,
+  settleAction,
+  signalRun,
+  type CancelOptions,
+  type SettleOptions,
+  type SignalOptions,
+} from './post.ts'
 import { recoverRuns, type RecoveredRun } from './recover.ts'
-import { createRegistry } from './registry.ts'
+import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
 import { enqueueRun, startRun } from './start.ts'
 
@@ -60,10 +77,50 @@ export interface Kernel extends AsyncDisposable {
    * @throws KernelError `RUN_NOT_FOUND` | `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`; nothing is written then.
    */
   resume(runId: string, answer: AnswerOptions): Promise<Outcome>
+  /**
+   * Sends a signal: the earliest wait for its name takes it, now or later. A signal id counts once.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `INVALID_INPUT` | `LIMIT_EXCEEDED`.
+   */
+  signal(runId: string, signal: SignalOptions): Promise<Outcome>
+  /**
+   * Asks a run to end: what is open is dropped, its handlers are aborted, then the workflow's `cancel` is asked what to
+   * clean up. Asking again ends it at once.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL`.
+   */
+  cancel(runId: string, options: CancelOptions): Promise<Outcome>
+  /**
+   * Says what became of an action in doubt.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `NOT_IN_DOUBT`.
+   */
+  settle(runId: string, settlement: SettleOptions): Promise<Outcome>
+  /** Drives a parked run, also a poisoned one. @throws KernelError as {@link run}. */
+  retry(runId: string): Promise<Outcome>
   /** Rebuilds a run's state from its whole log. Nothing is executed and nothing is written. */
   replay(runId: string, options?: RunOptions): Promise<ReplayedRun>
   /** As {@link replay}, from the newest usable snapshot. */
   replayFromSnapshot(runId: string, options?: RunOptions): Promise<ReplayedRun>
+  /** The run's state after the event at `seq`. Nothing is executed and nothing is written. */
+  stateAt(runId: string, seq: number): Promise<ReplayedRun>
+  /** Checks the whole log, and asks the code again for every decision in it. */
+  verify(runId: string): Promise<Verification>
+  /** Compares two runs: types and data of their events, and what became of each key. */
+  diff(a: string, b: string): Promise<RunDiff>
+  /**
+   * A new run from a copied prefix of another, driven on from there. With `edit` the last copied event holds other data.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a seq that cannot be forked at, an edit that does not fit);
+   * StoreError `HEAD_CONFLICT` when the new id is taken.
+   */
+  fork(runId: string, options: ForkOptions): Promise<Outcome>
+  /**
+   * Committed events from `from` on and as they come, whoever drives the run, until it has ended.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` | `KERNEL_CLOSED` (also when the kernel is disposed meanwhile).
+   */
+  watch(runId: string, options?: WatchOptions): AsyncGenerator<LogEvent, void, undefined>
   /** What happened, event by event; checks the log on the way and needs no code of the workflow. */
   timeline(runId: string): Promise<Timeline>
   /** Every event with its data and the hash of the state after it. */
@@ -78,11 +135,22 @@ export interface Kernel extends AsyncDisposable {
 
 /** @throws KernelError `INVALID_DEFINITION` for options that cannot work. */
 export function createKernel(options: KernelOptions): Kernel {
-  const env = environmentOf(options)
-  const drives = new Drives(env)
-  const newId = options.newId ?? (() => crypto.randomUUID())
   const registry = createRegistry(options.workflows)
-  const kernel: KernelParts = { env, drives, newId }
+  const base = environmentOf(options, registry)
+  const env: Environment = {
+    ...base,
+    // Runs may move each other: the environment of every drive leads back to all of them.
+    moved: (runId) => {
+      drives.moved(runId)
+    },
+    moving: (runId) => drives.moving(runId),
+    committed: (runId, events) => {
+      base.committed(runId, events)
+      drives.committed(runId)
+    },
+  }
+  const drives = new Drives(env)
+  const kernel: KernelParts = { env, drives }
   return {
     start: async (workflow, input, startOptions = {}) => {
       drives.checkOpen()
@@ -99,18 +167,57 @@ export function createKernel(options: KernelOptions): Kernel {
       drives.checkOpen()
       return recoverRuns(kernel, options.workflows, concurrency)
     },
-    resume: async (runId, answer) => {
+    retry: async (runId) => {
       drives.checkOpen()
-      return resumeRun(kernel, runId, answer)
+      checkId('a run id', runId)
+      return (await drives.move(runId, { follow: true, revive: true })) ?? moveRun(kernel, runId)
     },
+    ...postingVerbs(kernel),
     ...readingVerbs(env),
+    watch: async function* (runId, watchOptions = {}) {
+      drives.checkOpen()
+      await findRun(env, runId)
+      const { from = 1 } = watchOptions
+      if (!Number.isSafeInteger(from) || from < 1) {
+        throw new KernelError('INVALID_INPUT', `a run is watched from seq 1 on, not from ${from}`, { runId })
+      }
+      yield* watchRun(env.store, runId, (id) => drives.waitFor(id), watchOptions)
+    },
+    fork: async (runId, forkOptions) => {
+      drives.checkOpen()
+      return forkRun(kernel, runId, forkOptions)
+    },
     [Symbol.asyncDispose]: () => drives.close(),
+  }
+}
+
+function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | 'cancel' | 'settle'> {
+  const whileOpen =
+    <T>(verb: (kernel: KernelParts, runId: string, options: T) => Promise<Outcome>) =>
+    async (runId: string, options: T): Promise<Outcome> => {
+      kernel.drives.checkOpen()
+      return verb(kernel, runId, options)
+    }
+  return {
+    resume: whileOpen(resumeRun),
+    signal: whileOpen(signalRun),
+    cancel: whileOpen(cancelRun),
+    settle: whileOpen(settleAction),
   }
 }
 
 type ReadingVerbs = Pick<
   Kernel,
-  'replay' | 'replayFromSnapshot' | 'timeline' | 'executionLog' | 'get' | 'find' | 'list'
+  | 'stateAt'
+  | 'verify'
+  | 'diff'
+  | 'replay'
+  | 'replayFromSnapshot'
+  | 'timeline'
+  | 'executionLog'
+  | 'get'
+  | 'find'
+  | 'list'
 >
 
 function readingVerbs(env: Environment): ReadingVerbs {
@@ -135,6 +242,23 @@ function readingVerbs(env: Environment): ReadingVerbs {
       const definition = env.definitionOf(await get(runId))
       yield* readExecutionLog(env, runId, definition, stateOf(options)?.initialState)
     },
+    stateAt: async (runId, seq) => {
+      const row = await get(runId)
+      if (!Number.isInteger(seq) || seq < 0 || seq > row.head) {
+        throw new KernelError('INVALID_INPUT', `run ${runId} has the seqs 0-${row.head}, not ${seq}`, { runId, seq })
+      }
+      return readFold(env, runId, { definition: env.definitionOf(row), snapshots: true, to: seq })
+    },
+    verify: async (runId) => {
+      const row = await get(runId)
+      const verification = await verifyLog(env, runId, env.definitionOf(row), env.store.events.read(runId))
+      // The row was read first, so the log can only be longer.
+      return verification.ok && verification.head < row.head ? truncated(row, verification.head) : verification
+    },
+    diff: async (a, b) => {
+      await Promise.all([get(a), get(b)])
+      return diffRuns(env.store, a, b)
+    },
     get,
     find: async (runId) => {
       checkId('a run id', runId)
@@ -151,7 +275,20 @@ function stateOf({ initialState }: RunOptions): { initialState: Json } | undefin
 
 const DEFAULT_LEASE_MS = 30_000
 
-function environmentOf(options: KernelOptions): Environment {
+const DEFAULT_MAX_RECOVERIES = 10
+
+/** @throws KernelError `INVALID_DEFINITION` for limits under which a turn would not fit into an append. */
+function checkedLimits(limits: Limits): Limits {
+  const least = { appendEvents: TURN_EVENTS + 2, appendBytes: 2 * (TURN_BYTES + limits.bodyBytes) }
+  for (const [name, value] of Object.entries(limits) as [keyof Limits, number][]) {
+    const from = name === 'appendEvents' || name === 'appendBytes' ? least[name] : 1
+    if (Number.isSafeInteger(value) && value >= from) continue
+    throw new KernelError('INVALID_DEFINITION', `limits.${name} must be a whole number from ${from}, got ${value}`)
+  }
+  return limits
+}
+
+function environmentOf(options: KernelOptions, registry: Registry): Omit<Environment, 'moved' | 'moving'> {
   const { leaseMs = DEFAULT_LEASE_MS, build, onCommitted, onWarning } = options
   if (!Number.isSafeInteger(leaseMs) || leaseMs < 100) {
     throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
@@ -165,11 +302,15 @@ function environmentOf(options: KernelOptions): Environment {
     clock: options.clock ?? systemClock,
     owner: options.owner ?? processOwner(),
     policy: options.policy ?? allowAll,
-    limits: { ...defaultLimits, ...options.limits },
+    limits: checkedLimits({ ...defaultLimits, ...options.limits }),
     leaseMs,
     onDrift: options.onDrift ?? 'stop',
+    guard: createGuard(options.guard ?? 'throw', warn),
     buildOf: (definition) => build ?? definition.build,
-    definitionOf: createRegistry(options.workflows).definitionOf,
+    definitionOf: registry.definitionOf,
+    definitionFor: registry.definitionFor,
+    newId: options.newId ?? (() => crypto.randomUUID()),
+    maxRecoveries: options.maxRecoveries ?? DEFAULT_MAX_RECOVERIES,
     warn,
     committed: (runId, events) => {
       try {

@@ -1,5 +1,6 @@
 import type { Limits, Owner, Store } from '@varve/store'
 import type { Clock } from '../clock.ts'
+import type { GuardMode } from '../guard/guard.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { Workflow } from '../workflow/define-workflow.ts'
@@ -18,6 +19,13 @@ export interface KernelOptions {
   readonly leaseMs?: number
   /** What to do with a run whose recorded decisions the code does not repeat: park it, or warn and go on. Default `stop`. */
   readonly onDrift?: 'stop' | 'warn'
+  /**
+   * What to do when a step, a reducer, `cancel` or `initialState` uses the clock, randomness, a timer, `fetch`, a process or a
+   * thread: park the run with `NONDETERMINISM`, or warn once per workflow and function, or nothing. They are trapped as reached
+   * through globals and imports of Node's modules; references taken before the first kernel was created escape, and so does
+   * what other modules keep to themselves. Default `throw`.
+   */
+  readonly guard?: GuardMode
   /** Bounds on values, posts and logs; left out, each has its default. */
   readonly limits?: Partial<Limits>
   /** Told of events right after they became durable, in order, once per commit of this kernel. */
@@ -28,6 +36,8 @@ export interface KernelOptions {
   readonly build?: string
   /** Default: the clock of this machine. */
   readonly clock?: Clock
+  /** A run whose driver died more often than this, without any item closing meanwhile, is parked as `POISONED`. Default 10. */
+  readonly maxRecoveries?: number
   /** Makes run ids and seeds. Default: random UUIDs. */
   readonly newId?: () => string
   /** Who holds the leases. Default: this process, with a new id per kernel. */
@@ -42,6 +52,8 @@ export interface StartOptions {
   readonly tags?: readonly string[]
   /** Default `default`. */
   readonly queue?: string
+  /** A run that has not ended after this time, in ms, is canceled and then fails with `DEADLINE_EXCEEDED`. */
+  readonly deadlineMs?: number
   /** False: record the run and return at once; whoever runs or recovers it drives it. Default true. */
   readonly wait?: boolean
 }

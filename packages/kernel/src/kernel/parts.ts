@@ -7,7 +7,6 @@ import type { Drives } from './drives.ts'
 export interface KernelParts {
   readonly env: Environment
   readonly drives: Drives
-  readonly newId: () => string
 }
 
 /** Drives a run to its end or block, or follows the process that does. */

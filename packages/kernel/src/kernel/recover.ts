@@ -1,4 +1,4 @@
-import type { RunRow } from '@varve/store'
+import type { RunFilter, RunRow } from '@varve/store'
 import type { Outcome } from '../driver/outcome.ts'
 import { isKnownDead } from '../owner.ts'
 import type { Workflow } from '../workflow/define-workflow.ts'
@@ -37,11 +37,17 @@ export async function recoverRuns(
   return recovered
 }
 
-async function* unfinished({ env }: KernelParts): AsyncGenerator<RowView, void, undefined> {
+/** Runs that have not ended, and those that have and still owe others something. */
+async function* unfinished(kernel: KernelParts): AsyncGenerator<RowView, void, undefined> {
+  yield* listed(kernel, { statuses: ['running', 'blocked'] })
+  yield* listed(kernel, { statuses: ['completed', 'failed', 'canceled', 'continued'], owing: true })
+}
+
+async function* listed({ env }: KernelParts, filter: RunFilter): AsyncGenerator<RowView, void, undefined> {
   let cursor: string | undefined
   do {
     const page = { limit: 200, ...(cursor !== undefined && { cursor }) }
-    const { items, next } = await env.store.runs.list({ statuses: ['running', 'blocked'] }, page)
+    const { items, next } = await env.store.runs.list(filter, page)
     yield* items
     cursor = next
   } while (cursor !== undefined)

@@ -6,6 +6,12 @@ import type { Definition, Workflow } from '../workflow/define-workflow.ts'
 export interface Registry {
   /** @throws KernelError `WORKFLOW_MISSING` with what is registered. */
   readonly definitionOf: (row: Pick<RunRow, 'runId' | 'workflow' | 'version'>) => Definition
+  /** The version asked for, or the one registered last. @throws KernelError `WORKFLOW_MISSING`. */
+  readonly definitionFor: (run: {
+    readonly runId: string
+    readonly workflow: string
+    readonly version?: string
+  }) => Definition
   /** @throws KernelError `WORKFLOW_MISSING` unless the very workflow is registered: its runs must find the same code. */
   readonly check: (workflow: Workflow) => void
 }
@@ -20,6 +26,7 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
     }
     byName.set(nameOf(name, version), definition)
   }
+  const newest = new Map([...byName.values()].map((definition) => [definition.name, definition.version]))
   const definitionOf: Registry['definitionOf'] = ({ runId, workflow, version }) => {
     const definition = byName.get(nameOf(workflow, version))
     if (definition !== undefined) return definition
@@ -31,6 +38,8 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
   }
   return {
     definitionOf,
+    definitionFor: ({ version, ...run }) =>
+      definitionOf({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }),
     check: ({ name, version, definition }) => {
       if (definitionOf({ runId: '(new)', workflow: name, version }) === definition) return
       const text = `${name}@${version} is registered with other code than that of the workflow given; start that one`

@@ -1,13 +1,12 @@
-import { canonicalize, canonicalJson, checkId, isTerminal, sha256, type Json, type RunRow } from '@varve/store'
-import { repeatable } from '../driver/append.ts'
+import { canonicalJson, checkId, isTerminal, sha256, type Json, type RunRow } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { checkAnswer, notOpen, type Answer } from '../driver/inputs.ts'
 import type { Outcome } from '../driver/outcome.ts'
-import { isKernelError, KernelError, type KernelErrorCode } from '../errors.ts'
+import { isKernelError, KernelError } from '../errors.ts'
+import { detach } from '../log/detach.ts'
 import { eventSchemas } from '../log/event-data.ts'
 import { readSystem } from '../views/read-fold.ts'
-import type { Definition } from '../workflow/define-workflow.ts'
-import { runNotFound } from './drives.ts'
+import { findRun, postTo, registered, rejectionOf, runTerminal } from './post.ts'
 import { moveRun, type KernelParts } from './parts.ts'
 
 /** An answer to an open interrupt. */
@@ -23,11 +22,9 @@ export interface AnswerOptions {
 /** Posts an answer to a run's inbox and drives the run on. */
 export async function resumeRun(kernel: KernelParts, runId: string, given: AnswerOptions): Promise<Outcome> {
   const { env, drives } = kernel
-  checkId('a run id', runId)
   checkId('the key of an interrupt', given.key)
   const answer = answerOf(env, given)
-  const row = await env.store.runs.find(runId)
-  if (row === undefined) throw runNotFound(runId)
+  const row = await findRun(env, runId)
   const question = await questionOf(env, row, answer)
   if (question === 'answered so') return moveRun(kernel, runId)
   const definition = registered(env, row)
@@ -35,8 +32,14 @@ export async function resumeRun(kernel: KernelParts, runId: string, given: Answe
   checkRecordable(env, { ...answer, value })
   // The same answer has the same id, so an answer that is sent twice is kept once.
   const post = { id: postId(answer), type: 'Resumed', body: canonicalJson(answer) }
-  const options = { maxWaiting: env.limits.waitingPosts }
-  await repeatable(env, () => env.store.inbox.post(runId, post, options))
+  try {
+    await postTo(env, row, post)
+  } catch (error) {
+    if (!isKernelError(error, 'RUN_TERMINAL')) throw error
+    // It ended meanwhile, perhaps with this very answer.
+    await questionOf(env, await findRun(env, runId), answer)
+    return moveRun(kernel, runId)
+  }
   drives.posted(runId)
   const outcome = await moveRun(kernel, runId)
   await checkTaken(env, row, answer)
@@ -44,13 +47,12 @@ export async function resumeRun(kernel: KernelParts, runId: string, given: Answe
 }
 
 function answerOf(env: Environment, { key, value, by }: AnswerOptions): Answer {
-  const copy = canonicalize(value, { name: 'answer', maxDepth: env.limits.depth }).copy
-  return { key, value: copy, ...(by !== undefined && { by }) }
+  return { key, value: detach(env, value, 'answer'), ...(by !== undefined && { by }) }
 }
 
 /** Refuses what the log could not keep while the caller is still there to hear of it. */
 function checkRecordable({ limits }: Environment, answer: Answer): void {
-  const { text } = canonicalize(answer, { name: 'answer', maxDepth: limits.depth })
+  const text = canonicalJson(answer, { name: 'answer', maxDepth: limits.depth })
   const bytes = Buffer.byteLength(text)
   if (bytes > limits.bodyBytes) {
     const remedy = `${limits.bodyBytes} are allowed; keep large values outside and answer with a reference`
@@ -62,15 +64,6 @@ function checkRecordable({ limits }: Environment, answer: Answer): void {
 
 function postId({ key, value }: Answer): string {
   return `resume:${sha256(canonicalJson([key, value]))}`
-}
-
-function registered(env: Environment, row: RunRow): Definition | undefined {
-  try {
-    return env.definitionOf(row)
-  } catch (error) {
-    if (isKernelError(error, 'WORKFLOW_MISSING')) return undefined
-    throw error
-  }
 }
 
 /**
@@ -89,9 +82,8 @@ async function questionOf(
   const log = await answersOf(env, runId, answer.key)
   if (log.interrupt !== undefined) return { interrupt: log.interrupt }
   if (log.taken !== undefined && isSameAnswer(env, row, log.taken, answer)) return 'answered so'
-  if (!isTerminal(row.status)) throw notOpen(runId, answer.key)
-  const text = `run ${runId} has ended (${row.status}) and takes no new answers`
-  throw new KernelError('RUN_TERMINAL', text, { runId, key: answer.key })
+  if (!isTerminal(row.status)) throw notOpen(runId, answer.key, 'interrupt')
+  throw runTerminal(row, answer.key)
 }
 
 interface Answers {
@@ -131,19 +123,8 @@ function isSameAnswer(
 
 /** @throws KernelError with the reason when the driver set the answer aside and no equal one was taken. */
 async function checkTaken(env: Environment, row: RunRow, answer: Answer): Promise<void> {
-  const id = postId(answer)
-  let cursor: string | undefined
-  do {
-    const page = { limit: 100, ...(cursor !== undefined && { cursor }) }
-    const { items, next } = await env.store.inbox.rejected(row.runId, page)
-    const rejected = items.find((post) => post.id === id)
-    if (rejected !== undefined) {
-      const { taken } = await answersOf(env, row.runId, answer.key)
-      if (taken !== undefined && isSameAnswer(env, row, taken, answer)) return
-      const { code, message } = JSON.parse(rejected.error) as { readonly code: string; readonly message: string }
-      const text = message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message
-      throw new KernelError(code as KernelErrorCode, text, { runId: row.runId, key: answer.key })
-    }
-    cursor = next
-  } while (cursor !== undefined)
+  const rejection = await rejectionOf(env, row.runId, postId(answer), answer.key)
+  if (rejection === undefined) return
+  const { taken } = await answersOf(env, row.runId, answer.key)
+  if (taken === undefined || !isSameAnswer(env, row, taken, answer)) throw rejection
 }

@@ -1,30 +1,13 @@
-import {
-  canonicalize,
-  canonicalJson,
-  checkId,
-  genesis,
-  isStoreError,
-  sealEvent,
-  type Json,
-  type RunCreation,
-} from '@varve/store'
+import { canonicalJson, genesis, isStoreError, sealEvent } from '@varve/store'
 import { appendSettled } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
+import { newRun, type NewRun } from '../driver/new-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
-import { asLogEvent, readLogEvent, type LogDraft } from '../log/log-event.ts'
+import { asLogEvent, readLogEvent } from '../log/log-event.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
-import { parse } from '../workflow/schema.ts'
 import type { StartOptions } from './options.ts'
 import { moveRun, type KernelParts } from './parts.ts'
-
-/** A run as it is to be created. */
-interface NewRun {
-  readonly runId: string
-  readonly input: Json
-  readonly started: LogDraft
-  readonly row: RunCreation
-}
 
 /** Creates a run and drives it; a run of the same id, workflow and input is driven on instead. */
 export async function startRun(
@@ -34,7 +17,7 @@ export async function startRun(
   options: StartOptions,
 ): Promise<Outcome> {
   const { env, drives } = kernel
-  const run = newRun(kernel, definition, input, options)
+  const run = runOf(kernel, definition, input, options)
   const { runId, started } = run
   const row = { ...run.row, lease: { owner: env.owner, leaseMs: env.leaseMs } }
   for (;;) {
@@ -57,7 +40,7 @@ export async function enqueueRun(
   options: StartOptions,
 ): Promise<Outcome> {
   const { env } = kernel
-  const run = newRun(kernel, definition, input, options)
+  const run = runOf(kernel, definition, input, options)
   const { runId, started, row } = run
   const sealed = sealEvent(runId, genesis(runId), started, env.clock.now(), env.limits)
   const update = { status: 'running', blockedOn: [], wakeAt: 0, create: row } as const
@@ -77,21 +60,17 @@ async function unlessExists<T>(creating: Promise<T>): Promise<T | 'exists'> {
   }
 }
 
-function newRun(kernel: KernelParts, definition: Definition, input: unknown, options: StartOptions): NewRun {
-  const { env, newId } = kernel
-  const { runId = newId(), tags = [], queue = 'default' } = options
-  checkId('a run id', runId)
-  checkId('a queue', queue)
-  for (const tag of tags) checkId('a tag', tag)
-  const { name, version } = definition
-  const parsed = parse(definition.input, input, 'input', 'INVALID_INPUT')
-  const recorded = canonicalize(parsed, { name: 'input', maxDepth: env.limits.depth }).copy
-  const data = { workflow: name, version, input: recorded, seed: newId(), tags: [...tags], queue }
-  return {
-    ...{ runId, input: recorded },
-    started: { type: 'RunStarted', data },
-    row: { workflow: name, version, tags: [...tags], queue },
+function runOf({ env }: KernelParts, definition: Definition, input: unknown, options: StartOptions): NewRun {
+  const { runId = env.newId(), tags, queue, deadlineMs } = options
+  if (deadlineMs !== undefined && !(deadlineMs >= 0 && Number.isFinite(deadlineMs))) {
+    throw new KernelError('INVALID_INPUT', `deadlineMs must be a number from 0, got ${deadlineMs}`, { runId })
   }
+  return newRun(env, definition, input, {
+    runId,
+    ...(tags !== undefined && { tags }),
+    ...(queue !== undefined && { queue }),
+    ...(deadlineMs !== undefined && { deadlineAt: env.clock.now() + deadlineMs }),
+  })
 }
 
 /**

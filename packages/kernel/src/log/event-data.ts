@@ -2,18 +2,24 @@ import type { Json } from '@varve/store'
 import { z } from 'zod'
 
 /** Any JSON value; what was parsed from JSON needs no further look inside. */
-const json = z.custom<Json>((value) => value !== undefined)
+export const jsonSchema = z.custom<Json>((value) => value !== undefined)
+const json = jsonSchema
 const key = z.string().min(1).max(200)
 const attempt = z.int().min(1)
 const by = z.string().max(1000).optional()
+/** Unix milliseconds. */
+const instant = z.number()
 
-const errorInfo = z.strictObject({
+/** How an error stands in the log. */
+export const errorInfoSchema = z.strictObject({
   message: z.string(),
   kind: z.enum(['transient', 'permanent', 'rate-limited']),
   name: z.string().optional(),
   code: z.string().optional(),
   retryAfterMs: z.number().min(0).optional(),
 })
+
+const errorInfo = errorInfoSchema
 
 /** The shape of each event's data, by type. This is the grammar of the log, format 1. */
 export const eventSchemas = {
@@ -24,21 +30,65 @@ export const eventSchemas = {
     seed: z.string(),
     tags: z.array(z.string()),
     queue: z.string(),
+    parent: z.strictObject({ runId: z.string(), key }).optional(),
+    previous: z.string().optional(),
+    deadlineAt: instant.optional(),
   }),
   StateUpdated: z.strictObject({ stepId: z.string().optional(), payload: json }),
   DomainEvent: z.strictObject({ name: z.string(), payload: json, stepId: z.string().optional() }),
-  ActionRequested: z.strictObject({ key, action: z.string(), input: json, effect: z.enum(['pure', 'idempotent']) }),
+  ActionRequested: z.strictObject({
+    key,
+    action: z.string(),
+    input: json,
+    effect: z.enum(['pure', 'idempotent', 'at-most-once']),
+  }),
   ActionAttemptStarted: z.strictObject({ key, attempt }),
   ActionAttemptFailed: z.strictObject({ key, attempt, error: errorInfo, retryAt: z.number() }),
   ActionAttemptAbandoned: z.strictObject({ key, attempt }),
-  ActionSucceeded: z.strictObject({ key, output: json, attempts: attempt }),
-  ActionFailed: z.strictObject({ key, error: errorInfo, attempts: attempt }),
+  ActionInDoubt: z.strictObject({ key, attempt, reason: z.string() }),
+  ActionSucceeded: z.strictObject({ key, output: json, attempts: attempt, by }),
+  ActionFailed: z.strictObject({ key, error: errorInfo, attempts: attempt, by }),
   ActionDenied: z.strictObject({ key, action: z.string(), input: json, policy: z.string(), reason: z.string() }),
-  Interrupted: z.strictObject({ key, kind: z.string(), value: json }),
+  TimerStarted: z.strictObject({ key, fireAt: instant }),
+  TimerFired: z.strictObject({ key }),
+  SignalReceived: z.strictObject({ signalId: z.string(), name: z.string(), value: json, by }),
+  WaitStarted: z.strictObject({ key, signal: z.string(), fireAt: instant.optional() }),
+  SignalDelivered: z.strictObject({ key, signalId: z.string(), value: json }),
+  WaitTimedOut: z.strictObject({ key }),
+  Interrupted: z.strictObject({ key, kind: z.string(), value: json, fireAt: instant.optional() }),
   Resumed: z.strictObject({ key, value: json, by }),
+  InterruptExpired: z.strictObject({ key }),
+  ChildStarted: z.strictObject({
+    key,
+    childRunId: z.string(),
+    workflow: z.string(),
+    version: z.string().optional(),
+    input: json,
+  }),
+  ChildCompleted: z.strictObject({
+    key,
+    status: z.enum(['completed', 'failed', 'canceled', 'continued']),
+    output: json.optional(),
+    error: errorInfo.optional(),
+    headHash: z.string(),
+  }),
   ItemDropped: z.strictObject({ key, outcome: z.enum(['not started', 'unknown']) }),
+  RunForked: z.strictObject({
+    fromRunId: z.string(),
+    atSeq: z.int().min(1),
+    fromHash: z.string(),
+    edited: z.boolean().optional(),
+  }),
+  CancelRequested: z.strictObject({
+    reason: z.string(),
+    by,
+    code: z.string().optional(),
+    graceUntil: instant.optional(),
+  }),
   Completed: z.strictObject({ output: json }),
   Failed: z.strictObject({ error: errorInfo, by: z.enum(['step', 'kernel']) }),
+  Canceled: z.strictObject({ reason: z.string() }),
+  ContinuedAsNew: z.strictObject({ newRunId: z.string(), input: json, version: z.string().optional() }),
 } as const
 
 /** What kinds of events a log holds. */
@@ -55,16 +105,22 @@ export function isEventType(type: string): type is EventType {
   return Object.hasOwn(eventSchemas, type)
 }
 
-/** Events that follow from the step: `verify` asks the code for them again. All others are inputs. */
+/** Events that follow from the step, or are forced by the log itself: the code is asked for them again. All others are inputs. */
 const DECISIONS: ReadonlySet<string> = new Set<EventType>([
   'StateUpdated',
   'DomainEvent',
   'ActionRequested',
   'ActionDenied',
+  'TimerStarted',
+  'WaitStarted',
+  'SignalDelivered',
   'Interrupted',
+  'ChildStarted',
   'ItemDropped',
   'Completed',
   'Failed',
+  'Canceled',
+  'ContinuedAsNew',
 ])
 
 /** True for events that the step decides, false for those that reach it from outside. */

@@ -10,6 +10,8 @@ export interface ActionErrorOptions {
   readonly code?: string
   /** How long to wait before the next attempt, in ms; capped by the retry options. */
   readonly retryAfterMs?: number
+  /** True when nothing was executed for certain: the only failure after which an at-most-once action may be tried again. */
+  readonly notExecuted?: boolean
   readonly cause?: unknown
 }
 
@@ -18,6 +20,7 @@ export class ActionError extends Error {
   readonly kind: FailureKind
   readonly code: string | undefined
   readonly retryAfterMs: number | undefined
+  readonly notExecuted: boolean
 
   constructor(kind: FailureKind, message: string, options: ActionErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -25,6 +28,7 @@ export class ActionError extends Error {
     this.kind = kind
     this.code = options.code
     this.retryAfterMs = options.retryAfterMs
+    this.notExecuted = options.notExecuted === true
   }
 }
 
@@ -51,16 +55,28 @@ function cut(text: string, length: number): string {
   return text.slice(0, length).toWellFormed()
 }
 
-type Fields = Readonly<Record<'name' | 'code' | 'kind' | 'retryAfterMs', unknown>>
+/** True for an error that says that nothing was executed. */
+export function saysNotExecuted(thrown: unknown): boolean {
+  return fieldsOf(thrown).notExecuted === true
+}
+
+type Fields = Readonly<Record<'name' | 'code' | 'kind' | 'retryAfterMs' | 'notExecuted', unknown>>
+
+const NO_FIELDS: Fields = {
+  name: undefined,
+  code: undefined,
+  kind: undefined,
+  retryAfterMs: undefined,
+  notExecuted: undefined,
+}
 
 /** Anything may be thrown, even an object whose fields throw in their turn. */
 function fieldsOf(thrown: unknown): Fields {
-  const none: Fields = { name: undefined, code: undefined, kind: undefined, retryAfterMs: undefined }
-  if (typeof thrown !== 'object' || thrown === null) return none
+  if (typeof thrown !== 'object' || thrown === null) return NO_FIELDS
   try {
-    const { name, code, kind, retryAfterMs } = thrown as Fields
-    return { name, code, kind, retryAfterMs }
+    const { name, code, kind, retryAfterMs, notExecuted } = thrown as Fields
+    return { name, code, kind, retryAfterMs, notExecuted }
   } catch {
-    return none
+    return NO_FIELDS
   }
 }

@@ -4,6 +4,7 @@ import { isDecision } from '../log/event-data.ts'
 import { asLogEvent, type LogEvent } from '../log/log-event.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { decide } from './decide.ts'
+import { derivedRunId } from './request-draft.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
 
 /** Folds a log; with a definition to check against, also asks the code for every recorded decision again. */
@@ -53,11 +54,16 @@ function checkTurn(
   const recordedAt = (seq: number): LogEvent | undefined => stretch[from + seq - first.seq]
   const { events } = decide(fold, {
     ...{ definition, limits, at: first.at },
+    lastSeq: following?.type === 'RunForked' ? following.seq - 1 : undefined,
     verdict: (_, seq) => {
       const recorded = recordedAt(seq)
       return recorded?.type === 'ActionDenied'
         ? { policy: recorded.data.policy, reason: recorded.data.reason }
         : undefined
+    },
+    childRunId: (key, seq) => {
+      const recorded = recordedAt(seq)
+      return recorded?.type === 'ChildStarted' ? recorded.data.childRunId : derivedRunId(fold.system.runId, key)
     },
   })
   if (events.length === 0) throw diverged(fold, first, undefined)

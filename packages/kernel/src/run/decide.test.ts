@@ -2,6 +2,7 @@ import { defaultLimits, genesis, type EventDraft } from '@varve/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { unguarded } from '../guard/guard.ts'
 import type { EventData, EventType } from '../log/event-data.ts'
 import { readLogEvent } from '../log/log-event.ts'
 import type { Denial } from '../policy/policy.ts'
@@ -35,7 +36,7 @@ function workflowOf(step: Step): Workflow<unknown> {
 }
 
 function foldOf({ definition }: Workflow<unknown>, log: readonly EventDraft[] = [runStarted('w')]): RunFold {
-  const fold: RunFold = { system: emptySystem('run-1'), stepper: definition.stepper() }
+  const fold: RunFold = { system: emptySystem('run-1'), stepper: definition.stepper(unguarded) }
   let end = genesis('run-1')
   for (const stored of sealLog('run-1', log)) {
     applyEvent(fold, readLogEvent(end, stored))
@@ -56,6 +57,7 @@ function decideOnce(step: Step, { log, deny, at = 2000 }: DecideOptions = {}) {
   const decided = decide(fold, {
     ...{ definition: workflow.definition, at, limits: defaultLimits },
     verdict: ({ key }) => deny?.(key),
+    childRunId: (key) => `child of ${key}`,
   })
   const events = decided.events.map(({ stored, data }) => ({
     type: stored.type,
@@ -118,12 +120,6 @@ describe('a decision is pure', () => {
 
     expect(events.map(({ stored }) => stored.at)).toEqual([4711])
     expect(events[0]?.data).toEqual({ output: 4711 })
-  })
-
-  test('the step is told its run', () => {
-    expect(decideOnce((_, { runId }) => next.complete(runId)).decided).toEqual([
-      { type: 'Completed', data: { output: 'run-1' } },
-    ])
   })
 })
 

@@ -1,15 +1,16 @@
-import { canonicalize, checkId, sealEvent, type Limits, type SealedEvent } from '@varve/store'
+import { canonicalize, sealEvent, type Limits, type SealedEvent } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
 import type { AuthorizeRequest, Denial } from '../policy/policy.ts'
 import type { Want } from '../stepper/stepper.ts'
-import type { ActionRequest, InterruptRequest, ItemRequest, UserEvent } from '../workflow/decision.ts'
+import type { ItemRequest, UserEvent } from '../workflow/decision.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
-import { fingerprint } from './item.ts'
+import { nameOf, openedItem, type OpeningEvent } from './open-item.ts'
+import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
-import { isKnown, nameOf } from './system.ts'
+import { isKnown, type Cancel } from './system.ts'
 
 /** A turn decides at most so many events, besides those of an end. The number belongs to event format 1. */
 export const TURN_EVENTS = 256
@@ -18,7 +19,7 @@ export const TURN_EVENTS = 256
  * A turn ends after a decision that brings its bodies to so many bytes; with one more body it still fits into half an
  * append. Belongs to event format 1, too.
  */
-const TURN_BYTES = 3 * 1024 * 1024
+export const TURN_BYTES = 3 * 1024 * 1024
 
 /** What a decision depends on besides the fold. */
 export interface Deciding {
@@ -28,6 +29,10 @@ export interface Deciding {
   readonly limits: Limits
   /** Whether an action may run; asked with the seq that its event will have. */
   readonly verdict: (request: AuthorizeRequest, seq: number) => Denial | undefined
+  /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
+  readonly childRunId: (key: string, seq: number) => string
+  /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
+  readonly lastSeq?: number | undefined
 }
 
 /** What a turn decided. */
@@ -44,35 +49,87 @@ export interface Decided {
  * @throws KernelError when the step cannot be followed; the fold is not to be used afterwards.
  */
 export function decide(fold: RunFold, deciding: Deciding): Decided {
-  const turn: Turn = { fold, ...deciding, events: [], bytes: 0 }
-  const { system, stepper } = fold
-  const ask = {
-    runId: system.runId,
-    now: deciding.at,
-    isOpen: (key: string) => system.open.has(key),
-    isKnown: (key: string) => isKnown(system, key),
-  }
-  while (system.terminal === undefined) {
-    if (isFull(turn)) return { events: turn.events, more: true }
-    const step = follow(turn, stepper.want(ask))
-    if (step !== 'again') return { events: turn.events, more: step === 'more' }
+  const turn: Turn = { fold, ...deciding, runId: fold.system.runId, events: [], bytes: 0 }
+  const { system } = fold
+  try {
+    while (system.terminal === undefined) {
+      if (isFull(turn)) return { events: turn.events, more: true }
+      const step = advance(turn)
+      if (step !== 'again') return { events: turn.events, more: step === 'more' }
+    }
+  } catch (error) {
+    if (error !== CUT) throw error
   }
   return { events: turn.events, more: false }
 }
 
+/** Thrown where a log is cut. */
+const CUT = new Error('the log is cut here')
+
 interface Turn extends Deciding {
   readonly fold: RunFold
+  readonly runId: string
   readonly events: SealedEvent[]
   bytes: number
 }
 
-function follow(turn: Turn, want: Want): 'again' | 'more' | 'done' {
+/** What one look at the run leads to: it was moved and is to be looked at again, or it is done, or there is no more room. */
+type Advance = 'again' | 'more' | 'done'
+
+function advance(turn: Turn): Advance {
+  const { system, stepper } = turn.fold
+  const { cancel } = system
+  if (cancel !== undefined && dropDoomed(turn, cancel)) return 'again'
+  if (cancel !== undefined && cancel.requests > 1) return endCanceled(turn, cancel)
+  if (deliver(turn)) return 'again'
+  const ask = {
+    now: turn.at,
+    // A log that begins without `RunStarted` has no seed.
+    seed: system.started?.seed ?? system.runId,
+    seq: system.end.seq + 1,
+    isOpen: (key: string) => system.open.has(key),
+    isKnown: (key: string) => isKnown(system, key),
+    canceling: cancel !== undefined,
+  }
+  return follow(turn, stepper.want(ask))
+}
+
+/** What was open when the run was canceled is given up before anything else. @returns true when there was something. */
+function dropDoomed(turn: Turn, cancel: Cancel): boolean {
+  const { open } = turn.fold.system
+  const doomed = cancel.doomed.filter((key) => open.has(key)).slice(0, TURN_EVENTS - turn.events.length)
+  for (const key of doomed) drop(turn, key)
+  return doomed.length > 0
+}
+
+function endCanceled(turn: Turn, { reason, code }: Cancel): 'done' {
+  if (code === undefined) end(turn, { type: 'Canceled', data: { reason } })
+  else end(turn, failed({ message: reason, kind: 'permanent', code }, 'kernel'))
+  return 'done'
+}
+
+/** The earliest kept signal of its name closes a wait. The log itself forces it, so no step is asked. */
+function deliver(turn: Turn): boolean {
+  const { open, signals } = turn.fold.system
+  if (signals.length === 0) return false
+  for (const item of open.values()) {
+    const kept = item.kind === 'wait' ? signals.find(({ name }) => name === item.signal) : undefined
+    if (kept === undefined) continue
+    push(turn, { type: 'SignalDelivered', data: { key: item.key, signalId: kept.signalId, value: kept.value } })
+    return true
+  }
+  return false
+}
+
+function follow(turn: Turn, want: Want): Advance {
   switch (want.kind) {
     case 'emit':
       return emit(turn, want.events)
     case 'complete':
       end(turn, { type: 'Completed', data: { output: (want.output ?? null) as never } })
       return 'done'
+    case 'continue':
+      return continueAsNew(turn, want)
     case 'fail': {
       const { message, code } = want.error
       end(turn, failed({ message: textOf(message), kind: 'permanent', ...(code !== undefined && { code }) }, 'step'))
@@ -84,8 +141,22 @@ function follow(turn: Turn, want: Want): 'again' | 'more' | 'done' {
   }
 }
 
+/** The key under which the successor's id is derived; no item can have it. */
+const SUCCESSOR = '\n'
+
+function continueAsNew(turn: Turn, want: Extract<Want, { kind: 'continue' }>): 'done' {
+  const { definition, limits, runId } = turn
+  parse(definition.input, want.input, 'the input to continue with', 'INVALID_STEP')
+  const input = canonicalize(want.input, { name: 'input', maxDepth: limits.depth }).copy
+  const { version } = want
+  const data = { newRunId: derivedRunId(runId, SUCCESSOR), input, ...(version !== undefined && { version }) }
+  end(turn, { type: 'ContinuedAsNew', data })
+  return 'done'
+}
+
 function push(turn: Turn, draft: LogDraft): void {
   const { system } = turn.fold
+  if (turn.lastSeq !== undefined && system.end.seq >= turn.lastSeq) throw CUT
   const sealed = sealEvent(system.runId, system.end, draft, turn.at, turn.limits)
   applyEvent(turn.fold, asLogEvent(sealed))
   turn.events.push(sealed)
@@ -96,7 +167,7 @@ function isFull(turn: Turn): boolean {
   return turn.events.length >= TURN_EVENTS || turn.bytes >= TURN_BYTES
 }
 
-function emit(turn: Turn, events: readonly UserEvent[]): 'again' | 'more' {
+function emit(turn: Turn, events: readonly UserEvent[]): Advance {
   if (events.length === 0) throw noProgress('it emits no events')
   if (events.length > TURN_EVENTS) {
     const text = `the step emits ${events.length} events at once; ${TURN_EVENTS} are the most, so emit them in parts`
@@ -128,55 +199,36 @@ function userEvent({ definition }: Turn, event: UserEvent): LogDraft {
   return { type: 'DomainEvent', data: { name: event.name, payload, ...stepId } }
 }
 
-function openAll(turn: Turn, requests: readonly ItemRequest[]): 'again' | 'more' | 'done' {
+function openAll(turn: Turn, requests: readonly ItemRequest[]): Advance {
   let denied = false
   for (const request of requests) {
     if (isFull(turn)) return 'more'
     if (isKnown(turn.fold.system, request.key)) checkSame(turn, request)
     else denied = openOne(turn, request) || denied
   }
-  return denied ? 'again' : 'done'
+  if (denied) return 'again'
+  if (isFull(turn)) return 'more'
+  // A new wait may find its signal kept already; what it closes changes the state, so the step is asked again.
+  return deliver(turn) ? 'again' : 'done'
 }
 
-/** @returns true when the request was denied. */
+/** @returns true when it is closed already, because it was denied. */
 function openOne(turn: Turn, request: ItemRequest): boolean {
-  checkId('a key', request.key)
-  if (request.kind === 'interrupt') {
-    const value = askOf(turn, request)
-    push(turn, { type: 'Interrupted', data: { key: request.key, kind: request.interrupt, value } })
+  const draft = requestDraft(turn, request)
+  if (draft.type === 'ChildStarted') {
+    const childRunId = turn.childRunId(request.key, turn.fold.system.end.seq + 1)
+    push(turn, { type: draft.type, data: { ...draft.data, childRunId } })
     return false
   }
-  const { system } = turn.fold
-  const { key, action } = request
-  const spec = ownEntry(turn.definition.actions, action)
-  if (spec === undefined) {
-    throw new KernelError(
-      'UNKNOWN_ACTION',
-      `${turn.definition.name} defines no action ${action}${known(turn.definition.actions)}`,
-      { key },
-    )
+  if (draft.type !== 'ActionRequested') {
+    push(turn, draft)
+    return false
   }
-  const input = inputOf(request, turn)
-  const asked = { runId: system.runId, workflow: turn.definition.name, key, action, input }
-  const denial = turn.verdict(asked, system.end.seq + 1)
-  if (denial !== undefined) push(turn, { type: 'ActionDenied', data: { key, action, input, ...denial } })
-  else push(turn, { type: 'ActionRequested', data: { key, action, input, effect: spec.effect ?? 'idempotent' } })
+  const { key, action, input } = draft.data
+  const asked = { runId: turn.runId, workflow: turn.definition.name, key, action, input }
+  const denial = turn.verdict(asked, turn.fold.system.end.seq + 1)
+  push(turn, denial === undefined ? draft : { type: 'ActionDenied', data: { key, action, input, ...denial } })
   return denial !== undefined
-}
-
-function inputOf(request: ActionRequest, { limits }: Turn) {
-  return canonicalize(request.input, { name: `input of ${request.key}`, maxDepth: limits.depth }).copy
-}
-
-function askOf(turn: Turn, request: InterruptRequest) {
-  const { definition, limits } = turn
-  const spec = ownEntry(definition.interrupts, request.interrupt)
-  if (spec === undefined) {
-    const text = `${definition.name} declares no interrupt ${request.interrupt}${known(definition.interrupts)}`
-    throw new KernelError('INVALID_STEP', text, { key: request.key })
-  }
-  const value = parse(spec.ask, request.value, `the question of ${request.key}`, 'INVALID_STEP')
-  return canonicalize(value, { name: `question of ${request.key}`, maxDepth: limits.depth }).copy
 }
 
 /** A key names one item: asking it again must mean the same thing. */
@@ -186,16 +238,16 @@ function checkSame(turn: Turn, request: ItemRequest): void {
   const open = system.open.get(key)
   const item = open === undefined ? system.closed.get(key) : { ...open, name: nameOf(open) }
   if (item === undefined) return
-  const asked = fingerprint(request.kind === 'action' ? inputOf(request, turn) : askOf(turn, request))
-  const name = request.kind === 'action' ? request.action : request.interrupt
-  if (item.kind === request.kind && item.name === name && item.fingerprint === asked) return
-  const text = `the key ${key} was asked for another action or input before; number the keys of a loop: { key: \`name:\${n}\` }`
+  const asked = openedItem({ ...requestDraft(turn, request), at: turn.at } as OpeningEvent)
+  if (item.kind === asked.kind && item.name === nameOf(asked) && item.fingerprint === asked.fingerprint) return
+  const text = `the key ${key} was asked for something else before; number the keys of a loop: { key: \`name:\${n}\` }`
   throw new KernelError('KEY_REUSED', text, { key })
 }
 
 /** Nothing new is wanted: the run waits for what is open, fails with what failed, or is stuck. */
 function settle(turn: Turn, wanted: readonly ItemRequest[]): 'done' {
   const { system } = turn.fold
+  if (system.cancel !== undefined) return system.open.size > 0 ? 'done' : endCanceled(turn, system.cancel)
   if (wanted.some(({ key }) => system.open.has(key))) return 'done'
   for (const { key } of wanted) {
     const error = system.closed.get(key)?.error
@@ -214,22 +266,16 @@ function noProgress(why: string): KernelError {
 }
 
 function end(turn: Turn, terminal: LogDraft): void {
-  for (const item of [...turn.fold.system.open.values()]) {
-    const outcome = item.kind === 'action' && item.attempting ? 'unknown' : 'not started'
-    push(turn, { type: 'ItemDropped', data: { key: item.key, outcome } })
-  }
+  for (const key of [...turn.fold.system.open.keys()]) drop(turn, key)
   push(turn, terminal)
+}
+
+function drop(turn: Turn, key: string): void {
+  const item = turn.fold.system.open.get(key)
+  const unknown = item?.kind === 'action' && (item.attempting || item.inDoubt)
+  push(turn, { type: 'ItemDropped', data: { key, outcome: unknown ? 'unknown' : 'not started' } })
 }
 
 function failed(error: ErrorInfo, by: 'step' | 'kernel'): LogDraft {
   return { type: 'Failed', data: { error, by } }
-}
-
-function ownEntry<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(record, name) ? record[name] : undefined
-}
-
-function known(record: Readonly<Record<string, unknown>>): string {
-  const names = Object.keys(record)
-  return names.length === 0 ? '' : `; there are ${names.join(', ')}`
 }

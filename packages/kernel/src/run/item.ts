@@ -1,33 +1,65 @@
 import { canonicalJson, sha256, type Json } from '@varve/store'
 import type { ErrorInfo } from '../log/event-data.ts'
+import type { Effect } from '../workflow/action.ts'
 
 /** Something in flight: opened by one event, closed by exactly one. */
-export type OpenItem = OpenAction | OpenInterrupt
+export type OpenItem = OpenAction | OpenTimer | OpenWait | OpenInterrupt | OpenChild
+
+/** What all open items have. */
+interface Opened {
+  readonly key: string
+  readonly fingerprint: string
+  /** Seq of the event that opened it. */
+  readonly seq: number
+}
 
 /** An action whose outcome is not recorded yet. */
-export interface OpenAction {
+export interface OpenAction extends Opened {
   readonly kind: 'action'
-  readonly key: string
   readonly action: string
   readonly input: Json
-  readonly fingerprint: string
+  readonly effect: Effect
   /** Number of the latest attempt, from 1. */
   readonly attempt: number
   /** Attempts that failed; a crash is not one. */
   readonly failures: number
   /** True from a durable start of an attempt until its end is recorded. */
   readonly attempting: boolean
+  /** True when an at-most-once attempt ended without an outcome: nothing runs until that is settled. */
+  readonly inDoubt: boolean
   /** When the next attempt is due, Unix milliseconds, after one that failed. */
   readonly retryAt?: number
 }
 
+/** A time that is waited for. */
+export interface OpenTimer extends Opened {
+  readonly kind: 'timer'
+  /** Unix milliseconds. */
+  readonly fireAt: number
+}
+
+/** A wait for a signal. */
+export interface OpenWait extends Opened {
+  readonly kind: 'wait'
+  readonly signal: string
+  /** When it times out, Unix milliseconds. */
+  readonly fireAt?: number
+}
+
+/** A run that this one waits for. */
+export interface OpenChild extends Opened {
+  readonly kind: 'child'
+  readonly childRunId: string
+  readonly workflow: string
+}
+
 /** A question that waits for its answer. */
-export interface OpenInterrupt {
+export interface OpenInterrupt extends Opened {
   readonly kind: 'interrupt'
-  readonly key: string
   readonly interrupt: string
   readonly value: Json
-  readonly fingerprint: string
+  /** When it expires, Unix milliseconds. */
+  readonly fireAt?: number
 }
 
 /** What is remembered of an item that has closed. */

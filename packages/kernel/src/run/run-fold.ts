@@ -8,7 +8,7 @@ export interface RunFold {
   readonly stepper: Stepper
 }
 
-/** Moves both halves of the fold by one event. @throws KernelError `INVALID_LOG` | `REDUCER_FAILED`. */
+/** Moves both halves of the fold by one event. @throws KernelError `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`. */
 export function applyEvent(fold: RunFold, event: LogEvent): void {
   const closed = applyToSystem(fold.system, event)
   fold.stepper.apply(event, closed)

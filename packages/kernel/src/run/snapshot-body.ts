@@ -3,7 +3,7 @@ import { KernelError, textOf } from '../errors.ts'
 import type { EventData } from '../log/event-data.ts'
 import type { ClosedItem, OpenItem } from './item.ts'
 import type { RunFold } from './run-fold.ts'
-import type { System } from './system.ts'
+import type { Cancel, System, TerminalEvent } from './system.ts'
 
 /** Version of the format of a snapshot's body; others are passed over. */
 export const SNAPSHOT_FORMAT = 1
@@ -16,18 +16,20 @@ export interface HeldFold {
 }
 
 /**
- * Remembers the fold as it stands, at no cost. Decisions that follow only add items, so the fold before them can still be
- * told from the fold after them: that is what lets a snapshot stand before the run's last decision.
+ * Remembers the fold as it stands, at no cost. What decisions add and close can be told from what was there before them:
+ * that is what lets a snapshot stand before the run's last decision.
  */
 export function holdFold({ system, stepper }: RunFold): HeldFold {
-  const { end, at, started } = system
-  const openBefore = system.open.size
+  const { end, at, started, signals, cancel, terminal } = system
   const closedBefore = system.closed.size
+  system.removed = []
   const state = stepper.hold()
   const body = (): string => {
-    const open = [...system.open.values()].slice(0, openBefore)
+    const items = [...system.open.values(), ...system.removed].filter(({ seq }) => seq <= end.seq)
+    const open = items.sort((a, b) => a.seq - b.seq)
     const closed = [...system.closed].slice(0, closedBefore).map(([key, item]) => ({ ...item, key }))
-    const saved = { at, open, closed, started: started ?? null, state: checkedState(state()) }
+    const rest = { started: started ?? null, signals, cancel: cancel ?? null, terminal: terminal ?? null }
+    const saved = { at, open, closed, ...rest, state: checkedState(state()) }
     // Not canonical: a step that walks over the state's properties must meet them in the order it gave them.
     return JSON.stringify(saved)
   }
@@ -51,6 +53,9 @@ interface SavedFold {
   readonly open: readonly OpenItem[]
   readonly closed: readonly (ClosedItem & { readonly key: string })[]
   readonly started: EventData['RunStarted'] | null
+  readonly signals: readonly EventData['SignalReceived'][]
+  readonly cancel: Cancel | null
+  readonly terminal: TerminalEvent | null
   readonly state: Json
 }
 
@@ -61,6 +66,9 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   system.end = end
   system.at = saved.at
   system.started = saved.started ?? undefined
+  system.signals = [...saved.signals]
+  system.cancel = saved.cancel ?? undefined
+  system.terminal = saved.terminal ?? undefined
   for (const item of saved.open) system.open.set(item.key, item)
   for (const { key, ...item } of saved.closed) system.closed.set(key, item)
   fold.stepper.load(saved.state)

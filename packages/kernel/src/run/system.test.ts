@@ -1,10 +1,13 @@
+import { genesis } from '@varve/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { readLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import { sealLog } from '../testing/sealed-log.ts'
-import { genesis } from '@varve/store'
+import type { Stepper } from '../stepper/stepper.ts'
+import type { RunFold } from './run-fold.ts'
+import { holdFold, loadSnapshot } from './snapshot-body.ts'
 import { applyToSystem, blockedOn, emptySystem, isKnown, statusOf, wakeAt, type System } from './system.ts'
 
 const error: ErrorInfo = { message: 'x', kind: 'transient' }
@@ -24,7 +27,7 @@ function fold(events: readonly LogEvent[]): System {
   return system
 }
 
-const started: LogDraft = {
+const started: Extract<LogDraft, { type: 'RunStarted' }> = {
   type: 'RunStarted',
   data: { workflow: 'w', version: '1', input: null, seed: 's', tags: [], queue: 'q' },
 }
@@ -53,6 +56,35 @@ const denied = (key: string): LogDraft => ({
 const interrupted = (key: string): LogDraft => ({ type: 'Interrupted', data: { key, kind: 'ask', value: null } })
 const resumed = (key: string): LogDraft => ({ type: 'Resumed', data: { key, value: null } })
 const dropped = (key: string): LogDraft => ({ type: 'ItemDropped', data: { key, outcome: 'unknown' } })
+const inDoubt = (key: string, attempt: number): LogDraft => ({
+  type: 'ActionInDoubt',
+  data: { key, attempt, reason: 'r' },
+})
+const timerStarted = (key: string): LogDraft => ({ type: 'TimerStarted', data: { key, fireAt: 7000 } })
+const timerFired = (key: string): LogDraft => ({ type: 'TimerFired', data: { key } })
+const waitStarted = (key: string): LogDraft => ({ type: 'WaitStarted', data: { key, signal: 'go', fireAt: 8000 } })
+const waitTimedOut = (key: string): LogDraft => ({ type: 'WaitTimedOut', data: { key } })
+const delivered = (key: string, signalId = 's1'): LogDraft => ({
+  type: 'SignalDelivered',
+  data: { key, signalId, value: 1 },
+})
+const received = (signalId: string, name: string): LogDraft => ({
+  type: 'SignalReceived',
+  data: { signalId, name, value: 1 },
+})
+const expired = (key: string): LogDraft => ({ type: 'InterruptExpired', data: { key } })
+const childStarted = (key: string): LogDraft => ({
+  type: 'ChildStarted',
+  data: { key, childRunId: `child-${key}`, workflow: 'w', input: null },
+})
+const childCompleted = (key: string): LogDraft => ({
+  type: 'ChildCompleted',
+  data: { key, status: 'failed', error, headHash: 'h' },
+})
+const cancelRequested: LogDraft = { type: 'CancelRequested', data: { reason: 'r', graceUntil: 9000 } }
+const canceled: LogDraft = { type: 'Canceled', data: { reason: 'r' } }
+const continued: LogDraft = { type: 'ContinuedAsNew', data: { newRunId: 'next', input: null } }
+const forked: LogDraft = { type: 'RunForked', data: { fromRunId: 'x', atSeq: 1, fromHash: 'h' } }
 const updated: LogDraft = { type: 'StateUpdated', data: { payload: 1 } }
 const domain: LogDraft = { type: 'DomainEvent', data: { name: 'n', payload: 1 } }
 const completed: LogDraft = { type: 'Completed', data: { output: null } }
@@ -62,13 +94,21 @@ const failedRun: LogDraft = { type: 'Failed', data: { error, by: 'step' } }
  * What may happen to one key, written down as a table: state of the key -> events that may stand there -> next state.
  * `attempting` and `resting` carry the number of the latest attempt.
  */
-type KeyState = 'fresh' | 'attempting' | 'resting' | 'asked' | 'closed'
+type KeyState = 'fresh' | 'attempting' | 'resting' | 'doubted' | 'asked' | 'timing' | 'waiting' | 'parenting' | 'closed'
 
 const legal: Record<KeyState, Partial<Record<LogDraft['type'], KeyState>>> = {
-  fresh: { ActionRequested: 'attempting', ActionDenied: 'closed', Interrupted: 'asked' },
+  fresh: {
+    ActionRequested: 'attempting',
+    ActionDenied: 'closed',
+    Interrupted: 'asked',
+    TimerStarted: 'timing',
+    WaitStarted: 'waiting',
+    ChildStarted: 'parenting',
+  },
   attempting: {
     ActionAttemptFailed: 'resting',
     ActionAttemptAbandoned: 'resting',
+    ActionInDoubt: 'doubted',
     ActionSucceeded: 'closed',
     ActionFailed: 'closed',
     ItemDropped: 'closed',
@@ -80,24 +120,53 @@ const legal: Record<KeyState, Partial<Record<LogDraft['type'], KeyState>>> = {
     ActionFailed: 'closed',
     ItemDropped: 'closed',
   },
-  asked: { Resumed: 'closed', ItemDropped: 'closed' },
+  doubted: {
+    ActionAttemptStarted: 'attempting',
+    ActionSucceeded: 'closed',
+    ActionFailed: 'closed',
+    ItemDropped: 'closed',
+  },
+  asked: { Resumed: 'closed', InterruptExpired: 'closed', ItemDropped: 'closed' },
+  timing: { TimerFired: 'closed', ItemDropped: 'closed' },
+  waiting: { SignalDelivered: 'closed', WaitTimedOut: 'closed', ItemDropped: 'closed' },
+  parenting: { ChildCompleted: 'closed', ItemDropped: 'closed' },
   closed: {},
 }
 
-const anywhere: ReadonlySet<LogDraft['type']> = new Set(['StateUpdated', 'DomainEvent'] as const)
+const anywhere: ReadonlySet<LogDraft['type']> = new Set(['StateUpdated', 'DomainEvent', 'CancelRequested'] as const)
+const ends: ReadonlySet<LogDraft['type']> = new Set(['Completed', 'Failed', 'Canceled', 'ContinuedAsNew'] as const)
 
 interface Model {
   head: number
   ended: boolean
   readonly keys: Map<string, { state: KeyState; attempt: number }>
+  /** Ids of the signals named `go` that nobody took, and of all others. */
+  kept: string[]
+  others: number
+  cancels: number
+}
+
+function freshModel(): Model {
+  return { head: 0, ended: false, keys: new Map(), kept: [], others: 0, cancels: 0 }
 }
 
 /** Whether the draft may stand next; moves the model when it may. */
 function allows(model: Model, draft: LogDraft): boolean {
   if (model.ended) return false
   if (draft.type === 'RunStarted') return model.head === 0
+  if (draft.type === 'CancelRequested') model.cancels++
   if (anywhere.has(draft.type)) return true
-  if (draft.type === 'Completed' || draft.type === 'Failed') {
+  if (draft.type === 'SignalReceived') {
+    if (draft.data.name === 'go') model.kept.push(draft.data.signalId)
+    else model.others++
+    return true
+  }
+  if (draft.type === 'RunForked') {
+    // What was open is forgotten, as if it had never been asked for.
+    for (const [key, { state }] of model.keys) if (state !== 'closed') model.keys.delete(key)
+    return true
+  }
+  if (ends.has(draft.type)) {
     const open = [...model.keys.values()].some(({ state }) => state !== 'closed')
     if (!open) model.ended = true
     return !open
@@ -108,25 +177,39 @@ function allows(model: Model, draft: LogDraft): boolean {
   if (next === undefined) return false
   const expected = draft.type === 'ActionAttemptStarted' ? known.attempt + 1 : known.attempt
   if (data.attempt !== undefined && data.attempt !== expected) return false
+  if (draft.type === 'SignalDelivered') {
+    const { signalId } = draft.data
+    if (!model.kept.includes(signalId)) return false
+    model.kept.splice(model.kept.indexOf(signalId), 1)
+  }
   model.keys.set(data.key, { state: next, attempt: data.attempt ?? known.attempt })
   return true
 }
 
 const anyKey = fc.constantFrom('a', 'b')
 const anyAttempt = fc.integer({ min: 1, max: 3 })
+const anyAttemptDraft = fc
+  .tuple(fc.constantFrom(attemptStarted, attemptFailed, abandoned, inDoubt), anyKey, anyAttempt)
+  .map(([make, key, attempt]) => make(key, attempt))
+const ofKey = [requested, succeeded, failedAction, denied, interrupted, resumed, dropped, timerStarted, timerFired]
+const ofKeyToo = [waitStarted, waitTimedOut, delivered, expired, childStarted, childCompleted]
 const anyDraft: fc.Arbitrary<LogDraft> = fc.oneof(
-  fc.constantFrom(started, updated, domain, completed, failedRun),
-  fc
-    .tuple(fc.constantFrom(requested, succeeded, failedAction, denied, interrupted, resumed, dropped), anyKey)
-    .map(([make, key]) => make(key)),
-  fc
-    .tuple(fc.constantFrom(attemptStarted, attemptFailed, abandoned), anyKey, anyAttempt)
-    .map(([make, key, attempt]) => make(key, attempt)),
+  { weight: 2, arbitrary: fc.constantFrom(started, updated, domain, cancelRequested, forked) },
+  { weight: 1, arbitrary: fc.constantFrom(completed, failedRun, canceled, continued) },
+  {
+    weight: 10,
+    arbitrary: fc
+      .tuple(fc.constantFrom(...ofKey, ...ofKeyToo), anyKey)
+      .map(([make, key]: [(key: string) => LogDraft, string]) => make(key)),
+  },
+  { weight: 3, arbitrary: anyAttemptDraft },
+  { weight: 2, arbitrary: fc.constantFrom('s1', 's3').map((id) => received(id, 'go')) },
+  { weight: 1, arbitrary: fc.constant('s2').map((id) => received(id, 'stop')) },
 )
 
 /** Events as they come, those that the model forbids left out. */
 function legalOnly(drafts: readonly LogDraft[]): LogDraft[] {
-  const model: Model = { head: 0, ended: false, keys: new Map() }
+  const model = freshModel()
   return drafts.filter((draft) => {
     const may = allows(model, draft)
     if (may) model.head++
@@ -139,7 +222,7 @@ describe('against a table of legal transitions', () => {
     fc.assert(
       fc.property(fc.array(anyDraft, { maxLength: 30 }), (drafts) => {
         const system = emptySystem('run-1')
-        const model: Model = { head: 0, ended: false, keys: new Map() }
+        const model = freshModel()
         for (const draft of drafts) {
           const event = { ...draft, seq: system.end.seq + 1, at: 0, hash: `h${system.end.seq + 1}` } as LogEvent
           const before = structuredClone(system)
@@ -158,8 +241,10 @@ describe('against a table of legal transitions', () => {
           expect(system.open.has(key)).toBe(state !== 'closed')
           expect(isKnown(system, key)).toBe(true)
         }
+        expect(system.signals).toHaveLength(model.kept.length + model.others)
+        expect(system.cancel?.requests ?? 0).toBe(model.cancels)
       }),
-      { numRuns: 500 },
+      { numRuns: 2000 },
     )
   })
 
@@ -172,15 +257,12 @@ describe('against a table of legal transitions', () => {
         const last = log.at(-1)?.type
         const open = [...system.open.values()]
         const moves = open.some((item) => item.kind === 'action' && item.attempting)
-        const expected =
-          last === 'Completed'
-            ? 'completed'
-            : last === 'Failed'
-              ? 'failed'
-              : open.length > 0 && !moves
-                ? 'blocked'
-                : 'running'
-        expect(statusOf(system)).toBe(expected)
+        const ended: Partial<Record<string, string>> = {
+          ...{ Completed: 'completed', Failed: 'failed' },
+          ...{ Canceled: 'canceled', ContinuedAsNew: 'continued' },
+        }
+        const alive = open.length > 0 && !moves ? 'blocked' : 'running'
+        expect(statusOf(system)).toBe(ended[last ?? ''] ?? alive)
       }),
     )
   })
@@ -210,6 +292,50 @@ describe('against a table of legal transitions', () => {
         expect(inParts).toEqual(fold(events))
       }),
     )
+  })
+})
+
+describe('a snapshot', () => {
+  const stateless: Stepper = {
+    apply: () => undefined,
+    want: () => ({ kind: 'requests', known: [], fresh: [] }),
+    hold: () => () => null,
+    load: () => undefined,
+  }
+  const foldOf = (system: System): RunFold => ({ system, stepper: stateless })
+
+  test('of a fold at any point of its log loads to the same fold, and folds on alike', () => {
+    fc.assert(
+      fc.property(fc.array(anyDraft, { maxLength: 30 }), (drafts) => {
+        const events = eventsOf(legalOnly(drafts))
+        for (let length = 0; length <= events.length; length++) {
+          const system = fold(events.slice(0, length))
+          const { end, body } = holdFold(foldOf(system))
+          const loaded = emptySystem('run-1')
+
+          loadSnapshot(foldOf(loaded), end, body())
+
+          expect(loaded).toEqual(system)
+          for (const event of events.slice(length)) applyToSystem(loaded, event)
+          expect({ ...loaded, removed: [] }).toEqual({ ...fold(events), removed: [] })
+        }
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  test('keeps the order of what is open and of the signals', () => {
+    const system = fold(
+      eventsOf([timerStarted('z'), waitStarted('a'), received('s2', 'stop'), received('s1', 'go'), cancelRequested]),
+    )
+    const { end, body } = holdFold(foldOf(system))
+    const loaded = emptySystem('run-1')
+
+    loadSnapshot(foldOf(loaded), end, body())
+
+    expect([...loaded.open.keys()]).toEqual(['z', 'a'])
+    expect(loaded.signals.map(({ signalId }) => signalId)).toEqual(['s2', 's1'])
+    expect(loaded.cancel).toEqual(system.cancel)
   })
 })
 
@@ -243,6 +369,55 @@ describe('what the fold keeps', () => {
       { kind: 'interrupt', key: 'c', name: 'ask' },
     ])
     expect(wakeAt(system)).toBe(70)
+  })
+
+  test('a blocked run says what it waits for, whatever kind it is of, and in doubt of what', () => {
+    const log = [timerStarted('t'), waitStarted('w'), childStarted('c'), requested('a'), inDoubt('a', 1)]
+
+    const system = fold(eventsOf(log))
+
+    expect(blockedOn(system)).toEqual([
+      { kind: 'timer', key: 't', name: 'timer', until: 7000 },
+      { kind: 'wait', key: 'w', name: 'go', until: 8000 },
+      { kind: 'child', key: 'c', name: 'w' },
+      { kind: 'action', key: 'a', name: 'act', inDoubt: true },
+    ])
+    expect(wakeAt(system)).toBe(7000)
+  })
+
+  test('a run with a deadline wakes for it, until it is canceled: then for the end of its grace', () => {
+    const deadline: LogDraft = { ...started, data: { ...started.data, deadlineAt: 6000 } }
+
+    expect(wakeAt(fold(eventsOf([deadline, interrupted('a')])))).toBe(6000)
+    expect(wakeAt(fold(eventsOf([deadline, cancelRequested, interrupted('a')])))).toBe(9000)
+  })
+
+  test('a request to cancel dooms what is open then, and the reason of the first one counts', () => {
+    const again: LogDraft = { type: 'CancelRequested', data: { reason: 'other' } }
+
+    const once = fold(eventsOf([timerStarted('a'), cancelRequested, timerStarted('b')]))
+    const twice = fold(eventsOf([timerStarted('a'), cancelRequested, timerStarted('b'), again]))
+
+    expect(once.cancel).toEqual({ reason: 'r', graceUntil: 9000, requests: 1, doomed: ['a'] })
+    expect(twice.cancel).toEqual({ reason: 'r', graceUntil: 9000, requests: 2, doomed: ['a', 'b'] })
+  })
+
+  test('a wait takes no signal of another name', () => {
+    const system = fold(eventsOf([waitStarted('w'), received('s1', 'stop')]))
+    const event = { ...delivered('w'), seq: 3, at: 1000, hash: 'h' } as LogEvent
+
+    expect(() => applyToSystem(system, event)).toThrow(expect.objectContaining(kernelError('INVALID_LOG')))
+    expect(system.signals).toHaveLength(1)
+  })
+
+  test('a copy waits for nobody, and nobody for it', () => {
+    const child: LogDraft = { ...started, data: { ...started.data, parent: { runId: 'p', key: 'c' } } }
+
+    const system = fold(eventsOf([child, timerStarted('t'), received('s1', 'go'), forked]))
+
+    expect(system.started).not.toHaveProperty('parent')
+    expect(system.open.size).toBe(0)
+    expect(system.signals).toHaveLength(1)
   })
 
   test('a run that waits for answers alone wakes at no time', () => {

@@ -3,6 +3,7 @@ import { KernelError } from '../errors.ts'
 import type { ErrorInfo, EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import { fingerprint, type ClosedItem, type OpenAction, type OpenItem } from './item.ts'
+import { dueAt, nameOf, openedItem } from './open-item.ts'
 
 /**
  * What every log says regardless of its workflow: how the run stands, what is in flight, what was done. The fold that
@@ -18,17 +19,39 @@ export interface System {
   started: EventData['RunStarted'] | undefined
   readonly open: Map<string, OpenItem>
   readonly closed: Map<string, ClosedItem>
+  /** Items that closed since the fold was last held, so that the fold before can be told. */
+  removed: OpenItem[]
+  /** Signals that no wait has taken yet, earliest first. */
+  signals: EventData['SignalReceived'][]
+  /** The first request to cancel the run, and how many there were. */
+  cancel: Cancel | undefined
   terminal: TerminalEvent | undefined
+}
+
+/** That a run is to be canceled. */
+export interface Cancel {
+  readonly reason: string
+  /** Set when the kernel asked for it: the run fails with this code instead of being canceled. */
+  readonly code?: string
+  readonly requests: number
+  /** Keys of what was open at the last request: it is dropped before anything else is decided. */
+  readonly doomed: readonly string[]
+  /** When the clean-up ends at the latest, Unix milliseconds. */
+  readonly graceUntil?: number
 }
 
 /** How a run ended. */
 export type TerminalEvent =
-  { readonly type: 'Completed'; readonly output: Json } | { readonly type: 'Failed'; readonly error: ErrorInfo }
+  | { readonly type: 'Completed'; readonly output: Json }
+  | { readonly type: 'Failed'; readonly error: ErrorInfo }
+  | { readonly type: 'Canceled'; readonly reason: string }
+  | { readonly type: 'ContinuedAsNew'; readonly newRunId: string }
 
 /** A run before its first event. */
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
-  return { runId, end, at: 0, started: undefined, open: new Map(), closed: new Map(), terminal: undefined }
+  const maps = { open: new Map<string, OpenItem>(), closed: new Map<string, ClosedItem>(), removed: [], signals: [] }
+  return { runId, end, at: 0, started: undefined, ...maps, cancel: undefined, terminal: undefined }
 }
 
 /**
@@ -55,48 +78,80 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
     case 'StateUpdated':
     case 'DomainEvent':
       return undefined
+    case 'SignalReceived':
+      system.signals = [...system.signals, event.data]
+      return undefined
+    case 'RunForked':
+      fork(system)
+      return undefined
+    case 'CancelRequested':
+      system.cancel = requestCancel(system, event.data)
+      return undefined
     case 'ActionRequested':
+    case 'TimerStarted':
+    case 'WaitStarted':
     case 'Interrupted':
-      open(system, event, newItem(event))
+    case 'ChildStarted':
+      open(system, event, openedItem(event))
       return undefined
     case 'ActionAttemptStarted':
     case 'ActionAttemptFailed':
     case 'ActionAttemptAbandoned':
+    case 'ActionInDoubt':
       system.open.set(event.data.key, moveAttempt(system, event))
       return undefined
     case 'ActionDenied':
       return deny(system, event)
-    case 'ActionSucceeded':
-      return close(system, event, 'action')
-    case 'ActionFailed':
-      return close(system, event, 'action', event.data.error)
-    case 'Resumed':
-      return close(system, event, 'interrupt')
-    case 'ItemDropped':
-      return close(system, event, undefined)
     case 'Completed':
     case 'Failed':
+    case 'Canceled':
+    case 'ContinuedAsNew':
       if (system.open.size > 0) throw illegal(system, event, 'items are open')
       system.terminal = terminalOf(event)
       return undefined
+    default:
+      return close(system, event)
   }
 }
 
-type OpeningEvent = Extract<LogEvent, { type: 'ActionRequested' | 'Interrupted' }>
 type AttemptEvent = Extract<
   LogEvent,
-  { type: 'ActionAttemptStarted' | 'ActionAttemptFailed' | 'ActionAttemptAbandoned' }
+  { type: 'ActionAttemptStarted' | 'ActionAttemptFailed' | 'ActionAttemptAbandoned' | 'ActionInDoubt' }
 >
-type ClosingEvent = Extract<LogEvent, { type: 'ActionSucceeded' | 'ActionFailed' | 'Resumed' | 'ItemDropped' }>
+type EndEvent = Extract<LogEvent, { type: 'Completed' | 'Failed' | 'Canceled' | 'ContinuedAsNew' }>
 
-function newItem(event: OpeningEvent): OpenItem {
-  if (event.type === 'Interrupted') {
-    const { key, kind, value } = event.data
-    return { kind: 'interrupt', key, interrupt: kind, value, fingerprint: fingerprint(value) }
+/** Events that close an item, by the kind of item they close; `ItemDropped` closes any. */
+const CLOSES = {
+  ActionSucceeded: 'action',
+  ActionFailed: 'action',
+  TimerFired: 'timer',
+  SignalDelivered: 'wait',
+  WaitTimedOut: 'wait',
+  Resumed: 'interrupt',
+  InterruptExpired: 'interrupt',
+  ChildCompleted: 'child',
+  ItemDropped: undefined,
+} as const satisfies Partial<Record<LogEvent['type'], OpenItem['kind'] | undefined>>
+
+type ClosingEvent = Extract<LogEvent, { type: keyof typeof CLOSES }>
+
+/** What was open belongs to the run that was copied: it is asked for again here. Nobody waits for the copy, and it has time. */
+function fork(system: System): void {
+  system.open.clear()
+  if (system.started === undefined) return
+  const { parent: _parent, deadlineAt: _deadlineAt, ...started } = system.started
+  system.started = started
+}
+
+function requestCancel(system: System, data: EventData['CancelRequested']): Cancel {
+  const doomed = [...system.open.keys()]
+  if (system.cancel !== undefined) return { ...system.cancel, requests: system.cancel.requests + 1, doomed }
+  const { reason, code, graceUntil } = data
+  return {
+    ...{ reason, requests: 1, doomed },
+    ...(code !== undefined && { code }),
+    ...(graceUntil !== undefined && { graceUntil }),
   }
-  const { key, action, input } = event.data
-  const begun = { attempt: 1, failures: 0, attempting: true }
-  return { kind: 'action', key, action, input, fingerprint: fingerprint(input), ...begun }
 }
 
 function open(system: System, event: LogEvent, item: OpenItem): void {
@@ -106,25 +161,38 @@ function open(system: System, event: LogEvent, item: OpenItem): void {
 
 function deny(system: System, event: Extract<LogEvent, { type: 'ActionDenied' }>): OpenItem {
   const { key, action, input, policy, reason } = event.data
-  const denied = { key, action, input, fingerprint: fingerprint(input), attempt: 0, failures: 0 }
-  const item: OpenItem = { kind: 'action', ...denied, attempting: false }
+  const denied = { key, seq: event.seq, action, input, fingerprint: fingerprint(input), attempt: 0, failures: 0 }
+  const idle = { attempting: false, inDoubt: false, effect: 'idempotent' } as const
+  const item: OpenItem = { kind: 'action', ...denied, ...idle }
   open(system, event, item)
-  const error: ErrorInfo = { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' }
-  remember(system, item, error)
+  remember(system, item, { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' })
   return item
 }
 
-function close(system: System, event: ClosingEvent, kind: OpenItem['kind'] | undefined, error?: ErrorInfo): OpenItem {
-  const item = system.open.get(event.data.key)
+function close(system: System, event: ClosingEvent): OpenItem {
+  const { key } = event.data
+  const kind = CLOSES[event.type]
+  const item = system.open.get(key)
   if (item === undefined || (kind !== undefined && item.kind !== kind)) {
-    throw illegal(system, event, `no ${kind ?? 'item'} with the key ${event.data.key} is open`)
+    throw illegal(system, event, `no ${kind ?? 'item'} with the key ${key} is open`)
   }
-  remember(system, item, error)
+  if (event.type === 'SignalDelivered') takeSignal(system, event, item)
+  remember(system, item, 'error' in event.data ? event.data.error : undefined)
   return item
+}
+
+function takeSignal(system: System, event: Extract<LogEvent, { type: 'SignalDelivered' }>, item: OpenItem): void {
+  const { signalId } = event.data
+  const kept = system.signals.find((signal) => signal.signalId === signalId)
+  if (kept === undefined || item.kind !== 'wait' || kept.name !== item.signal) {
+    throw illegal(system, event, `no signal ${signalId} for it is kept`)
+  }
+  system.signals = system.signals.filter((signal) => signal !== kept)
 }
 
 function remember(system: System, item: OpenItem, error: ErrorInfo | undefined): void {
   system.open.delete(item.key)
+  system.removed.push(item)
   const { kind, key, fingerprint } = item
   system.closed.set(key, { kind, name: nameOf(item), fingerprint, ...(error && { error }) })
 }
@@ -136,17 +204,25 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   const { retryAt: _, ...rest } = item
   if (event.type === 'ActionAttemptStarted') {
     if (item.attempting || attempt !== item.attempt + 1) throw illegal(system, event, 'it is not the next attempt')
-    return { ...rest, attempt, attempting: true }
+    return { ...rest, attempt, attempting: true, inDoubt: false }
   }
   if (!item.attempting || attempt !== item.attempt) throw illegal(system, event, 'it is not the attempt under way')
   if (event.type === 'ActionAttemptAbandoned') return { ...rest, attempting: false }
+  if (event.type === 'ActionInDoubt') return { ...rest, attempting: false, inDoubt: true }
   return { ...rest, attempting: false, failures: item.failures + 1, retryAt: event.data.retryAt }
 }
 
-function terminalOf(event: Extract<LogEvent, { type: 'Completed' | 'Failed' }>): TerminalEvent {
-  return event.type === 'Completed'
-    ? { type: 'Completed', output: event.data.output }
-    : { type: 'Failed', error: event.data.error }
+function terminalOf(event: EndEvent): TerminalEvent {
+  switch (event.type) {
+    case 'Completed':
+      return { type: event.type, output: event.data.output }
+    case 'Failed':
+      return { type: event.type, error: event.data.error }
+    case 'Canceled':
+      return { type: event.type, reason: event.data.reason }
+    case 'ContinuedAsNew':
+      return { type: event.type, newRunId: event.data.newRunId }
+  }
 }
 
 function illegal(system: System, event: LogEvent, why: string): KernelError {
@@ -162,9 +238,16 @@ export function isKnown(system: System, key: string): boolean {
   return system.open.has(key) || system.closed.has(key)
 }
 
+const STATUS_AT_END = {
+  Completed: 'completed',
+  Failed: 'failed',
+  Canceled: 'canceled',
+  ContinuedAsNew: 'continued',
+} as const
+
 /** How the run stands: `blocked` when items are open and none of them is an action being attempted. */
 export function statusOf(system: System): RunStatus {
-  if (system.terminal !== undefined) return system.terminal.type === 'Completed' ? 'completed' : 'failed'
+  if (system.terminal !== undefined) return STATUS_AT_END[system.terminal.type]
   if (system.open.size === 0) return 'running'
   for (const item of system.open.values()) if (item.kind === 'action' && item.attempting) return 'running'
   return 'blocked'
@@ -174,25 +257,20 @@ export function statusOf(system: System): RunStatus {
 export function blockedOn(system: System): BlockedOn[] {
   return [...system.open.values()].map((item) => {
     const until = dueAt(item)
-    return { kind: item.kind, key: item.key, name: nameOf(item), ...(until !== undefined && { until }) }
+    const inDoubt = item.kind === 'action' && item.inDoubt
+    return {
+      ...{ kind: item.kind, key: item.key, name: nameOf(item) },
+      ...(until !== undefined && { until }),
+      ...(inDoubt && { inDoubt }),
+    }
   })
 }
 
-/** When a blocked run moves by itself: the least time that an open item is due; null when only a post moves it. */
+/** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
 export function wakeAt(system: System): number | null {
+  const times = [...system.open.values()].map(dueAt)
+  times.push(system.cancel === undefined ? system.started?.deadlineAt : system.cancel.graceUntil)
   let least: number | null = null
-  for (const item of system.open.values()) {
-    const due = dueAt(item)
-    if (due !== undefined && (least === null || due < least)) least = due
-  }
+  for (const time of times) if (time !== undefined && (least === null || time < least)) least = time
   return least
-}
-
-function dueAt(item: OpenItem): number | undefined {
-  return item.kind === 'action' ? item.retryAt : undefined
-}
-
-/** The action's name, or the interrupt's kind. */
-export function nameOf(item: OpenItem): string {
-  return item.kind === 'action' ? item.action : item.interrupt
 }

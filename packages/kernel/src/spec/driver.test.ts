@@ -203,7 +203,7 @@ describe('in both driver versions', () => {
       step: (_, next) => next.complete(null),
     })
     const events = await writeLog(store, 'run-snapshot', log, { workflow: 'numbers', status: 'completed' })
-    const body = JSON.stringify({ at: 1000, open: [], closed: [], started: null, state: 20 })
+    const body = JSON.stringify({ at: 1000, open: [], closed: [], signals: [], cancel: null, started: null, state: 20 })
     const snapshot = { runId: 'run-snapshot', seq: 2, hash: events[1]!.hash, format: 1, workflowVersion: '1' }
     await store.snapshots.save({ ...snapshot, build: 'b', body })
     const kernel = createKernel({ store, workflows: [workflow], build: 'b' })
@@ -317,7 +317,15 @@ describe('added in the newer driver version', () => {
       const log = [1, 2, 3].map((payload) => ({ type: 'StateUpdated', data: { payload } }))
       const events = await writeLog(store, 'run-tail', log, { workflow: 'numbers' })
       const snapshot = { runId: 'run-tail', seq: 2, hash: events[1]!.hash, format: 1, workflowVersion: '1', build: 'b' }
-      const body = JSON.stringify({ at: 1000, open: [], closed: [], started: null, state: 2 })
+      const body = JSON.stringify({
+        at: 1000,
+        open: [],
+        closed: [],
+        signals: [],
+        cancel: null,
+        started: null,
+        state: 2,
+      })
       await store.snapshots.save({ ...snapshot, body })
       return store
     }

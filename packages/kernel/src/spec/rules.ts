@@ -2,26 +2,27 @@
 export interface RuleTest {
   /** Of the rule in the specification of the original kernel, section 2. */
   readonly rule: string
-  readonly file: 'driver' | 'log' | 'policy'
+  readonly file: 'driver' | 'guard' | 'log' | 'policy'
   /** Title of the test. */
   readonly test: string
 }
 
 /** Names of all rules: the driver's (D), those of the execution log (L), the store's contract (C), further ones (X). */
 export const ruleNames: readonly string[] = [
-  // D2 belongs to the guard that traps clock and randomness.
-  ...[1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].map((n) => `D${n}`),
+  ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].map((n) => `D${n}`),
   ...[1, 2, 3, 4, 5].map((n) => `L${n}`),
   ...[1, 2, 3, 4, 5, 6].map((n) => `C${n}`),
   ...['hash is deterministic', 'hash mismatch fails', 'repeated replay', 'policy: permanent', 'policy: transient'],
   ...['policy: hint', 'policy: exponential', 'cursor: from scratch', 'cursor: from checkpoint', 'cursor: step by step'],
   ...['verifier: nonexistent', 'verifier: unmatched interrupt', 'verifier: unmatched resume', 'verifier: paired'],
-  ...['timeline', 'snapshots out of order'],
+  ...['timeline', 'snapshots out of order', 'guard_normal_allows_clock', 'guard_replay_traps_clock'],
+  ...['guard_verify_traps_spawn', 'guard: modes'],
 ]
 
 /** Every rule with the test that shows it. A rule whose default differs in Varve has a second test for the default. */
 export const ruleTests: readonly RuleTest[] = [
   { rule: 'D1', file: 'driver', test: 'a step that completes ends the run' },
+  { rule: 'D2', file: 'guard', test: 'a replay traps the clock' },
   { rule: 'D3', file: 'driver', test: 'the effect sink gets the state write, and nothing for the end' },
   { rule: 'D4', file: 'driver', test: 'the timeline of a completed run has its events and is JSON' },
   { rule: 'D5', file: 'driver', test: 'a run that one kernel blocked is resumed by another kernel on the same store' },
@@ -117,4 +118,13 @@ export const ruleTests: readonly RuleTest[] = [
     file: 'log',
     test: 'saved out of order, the one with the highest seq is the latest',
   },
+  { rule: 'guard_normal_allows_clock', file: 'guard', test: 'without a guard a run may use the clock' },
+  {
+    rule: 'guard_normal_allows_clock',
+    file: 'guard',
+    test: 'a run traps the clock as its replay does, unless the guard is off',
+  },
+  { rule: 'guard_replay_traps_clock', file: 'guard', test: 'a replay traps the clock' },
+  { rule: 'guard_verify_traps_spawn', file: 'guard', test: 'verification traps the start of a process' },
+  { rule: 'guard: modes', file: 'guard', test: 'replay and verification trap or not as the kernel is told' },
 ]

@@ -1,5 +1,5 @@
 import { KernelError } from '../errors.ts'
-import type { Decision } from '../workflow/decision.ts'
+import type { Decision, ItemRequest } from '../workflow/decision.ts'
 
 /**
  * What a step answered, as a decision. A step written in JavaScript may answer anything, and what is no decision must
@@ -19,6 +19,7 @@ export function decisionOf(answer: unknown): Decision {
     case 'fail':
       if (!isObject(answer['error']) || !isOptionalText(answer['error']['code'])) throw invalid('a failure of no form')
       break
+    case 'continue':
     case 'complete':
       break
     default:
@@ -27,12 +28,14 @@ export function decisionOf(answer: unknown): Decision {
   return answer as unknown as Decision
 }
 
+const ITEMS: ReadonlySet<unknown> = new Set<ItemRequest['kind']>(['action', 'timer', 'wait', 'interrupt', 'child'])
+
 function checkParts(parts: unknown): void {
   if (!Array.isArray(parts)) throw invalid('no list of requests')
   for (const part of parts as readonly unknown[]) {
     const kind = isObject(part) ? part['kind'] : undefined
     if (kind === 'requests') checkParts((part as Record<string, unknown>)['of'])
-    else if (kind !== 'action' && kind !== 'interrupt') throw invalid('a group of something else than requests')
+    else if (!ITEMS.has(kind)) throw invalid('a group of something else than requests')
   }
 }
 

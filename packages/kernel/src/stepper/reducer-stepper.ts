@@ -1,14 +1,17 @@
 import type { Json } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
+import type { Guard, PureFunction } from '../guard/guard.ts'
 import type { LogEvent } from '../log/log-event.ts'
-import { nameOf } from '../run/system.ts'
+import { nameOf } from '../run/open-item.ts'
 import type { OpenItem } from '../run/item.ts'
 import type { StepContext } from '../workflow/define-workflow.ts'
 import { next } from '../workflow/next.ts'
 import type { ReduceEvent, WorkflowTypes } from '../workflow/reduce-event.ts'
 import { resultOf, type ItemResult } from '../workflow/results-state.ts'
 import { decisionOf } from './decision-of.ts'
+import { frozen } from './frozen.ts'
 import { selectRequests } from './select-requests.ts'
+import { stepContext } from './step-context.ts'
 import type { Ask, Stepper, Want } from './stepper.ts'
 
 /** The pure functions of a workflow, without their types. */
@@ -17,22 +20,30 @@ export interface PureParts {
   readonly version: string
   readonly initialState: ((input: Json) => unknown) | undefined
   readonly reduce: ((state: unknown, event: SeenEvent) => unknown) | undefined
-  readonly step: (state: unknown, next: unknown, ctx: StepContext) => unknown
+  readonly step: PureStep
+  readonly cancel: PureStep | undefined
 }
+
+type PureStep = (state: unknown, next: unknown, ctx: StepContext) => unknown
 
 /**
  * A workflow's reducer and step as a stepper.
  *
+ * @param guard - calls the pure functions.
  * @param initialState - state before the first event, for a log that begins without `RunStarted`.
  */
-export function reducerStepper(definition: PureParts, initialState?: Json): Stepper {
-  const state = definition.reduce === undefined ? resultsKeeper() : reducedState(definition, initialState)
+export function reducerStepper(definition: PureParts, guard: Guard, initialState?: Json): Stepper {
+  const guarded = guardedCalls(definition, guard)
+  const state = definition.reduce === undefined ? resultsKeeper() : reducedState(definition, guarded, initialState)
   return {
     apply: (event, closed) => {
       const seen = seenBy(event, closed)
       if (seen !== undefined) state.apply(seen)
     },
-    want: (ask) => wantOf(callStep(definition, state.current(), ask), ask),
+    want: (ask) => {
+      const what = ask.canceling ? 'cancel' : 'step'
+      return guarded(what, () => (ask.canceling ? cleanUp : proceed)(definition, state.current(), ask))
+    },
     hold: () => state.hold(),
     load: (saved) => {
       state.load(saved)
@@ -49,12 +60,22 @@ interface StateKeeper {
   load(state: Json): void
 }
 
-function reducedState(definition: PureParts, initialState: Json | undefined): StateKeeper {
-  let state: unknown = initialState
+type GuardedCalls = <T>(what: PureFunction['name'], call: () => T, seq?: number) => T
+
+function guardedCalls({ name: workflow, version }: PureParts, guard: Guard): GuardedCalls {
+  return (name, call, seq) => guard({ workflow, version, name, ...(seq !== undefined && { seq }) }, call)
+}
+
+function reducedState(definition: PureParts, guarded: GuardedCalls, initialState: Json | undefined): StateKeeper {
+  // A reducer that changes the state it is given is found in development; production does not pay for the search.
+  const kept = process.env['NODE_ENV'] === 'production' ? (state: unknown) => state : frozen
+  let state: unknown = kept(initialState)
+  const call = (what: 'initialState' | 'reduce', pure: () => unknown, seq?: number): unknown =>
+    kept(guarded(what, () => callPure(definition, what, pure, seq), seq))
   return {
     apply: (event) => {
-      if (event.type === 'RunStarted') state = callPure(definition, 'initialState', () => begin(definition, event))
-      state = callPure(definition, 'reduce', () => definition.reduce?.(state, event), event.seq)
+      if (event.type === 'RunStarted') state = call('initialState', () => begin(definition, event))
+      state = call('reduce', () => definition.reduce?.(state, event), event.seq)
     },
     current: () => state,
     hold: () => {
@@ -62,7 +83,7 @@ function reducedState(definition: PureParts, initialState: Json | undefined): St
       return () => held as Json
     },
     load: (saved) => {
-      state = saved
+      state = kept(saved)
     },
   }
 }
@@ -120,6 +141,9 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
       return { type, seq, data: { input: event.data.input } }
     case 'StateUpdated':
     case 'DomainEvent':
+    case 'RunForked':
+    case 'TimerFired':
+    case 'CancelRequested':
     case 'ItemDropped':
       return { type, seq, data: event.data } as SeenEvent
     case 'ActionSucceeded':
@@ -127,7 +151,13 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
     case 'ActionDenied':
       return { type, seq, data: { ...event.data, ...(closed && { action: nameOf(closed) }) } } as SeenEvent
     case 'Resumed':
+    case 'InterruptExpired':
       return { type, seq, data: { ...event.data, ...(closed && { kind: nameOf(closed) }) } } as SeenEvent
+    case 'SignalDelivered':
+    case 'WaitTimedOut':
+      return { type, seq, data: { ...event.data, ...(closed && { signal: nameOf(closed) }) } } as SeenEvent
+    case 'ChildCompleted':
+      return { type, seq, data: { ...event.data, ...(closed && { workflow: nameOf(closed) }) } } as SeenEvent
     default:
       return undefined
   }
@@ -147,11 +177,28 @@ function callPure<T>(definition: PureParts, what: 'initialState' | 'reduce', cal
   return result
 }
 
-function callStep(definition: PureParts, state: unknown, ask: Ask): unknown {
+function proceed(definition: PureParts, state: unknown, ask: Ask): Want {
+  return wantOf(callStep(definition, definition.step, state, ask), ask)
+}
+
+/** Nothing to clean up is nothing wanted. */
+function cleanUp(definition: PureParts, state: unknown, ask: Ask): Want {
+  const { cancel } = definition
+  const answer = cancel === undefined ? undefined : callStep(definition, cancel, state, ask)
+  if (answer === undefined) return { kind: 'requests', known: [], fresh: [] }
+  const want = wantOf(answer, ask)
+  if (want.kind === 'requests' || want.kind === 'emit') return want
+  throw new KernelError(
+    'INVALID_STEP',
+    `cancel of ${definition.name} cannot ${want.kind}; ask for items, or emit events`,
+  )
+}
+
+function callStep(definition: PureParts, step: PureStep, state: unknown, ask: Ask): unknown {
   const name = `the step of ${definition.name}@${definition.version}`
   let result: unknown
   try {
-    result = definition.step(state, next, { runId: ask.runId, now: ask.now })
+    result = step(state, next, stepContext(ask))
   } catch (cause) {
     if (cause instanceof KernelError) throw cause
     throw new KernelError('STEP_FAILED', `${name} threw: ${textOf(cause)}`, { cause })

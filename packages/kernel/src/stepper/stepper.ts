@@ -13,7 +13,7 @@ export interface Stepper {
   /**
    * Takes in an event that a step can act on, before or after it is durable.
    *
-   * @throws KernelError `REDUCER_FAILED`; the stepper is not used afterwards.
+   * @throws KernelError `REDUCER_FAILED` | `NONDETERMINISM`; the stepper is not used afterwards.
    */
   apply(event: LogEvent, closed: OpenItem | undefined): void
   /** What should be in flight now. @throws KernelError when it cannot say. */
@@ -29,11 +29,16 @@ export interface Stepper {
 
 /** The moment at which a stepper is asked. */
 export interface Ask {
-  readonly runId: string
   /** `at` of the events that the answer causes. */
   readonly now: number
+  /** Of all randomness in the run. */
+  readonly seed: string
+  /** Seq at which the decision begins: that of the first event it writes. */
+  readonly seq: number
   readonly isOpen: (key: string) => boolean
   readonly isKnown: (key: string) => boolean
+  /** True when the run is being canceled: what should be cleaned up? Wanting nothing new ends the run. */
+  readonly canceling: boolean
 }
 
 /** What a stepper wants. */
@@ -48,3 +53,4 @@ export type Want =
   | { readonly kind: 'emit'; readonly events: readonly UserEvent[] }
   | { readonly kind: 'complete'; readonly output: unknown }
   | { readonly kind: 'fail'; readonly error: FailReason }
+  | { readonly kind: 'continue'; readonly input: unknown; readonly version?: string }

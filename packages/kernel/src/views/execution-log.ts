@@ -28,7 +28,7 @@ export async function* readExecutionLog(
   definition: Definition,
   initialState?: Json,
 ): AsyncGenerator<ExecutionLogEntry, void, undefined> {
-  const fold: RunFold = { system: emptySystem(runId), stepper: definition.stepper(initialState) }
+  const fold: RunFold = { system: emptySystem(runId), stepper: definition.stepper(env.guard, initialState) }
   for await (const stored of env.store.events.read(runId)) {
     const event = readLogEvent(fold.system.end, stored)
     applyEvent(fold, event)

@@ -13,5 +13,7 @@ function terminalOf({ runId, seq, type, body }: StoredEvent): TerminalEvent {
   const data: unknown = JSON.parse(body)
   if (type === 'Completed') return { type, output: eventSchemas.Completed.parse(data).output }
   if (type === 'Failed') return { type, error: eventSchemas.Failed.parse(data).error }
+  if (type === 'Canceled') return { type, reason: eventSchemas.Canceled.parse(data).reason }
+  if (type === 'ContinuedAsNew') return { type, newRunId: eventSchemas.ContinuedAsNew.parse(data).newRunId }
   throw new KernelError('INVALID_LOG', `run ${runId} has ended, but its last event is ${type}`, { runId, seq })
 }

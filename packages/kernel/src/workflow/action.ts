@@ -1,7 +1,10 @@
 import type { RetryOptions } from '../policy/retry.ts'
 
-/** What may be assumed of an action whose outcome is not known: both classes are run again, under the same key. */
-export type Effect = 'pure' | 'idempotent'
+/**
+ * What may be assumed of an action whose outcome is not known. `pure` and `idempotent` ones are run again, under the same
+ * key. An `at-most-once` one is in doubt, and never runs again without an answer.
+ */
+export type Effect = 'pure' | 'idempotent' | 'at-most-once'
 
 /** What an action's handler is given besides its input. */
 export interface ActionContext {
@@ -16,7 +19,17 @@ export interface ActionContext {
   readonly fencingToken: number
   /** Aborted when the attempt times out, the run ends, or this process is about to lose the run. */
   readonly signal: AbortSignal
+  /** Says that the attempt is alive: its timeout begins anew. */
+  readonly heartbeat: () => void
 }
+
+/** What became of an action whose outcome is unknown to the run. */
+export type Reconciliation =
+  | { readonly status: 'succeeded'; readonly output: unknown }
+  | { readonly status: 'failed'; readonly message: string }
+  | { readonly status: 'unknown' }
+  /** Permits another attempt. Only for an action that is {@link AnyAction.fenced}. */
+  | { readonly status: 'not-executed' }
 
 /** A door to the outside world. */
 export interface AnyAction {
@@ -28,6 +41,10 @@ export interface AnyAction {
   readonly timeoutMs?: number
   /** What it does. `undefined` is recorded as null. */
   readonly run: (input: never, ctx: ActionContext) => unknown
+  /** Asks the other side what became of an attempt in doubt. Runs once per drive; a throw counts as `unknown`. */
+  readonly reconcile?: (input: never, ctx: ActionContext) => Reconciliation | Promise<Reconciliation>
+  /** The other side refuses fencing tokens below one it has seen, so that an answer of `not-executed` is final. */
+  readonly fenced?: boolean
 }
 
 /** A workflow's actions by name. */

@@ -1,7 +1,7 @@
 /** What a step answers: what should be in flight now, events of its own, or the end. */
-export type Decision<Output = unknown> = Requests | Emit | Complete<Output> | Fail
+export type Decision<Output = unknown> = Requests | Emit | Complete<Output> | Fail | Continue
 
-/** Things that should be in flight, in order. Made by `next.run`, `next.interrupt` and `next.all`. */
+/** Things that should be in flight, in order. Made by `next.run`, `next.sleep`, `next.waitFor`, `next.interrupt`, `next.child`, `next.all`. */
 export interface Requests {
   readonly kind: 'requests'
   readonly of: readonly (ItemRequest | Requests)[]
@@ -10,7 +10,7 @@ export interface Requests {
 }
 
 /** One thing that should be in flight. */
-export type ItemRequest = ActionRequest | InterruptRequest
+export type ItemRequest = ActionRequest | TimerRequest | WaitRequest | InterruptRequest | ChildRequest
 
 /** An action that should run. */
 export interface ActionRequest {
@@ -26,6 +26,31 @@ export interface InterruptRequest {
   readonly key: string
   readonly interrupt: string
   readonly value: unknown
+  readonly expiresInMs?: number
+}
+
+/** A time that should pass. */
+export interface TimerRequest {
+  readonly kind: 'timer'
+  readonly key: string
+  readonly ms: number
+}
+
+/** A signal that should be waited for. */
+export interface WaitRequest {
+  readonly kind: 'wait'
+  readonly key: string
+  readonly signal: string
+  readonly timeoutMs?: number
+}
+
+/** Another run that should be started and waited for. */
+export interface ChildRequest {
+  readonly kind: 'child'
+  readonly key: string
+  readonly workflow: string
+  readonly version?: string
+  readonly input: unknown
 }
 
 /** Events that the workflow adds to its own log. */
@@ -49,6 +74,13 @@ export interface Complete<Output = unknown> {
 export interface Fail {
   readonly kind: 'fail'
   readonly error: FailReason
+}
+
+/** The run ends here and goes on in a new one, with an empty log. */
+export interface Continue {
+  readonly kind: 'continue'
+  readonly input: unknown
+  readonly version?: string
 }
 
 /** Why a run fails; `details` of other errors are kept out of the log. */

@@ -1,18 +1,26 @@
 import { checkId, sha256, type Json } from '@varve/store'
 import { KernelError } from '../errors.ts'
+import type { Guard } from '../guard/guard.ts'
 import { checkRetry } from '../policy/retry.ts'
 import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
 import type { Stepper } from '../stepper/stepper.ts'
 import type { ActionInput, ActionOutput, Actions } from './action.ts'
-import type { Decision, OutputOf } from './decision.ts'
+import type { Decision, Emit, OutputOf, Requests } from './decision.ts'
 import type { MustBeJson } from './json-check.ts'
-import type { DomainEvents, Interrupts, Next } from './next.ts'
-import type { ReduceEvent } from './reduce-event.ts'
+import type { DomainEvents, Interrupts, Next, Signals } from './next.ts'
+import type { ReduceEvent, WorkflowTypes } from './reduce-event.ts'
 import type { ResultsState } from './results-state.ts'
 import type { Schema, SchemaInput, SchemaOutput } from './schema.ts'
 
 /** What a workflow is: its name, its version and its doors to the outside. */
-export interface WorkflowSpec<I extends Schema, A extends Actions, Q extends Interrupts, E extends DomainEvents, S> {
+export interface WorkflowSpec<
+  I extends Schema,
+  A extends Actions,
+  Q extends Interrupts,
+  G extends Signals,
+  E extends DomainEvents,
+  S,
+> {
   readonly name: string
   /** A run is pinned to the version it started with. */
   readonly version: string
@@ -20,6 +28,8 @@ export interface WorkflowSpec<I extends Schema, A extends Actions, Q extends Int
   readonly input: I
   readonly actions?: A
   readonly interrupts?: Q
+  /** Messages that a run may wait for: the schema of each one's value, by name. */
+  readonly signals?: G
   /** The workflow's own events by name; a payload is recorded as its schema returns it. */
   readonly events?: E
   /** State before the first event. Goes with a `reduce`; without both the state is {@link ResultsState}. */
@@ -27,25 +37,31 @@ export interface WorkflowSpec<I extends Schema, A extends Actions, Q extends Int
 }
 
 /** What a workflow does. Both functions are pure: no clock, no randomness, no I/O, no promises. */
-export interface WorkflowBehavior<T extends TypesOf, S, D> {
+export interface WorkflowBehavior<T extends WorkflowTypes, S, D> {
   /** The state after one event. Never changes the state it is given. */
   readonly reduce?: (state: S, event: ReduceEvent<T>) => S
   /** What should be in flight now. */
-  readonly step: (state: S, next: Next<T['actions'], T['interrupts'], T['events']>, ctx: StepContext) => D
-}
-
-interface TypesOf {
-  readonly input: unknown
-  readonly actions: Actions
-  readonly interrupts: Interrupts
-  readonly events: DomainEvents
+  readonly step: (state: S, next: Next<T>, ctx: StepContext) => D
+  /**
+   * What should be cleaned up when the run is canceled; asked as `step` is, after everything open was dropped, until it
+   * wants nothing any more. May ask for items and emit events, not end the run. Left out, there is nothing to clean up.
+   */
+  readonly cancel?: (state: S, next: Next<T>, ctx: StepContext) => Requests | Emit | undefined
 }
 
 /** What a step may know besides the state. */
 export interface StepContext {
-  readonly runId: string
   /** Unix milliseconds: the time of the events that this decision writes. Never goes back within a run. */
   readonly now: number
+  /**
+   * A number from 0 up to, but not including, 1; another one with each call. Derived from the run's seed and from where the
+   * decision stands in its log, so that asking again answers the same. A later decision gets others: what has to last, such
+   * as the input of an action that stays open, is emitted into the state first. A fork has the seed of the run it was copied
+   * from; a log that begins without `RunStarted` has its run id instead.
+   */
+  readonly random: () => number
+  /** A UUID in the shape of version 4, derived as {@link random} is. */
+  readonly uuid: () => string
 }
 
 /** A workflow that a kernel can run. Made by {@link defineWorkflow}. */
@@ -65,9 +81,10 @@ export interface Definition {
   readonly input: Schema
   readonly actions: Actions
   readonly interrupts: Interrupts
+  readonly signals: Signals
   readonly events: DomainEvents
   /** A stepper before the first event; with an initial state for a log that begins without `RunStarted`. */
-  readonly stepper: (initialState?: Json) => Stepper
+  readonly stepper: (guard: Guard, initialState?: Json) => Stepper
   /** Hash of the texts of its functions and of its version: tells builds apart. */
   readonly build: string
 }
@@ -101,25 +118,48 @@ export function defineWorkflow<
   D extends Decision,
   A extends Actions = Actions,
   Q extends Interrupts = NoNames,
+  G extends Signals = NoNames,
   E extends DomainEvents = NoNames,
   S = ResultsState<SchemaOutput<I>>,
 >(
-  spec: WorkflowSpec<I, A, Q, E, S> & MustBeJson<S> & ActionsMustBeJson<A>,
-  behavior: WorkflowBehavior<{ input: SchemaOutput<I>; actions: Declared<A>; interrupts: Q; events: E }, S, D>,
+  spec: WorkflowSpec<I, A, Q, G, E, S> & MustBeJson<S> & ActionsMustBeJson<A>,
+  behavior: WorkflowBehavior<TypesOf<I, Declared<A>, Q, G, E>, S, D>,
 ): Workflow<SchemaInput<I>, OutputOf<D>, NoInfer<S>> {
   const { name, version, input, initialState } = spec
-  const { reduce, step } = behavior
+  const { reduce, step, cancel } = behavior
   checkSpec(spec, reduce !== undefined)
-  const pure = { name, version, initialState, reduce, step } as unknown as PureParts
+  const pure = { name, version, initialState, reduce, step, cancel } as unknown as PureParts
   const definition: Definition = {
     ...{ name, version, input },
-    stepper: (state) => reducerStepper(pure, state),
+    stepper: (guard, state) => reducerStepper(pure, guard, state),
     actions: spec.actions ?? {},
     interrupts: spec.interrupts ?? {},
+    signals: spec.signals ?? {},
     events: spec.events ?? {},
-    build: buildOf(version, [initialState, reduce, step, ...Object.values(spec.actions ?? {}).map(({ run }) => run)]),
+    build: buildOf(version, [
+      initialState,
+      reduce,
+      step,
+      cancel,
+      ...Object.values(spec.actions ?? {}).map(({ run }) => run),
+    ]),
   }
   return { name, version, definition }
+}
+
+interface TypesOf<
+  I extends Schema,
+  A extends Actions,
+  Q extends Interrupts,
+  G extends Signals,
+  E extends DomainEvents,
+> extends WorkflowTypes {
+  readonly start: SchemaInput<I>
+  readonly input: SchemaOutput<I>
+  readonly actions: A
+  readonly interrupts: Q
+  readonly signals: G
+  readonly events: E
 }
 
 interface CheckedSpec {
@@ -140,8 +180,8 @@ function checkSpec(spec: CheckedSpec, hasReducer: boolean): void {
     checkId(`the name of an action of ${spec.name}`, name)
     if (action.retry !== undefined) checkRetry(action.retry, `retry of ${spec.name}.${name}`)
     const { timeoutMs, effect = 'idempotent' } = action
-    if (!['pure', 'idempotent'].includes(effect)) {
-      const text = `the effect of ${spec.name}.${name} must be pure or idempotent, got ${effect}`
+    if (!['pure', 'idempotent', 'at-most-once'].includes(effect)) {
+      const text = `the effect of ${spec.name}.${name} must be pure, idempotent or at-most-once, got ${effect}`
       throw new KernelError('INVALID_DEFINITION', text)
     }
     if (timeoutMs !== undefined && !(timeoutMs > 0)) {

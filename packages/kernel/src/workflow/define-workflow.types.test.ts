@@ -16,6 +16,7 @@ const actions = {
 }
 const interrupts = { approve: { ask: z.object({ text: z.string() }), answer: z.object({ ok: z.boolean() }) } }
 const events = { moved: z.object({ to: z.string() }) }
+const signals = { paid: z.object({ cents: z.string().transform(Number) }), stopped: z.null() }
 const initialState = (input: { email: string }) => ({ email: input.email, id: 0 })
 
 describe('what a step asks for is checked', () => {
@@ -54,6 +55,80 @@ describe('what a step asks for is checked', () => {
         },
       },
     )
+  })
+
+  test('names of signals, and times', () => {
+    defineWorkflow(
+      { ...base, signals },
+      {
+        step: (_, next) => {
+          // @ts-expect-error no such signal
+          next.waitFor('payed')
+          // @ts-expect-error a time that is text
+          next.waitFor('paid', { timeoutMs: '1s' })
+          // @ts-expect-error a time that is text
+          next.sleep('1s')
+          // @ts-expect-error a time that is missing
+          next.sleep()
+          return next.all([next.waitFor('paid', { key: 'k', timeoutMs: 1 }), next.sleep(1, { key: 's' })])
+        },
+      },
+    )
+    defineWorkflow(base, {
+      step: (_, next) => {
+        // @ts-expect-error there are no signals
+        next.waitFor('anything')
+        return next.complete(1)
+      },
+    })
+  })
+
+  test('inputs of children', () => {
+    const child = defineWorkflow(
+      { name: 'child', version: '1', input: z.object({ n: z.string().transform(Number) }) },
+      { step: (_, next) => next.complete(1) },
+    )
+    defineWorkflow(base, {
+      step: (_, next) => {
+        // @ts-expect-error the child's schema takes text
+        next.child(child, { n: 1 })
+        // @ts-expect-error an input that is missing
+        next.child(child)
+        // @ts-expect-error a name is no workflow
+        next.child('child', { n: '1' })
+        return next.child(child, { n: '1' }, { key: 'c', version: '2' })
+      },
+    })
+  })
+
+  test('the input that a run continues with: what its schema takes, not what it makes of it', () => {
+    defineWorkflow(
+      { name: 'w', version: '1', input: z.object({ n: z.string().transform(Number) }) },
+      {
+        step: ({ input }, next) => {
+          // @ts-expect-error the schema takes text
+          next.continueAsNew({ n: input.n })
+          // @ts-expect-error an input that is missing
+          next.continueAsNew()
+          return next.continueAsNew({ n: String(input.n - 1) }, { version: '1' })
+        },
+      },
+    )
+  })
+
+  test('a clean-up cannot end the run', () => {
+    defineWorkflow({ ...base, actions }, { step: (_, next) => next.complete(1), cancel: (_, next) => next.run('ping') })
+    defineWorkflow(base, { step: (_, next) => next.complete(1), cancel: () => undefined })
+    defineWorkflow(base, {
+      step: (_, next) => next.complete(1),
+      // @ts-expect-error the run is canceled already
+      cancel: (_, next) => next.complete(1),
+    })
+    defineWorkflow(base, {
+      step: (_, next) => next.complete(1),
+      // @ts-expect-error it can neither fail
+      cancel: (_, next) => next.fail('no'),
+    })
   })
 
   test('names and payloads of events', () => {
@@ -172,6 +247,40 @@ describe('types are inferred', () => {
         step: (_, next) => next.complete(null),
       },
     )
+  })
+
+  test('what else closes an item in a reducer, each with the name of what it closes', () => {
+    defineWorkflow(
+      { ...base, initialState, interrupts, signals },
+      {
+        reduce: (state, event) => {
+          if (event.type === 'SignalDelivered') {
+            if (event.data.signal === 'paid') expectTypeOf(event.data.value).toEqualTypeOf<{ cents: number }>()
+            if (event.data.signal === 'stopped') expectTypeOf(event.data.value).toEqualTypeOf<null>()
+          }
+          if (event.type === 'WaitTimedOut') expectTypeOf(event.data.signal).toEqualTypeOf<'paid' | 'stopped'>()
+          if (event.type === 'InterruptExpired') expectTypeOf(event.data.kind).toEqualTypeOf<'approve'>()
+          if (event.type === 'TimerFired') expectTypeOf(event.data).toEqualTypeOf<{ readonly key: string }>()
+          if (event.type === 'ChildCompleted') expectTypeOf(event.data.workflow).toEqualTypeOf<string>()
+          if (event.type === 'CancelRequested') expectTypeOf(event.data.reason).toEqualTypeOf<string>()
+          if (event.type === 'ItemDropped') {
+            expectTypeOf(event.data.outcome).toEqualTypeOf<'not started' | 'unknown'>()
+          }
+          // @ts-expect-error arrivals do not reach a reducer
+          if (event.type === 'SignalReceived') return state
+          return state
+        },
+        step: (_, next) => next.complete(null),
+      },
+    )
+  })
+
+  test('a step that continues has the output of its ends alone', () => {
+    const workflow = defineWorkflow(base, {
+      step: ({ input }, next) => (input.email === '' ? next.complete('done') : next.continueAsNew({ email: '' })),
+    })
+
+    expectTypeOf(workflow).toExtend<Workflow<{ email: string }, 'done'>>()
   })
 
   test('without a reducer the state is the input and the results', () => {

@@ -1,12 +1,16 @@
 import type { Json } from '@varve/store'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { ActionOutput, Actions } from './action.ts'
-import type { DomainEvents, Interrupts } from './next.ts'
+import type { DomainEvents, Interrupts, Signals } from './next.ts'
 import type { SchemaOutput } from './schema.ts'
 
 /** What a workflow's types are made of. */
 export interface WorkflowTypes {
+  /** What callers pass to `start`. */
+  readonly start: unknown
+  /** What the schema makes of it. */
   readonly input: unknown
+  readonly signals: Signals
   readonly actions: Actions
   readonly interrupts: Interrupts
   readonly events: DomainEvents
@@ -18,12 +22,19 @@ export interface WorkflowTypes {
  */
 export type ReduceEvent<T extends WorkflowTypes> =
   | Seen<'RunStarted', { readonly input: T['input'] }>
+  | Seen<'RunForked', { readonly fromRunId: string; readonly atSeq: number }>
   | Seen<'StateUpdated', { readonly payload: Json; readonly stepId?: string | undefined }>
   | Seen<'DomainEvent', DomainEventData<T['events']>>
   | Seen<'ActionSucceeded', ActionSucceededData<T['actions']>>
   | Seen<'ActionFailed', ActionFailedData<T['actions']>>
   | Seen<'ActionDenied', ActionDeniedData<T['actions']>>
+  | Seen<'TimerFired', { readonly key: string }>
+  | Seen<'SignalDelivered', SignalDeliveredData<T['signals']>>
+  | Seen<'WaitTimedOut', { readonly key: string; readonly signal: keyof T['signals'] & string }>
   | Seen<'Resumed', ResumedData<T['interrupts']>>
+  | Seen<'InterruptExpired', { readonly key: string; readonly kind: keyof T['interrupts'] & string }>
+  | Seen<'ChildCompleted', ChildCompletedData>
+  | Seen<'CancelRequested', { readonly reason: string; readonly by?: string | undefined }>
   | Seen<'ItemDropped', { readonly key: string; readonly outcome: 'not started' | 'unknown' }>
 
 interface Seen<Type extends string, Data> {
@@ -62,6 +73,24 @@ interface ActionDeniedData<A extends Actions> {
   readonly action: keyof A & string
   readonly policy: string
   readonly reason: string
+}
+
+type SignalDeliveredData<G extends Signals> = {
+  [N in keyof G & string]: {
+    readonly key: string
+    readonly signal: N
+    readonly signalId: string
+    readonly value: SchemaOutput<G[N]>
+  }
+}[keyof G & string]
+
+/** How a child ended: `output` when it completed, `error` when it failed. */
+interface ChildCompletedData {
+  readonly key: string
+  readonly workflow: string
+  readonly status: 'completed' | 'failed' | 'canceled' | 'continued'
+  readonly output?: Json | undefined
+  readonly error?: ErrorInfo | undefined
 }
 
 type ResumedData<Q extends Interrupts> = {

@@ -11,9 +11,9 @@ export interface ResultsState<Input = Json> {
 
 /** What became of one item. */
 export type ItemResult =
-  | { readonly status: 'succeeded' | 'resumed'; readonly output: Json }
+  | { readonly status: 'succeeded' | 'resumed' | 'delivered'; readonly output: Json }
   | { readonly status: 'failed' | 'denied'; readonly error: ErrorInfo }
-  | { readonly status: 'dropped' }
+  | { readonly status: 'fired' | 'timed-out' | 'expired' | 'canceled' | 'dropped' }
 
 /** What an event makes of its key; undefined for events that close nothing. */
 export function resultOf(event: ReduceEvent<WorkflowTypes>): ItemResult | undefined {
@@ -28,11 +28,27 @@ export function resultOf(event: ReduceEvent<WorkflowTypes>): ItemResult | undefi
     }
     case 'Resumed':
       return { status: 'resumed', output: event.data.value as Json }
+    case 'SignalDelivered':
+      return { status: 'delivered', output: event.data.value as Json }
+    case 'TimerFired':
+      return { status: 'fired' }
+    case 'WaitTimedOut':
+      return { status: 'timed-out' }
+    case 'InterruptExpired':
+      return { status: 'expired' }
+    case 'ChildCompleted':
+      return childResult(event.data)
     case 'ItemDropped':
       return { status: 'dropped' }
     default:
       return undefined
   }
+}
+
+function childResult(child: Extract<ReduceEvent<WorkflowTypes>, { type: 'ChildCompleted' }>['data']): ItemResult {
+  if (child.status === 'completed') return { status: 'succeeded', output: child.output ?? null }
+  if (child.status === 'failed' && child.error !== undefined) return { status: 'failed', error: child.error }
+  return { status: 'canceled' }
 }
 
 /** A reducer whose state is the payload of the last `StateUpdated`; every other event leaves it as it is. */

@@ -1,5 +1,5 @@
 import type { Json } from '@varve/store'
-import { KernelError, type KernelErrorCode } from '../errors.ts'
+import { KernelError, textOf, type KernelErrorCode } from '../errors.ts'
 
 /**
  * Any validator that follows the Standard Schema interface, version 1 (zod, valibot, arktype, …;
@@ -45,7 +45,7 @@ export type SchemaOutput<S> = S extends { readonly '~standard': { readonly types
  * validates asynchronously, since recorded values are checked inside pure functions.
  */
 export function parse(schema: Schema, value: unknown, what: string, code: KernelErrorCode): Json {
-  const result = schema['~standard'].validate(value)
+  const result = validated(schema, value, what)
   if (result instanceof Promise) {
     result.catch(() => undefined)
     throw new KernelError('INVALID_DEFINITION', `the schema of ${what} is asynchronous; use a synchronous one`)
@@ -54,6 +54,14 @@ export function parse(schema: Schema, value: unknown, what: string, code: Kernel
   const issue = result.issues[0]
   const path = [what, ...(issue?.path ?? []).map(segment)].join('.')
   throw new KernelError(code, `${path}: ${issue?.message ?? 'does not fit its schema'}`, { path })
+}
+
+function validated(schema: Schema, value: unknown, what: string): ReturnType<Schema['~standard']['validate']> {
+  try {
+    return schema['~standard'].validate(value)
+  } catch (cause) {
+    throw new KernelError('INVALID_DEFINITION', `the schema of ${what} threw: ${textOf(cause)}`, { cause })
+  }
 }
 
 function segment(part: PropertyKey | { readonly key: PropertyKey }): string {

@@ -1,0 +1,143 @@
+import { canonicalJson, genesis, isStoreError, sealEvent, sha256, type Debt, type RunCreation } from '@varve/store'
+import { z } from 'zod'
+import { isKernelError } from '../errors.ts'
+import { eventSchemas, type EventData } from '../log/event-data.ts'
+import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
+import { errorInfoOf } from '../policy/action-error.ts'
+import { derivedRunId } from '../run/request-draft.ts'
+import type { System } from '../run/system.ts'
+import { readSystem } from '../views/read-fold.ts'
+import { appendSettled, repeatable } from './append.ts'
+import type { Environment } from './environment.ts'
+import { newRun } from './new-run.ts'
+
+/** What a run owes another run. Paying twice does no harm, so a debt is paid anew after a crash. */
+const debtSchema = z.union([
+  /** The run that the event at `seq` starts: a child, or the successor. */
+  z.strictObject({ kind: z.literal('start'), seq: z.int() }),
+  /** The end of this run, to the one that waits for it. */
+  z.strictObject({ kind: z.literal('answer'), runId: z.string(), key: z.string() }),
+  /** The news that nobody waits for it any more. */
+  z.strictObject({ kind: z.literal('cancel'), runId: z.string() }),
+])
+
+type KnownDebt = z.infer<typeof debtSchema>
+
+/** What events make their run owe, given the system that they led to. */
+export function debtsOf(system: System, events: readonly LogEvent[]): Debt[] {
+  const debts: KnownDebt[] = []
+  for (const { type, seq, data } of events) {
+    if (type === 'ChildStarted' || type === 'ContinuedAsNew') debts.push({ kind: 'start', seq })
+    if (type === 'ItemDropped' && system.closed.get(data.key)?.kind === 'child') {
+      debts.push({ kind: 'cancel', runId: derivedRunId(system.runId, data.key) })
+    }
+  }
+  const parent = system.started?.parent
+  // A run that goes on as another one has not ended for whoever waits for it.
+  if (system.terminal !== undefined && system.terminal.type !== 'ContinuedAsNew' && parent !== undefined) {
+    debts.push({ kind: 'answer', runId: parent.runId, key: parent.key })
+  }
+  return debts
+}
+
+/**
+ * Pays what a run owes: by an idempotent start or post under a derived id. No transaction spans runs.
+ *
+ * @throws KernelError `WORKFLOW_MISSING` when the run to start is not registered here.
+ */
+export async function payDebts(env: Environment, system: System, debts: readonly Debt[]): Promise<void> {
+  for (const debt of debts) {
+    const known = debtSchema.parse(debt)
+    if (known.kind === 'start') await startOwed(env, system, known.seq)
+    else if (known.kind === 'cancel') await cancelOwed(env, system.runId, known.runId)
+    else
+      await post(env, known.runId, `child:${system.runId}`, { type: 'ChildCompleted', data: endOf(system, known.key) })
+  }
+}
+
+async function startOwed(env: Environment, system: System, seq: number): Promise<void> {
+  const { runId } = system
+  for await (const { type, body } of env.store.events.read(runId, { from: seq, limit: 1 })) {
+    const data: unknown = JSON.parse(body)
+    if (type === 'ChildStarted') await startChild(env, runId, eventSchemas.ChildStarted.parse(data))
+    else await startSuccessor(env, system, eventSchemas.ContinuedAsNew.parse(data))
+  }
+}
+
+/** A child that cannot be started is a child that failed: its parent decides what to make of it. */
+async function startChild(env: Environment, parentId: string, child: EventData['ChildStarted']): Promise<void> {
+  const { key, childRunId: runId, workflow, version, input } = child
+  const parent = { runId: parentId, key }
+  const definition = env.definitionFor({ runId, workflow, ...(version !== undefined && { version }) })
+  try {
+    await createOwed(env, newRun(env, definition, input, { runId, parent }))
+  } catch (error) {
+    if (!isKernelError(error, 'INVALID_INPUT')) throw error
+    const failed = { key, status: 'failed' as const, error: errorInfoOf(error), headHash: genesis(runId).hash }
+    await post(env, parentId, `child:${runId}`, { type: 'ChildCompleted', data: failed })
+  }
+}
+
+async function startSuccessor(env: Environment, system: System, next: EventData['ContinuedAsNew']): Promise<void> {
+  const { started, runId: previous } = system
+  const { newRunId: runId, input, version } = next
+  const workflow = started?.workflow ?? ''
+  const definition = env.definitionFor({ runId, workflow, ...(version !== undefined && { version }) })
+  const { parent, tags = [], queue = 'default', deadlineAt } = started ?? {}
+  const carried = { ...(parent && { parent }), ...(deadlineAt !== undefined && { deadlineAt }) }
+  await createOwed(env, newRun(env, definition, input, { runId, previous, tags, queue, ...carried }))
+  if (parent !== undefined && !(await isAwaited(env, parent))) await cancelOwed(env, parent.runId, runId)
+}
+
+/** False when the parent gave the child up before its successor was there to be told. */
+async function isAwaited(env: Environment, parent: NonNullable<EventData['RunStarted']['parent']>): Promise<boolean> {
+  const { open, terminal } = await readSystem(env.store, parent.runId)
+  return terminal === undefined && open.has(parent.key)
+}
+
+interface OwedRun {
+  readonly runId: string
+  readonly started: LogDraft
+  readonly row: RunCreation
+}
+
+async function createOwed(env: Environment, { runId, started, row }: OwedRun): Promise<void> {
+  const sealed = sealEvent(runId, genesis(runId), started, env.clock.now(), env.limits)
+  const run = { status: 'running', blockedOn: [], wakeAt: 0, create: row } as const
+  try {
+    await appendSettled(env, runId, [sealed.stored], { expectedHead: 0, fencingToken: 0, run })
+    env.committed(runId, [asLogEvent(sealed)])
+  } catch (error) {
+    // Started before: the id is derived, so it is the same run.
+    if (!isStoreError(error, 'HEAD_CONFLICT')) throw error
+  }
+  env.moved(runId)
+}
+
+async function cancelOwed(env: Environment, by: string, runId: string): Promise<void> {
+  const data = { reason: 'nobody waits for it any more', by: `run ${by}` }
+  await post(env, runId, `parent:${by}`, { type: 'CancelRequested', data })
+  const row = await env.store.runs.find(runId)
+  if (row?.status === 'continued') await cancelOwed(env, by, derivedRunId(runId, '\n'))
+}
+
+function endOf(system: System, key: string): EventData['ChildCompleted'] {
+  const { terminal, end } = system
+  const base = { key, headHash: end.hash }
+  if (terminal?.type === 'Completed') return { ...base, status: 'completed', output: terminal.output }
+  if (terminal?.type === 'Failed') return { ...base, status: 'failed', error: terminal.error }
+  return { ...base, status: 'canceled' }
+}
+
+/** A run that is not there, or has ended, needs to be told nothing. */
+async function post(env: Environment, runId: string, id: string, { type, data }: LogDraft): Promise<void> {
+  const body = canonicalJson(data)
+  const postId = id.length <= 200 ? id : sha256(id)
+  try {
+    const draft = { id: postId, type, body }
+    await repeatable(env, () => env.store.inbox.post(runId, draft, { maxWaiting: env.limits.waitingPosts }))
+  } catch (error) {
+    if (!isStoreError(error, 'RUN_NOT_FOUND') && !isStoreError(error, 'RUN_TERMINAL')) throw error
+  }
+  env.moved(runId)
+}

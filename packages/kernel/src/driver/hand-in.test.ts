@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'vitest'
+import { processOwner } from '../owner.ts'
+import { settled } from '../testing/manual-clock.ts'
+import { inDoubt, payingRun } from '../testing/paying.ts'
+import { dataOf, typesOf } from '../testing/sealed-log.ts'
+import type { Store } from '@varve/store'
+
+/** Another process takes the run, and gives it back. */
+async function takeAway(store: Store): Promise<void> {
+  const { token, head } = (await store.runs.find('r'))!
+  const claim = await store.runs.acquire('r', { owner: processOwner(), leaseMs: 1000, takeover: token })
+  await store.runs.release(claim, { expectedHead: head })
+}
+
+/** A payment that ends when its gate opens, and can happen once. */
+function gated() {
+  const gate = Promise.withResolvers<string>()
+  let calls = 0
+  const run = payingRun(() => {
+    calls++
+    return gate.promise
+  })
+  return { ...run, gate, calls: () => calls }
+}
+
+describe('an outcome that comes late', () => {
+  test('from a fenced driver is posted, and beats the doubt of the next one in the same turn', async () => {
+    const { gate, start, store, another, calls } = gated()
+    start().catch(() => undefined)
+    await settled()
+    await takeAway(store)
+    gate.resolve('paid')
+    await settled()
+
+    const outcome = await another().run('r')
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionSucceeded', 'Completed'])
+    expect(calls()).toBe(1)
+  })
+
+  test('from a disposed kernel is posted, and taken by the next one', async () => {
+    const { gate, start, store, kernel, another } = gated()
+    start().catch(() => undefined)
+    await settled()
+    await kernel[Symbol.asyncDispose]()
+    gate.resolve('paid')
+    await settled()
+
+    const outcome = await another().run('r')
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect(await dataOf(store, 'r', 'ActionInDoubt')).toEqual([])
+  })
+
+  test.for([0, 1, 2, 3, 4, 5, 8, 12])('%i ticks after its kernel began to be disposed is not lost', async (ticks) => {
+    const { store, start, kernel, another } = payingRun(async (_, { signal }) => {
+      await new Promise((resolve) => {
+        signal.addEventListener('abort', resolve)
+      })
+      for (let i = 0; i < ticks; i++) await Promise.resolve()
+      return 'paid after all'
+    })
+    start().catch(() => undefined)
+    await settled()
+    await kernel[Symbol.asyncDispose]()
+    await settled()
+
+    const outcome = await another().run('r')
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid after all' } })
+    expect(await dataOf(store, 'r', 'ActionInDoubt')).toEqual([])
+  })
+
+  test('settles the doubt that was recorded meanwhile', async () => {
+    const { gate, start, store, kernel, another } = gated()
+    start().catch(() => undefined)
+    await settled()
+    await kernel[Symbol.asyncDispose]()
+    const next = another()
+    const doubtful = await next.run('r')
+    gate.resolve('paid')
+    await settled()
+
+    const outcome = await next.run('r')
+
+    expect(doubtful).toMatchObject(inDoubt)
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect((await store.runs.find('r'))?.waiting).toBe(0)
+  })
+
+  test('of something that is closed by now is set aside', async () => {
+    const { gate, start, store, kernel, another } = gated()
+    start().catch(() => undefined)
+    await settled()
+    await kernel[Symbol.asyncDispose]()
+    const next = another()
+    await next.run('r')
+    const body = JSON.stringify({ key: 'pay', attempts: 1, output: 'late' })
+    await store.inbox.post('r', { id: 'late', type: 'ActionSucceeded', body }, { maxWaiting: 9 })
+    await store.inbox.post('r', { id: 'later', type: 'ActionSucceeded', body }, { maxWaiting: 9 })
+
+    const outcome = await next.run('r')
+    gate.resolve('paid')
+    await settled()
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'late' } })
+    expect((await store.inbox.rejected('r', { limit: 9 })).items.map(({ id }) => id)).toEqual(['later'])
+  })
+
+  test('of an attempt that has not begun is set aside', async () => {
+    const { start, store, kernel } = payingRun(() => {
+      throw new Error('hang up')
+    })
+    await start()
+    const body = JSON.stringify({ key: 'pay', attempts: 2, output: 'from the future' })
+    await store.inbox.post('r', { id: 'p', type: 'ActionSucceeded', body }, { maxWaiting: 9 })
+
+    expect(await kernel.run('r')).toMatchObject(inDoubt)
+    expect((await store.inbox.rejected('r', { limit: 9 })).items).toHaveLength(1)
+  })
+
+  test('together with the order to retry wins, and the order is refused', async () => {
+    const { store, start, kernel } = payingRun((_, { attempt }) => {
+      if (attempt > 1) expect.unreachable()
+      throw new Error('hang up')
+    })
+    await start()
+    const order = JSON.stringify({ key: 'pay', outcome: { status: 'retry' } })
+    const late = JSON.stringify({ key: 'pay', attempts: 1, output: 'paid' })
+    await store.inbox.post('r', { id: 'order', type: 'ActionSettled', body: order }, { maxWaiting: 9 })
+    await store.inbox.post('r', { id: 'late', type: 'ActionSucceeded', body: late }, { maxWaiting: 9 })
+
+    const outcome = await kernel.run('r')
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect((await store.inbox.rejected('r', { limit: 9 })).items.map(({ id }) => id)).toEqual(['order'])
+  })
+
+  test('of an earlier attempt is better than the failure of a later one in the same turn', async () => {
+    const failing = Promise.withResolvers<never>()
+    const { store, start } = payingRun(
+      (_, { attempt }) => {
+        if (attempt > 2) expect.unreachable()
+        if (attempt === 2) return failing.promise
+        throw Object.assign(new Error('busy'), { notExecuted: true, kind: 'transient' })
+      },
+      { retry: { maxAttempts: 5, baseMs: 0 } },
+    )
+    const starting = start()
+    await settled()
+    const late = JSON.stringify({ key: 'pay', attempts: 1, output: 'paid' })
+    failing.reject(Object.assign(new Error('busy'), { notExecuted: true, kind: 'transient' }))
+    await store.inbox.post('r', { id: 'late', type: 'ActionSucceeded', body: late }, { maxWaiting: 9 })
+
+    const outcome = await starting
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+  })
+})

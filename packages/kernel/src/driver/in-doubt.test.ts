@@ -1,0 +1,341 @@
+import { describe, expect, test } from 'vitest'
+import { ActionError } from '../policy/action-error.ts'
+import { retryWithBackoff } from '../policy/retry.ts'
+import { createKernel } from '../kernel/kernel.ts'
+import { settled } from '../testing/manual-clock.ts'
+import { inDoubt, paying, payingRun } from '../testing/paying.ts'
+import { dataOf, runStarted, typesOf, writeLog } from '../testing/sealed-log.ts'
+import { memoryStore } from '@varve/store-memory'
+import { processOwner } from '../owner.ts'
+import type { Reconciliation } from '../workflow/action.ts'
+
+const declined = (): never => {
+  throw new ActionError('transient', 'busy', { notExecuted: true })
+}
+
+const requested = { type: 'ActionRequested', data: { key: 'pay', action: 'pay', input: 100, effect: 'at-most-once' } }
+
+/** A log whose process died while it paid. */
+const orphaned = [runStarted('paying'), requested]
+
+describe('an at-most-once action', () => {
+  test('that returns has succeeded', async () => {
+    const { start } = payingRun(() => 'paid')
+
+    expect(await start()).toMatchObject({ status: 'completed', output: { status: 'succeeded', output: 'paid' } })
+  })
+
+  test.for<[what: string, thrown: unknown]>([
+    ['an error', new Error('socket hang up')],
+    ['a transient error', new ActionError('transient', 'busy')],
+    ['a rate limit', new ActionError('rate-limited', 'slow down', { retryAfterMs: 1 })],
+    ['text', 'boom'],
+    ['an error that says something else of its execution', Object.assign(new Error('x'), { notExecuted: 'true' })],
+    ['an error that breaks when it is looked at', new Proxy(new Error('x'), { get: () => declined() })],
+  ])('that throws %s is in doubt and blocks the run, whatever the policy says', async ([, thrown]) => {
+    let calls = 0
+    const policy = retryWithBackoff({ maxAttempts: 5, baseMs: 0 })
+    const { store, start, kernel } = payingRun(
+      () => {
+        calls++
+        throw thrown
+      },
+      { retry: { maxAttempts: 5, baseMs: 0 } },
+      { policy },
+    )
+
+    const outcome = await start()
+    const again = await kernel.run('r')
+
+    expect(outcome).toMatchObject(inDoubt)
+    expect(again).toEqual(outcome)
+    expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionInDoubt'])
+    expect(calls).toBe(1)
+  })
+
+  test('that throws says in the log why it is in doubt', async () => {
+    const { store, start } = payingRun(() => {
+      throw new Error('socket hang up')
+    })
+
+    await start()
+
+    expect(await dataOf(store, 'r', 'ActionInDoubt')).toEqual([{ key: 'pay', attempt: 1, reason: 'socket hang up' }])
+  })
+
+  test('that times out is in doubt, with its handler aborted', async () => {
+    let signal: AbortSignal | undefined
+    const { clock, start } = payingRun(
+      (_, ctx) => {
+        signal = ctx.signal
+        return new Promise(() => undefined)
+      },
+      { timeoutMs: 1000 },
+    )
+    const starting = start()
+    await settled()
+
+    await clock.advance(1000)
+
+    expect(await starting).toMatchObject(inDoubt)
+    expect(signal?.aborted).toBe(true)
+  })
+
+  test('is tried again by its own retry options when its error says that nothing was executed', async () => {
+    const { start, store } = payingRun((_, { attempt }) => (attempt < 3 ? declined() : 'paid'), {
+      retry: { maxAttempts: 3, baseMs: 0 },
+    })
+
+    const outcome = await start()
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect(await typesOf(store, 'r')).toEqual([
+      ...['RunStarted', 'ActionRequested'],
+      ...['ActionAttemptFailed', 'ActionAttemptStarted'],
+      ...['ActionAttemptFailed', 'ActionAttemptStarted'],
+      ...['ActionSucceeded', 'Completed'],
+    ])
+  })
+
+  test('has failed when nothing was executed and no attempt is left', async () => {
+    const { start } = payingRun(declined, { retry: { maxAttempts: 2, baseMs: 0 } })
+
+    expect(await start()).toMatchObject({ output: { status: 'failed', error: { message: 'busy', kind: 'transient' } } })
+  })
+
+  test('finds each attempt durable when it starts', async () => {
+    const seen: string[][] = []
+    const { store, start } = payingRun(
+      async (_, { attempt }) => {
+        seen.push((await typesOf(store, 'r')).slice(-1))
+        return attempt < 2 ? declined() : 'paid'
+      },
+      { retry: { maxAttempts: 2, baseMs: 0 } },
+    )
+
+    await start()
+
+    expect(seen).toEqual([['ActionRequested'], ['ActionAttemptStarted']])
+  })
+
+  test('whose second attempt throws without a word on its execution is in doubt', async () => {
+    const { start, store } = payingRun(
+      (_, { attempt }) => {
+        if (attempt === 1) declined()
+        throw new Error('hang up')
+      },
+      { retry: { maxAttempts: 5, baseMs: 0 } },
+    )
+
+    expect(await start()).toMatchObject(inDoubt)
+    expect(await dataOf(store, 'r', 'ActionInDoubt')).toMatchObject([{ attempt: 2 }])
+  })
+
+  test('whose process died is in doubt, and not called', async () => {
+    const store = memoryStore()
+    const workflow = paying(() => expect.unreachable())
+    await writeLog(store, 'r', orphaned, { workflow: 'paying' })
+
+    const outcome = await createKernel({ store, workflows: [workflow] }).run('r')
+
+    expect(outcome).toMatchObject(inDoubt)
+    expect(await dataOf(store, 'r', 'ActionInDoubt')).toMatchObject([{ reason: 'its process died' }])
+  })
+
+  test('whose kernel was disposed is in doubt for the next one', async () => {
+    let calls = 0
+    const { start, kernel, another } = payingRun((_, { signal }) => {
+      calls++
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          reject(new Error('aborted'))
+        })
+      })
+    })
+    start().catch(() => undefined)
+    await settled()
+    await kernel[Symbol.asyncDispose]()
+
+    const outcome = await another().run('r')
+
+    expect(outcome).toMatchObject(inDoubt)
+    expect(calls).toBe(1)
+  })
+
+  test('whose lease was lost is in doubt for the next process', async () => {
+    let calls = 0
+    const { start, store, another } = payingRun(() => {
+      calls++
+      return new Promise(() => undefined)
+    })
+    start().catch(() => undefined)
+    await settled()
+    const { token } = (await store.runs.find('r'))!
+    const claim = await store.runs.acquire('r', { owner: processOwner(), leaseMs: 1000, takeover: token })
+    await store.runs.release(claim, { expectedHead: 2 })
+
+    expect(await another().run('r')).toMatchObject(inDoubt)
+    expect(calls).toBe(1)
+  })
+
+  test('does not start when three quarters of the lease are over, by the monotonic clock', async () => {
+    let calls = 0
+    const { clock, store, workflow } = payingRun(() => {
+      calls++
+    })
+    let jump = 0
+    // The commit itself takes long: the wall clock, the store and every timer stand still meanwhile.
+    const slow = { ...clock, monotonic: () => clock.monotonic() + jump }
+    const events: typeof store.events = {
+      read: (runId, range) => store.events.read(runId, range),
+      append: async (...args) => {
+        const appended = await store.events.append(...args)
+        jump = 7500
+        return appended
+      },
+    }
+    const kernel = createKernel({ store: { ...store, events }, workflows: [workflow], clock: slow, leaseMs: 10_000 })
+
+    const outcome = await kernel.start(workflow, null, { runId: 'r' })
+
+    // The lease was given up; whoever takes the run next cannot know that nothing was started.
+    expect(outcome).toMatchObject(inDoubt)
+    expect(calls).toBe(0)
+  })
+
+  test('that is in doubt when its run is canceled is dropped as unknown', async () => {
+    const { start, store, kernel } = payingRun(() => {
+      throw new Error('hang up')
+    })
+    await start()
+
+    const outcome = await kernel.cancel('r', { reason: 'enough' })
+
+    expect(outcome).toMatchObject({ status: 'canceled' })
+    expect(await dataOf(store, 'r', 'ItemDropped')).toEqual([{ key: 'pay', outcome: 'unknown' }])
+  })
+})
+
+describe('reconciling', () => {
+  const unsure = (): never => {
+    throw new Error('hang up')
+  }
+
+  test('is asked with the same input, key, idempotency key and attempt as the handler was', async () => {
+    const seen: unknown[] = []
+    const note = (input: number, ctx: { key: string; idempotencyKey: string; attempt: number; runId: string }) =>
+      seen.push([input, ctx.runId, ctx.key, ctx.idempotencyKey, ctx.attempt])
+    const { start } = payingRun(
+      (input, ctx) => {
+        note(input, ctx)
+        return unsure()
+      },
+      {
+        reconcile: (input, ctx) => {
+          note(input, ctx)
+          return { status: 'unknown' }
+        },
+      },
+    )
+
+    await start()
+
+    expect(seen).toHaveLength(2)
+    expect(seen[1]).toEqual(seen[0])
+  })
+
+  test.for<[what: string, answer: Reconciliation, closed: object]>([
+    ['succeeded', { status: 'succeeded', output: 'paid' }, { status: 'succeeded', output: 'paid' }],
+    ['failed', { status: 'failed', message: 'declined' }, { status: 'failed', error: { message: 'declined' } }],
+  ])('that answers %s closes the action so', async ([, answer, closed]) => {
+    const { start } = payingRun(unsure, { reconcile: () => answer })
+
+    expect(await start()).toMatchObject({ status: 'completed', output: closed })
+  })
+
+  test('says in the log that it was the one who knew', async () => {
+    const { start, store } = payingRun(unsure, { reconcile: () => ({ status: 'succeeded', output: 1 }) })
+
+    await start()
+
+    expect(await dataOf(store, 'r', 'ActionSucceeded')).toEqual([
+      { key: 'pay', attempts: 1, output: 1, by: 'reconcile' },
+    ])
+  })
+
+  test.for<[what: string, reconcile: () => Reconciliation | Promise<Reconciliation>]>([
+    ['does not know', () => ({ status: 'unknown' })],
+    ['throws', () => unsure()],
+    ['rejects', () => Promise.reject(new Error('no network'))],
+    ['answers nothing', () => undefined as never],
+    ['answers something else', () => ({ status: 'maybe' }) as never],
+    ['says that nothing was executed, though the other side refuses no old token', () => ({ status: 'not-executed' })],
+  ])('that %s leaves the run blocked', async ([, reconcile]) => {
+    const { start } = payingRun(unsure, { reconcile }, { onWarning: () => undefined })
+
+    expect(await start()).toMatchObject(inDoubt)
+  })
+
+  test('that finds nothing executed behind a fence permits another attempt, which is durable first', async () => {
+    let calls = 0
+    const { start, store } = payingRun(() => (++calls === 1 ? unsure() : 'paid'), {
+      reconcile: () => ({ status: 'not-executed' }),
+      fenced: true,
+    })
+
+    const outcome = await start()
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect(await dataOf(store, 'r', 'ActionAttemptStarted')).toEqual([{ key: 'pay', attempt: 2 }])
+  })
+
+  test('is asked about an orphan, too', async () => {
+    const store = memoryStore()
+    const workflow = paying(() => expect.unreachable(), { reconcile: () => ({ status: 'succeeded', output: 'paid' }) })
+    await writeLog(store, 'r', orphaned, { workflow: 'paying' })
+
+    const outcome = await createKernel({ store, workflows: [workflow] }).run('r')
+
+    expect(outcome).toMatchObject({ output: { output: 'paid' } })
+  })
+
+  test('is asked once per drive, and not at all by a look at the blocked run', async () => {
+    let asked = 0
+    const { start, kernel } = payingRun(unsure, {
+      reconcile: () => {
+        asked++
+        return { status: 'unknown' }
+      },
+    })
+
+    await start()
+    await kernel.run('r')
+    await kernel.recover()
+
+    expect(asked).toBe(1)
+  })
+
+  test('that takes for ever gives way to a verdict', async () => {
+    let signal: AbortSignal | undefined
+    const { start, kernel } = payingRun(unsure, {
+      reconcile: (_, ctx) => {
+        signal = ctx.signal
+        return new Promise(() => undefined)
+      },
+    })
+    const starting = start()
+    await settled()
+
+    const outcome = await kernel.settle('r', { key: 'pay', outcome: { status: 'succeeded', output: 'paid' } })
+
+    expect(outcome).toMatchObject({ status: 'completed' })
+    expect(await starting).toEqual(outcome)
+    expect(signal?.aborted).toBe(true)
+  })
+
+  test('that answers what cannot be recorded closes the action as failed, with the reason', async () => {
+    const { start } = payingRun(unsure, { reconcile: () => ({ status: 'succeeded', output: new Date(0) }) })
+
+    expect(await start()).toMatchObject({ output: { status: 'failed', error: { code: 'NOT_JSON' } } })
+  })
+})

@@ -1,0 +1,123 @@
+import type { Post, PostRejection } from '@varve/store'
+import type { LogDraft } from '../log/log-event.ts'
+import type { System } from '../run/system.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { dueInputs, postInput, type Input } from './inputs.ts'
+import { rejectionOf } from './rejection.ts'
+import { isAwaited } from './running-attempts.ts'
+
+/** What has come in for a run and is not in its log yet: inputs in order, and posts that can never be taken. */
+export class Intake {
+  readonly #definition: Definition
+  readonly #keptSignals: number
+  readonly #rejected = new Map<string, string>()
+  #inputs: Input[] = []
+
+  constructor(definition: Definition, keptSignals: number) {
+    this.#definition = definition
+    this.#keptSignals = keptSignals
+  }
+
+  /** Inputs of the next turn, in order. */
+  get inputs(): readonly Input[] {
+    return this.#inputs
+  }
+
+  /** Posts to set aside with the next append. */
+  get rejections(): readonly PostRejection[] {
+    return [...this.#rejected].map(([id, error]) => ({ id, error }))
+  }
+
+  get isEmpty(): boolean {
+    return this.#inputs.length === 0 && this.#rejected.size === 0
+  }
+
+  /** Begins anew with these. */
+  begin(inputs: readonly Input[]): void {
+    this.#inputs = [...inputs]
+  }
+
+  /** Takes an outcome of an attempt; one that the log no longer waits for is passed over. */
+  addResult(system: System, draft: LogDraft, now: number): void {
+    const key = keyOf(draft)
+    const item = system.open.get(key ?? '')
+    if (item?.kind !== 'action' || !isAwaited(item, draft)) return
+    // An outcome that was posted, and waits for its append, came first.
+    if (this.#inputs.some((input) => input.post !== undefined && keyOf(input.draft) === key)) return
+    this.#inputs.push({ draft })
+    if (draft.type !== 'ActionAttemptFailed' || draft.data.retryAt > now) return
+    const next = { key: item.key, attempt: item.attempt + 1 }
+    this.#inputs.push({ draft: { type: 'ActionAttemptStarted', data: next } })
+  }
+
+  /** Takes all posts that wait, in their order, in the place of those taken before. */
+  addPosts(system: System, posts: readonly Post[]): void {
+    this.#inputs = this.#inputs.filter(({ post }) => post === undefined)
+    for (const post of posts) {
+      if (this.#rejected.has(post.id)) continue
+      try {
+        this.#addPost(system, post)
+      } catch (error) {
+        this.#rejected.set(post.id, rejectionOf.error(error))
+      }
+    }
+  }
+
+  #addPost(system: System, post: Post): void {
+    const pending = this.#inputs.flatMap(({ draft }) => (draft.type === 'SignalReceived' ? [draft.data.name] : []))
+    const room = { keptSignals: this.#keptSignals, pending }
+    const input = postInput(system, this.#definition, room, post)
+    const key = keyOf(input.draft)
+    // A handed-in outcome is better than what was about to be done for want of it.
+    if (post.type === 'ActionSucceeded' && key !== undefined) this.#dropForWant(system, key)
+    // Two posts for one item in one turn: the first one that was kept counts.
+    const moved =
+      key !== undefined && this.#inputs.some(({ draft }) => keyOf(draft) === key && !mayPrecede(draft, post))
+    if (moved) throw rejectionOf.answered(system.runId, key)
+    this.#inputs.push(input)
+  }
+
+  #dropForWant(system: System, key: string): void {
+    const dropped = this.#inputs.filter((other) => isForWant(other, key))
+    this.#inputs = this.#inputs.filter((other) => !dropped.includes(other))
+    // An order to try again has to leave the inbox, too: a run that ends leaves none behind.
+    for (const { post } of dropped) {
+      if (post !== undefined) this.#rejected.set(post.id, rejectionOf.error(rejectionOf.answered(system.runId, key)))
+    }
+  }
+
+  /** Adds what time alone brings about. */
+  addDue(system: System, now: number): void {
+    this.#inputs.push(...dueInputs(system, now, this.#inputs))
+  }
+
+  /** Sets a post aside that turned out to be none that can be folded. */
+  reject(postId: string, error: unknown): void {
+    this.#rejected.set(postId, rejectionOf.error(error))
+    this.#inputs = this.#inputs.filter(({ post }) => post?.id !== postId)
+  }
+
+  /** Keeps what the turn that is durable now had no room for. */
+  appended(rest: readonly Input[]): void {
+    this.#inputs = [...rest]
+  }
+
+  /** Forgets the posts that are set aside now. */
+  rejected(): void {
+    this.#rejected.clear()
+  }
+}
+
+/** That an attempt failed does not keep the outcome of an earlier one from being taken behind it. */
+function mayPrecede(draft: LogDraft, post: Post): boolean {
+  return draft.type === 'ActionAttemptFailed' && post.type === 'ActionSucceeded'
+}
+
+function isForWant({ draft }: Input, key: string): boolean {
+  const forWant = ['ActionAttemptAbandoned', 'ActionAttemptStarted', 'ActionInDoubt'].includes(draft.type)
+  return forWant && keyOf(draft) === key
+}
+
+function keyOf(draft: LogDraft): string | undefined {
+  return 'key' in draft.data ? draft.data.key : undefined
+}

@@ -1,0 +1,47 @@
+import { canonicalize, checkId, type Json, type RunCreation } from '@varve/store'
+import type { LogDraft } from '../log/log-event.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { parse } from '../workflow/schema.ts'
+import type { Environment } from './environment.ts'
+
+/** How a run comes to be. */
+export interface NewRunOptions {
+  readonly runId: string
+  readonly tags?: readonly string[]
+  readonly queue?: string
+  /** Unix milliseconds. */
+  readonly deadlineAt?: number
+  readonly parent?: { readonly runId: string; readonly key: string }
+  readonly previous?: string
+}
+
+/** A run as it is to be created: its first event and its row. */
+export interface NewRun {
+  readonly runId: string
+  readonly input: Json
+  readonly started: LogDraft
+  readonly row: RunCreation
+}
+
+/**
+ * Checks everything about a run before anything is written.
+ *
+ * @throws KernelError `INVALID_INPUT`; StoreError `INVALID_ARGUMENT` | `NOT_JSON` | `LIMIT_EXCEEDED`.
+ */
+export function newRun(env: Environment, definition: Definition, input: unknown, options: NewRunOptions): NewRun {
+  const { runId, tags = [], queue = 'default', deadlineAt, parent, previous } = options
+  checkId('a run id', runId)
+  checkId('a queue', queue)
+  for (const tag of tags) checkId('a tag', tag)
+  const { name: workflow, version } = definition
+  const parsed = parse(definition.input, input, 'input', 'INVALID_INPUT')
+  const recorded = canonicalize(parsed, { name: 'input', maxDepth: env.limits.depth }).copy
+  const data = {
+    ...{ workflow, version, input: recorded, seed: env.newId(), tags: [...tags], queue },
+    ...(parent && { parent }),
+    ...(previous !== undefined && { previous }),
+    ...(deadlineAt !== undefined && { deadlineAt }),
+  }
+  const row = { workflow, version, tags: [...tags], queue, ...(parent && { parent: parent.runId }) }
+  return { runId, input: recorded, started: { type: 'RunStarted', data }, row }
+}

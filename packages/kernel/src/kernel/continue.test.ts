@@ -1,0 +1,220 @@
+import type { Store } from '@varve/store'
+import { memoryStore } from '@varve/store-memory'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { kernelError } from '../testing/expected-errors.ts'
+import { manualClock, settled } from '../testing/manual-clock.ts'
+import { dataOf, readLog, typesOf } from '../testing/sealed-log.ts'
+import { recordCalls } from '../testing/store-calls.ts'
+import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
+import { createKernel } from './kernel.ts'
+
+/** Counts down, one run per number. */
+function countdown(version: string, most = 100) {
+  return defineWorkflow(
+    { name: 'countdown', version, input: z.object({ n: z.number().max(most), pin: z.string().optional() }) },
+    {
+      step: ({ input }, next) => {
+        const { n, pin } = input
+        if (n === 0) return next.complete({ version })
+        return next.continueAsNew({ n: n - 1 }, pin === undefined ? {} : { version: pin })
+      },
+    },
+  )
+}
+
+const v1 = countdown('1')
+const v2 = countdown('2')
+
+function setup(workflows: readonly Workflow[] = [v1], wrap: (store: Store) => Store = (store) => store) {
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  const kernelOn = (on: Store, of = workflows) =>
+    createKernel({ store: on, workflows: of, clock, onWarning: () => undefined })
+  return { clock, store, kernel: kernelOn(wrap(store)), kernelOn }
+}
+
+/** The runs behind one, itself first. */
+async function chainOf(store: Store, runId: string): Promise<string[]> {
+  const [continued] = await dataOf(store, runId, 'ContinuedAsNew')
+  if (continued === undefined) return [runId]
+  return [runId, ...(await chainOf(store, continued['newRunId'] as string))]
+}
+
+describe('a run that continues as new', () => {
+  test('ends, and goes on as another run with the new input', async () => {
+    const { store, kernel } = setup()
+
+    const outcome = await kernel.start(v1, { n: 1 }, { runId: 'r', tags: ['t'], queue: 'q' })
+    await settled()
+
+    const [, successor] = await chainOf(store, 'r')
+    expect(outcome).toEqual({ status: 'continued', runId: 'r', newRunId: successor })
+    expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ContinuedAsNew'])
+    expect(await dataOf(store, successor!, 'RunStarted')).toMatchObject([
+      { workflow: 'countdown', input: { n: 0 }, previous: 'r', tags: ['t'], queue: 'q' },
+    ])
+    expect(await kernel.get(successor!)).toMatchObject({ status: 'completed', tags: ['t'], queue: 'q' })
+    expect(await kernel.get('r')).toMatchObject({ status: 'continued', owes: [] })
+    expect(await kernel.verify('r')).toMatchObject({ ok: true })
+  })
+
+  test('answers the same again, and writes nothing', async () => {
+    const { store, kernel } = setup()
+    const outcome = await kernel.start(v1, { n: 1 }, { runId: 'r' })
+    await settled()
+    const log = await readLog(store, 'r')
+
+    expect(await kernel.run('r')).toEqual(outcome)
+    expect(await kernel.start(v1, { n: 1 }, { runId: 'r' })).toEqual(outcome)
+    expect(await readLog(store, 'r')).toEqual(log)
+  })
+
+  test('has no more time than it was given, however often it does so', async () => {
+    const { clock, store, kernel } = setup()
+    const deadlineAt = clock.now() + 1000
+
+    await kernel.start(v1, { n: 1 }, { runId: 'r', deadlineMs: 1000 })
+    await settled()
+
+    const [, successor] = await chainOf(store, 'r')
+    expect(await dataOf(store, successor!, 'RunStarted')).toMatchObject([{ deadlineAt }])
+  })
+
+  test('while its parent gives it up leaves no successor behind', async () => {
+    const child = defineWorkflow(
+      { name: 'child', version: '1', input: z.number(), signals: { go: z.null() } },
+      { step: ({ input }, next) => (input === 0 ? next.continueAsNew(1) : next.waitFor('go')) },
+    )
+    const parent = defineWorkflow(
+      { name: 'parent', version: '1', input: z.null(), signals: {} },
+      { step: ({ results }, next) => (results['child'] ? next.complete(null) : next.child(child, 0)) },
+    )
+    let dead = false
+    const { clock, store, kernel, kernelOn } = setup([parent, child], (inner) =>
+      recordCalls(inner, [], (name, args) => {
+        if (dead) return Promise.reject(new Error('dead'))
+        if (name !== 'events.append' || !JSON.stringify(args[1]).includes('ContinuedAsNew')) return undefined
+        dead = true
+        return inner.events.append(...(args as [string, [], never])).then(() => {
+          throw new Error('dead')
+        })
+      }),
+    )
+    await kernel.start(parent, null, { runId: 'p' }).catch(() => undefined)
+    await settled()
+    await clock.advance(60_000)
+
+    await using next = kernelOn(store)
+    await next.cancel('p', { reason: 'enough' })
+    await next.recover()
+    await settled()
+
+    const { items } = await next.list({ workflow: 'child' })
+    expect(items.map(({ status }) => status)).toEqual(['canceled', 'continued'])
+  })
+
+  test('may do so many times, and every run has a seed of its own', async () => {
+    const { store, kernel } = setup()
+
+    await kernel.start(v1, { n: 20 }, { runId: 'r' })
+    for (let i = 0; i < 20; i++) await settled()
+
+    const chain = await chainOf(store, 'r')
+    const starts = await Promise.all(chain.map((runId) => dataOf(store, runId, 'RunStarted')))
+    expect(chain).toHaveLength(21)
+    expect(new Set(starts.map(([data]) => data?.['seed'])).size).toBe(21)
+    expect(await kernel.get(chain.at(-1)!)).toMatchObject({ status: 'completed' })
+  })
+
+  test.for<[what: string, pin: string | undefined, version: string]>([
+    ['of the newest version', undefined, '2'],
+    ['of the version that is named', '1', '1'],
+  ])('is then %s', async ([, pin, version]) => {
+    const { store, kernel } = setup([v1, v2])
+
+    await kernel.start(v1, { n: 1, ...(pin !== undefined && { pin }) }, { runId: 'r' })
+    await settled()
+
+    const [, successor] = await chainOf(store, 'r')
+    expect(await kernel.get(successor!)).toMatchObject({ version, status: 'completed' })
+  })
+
+  test('cannot do so with an input that its schema refuses', async () => {
+    const wrong = defineWorkflow(
+      { name: 'wrong', version: '1', input: z.number().min(0) },
+      { step: ({ input }, next) => next.continueAsNew(input - 1) },
+    )
+    const { kernel } = setup([wrong])
+
+    await expect(kernel.start(wrong, 0, { runId: 'r' })).rejects.toMatchObject(kernelError('INVALID_STEP'))
+    expect(await kernel.find('r')).toBeUndefined()
+  })
+
+  test('with an input that a newer version refuses is parked, until one is registered that takes it', async () => {
+    const { clock, store, kernel, kernelOn } = setup([v1, countdown('2', 3)])
+
+    const starting = kernel.start(v1, { n: 5 }, { runId: 'r' })
+
+    await expect(starting).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+    expect(await kernel.get('r')).toMatchObject({ status: 'continued', problem: { code: 'INVALID_INPUT' } })
+    await clock.advance(60_000)
+    await kernelOn(store, [v1, v2]).recover()
+    await settled()
+    expect(await kernel.get('r')).toMatchObject({ owes: [] })
+    expect(await chainOf(store, 'r')).toHaveLength(6)
+  })
+
+  test.for(['before', 'after'] as const)('although its process dies %s it starts the other', async (side) => {
+    let dead = false
+    const { clock, store, kernel, kernelOn } = setup([v1], (inner) =>
+      recordCalls(inner, [], (name, args) => {
+        if (dead) return Promise.reject(new Error('dead'))
+        if (name !== 'events.append' || args[0] === 'r') return undefined
+        dead = true
+        const done = side === 'before' ? Promise.resolve() : inner.events.append(...(args as [string, [], never]))
+        return Promise.resolve(done).then(() => {
+          throw new Error('dead')
+        })
+      }),
+    )
+    await kernel.start(v1, { n: 1 }, { runId: 'r' }).catch(() => undefined)
+    await settled()
+    const owed = await store.runs.find('r')
+    await clock.advance(60_000)
+
+    await using next = kernelOn(store)
+    await next.recover()
+    await settled()
+
+    const [, successor] = await chainOf(store, 'r')
+    expect(owed).toMatchObject({ status: 'continued', owes: [{ kind: 'start' }] })
+    expect(await next.get('r')).toMatchObject({ owes: [] })
+    expect(await next.get(successor!)).toMatchObject({ status: 'completed' })
+  })
+
+  test('although its process dies before it can say that it started the other', async () => {
+    let dead = false
+    const { clock, store, kernel, kernelOn } = setup([v1], (inner) =>
+      recordCalls(inner, [], (name, args) => {
+        dead ||= name === 'runs.release' && (args[0] as { runId: string }).runId === 'r'
+        return dead && name !== 'snapshots.save' ? Promise.reject(new Error('dead')) : undefined
+      }),
+    )
+    await kernel.start(v1, { n: 1 }, { runId: 'r' }).catch(() => undefined)
+    await settled()
+    const log = await readLog(store, 'r')
+    await clock.advance(60_000)
+
+    await using next = kernelOn(store)
+    const recovered = await next.recover()
+    await settled()
+
+    const [, successor] = await chainOf(store, 'r')
+    expect(await store.snapshots.latest('r')).toMatchObject({ seq: log.length })
+    expect(recovered).toContainEqual({ runId: 'r', outcome: { status: 'continued', runId: 'r', newRunId: successor } })
+    expect(await readLog(store, 'r')).toEqual(log)
+    expect(await next.get('r')).toMatchObject({ status: 'continued', owes: [] })
+    expect(await next.get(successor!)).toMatchObject({ status: 'completed' })
+  })
+})

@@ -1,0 +1,151 @@
+import { genesis, sealEvent, type Json, type LogEnd, type StoredEvent } from '@varve/store'
+import { appendSettled } from '../driver/append.ts'
+import { checkAnswer, checkSignal } from '../driver/inputs.ts'
+import type { Outcome } from '../driver/outcome.ts'
+import { runUpdate } from '../driver/turn.ts'
+import { KernelError } from '../errors.ts'
+import { eventSchemas, type EventType } from '../log/event-data.ts'
+import { asLogEvent, readLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
+import { applyEvent, type RunFold } from '../run/run-fold.ts'
+import { emptySystem, type System } from '../run/system.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { parse } from '../workflow/schema.ts'
+import { findRun } from './post.ts'
+import { moveRun, type KernelParts } from './parts.ts'
+
+/** Where a fork leaves the run it is taken from. */
+export interface ForkOptions {
+  /** Last seq that is copied. */
+  readonly at: number
+  /** Id of the new run. Default: a new one. */
+  readonly as?: string
+  /** Replaces the data of the event at `at`, and nothing before it: another output, another signal, another input. */
+  readonly edit?: Readonly<Record<string, unknown>>
+  /** False: record the fork and return at once. Default true. */
+  readonly wait?: boolean
+}
+
+/** Types whose data came from outside and may be given otherwise. */
+const EDITABLE: ReadonlySet<EventType> = new Set<EventType>([
+  'RunStarted',
+  'ActionSucceeded',
+  'ActionFailed',
+  'SignalReceived',
+  'Resumed',
+  'ChildCompleted',
+])
+
+/**
+ * Copies a run's log up to a seq into a new run and drives that on. The copy keeps bodies and times, sealed under the new
+ * run's own chain; the run it is taken from is not touched.
+ */
+export async function forkRun(kernel: KernelParts, runId: string, options: ForkOptions): Promise<Outcome> {
+  const { env } = kernel
+  const { at, as = env.newId(), wait = true } = options
+  const row = await findRun(env, runId)
+  if (!Number.isInteger(at) || at < 1 || at > row.head) {
+    throw new KernelError('INVALID_INPUT', `run ${runId} can be forked at seq 1-${row.head}, not at ${at}`, {
+      runId,
+      seq: at,
+    })
+  }
+  const definition = env.definitionOf(row)
+  const prefix = await readPrefix(kernel, runId, at)
+  const last = prefix.at(-1) as LogEvent
+  if (isEnd(last)) {
+    throw new KernelError('INVALID_INPUT', `seq ${at} ends run ${runId}; fork before it`, { runId, seq: at })
+  }
+  const fold: RunFold = { system: emptySystem(as), stepper: definition.stepper(env.guard) }
+  const events: StoredEvent[] = []
+  const push = (draft: LogDraft, when: number): void => {
+    const sealed = sealEvent(as, fold.system.end, draft, when, env.limits)
+    applyEvent(fold, asLogEvent(sealed))
+    events.push(sealed.stored)
+  }
+  for (const event of prefix) {
+    const draft = event === last ? edited(event, fold.system, definition, runId, options.edit) : event
+    push(draft, event.at)
+  }
+  checkNotTwice(fold, runId, at)
+  const edits = options.edit !== undefined && { edited: true }
+  const forked = { fromRunId: runId, atSeq: at, fromHash: last.hash, ...edits }
+  push({ type: 'RunForked', data: forked }, Math.max(env.clock.now(), last.at))
+  const { workflow, version, tags, queue } = row
+  const create = { workflow, version, tags, queue }
+  const run = { ...runUpdate(fold), create }
+  await appendSettled(env, as, events, { expectedHead: 0, fencingToken: 0, run })
+  env.committed(as, events.map((stored) => ({ stored, data: JSON.parse(stored.body) as Json })).map(asLogEvent))
+  return wait ? moveRun(kernel, as) : { status: 'running', runId: as }
+}
+
+/**
+ * What is open is asked for again under the fork's own ids. For an action that must not happen twice that would be a
+ * second time under a new identity.
+ */
+function checkNotTwice({ system }: RunFold, runId: string, seq: number): void {
+  for (const item of system.open.values()) {
+    if (item.kind !== 'action' || item.effect !== 'at-most-once') continue
+    const { key } = item
+    const text = `the at-most-once action ${key} is open at seq ${seq} of run ${runId}; fork before it was asked for, or after its end`
+    throw new KernelError('INVALID_INPUT', text, { runId, seq, key })
+  }
+}
+
+async function readPrefix({ env }: KernelParts, runId: string, at: number): Promise<LogEvent[]> {
+  const prefix: LogEvent[] = []
+  let end: LogEnd = genesis(runId)
+  for await (const stored of env.store.events.read(runId, { to: at })) {
+    const event = readLogEvent(end, stored)
+    end = { seq: event.seq, hash: event.hash }
+    prefix.push(event)
+  }
+  return prefix
+}
+
+function isEnd({ type }: LogEvent): boolean {
+  return type === 'Completed' || type === 'Failed' || type === 'Canceled' || type === 'ContinuedAsNew'
+}
+
+function edited(
+  event: LogEvent,
+  system: System,
+  definition: Definition,
+  runId: string,
+  edit: ForkOptions['edit'],
+): LogDraft {
+  if (edit === undefined) return event
+  const { seq, type } = event
+  if (!EDITABLE.has(type)) {
+    const text = `seq ${seq} of run ${runId} is a ${type}, which the code decides; edit what came from outside`
+    throw new KernelError('INVALID_INPUT', text, { runId, seq })
+  }
+  const pinned = PINNED.find((name) => Object.hasOwn(edit, name))
+  if (pinned !== undefined) {
+    const text = `the edit of seq ${seq}: ${type}.${pinned} says which event it is and stays as it is`
+    throw new KernelError('INVALID_INPUT', text, { runId, seq, path: `${type}.${pinned}` })
+  }
+  const data = eventSchemas[type].safeParse({ ...event.data, ...edit })
+  if (data.success) return checkedEdit({ type, data: data.data } as LogDraft, system, definition, edit)
+  const issue = data.error.issues[0]
+  const path = [type, ...(issue?.path ?? [])].join('.')
+  throw new KernelError('INVALID_INPUT', `the edit of seq ${seq}: ${path}: ${issue?.message ?? 'wrong shape'}`, {
+    ...{ runId, seq, path },
+  })
+}
+
+/** What an event is about is no part of what came from outside. */
+const PINNED = ['key', 'attempts', 'workflow', 'version', 'parent', 'previous', 'headHash']
+
+/** What came from outside went through a schema of the workflow; so does what is put in its place. */
+function checkedEdit(draft: LogDraft, system: System, definition: Definition, edit: object): LogDraft {
+  const { type, data } = draft
+  if (type === 'RunStarted' && 'input' in edit) {
+    return { type, data: { ...data, input: parse(definition.input, edit.input, 'input', 'INVALID_INPUT') } }
+  }
+  if (type === 'SignalReceived') {
+    return { type, data: { ...data, value: checkSignal(definition, data.name, data.value) } }
+  }
+  const item = type === 'Resumed' ? system.open.get(data.key) : undefined
+  if (type !== 'Resumed' || item?.kind !== 'interrupt') return draft
+  return { type, data: { ...data, value: checkAnswer(definition, item.interrupt, data) } }
+}

@@ -1,0 +1,206 @@
+import {
+  canonicalJson,
+  checkId,
+  isStoreError,
+  isTerminal,
+  sha256,
+  type Json,
+  type PostDraft,
+  type RejectedPost,
+  type RunRow,
+} from '@varve/store'
+import { repeatable } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
+import { checkSignal, notInDoubt, SETTLEMENT } from '../driver/inputs.ts'
+import type { Outcome } from '../driver/outcome.ts'
+import { isKernelError, KernelError, type KernelErrorCode } from '../errors.ts'
+import { detach } from '../log/detach.ts'
+import type { ErrorInfo } from '../log/event-data.ts'
+import type { LogEvent } from '../log/log-event.ts'
+import { errorInfoOf } from '../policy/action-error.ts'
+import { readSystem } from '../views/read-fold.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { runNotFound } from './drives.ts'
+import { moveRun, type KernelParts } from './parts.ts'
+
+/** A message to a run. */
+export interface SignalOptions {
+  readonly name: string
+  /** Checked against the signal's schema, here and again when the run takes it. */
+  readonly value: unknown
+  /** A signal of the same id is taken once. Default: a new id. */
+  readonly id?: string
+  /** Who sent it; recorded. */
+  readonly by?: string
+}
+
+/** Why and how a run is canceled. */
+export interface CancelOptions {
+  readonly reason: string
+  /** Who asked for it; recorded. */
+  readonly by?: string
+  /** How long the clean-up may take, in ms. Default: as long as it needs. */
+  readonly graceMs?: number
+}
+
+/** What became of an action in doubt. */
+export interface SettleOptions {
+  readonly key: string
+  readonly outcome:
+    | { readonly status: 'succeeded'; readonly output: unknown }
+    | { readonly status: 'failed'; readonly message: string }
+    /** It was not executed: try again. */
+    | { readonly status: 'retry' }
+  /** Who says so; recorded. */
+  readonly by?: string
+}
+
+/** Sends a signal and drives the run on. */
+export async function signalRun(kernel: KernelParts, runId: string, signal: SignalOptions): Promise<Outcome> {
+  const { env } = kernel
+  const { name, id: signalId = env.newId(), by } = signal
+  checkId('a signal id', signalId)
+  const row = await findRun(env, runId)
+  const value = detach(env, signal.value, 'signal')
+  const definition = registered(env, row)
+  if (definition !== undefined) checkSignal(definition, name, value)
+  const body = canonicalJson({ signalId, name, value, ...(by !== undefined && { by }) })
+  return postAndMove(kernel, row, { id: `signal:${sha256(signalId)}`, type: 'SignalReceived', body })
+}
+
+/** Asks a run to end, and drives it through its clean-up. Asking a second time ends it at once. */
+export async function cancelRun(kernel: KernelParts, runId: string, options: CancelOptions): Promise<Outcome> {
+  const { env } = kernel
+  const { reason, by, graceMs } = options
+  const row = await findRun(env, runId)
+  const grace = graceMs !== undefined && { graceUntil: env.clock.now() + graceMs }
+  const body = canonicalJson({ reason, ...(by !== undefined && { by }), ...grace })
+  return postAndMove(kernel, row, { id: `cancel:${env.newId()}`, type: 'CancelRequested', body })
+}
+
+/** Says what became of an action in doubt, and drives the run on. */
+export async function settleAction(kernel: KernelParts, runId: string, options: SettleOptions): Promise<Outcome> {
+  const { env } = kernel
+  const { key, outcome, by } = options
+  const row = await findRun(env, runId)
+  const recorded = recordedOutcome(env, outcome)
+  let last: LogEvent | undefined
+  const system = await readSystem(env.store, runId, (event) => {
+    if ('key' in event.data && event.data.key === key) last = event
+  })
+  if (isSettledSo(last, recorded)) return moveRun(kernel, runId)
+  if (isTerminal(row.status)) throw runTerminal(row, key)
+  const item = system.open.get(key)
+  if (item?.kind !== 'action' || !item.inDoubt) throw notInDoubt(runId, key)
+  const body = canonicalJson({ key, outcome: recorded, ...(by !== undefined && { by }) })
+  return postAndMove(kernel, row, { id: `settle:${sha256(`${item.attempt}\n${body}`)}`, type: SETTLEMENT, body })
+}
+
+type RecordedOutcome =
+  | { readonly status: 'succeeded'; readonly output: Json }
+  | { readonly status: 'failed'; readonly error: ErrorInfo }
+  | { readonly status: 'retry' }
+
+function recordedOutcome(env: Environment, outcome: SettleOptions['outcome']): RecordedOutcome {
+  if (outcome.status === 'succeeded') {
+    return { status: outcome.status, output: detach(env, outcome.output ?? null, 'output') }
+  }
+  if (outcome.status === 'failed') return { status: outcome.status, error: errorInfoOf(new Error(outcome.message)) }
+  return outcome
+}
+
+/** True when the item has closed in just the way that a verdict says. */
+function isSettledSo(last: LogEvent | undefined, verdict: RecordedOutcome): boolean {
+  if (last?.type === 'ActionSucceeded' && verdict.status === 'succeeded') {
+    return canonicalJson(last.data.output) === canonicalJson(verdict.output)
+  }
+  if (last?.type === 'ActionFailed' && verdict.status === 'failed') {
+    return canonicalJson(last.data.error) === canonicalJson(verdict.error)
+  }
+  return false
+}
+
+/** @throws KernelError `RUN_NOT_FOUND`. */
+export async function findRun(env: Environment, runId: string): Promise<RunRow> {
+  checkId('a run id', runId)
+  const row = await env.store.runs.find(runId)
+  if (row === undefined) throw runNotFound(runId)
+  return row
+}
+
+/** The code of a run, when it is registered here. */
+export function registered(env: Environment, row: RunRow): Definition | undefined {
+  try {
+    return env.definitionOf(row)
+  } catch (error) {
+    if (isKernelError(error, 'WORKFLOW_MISSING')) return undefined
+    throw error
+  }
+}
+
+/** Posts, drives the run on, and says so when the driver set the post aside. A post that was kept before is not repeated. */
+async function postAndMove(kernel: KernelParts, row: RunRow, post: PostDraft): Promise<Outcome> {
+  const { env, drives } = kernel
+  const { runId } = row
+  if (isTerminal(row.status) && post.type !== 'SignalReceived') throw runTerminal(row)
+  const before = await rejectionsOf(env, runId, post.id)
+  await postTo(env, row, post)
+  drives.posted(runId)
+  const outcome = await moveRun(kernel, runId)
+  // One that was set aside and is sent again may be taken this time.
+  const rejections = await rejectionsOf(env, runId, post.id)
+  const rejection = rejections.at(-1)
+  if (rejection !== undefined && rejections.length > before.length) throw asError(rejection, runId)
+  return outcome
+}
+
+/** @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` also when the run went or ended meanwhile. */
+export async function postTo(env: Environment, row: RunRow, post: PostDraft): Promise<void> {
+  const options = { maxWaiting: env.limits.waitingPosts }
+  try {
+    await repeatable(env, () => env.store.inbox.post(row.runId, post, options))
+  } catch (error) {
+    if (isStoreError(error, 'RUN_NOT_FOUND')) throw runNotFound(row.runId)
+    if (isStoreError(error, 'RUN_TERMINAL')) throw runTerminal(row)
+    throw error
+  }
+}
+
+/** Something new for a run that has ended. */
+export function runTerminal({ runId, status }: RunRow, key?: string): KernelError {
+  const how = isTerminal(status) ? ` (${status})` : ''
+  return new KernelError('RUN_TERMINAL', `run ${runId} has ended${how} and takes nothing new`, {
+    runId,
+    ...(key !== undefined && { key }),
+  })
+}
+
+/** Why a post was set aside, or undefined when it was not. */
+export async function rejectionOf(
+  env: Environment,
+  runId: string,
+  id: string,
+  key: string,
+): Promise<KernelError | undefined> {
+  const rejection = (await rejectionsOf(env, runId, id)).at(-1)
+  return rejection && asError(rejection, runId, key)
+}
+
+/** Every time that a post of this id was set aside. */
+async function rejectionsOf(env: Environment, runId: string, id: string): Promise<RejectedPost[]> {
+  const rejections: RejectedPost[] = []
+  let cursor: string | undefined
+  do {
+    const page = { limit: 100, ...(cursor !== undefined && { cursor }) }
+    const { items, next } = await env.store.inbox.rejected(runId, page)
+    rejections.push(...items.filter((post) => post.id === id))
+    cursor = next
+  } while (cursor !== undefined)
+  return rejections
+}
+
+function asError(rejection: RejectedPost, runId: string, key?: string): KernelError {
+  const { code, message } = JSON.parse(rejection.error) as { readonly code: string; readonly message: string }
+  const text = message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message
+  return new KernelError(code as KernelErrorCode, text, { runId, ...(key !== undefined && { key }) })
+}

@@ -1,0 +1,16 @@
+/**
+ * Freezes a state with everything in it, so that a function that changes it fails where it does so. What is frozen already
+ * is passed over: a state shares most of itself with the one before.
+ */
+export function frozen(state: unknown): unknown {
+  if (typeof state !== 'object' || state === null || Object.isFrozen(state) || !isPlain(state)) return state
+  Object.freeze(state)
+  for (const part of Object.values(state)) frozen(part)
+  return state
+}
+
+/** Others, such as a `Buffer`, cannot always be frozen; they are refused as soon as the state is kept. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return Array.isArray(value) || prototype === Object.prototype || prototype === null
+}

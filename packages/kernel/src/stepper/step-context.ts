@@ -1,0 +1,24 @@
+import { sha256 } from '@varve/store'
+import type { StepContext } from '../workflow/define-workflow.ts'
+import type { Ask } from './stepper.ts'
+
+/** What a step may know at a moment of its run; the same on every machine and whenever it is asked again. */
+export function stepContext({ now, seed, seq }: Pick<Ask, 'now' | 'seed' | 'seq'>): StepContext {
+  let draws = 0
+  // The seed may be any text; what follows it are digits, so no two draws hash the same.
+  const draw = (): string => sha256(`${seed}\n${seq}\n${draws++}`)
+  return {
+    now,
+    random: () => parseInt(draw().slice(0, RANDOM_DIGITS), 16) / 16 ** RANDOM_DIGITS,
+    uuid: () => uuidOf(draw()),
+  }
+}
+
+/** 52 bits: no more fit into a number without being rounded, perhaps to 1. */
+const RANDOM_DIGITS = 13
+
+function uuidOf(hash: string): string {
+  const variant = ((parseInt(hash.charAt(16), 16) & 0x3) | 0x8).toString(16)
+  const version = `4${hash.slice(13, 16)}`
+  return [hash.slice(0, 8), hash.slice(8, 12), version, `${variant}${hash.slice(17, 20)}`, hash.slice(20, 32)].join('-')
+}

@@ -1,0 +1,170 @@
+import { defaultLimits, type Json, type StoredEvent } from '@varve/store'
+import fc from 'fast-check'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { unguarded } from '../guard/guard.ts'
+import { createKernel } from '../kernel/kernel.ts'
+import { kernelError } from '../testing/expected-errors.ts'
+import { goldenLogs, goldenWorkflows, rich, runGolden, sum } from '../testing/golden.ts'
+import { readLog, sealLog } from '../testing/sealed-log.ts'
+import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
+import { verifyLog } from './verify.ts'
+
+const env = { limits: defaultLimits, guard: unguarded }
+
+const verify = (workflow: Pick<Workflow, 'definition'>, runId: string, log: readonly StoredEvent[]) =>
+  verifyLog(env, runId, workflow.definition, log)
+
+/** The same events with other data in one of them, under a chain that fits. */
+function edited(log: readonly StoredEvent[], seq: number, edit: (data: never) => object): StoredEvent[] {
+  const drafts = log.map(({ seq: at, type, body }) => {
+    const data = JSON.parse(body) as Json
+    return { type, data: at === seq ? { ...(data as object), ...edit(data as never) } : data }
+  })
+  return sealLog(log[0]!.runId, drafts)
+}
+
+let sumLog: StoredEvent[]
+let richLog: StoredEvent[]
+
+beforeAll(async () => {
+  const { store } = await runGolden()
+  sumLog = await readLog(store, 'sum')
+  richLog = await readLog(store, 'rich')
+})
+
+describe('verifying', () => {
+  test('answers head and hash of a log that is as the code decides', async () => {
+    const last = richLog.at(-1)!
+
+    expect(await verify(rich, 'rich', richLog)).toEqual({ ok: true, runId: 'rich', head: last.seq, hash: last.hash })
+  })
+
+  test('says where recorded decisions and the code part first', async () => {
+    const changed = edited(sumLog, 2, () => ({ input: [7, 1] }))
+
+    expect(await verify(sum, 'sum', changed)).toMatchObject({
+      ...{ ok: false, code: 'CODE_CHANGED', seq: 2 },
+      divergence: {
+        seq: 2,
+        path: 'event.data.input[0]',
+        recorded: { type: 'ActionRequested', data: { input: [7, 1] } },
+        decided: { type: 'ActionRequested', data: { input: [0, 1] } },
+      },
+    })
+  })
+
+  test('says so when the code decides nothing where a decision was recorded', async () => {
+    const idle = defineWorkflow(
+      { name: 'sum', version: '1', input: z.any() },
+      { step: (_, next) => next.complete(null) },
+    )
+
+    const verification = await verify(idle, 'sum', sumLog)
+
+    expect(verification).toMatchObject({
+      ...{ ok: false, code: 'CODE_CHANGED', seq: 2 },
+      divergence: { path: 'event.data.action', decided: { type: 'Completed' } },
+    })
+  })
+
+  test('notices that an output was edited and the chain sealed anew, by the decisions behind it', async () => {
+    const seq = sumLog.find(({ type }) => type === 'ActionSucceeded')!.seq
+
+    expect(
+      await verify(
+        sum,
+        'sum',
+        edited(sumLog, seq, () => ({ output: 9 })),
+      ),
+    ).toMatchObject({
+      ok: false,
+      code: 'CODE_CHANGED',
+      seq: seq + 1,
+    })
+  })
+
+  test('refuses a log of another run', async () => {
+    expect(await verify(sum, 'other', sumLog)).toMatchObject({ ok: false, code: 'CORRUPT_LOG' })
+  })
+
+  test('refuses the logs of any single change', async () => {
+    const change = fc.record({
+      at: fc.nat({ max: richLog.length - 1 }),
+      field: fc.constantFrom('type', 'at', 'body', 'hash', 'seq', 'v'),
+      position: fc.nat(),
+      character: fc.constantFrom('0', 'a', '"', ' ', '}', 'é'),
+      number: fc.integer(),
+    })
+    await fc.assert(
+      fc.asyncProperty(change, async ({ at, field, position, character, number }) => {
+        const event = richLog[at]!
+        const old = event[field as keyof StoredEvent]
+        const cut = position % String(old).length
+        const text = String(old).slice(0, cut) + character + String(old).slice(cut + 1)
+        const value = typeof old === 'number' ? number : text
+        fc.pre(value !== old)
+        const log = richLog.with(at, { ...event, [field]: value })
+
+        expect((await verify(rich, 'rich', log)).ok).toBe(false)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('refuses every log that lacks an event, has one twice or has two in another order', async () => {
+    for (let i = 0; i < richLog.length - 1; i++) {
+      const [one, two] = [richLog[i]!, richLog[i + 1]!]
+      for (const log of [richLog.toSpliced(i, 1), richLog.toSpliced(i, 0, one), richLog.toSpliced(i, 2, two, one)]) {
+        expect(await verify(rich, 'rich', log)).toMatchObject({ ok: false, code: 'CORRUPT_LOG' })
+      }
+    }
+  })
+
+  test('refuses a log that was cut where the code goes on deciding', async () => {
+    const log = richLog.slice(0, 3)
+
+    expect(await verify(rich, 'rich', log)).toMatchObject({ ok: false, code: 'CODE_CHANGED', seq: 4 })
+  })
+
+  test('by run id answers the same, needs the workflow, and refuses a run that is not there', async () => {
+    const { store, kernel } = await runGolden()
+    const stranger = createKernel({ store, workflows: [] })
+
+    const ids = ['sum', 'rich', 'parent', 'rich-fork']
+    const verified = await Promise.all(ids.map((id) => kernel.verify(id)))
+
+    expect(verified.map(({ ok }) => ok)).toEqual([true, true, true, true])
+    await expect(stranger.verify('sum')).rejects.toMatchObject(kernelError('WORKFLOW_MISSING'))
+    await expect(kernel.verify('nobody')).rejects.toMatchObject(kernelError('RUN_NOT_FOUND'))
+  })
+
+  test('by run id notices that the end of the log was lost', async () => {
+    const { store } = await runGolden()
+    const events: typeof store.events = {
+      append: (...args) => store.events.append(...args),
+      read: (runId) => store.events.read(runId, { to: 3 }),
+    }
+    const kernel = createKernel({ store: { ...store, events }, workflows: goldenWorkflows })
+
+    expect(await kernel.verify('sum')).toMatchObject({ ok: false, code: 'CORRUPT_LOG', seq: 4 })
+  })
+})
+
+describe('logs of earlier releases', () => {
+  test('are all verified by this one, in one loop over the folder', async () => {
+    const logs = goldenLogs()
+
+    const verified = await Promise.all(
+      logs.map(({ workflow, runId, events }) => {
+        const known = goldenWorkflows.find(({ name }) => name === workflow)!
+        return verify(known, runId, events)
+      }),
+    )
+
+    expect(logs.length).toBeGreaterThanOrEqual(4)
+    expect(verified).toEqual(
+      logs.map(({ runId, events }) => ({ ok: true, runId, head: events.length, hash: events.at(-1)?.hash })),
+    )
+  })
+})

@@ -1,0 +1,70 @@
+import { genesis, isTerminal, type LogEnd, type Store } from '@varve/store'
+import { readLogEvent, type LogEvent } from '../log/log-event.ts'
+
+/** Where to begin to watch. */
+export interface WatchOptions {
+  /** First seq to see. Default 1. */
+  readonly from?: number
+  /** Ends the watch. */
+  readonly signal?: AbortSignal
+}
+
+/** Waits for a run to move. */
+export interface MoveWaiter {
+  /** Resolves when the run may have moved since the waiter was made. */
+  readonly next: () => Promise<void>
+  readonly cancel: () => void
+}
+
+/**
+ * A run's committed events, from a seq on and as they come, until the run has ended. Each is seen once and in order,
+ * whichever process wrote it.
+ */
+export async function* watchRun(
+  store: Store,
+  runId: string,
+  waitFor: (runId: string) => MoveWaiter,
+  { from = 1, signal }: WatchOptions,
+): AsyncGenerator<LogEvent, void, undefined> {
+  let end: LogEnd | undefined = from === 1 ? genesis(runId) : undefined
+  let next = from
+  const isAborted = (): boolean => signal?.aborted === true
+  while (!isAborted()) {
+    const waiter = waitFor(runId)
+    const over = new AbortController()
+    try {
+      const row = await store.runs.find(runId)
+      for await (const stored of store.events.read(runId, { from: next })) {
+        const event = readLogEvent(end ?? (await endBefore(store, runId, next)), stored)
+        end = { seq: event.seq, hash: event.hash }
+        next = event.seq + 1
+        yield event
+        if (isAborted()) return
+      }
+      // Seen before the events were read, so nothing can have come after them.
+      if (row === undefined || isTerminal(row.status)) return
+      await Promise.race([waiter.next(), aborted(signal, over.signal)])
+    } finally {
+      over.abort()
+      waiter.cancel()
+    }
+  }
+}
+
+async function endBefore(store: Store, runId: string, seq: number): Promise<LogEnd> {
+  for await (const event of store.events.read(runId, { from: seq - 1, limit: 1 })) {
+    return { seq: event.seq, hash: event.hash }
+  }
+  return genesis(runId)
+}
+
+/** Resolves when the watch is to end; stops listening when the race that it is part of is over. */
+function aborted(signal: AbortSignal | undefined, over: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      resolve()
+    }
+    if (signal?.aborted === true) end()
+    else signal?.addEventListener('abort', end, { once: true, signal: over })
+  })
+}
