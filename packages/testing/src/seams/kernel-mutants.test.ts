@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { loadMutant, type Mutation } from './kernel-mutant.ts'
 import { kernelScenarios, type NamedScenario } from './kernel-scenarios.ts'
 
-const { lostAcknowledgement, postBeforeRelease, durableBeforeStart } = kernelScenarios
+const { lostAcknowledgement, postBeforeRelease, durableBeforeStart, paidOnce, debtsPaid } = kernelScenarios
 
 describe('the kernel keeps its promises', () => {
   test.for(Object.values(kernelScenarios))('$name', async ({ run }) => {
@@ -21,7 +21,7 @@ const mutants: readonly (Mutation & {
     fails: lostAcknowledgement,
     because: /^append \d: .*ActionAttemptAbandoned/,
     file: 'driver/append.ts',
-    find: 'const landed = await whatLanded(env, runId, events, options.expectedHead)',
+    find: 'const landed = await repeatable(env, () => whatLanded(env, runId, events, options.expectedHead))',
     replace: "const landed = 'nothing' as 'ours' | 'theirs' | 'nothing'",
   },
   {
@@ -29,8 +29,8 @@ const mutants: readonly (Mutation & {
     fails: postBeforeRelease,
     because: /^the run is blocked$/,
     file: 'driver/drive.ts',
-    find: "if (outcome !== 'due') return true",
-    replace: 'if (outcome !== undefined) return true',
+    find: "if (outcome === 'released') return true",
+    replace: 'if (outcome.length > 0) return true',
   },
   {
     name: 'starts-an-action-before-its-request-is-durable',
@@ -40,6 +40,22 @@ const mutants: readonly (Mutation & {
     find: '    const askedAt = this.#env.clock.monotonic()\n    try {\n      appended =',
     replace:
       '    const askedAt = this.#env.clock.monotonic()\n    if (this.#lease) this.#act()\n    try {\n      appended =',
+  },
+  {
+    name: 'tries-an-at-most-once-action-again',
+    fails: paidOnce,
+    because: /paid 2 times$/,
+    file: 'driver/inputs.ts',
+    find: "if (item.effect === 'at-most-once') {",
+    replace: "if ((item.effect as string) === 'never') {",
+  },
+  {
+    name: 'forgets-what-a-run-owes',
+    fails: debtsPaid,
+    because: /owes/,
+    file: 'driver/drive.ts',
+    find: 'await this.#pay(this.#claim?.owes ?? [])',
+    replace: 'await this.#pay([])',
   },
 ]
 

@@ -1,6 +1,7 @@
 import { memoryStore } from '@varve/store-memory'
 import { simulatedProcess, type Faults, type SimulatedProcess } from '../simulated-process.ts'
 import { virtualClock } from '../virtual-clock.ts'
+import { tell, type Told } from './feature-scenario.ts'
 import { play, RUN_ID, seamWorkflow, type KernelModule, type Played } from './scenario.ts'
 
 /** A named scenario: what goes wrong in it, and what must hold all the same. */
@@ -55,12 +56,45 @@ const durableBeforeStart: NamedScenario = {
   },
 }
 
+/** A process that dies with an at-most-once action under way. */
+const paidOnce: NamedScenario = {
+  name: 'an at-most-once action never runs again without an answer',
+  run: async (kernel) => {
+    for (let crashAt = 1; crashAt <= 80; crashAt++) {
+      const { effects } = await tellInMemory(kernel, crashAt)
+      if ((effects['pay'] ?? 0) > 1) throw new Error(`crash at ${crashAt}: paid ${effects['pay']} times`)
+    }
+  },
+}
+
+/** A process that dies between the end of a run and the news of it. */
+const debtsPaid: NamedScenario = {
+  name: 'what a run owes another is paid after any crash',
+  run: async (kernel) => {
+    for (let crashAt = 1; crashAt <= 80; crashAt++) {
+      const { faults, outcome } = await tellInMemory(kernel, crashAt)
+      if (faults.length > 0 || outcome.status !== 'completed') throw new Error(`crash at ${crashAt}: ${faults.join()}`)
+    }
+  },
+}
+
 /** The promises that the seams of the kernel are for, each as a scenario that a wrong kernel fails. */
-export const kernelScenarios = { lostAcknowledgement, postBeforeRelease, durableBeforeStart } as const
+export const kernelScenarios = {
+  lostAcknowledgement,
+  postBeforeRelease,
+  durableBeforeStart,
+  paidOnce,
+  debtsPaid,
+} as const
 
 async function playInMemory(kernel: KernelModule, faults: Faults): Promise<Played> {
   const clock = virtualClock()
   return play({ kernel, clock, lives: [faults], store: memoryStore({ now: clock.now }) })
+}
+
+async function tellInMemory(kernel: KernelModule, crashAt: number): Promise<Told> {
+  const clock = virtualClock()
+  return tell(kernel, 'completes', memoryStore({ now: clock.now }), clock, [{ crashAt }])
 }
 
 function typesOf({ log }: Played): string {
