@@ -165,7 +165,9 @@ describe('a run over few flights', () => {
   })
 
   test('is one run when two processes start at the same time', async () => {
-    const both = await Promise.all([runProgram(folder, few), runProgram(folder, few)])
+    // Slow enough for the second to begin before the first has ended.
+    const slowly = [...few, '--pace', '200']
+    const both = await Promise.all([runProgram(folder, slowly), runProgram(folder, slowly)])
 
     for (const { code, stdout, stderr } of both) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
