@@ -8,8 +8,9 @@ import {
   type ReadRange,
   type RunCreation,
   type StoredEvent,
+  checkLease,
+  checkContinuation,
 } from '@varve/store'
-import { checkLease } from './arguments.ts'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
 import { applyUpdate, giveLease, newRecord, type RunRecord } from './run-record.ts'
@@ -101,15 +102,6 @@ function checkRunIds(runId: string, create: RunCreation | undefined): void {
   for (const tag of tags) checkId('a tag', tag)
   if (parent !== undefined) checkId('parent', parent)
   if (lease !== undefined) checkLease(lease.owner, lease.leaseMs)
-}
-
-function checkContinuation(runId: string, events: readonly StoredEvent[], expectedHead: number): void {
-  for (const [i, event] of events.entries()) {
-    const seq = expectedHead + 1 + i
-    if (event.runId === runId && event.seq === seq) continue
-    const text = `expected seq ${seq} of run ${runId}, got seq ${event.seq} of run ${event.runId}`
-    throw new StoreError('INVALID_ARGUMENT', text, { runId, seq: event.seq })
-  }
 }
 
 /** The envelope and nothing else that the object may carry. */

@@ -1,7 +1,14 @@
-import { checkId, isTerminal, StoreError, type InboxStore, type PostDraft } from '@varve/store'
-import { checkLimit } from './arguments.ts'
+import {
+  checkId,
+  isTerminal,
+  StoreError,
+  type InboxStore,
+  type PostDraft,
+  checkLimit,
+  pageOf,
+  readCursor,
+} from '@varve/store'
 import type { Memory } from './memory.ts'
-import { pageOf, readCursor } from './page.ts'
 import { dueSince } from './run-record.ts'
 
 /** The inboxes. */
@@ -19,7 +26,12 @@ export function memoryInbox(memory: Memory): InboxStore {
       checkLimit(page.limit)
       const start = page.cursor === undefined ? 0 : readCursor(page.cursor, isPosition)
       const rest = memory.runs.get(runId)?.rejected.slice(start) ?? []
-      return pageOf(rest, page.limit, () => start + page.limit)
+      return pageOf(
+        rest,
+        page.limit,
+        (post) => post,
+        () => start + page.limit,
+      )
     },
   }
 }

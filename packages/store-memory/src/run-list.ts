@@ -1,7 +1,5 @@
-import type { Page, PageRequest, RunFilter, RunRow } from '@varve/store'
-import { checkLimit } from './arguments.ts'
+import { checkLimit, pageOf, readCursor, type Page, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
 import type { Memory } from './memory.ts'
-import { pageOf, readCursor } from './page.ts'
 import { rowOf, type RunRecord } from './run-record.ts'
 
 /** Where a run stands in the list; new runs come before all of these, so they shift none. */
@@ -15,8 +13,7 @@ export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): 
   const found = [...memory.runs.values()]
     .filter((run) => matches(run, filter) && (after === undefined || newestFirst(after, positionOf(run)) < 0))
     .sort((a, b) => newestFirst(positionOf(a), positionOf(b)))
-  const { items, next } = pageOf(found, page.limit, positionOf)
-  return { items: items.map(rowOf), ...(next !== undefined && { next }) }
+  return pageOf(found, page.limit, rowOf, positionOf)
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {

@@ -7,8 +7,10 @@ import {
   type ReleaseOutcome,
   type ReleaseRequest,
   type RunStore,
+  checkLease,
+  checkLimit,
+  checkWhole,
 } from '@varve/store'
-import { checkLease, checkLimit, checkWhole } from './arguments.ts'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
 import { listRuns } from './run-list.ts'

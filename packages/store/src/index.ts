@@ -41,3 +41,7 @@ export type {
   TerminalStatus,
 } from './ports/run.ts'
 export type { Snapshot, SnapshotStore } from './ports/snapshot-store.ts'
+
+// For authors of adapters: what every store checks and answers alike.
+export { checkContinuation, checkLease, checkLimit, checkWhole } from './adapter/arguments.ts'
+export { pageOf, readCursor } from './adapter/cursor.ts'

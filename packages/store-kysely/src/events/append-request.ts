@@ -1,5 +1,13 @@
-import { checkId, isTerminal, StoreError, type AppendOptions, type RunCreation, type StoredEvent } from '@varve/store'
-import { checkContinuation, checkLease } from '../arguments.ts'
+import {
+  checkId,
+  isTerminal,
+  StoreError,
+  type AppendOptions,
+  type RunCreation,
+  type StoredEvent,
+  checkContinuation,
+  checkLease,
+} from '@varve/store'
 import { debtsText, updateArgs } from '../runs/run-update.ts'
 import { shapeOf } from '../runs/update-shape.ts'
 import type { Addition, Creation, SettledPost } from '../writes.ts'

@@ -1,6 +1,5 @@
-import { checkId, type EventStore, type ReadRange, type StoredEvent } from '@varve/store'
+import { checkId, type EventStore, type ReadRange, type StoredEvent, checkWhole } from '@varve/store'
 import { sql } from 'kysely'
-import { checkWhole } from '../arguments.ts'
 import type { SqlDialect } from '../dialect.ts'
 import type { SqlExecutor } from '../executor.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'

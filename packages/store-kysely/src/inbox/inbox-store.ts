@@ -8,9 +8,11 @@ import {
   type Post,
   type PostDraft,
   type RejectedPost,
+  checkLimit,
+  checkWhole,
+  pageOf,
+  readCursor,
 } from '@varve/store'
-import { checkLimit, checkWhole } from '../arguments.ts'
-import { pageOf, readCursor } from '../cursor.ts'
 import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
 import { inboxQueries, type InboxQueries, type PostRecord, type ReceiverRecord } from './inbox-queries.ts'
 

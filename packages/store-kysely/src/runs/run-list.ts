@@ -1,7 +1,15 @@
-import { checkId, type Page, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
+import {
+  checkId,
+  type Page,
+  type PageRequest,
+  type RunFilter,
+  type RunRow,
+  checkLimit,
+  checkWhole,
+  pageOf,
+  readCursor,
+} from '@varve/store'
 import { sql } from 'kysely'
-import { checkLimit, checkWhole } from '../arguments.ts'
-import { pageOf, readCursor } from '../cursor.ts'
 import type { SqlDialect } from '../dialect.ts'
 import type { SqlExecutor } from '../executor.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'

@@ -9,8 +9,10 @@ import {
   type ReleaseOutcome,
   type ReleaseRequest,
   type RunStore,
+  checkLease,
+  checkLimit,
+  checkWhole,
 } from '@varve/store'
-import { checkLease, checkLimit, checkWhole } from '../arguments.ts'
 import { get, run, type Steps } from '../executor.ts'
 import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
 import type { RunsTable } from '../schema.ts'

@@ -1,5 +1,4 @@
-import { checkId, type Snapshot, type SnapshotStore } from '@varve/store'
-import { checkWhole } from '../arguments.ts'
+import { checkId, type Snapshot, type SnapshotStore, checkWhole } from '@varve/store'
 import { runNotFound, type StoreParts } from '../store-parts.ts'
 import { snapshotQueries, type SnapshotQueries } from './snapshot-queries.ts'
 

@@ -1,9 +1,10 @@
-import { StoreError, type Page } from '@varve/store'
+import { StoreError } from '../errors.ts'
+import type { Page } from '../ports/store.ts'
 
 /**
  * The page that `found` makes.
  *
- * @param found - At most one item more than the page holds: its presence says that there is a next page.
+ * @param found - The items from here on. More of them than the page holds say that there is a next one.
  * @param position - Where an item stands; the next page begins behind it.
  */
 export function pageOf<Found, T>(

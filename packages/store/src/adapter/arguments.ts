@@ -1,4 +1,7 @@
-import { checkId, StoreError, type Owner, type StoredEvent } from '@varve/store'
+import { StoreError } from '../errors.ts'
+import { checkId } from '../limits.ts'
+import type { StoredEvent } from '../log/stored-event.ts'
+import type { Owner } from '../ports/run.ts'
 
 /** @throws StoreError `INVALID_ARGUMENT` for anything but 1-1000. */
 export function checkLimit(limit: number): void {
