@@ -259,7 +259,7 @@ describe('bad input', () => {
     store.close()
 
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toMatch(/^error: CORRUPT_LOG: seq 9 .+\n$/)
+    expect(stderr).toMatch(/^error: CORRUPT_LOG: seq 9 .+ start another one with --new\n$/)
     expect(events).toBe(18)
   })
 

@@ -17,8 +17,12 @@ export function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name
   const text = error.message.replace(/\s*\n\s*/g, ' ')
-  return `error: ${text.startsWith(`${code}: `) ? text : `${code}: ${text}`}`
+  const told = text.startsWith(`${code}: `) ? text : `${code}: ${text}`
+  return `error: ${told}${STUCK.has(code) ? '; or leave that run alone and start another one with --new' : ''}`
 }
+
+/** What keeps the unfinished run from going on, however often it is tried. */
+const STUCK: ReadonlySet<string> = new Set(['CORRUPT_LOG', 'INVALID_LOG', 'NEWER_FORMAT', 'CODE_CHANGED', 'POISONED'])
 
 function isDebugging(): boolean {
   return (process.env['DEBUG'] ?? '').split(',').includes('varve')
