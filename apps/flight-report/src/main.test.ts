@@ -6,6 +6,7 @@ import path from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
 import { runProgram, startProgram, temporaryFolder } from './testing/program.ts'
+import { runInTerminal } from './testing/terminal.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
@@ -187,6 +188,36 @@ describe('a run over few flights', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('flight-report-1, completed')
     expect(succeeded(stdout)).toBe(24)
+  })
+})
+
+describe('in a terminal', () => {
+  test('the editor is asked, and a progress bar is shown', async () => {
+    const { code, screen } = await runInTerminal(folder, few, 'y\r')
+
+    expect(code).toBe(0)
+    expect(screen).toContain('Publish the report?')
+    expect(screen).toMatch(/█+  24 of 24 hours/)
+    expect(screen).toContain('Published')
+    expect(existsSync(report())).toBe(true)
+  })
+
+  test('the editor may say no', async () => {
+    const { code, screen } = await runInTerminal(folder, few, 'n\r')
+
+    expect(code).toBe(0)
+    expect(screen).not.toContain('Published')
+    expect(existsSync(report())).toBe(false)
+  })
+
+  test('Ctrl-C at the question leaves it open for the next start', async () => {
+    const { code, screen } = await runInTerminal(folder, few, '\u0003')
+    const next = await runProgram(folder, ['--approve', ...few])
+
+    expect(code).toBe(130)
+    expect(screen).toContain('npm start')
+    expect(next).toMatchObject({ code: 0, stderr: '' })
+    expect(next.stdout).toContain('flight-report-1, completed')
   })
 })
 
