@@ -31,6 +31,26 @@ describe('a run that grows beyond its limit', () => {
     expect(await store.runs.find('r')).toMatchObject({ problem: { code: 'LIMIT_EXCEEDED' } })
   })
 
+  test('because its policy never gives up is parked, too', async () => {
+    const store = memoryStore()
+    let calls = 0
+    const busy = (): null => {
+      calls++
+      throw new ActionError('rate-limited', 'slow down', { retryAfterMs: 0 })
+    }
+    const insisting = defineWorkflow(
+      { name: 'insisting', version: '1', input: z.null(), actions: { call: { run: busy } } },
+      { step: ({ results }, next) => (results['call'] ? next.complete(null) : next.run('call')) },
+    )
+    const policy: Policy = { name: 'stubborn', retryInMs: () => 0 }
+    const kernel = createKernel({ store, workflows: [insisting], policy, limits: { runEvents: 40 } })
+
+    const running = kernel.start(insisting, null, { runId: 'r' })
+
+    await expect(running).rejects.toMatchObject(kernelError('LIMIT_EXCEEDED'))
+    expect(calls).toBeLessThanOrEqual(20)
+  })
+
   test('goes on when the limit is raised', async () => {
     const store = memoryStore()
     const start = createKernel({ store, workflows: [counting], limits: { runEvents: 9 } })

@@ -39,10 +39,9 @@ export interface LoadOptions {
  * @throws KernelError `CODE_CHANGED` (with `check`) | `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`.
  */
 export async function loadRun(env: ReadingEnvironment, runId: string, options: LoadOptions): Promise<LoadedRun> {
-  const { snapshots } = env.store
   let before = options.to
   while (options.snapshots) {
-    const snapshot = await snapshots.latest(runId, before === undefined ? {} : { atOrBefore: before })
+    const snapshot = await latestSnapshot(env, runId, before)
     if (snapshot === undefined) break
     const loaded = await fromSnapshot(env, snapshot, options)
     if (loaded !== undefined) return loaded
@@ -51,8 +50,22 @@ export async function loadRun(env: ReadingEnvironment, runId: string, options: L
   return readLog(env, { fold: freshFold(env, runId, options), snapshotSeq: 0, snapshotLength: 0 }, options)
 }
 
+/** A store that cannot answer its snapshots has none, as far as a run is concerned: the log is read instead. */
+async function latestSnapshot(
+  { store, warn }: ReadingEnvironment,
+  runId: string,
+  before: number | undefined,
+): Promise<Snapshot | undefined> {
+  try {
+    return await store.snapshots.latest(runId, before === undefined ? {} : { atOrBefore: before })
+  } catch (error) {
+    warn(error as Error)
+    return undefined
+  }
+}
+
 /** What reading needs: no executor and no appender. */
-export type ReadingEnvironment = Pick<Environment, 'store' | 'limits' | 'buildOf' | 'guard'>
+export type ReadingEnvironment = Pick<Environment, 'store' | 'limits' | 'buildOf' | 'guard' | 'warn'>
 
 /** Undefined when there is any doubt of the snapshot: it is a cache, and an older one or the log will do. */
 async function fromSnapshot(

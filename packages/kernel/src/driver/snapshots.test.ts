@@ -214,6 +214,22 @@ describe('a snapshot is a cache', () => {
     expect(warnings.map(({ message }) => message)).toEqual(['disk full'])
   })
 
+  test('a store that cannot answer its snapshots is warned of, and the log is read instead', async () => {
+    const warnings: Error[] = []
+    const workflow = counting([1])
+    const data = memoryStore()
+    await kernelOn(data, workflow).start(workflow, 2, { runId: 'r' })
+    const store = recordCalls(data, [], (name) =>
+      name === 'snapshots.latest' ? Promise.reject(new Error('page is gone')) : undefined,
+    )
+    const kernel = kernelOn(store, workflow, { onWarning: (warning) => warnings.push(warning) })
+
+    const replayed = await kernel.replayFromSnapshot('r')
+
+    expect(replayed).toEqual(await kernel.replay('r'))
+    expect(warnings.map(({ message }) => message)).toEqual(['page is gone'])
+  })
+
   test('a state that is no JSON is warned of with its path, and the run goes on', async () => {
     const warnings: Error[] = []
     const workflow = defineWorkflow(

@@ -5,7 +5,8 @@ import { z } from 'zod'
 import { allowList } from '../policy/policy.ts'
 import { manualClock } from '../testing/manual-clock.ts'
 import { kernelError, storeError } from '../testing/expected-errors.ts'
-import { readLog, typesOf } from '../testing/sealed-log.ts'
+import { readLog, runStarted, typesOf, writeLog } from '../testing/sealed-log.ts'
+import { recordCalls } from '../testing/store-calls.ts'
 import { effectSink, type Effect } from '../views/effects.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { stateUpdatedReducer } from '../workflow/results-state.ts'
@@ -129,6 +130,32 @@ describe('the views of a run', () => {
       head: 8,
       hash: (await readLog(store, 'r')).at(-1)?.hash,
     })
+  })
+
+  test('of one that was left amid an action execute nothing and write nothing', async () => {
+    const store = memoryStore()
+    const calls: string[] = []
+    const calling = defineWorkflow(
+      { name: 'calling', version: '1', input: z.null(), actions: { call: { run: () => expect.unreachable() } } },
+      { step: ({ results }, next) => (results['call'] ? next.complete(null) : next.run('call')) },
+    )
+    const request = {
+      type: 'ActionRequested',
+      data: { key: 'call', action: 'call', input: null, effect: 'idempotent' },
+    }
+    await writeLog(store, 'r', [runStarted('calling'), request], { workflow: 'calling' })
+    const kernel = createKernel({ store: recordCalls(store, calls), workflows: [calling] })
+
+    const replayed = await kernel.replay('r')
+    const fromSnapshot = await kernel.replayFromSnapshot('r')
+    await kernel.stateAt('r', 1)
+    const verification = await kernel.verify('r')
+    await kernel.timeline('r')
+    await Array.fromAsync(kernel.executionLog('r'))
+
+    expect([replayed, fromSnapshot]).toMatchObject([{ head: 2 }, { head: 2 }])
+    expect(verification).toMatchObject({ ok: true, head: 2 })
+    expect(calls.filter((name) => !/find|read|latest/.test(name))).toEqual([])
   })
 
   test('the timeline needs no code of the workflow', async () => {

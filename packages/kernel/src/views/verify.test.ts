@@ -1,4 +1,5 @@
 import { defaultLimits, type Json, type StoredEvent } from '@varve/store'
+import { memoryStore } from '@varve/store-memory'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -7,6 +8,7 @@ import { createKernel } from '../kernel/kernel.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import { goldenLogs, goldenWorkflows, rich, runGolden, sum } from '../testing/golden.ts'
 import { readLog, sealLog } from '../testing/sealed-log.ts'
+import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
 import { verifyLog } from './verify.ts'
 
@@ -137,6 +139,29 @@ describe('verifying', () => {
     expect(verified.map(({ ok }) => ok)).toEqual([true, true, true, true])
     await expect(stranger.verify('sum')).rejects.toMatchObject(kernelError('WORKFLOW_MISSING'))
     await expect(kernel.verify('nobody')).rejects.toMatchObject(kernelError('RUN_NOT_FOUND'))
+  })
+
+  test('accepts a run that waits for an answer', async () => {
+    const asking = defineWorkflow(
+      { name: 'asking', version: '1', input: z.null(), interrupts: { ask: { ask: z.null(), answer: z.null() } } },
+      { step: (_, next) => next.interrupt('ask', null) },
+    )
+    const kernel = createKernel({ store: memoryStore(), workflows: [asking] })
+    const outcome = await kernel.start(asking, null, { runId: 'r' })
+
+    expect(outcome.status).toBe('blocked')
+    expect(await kernel.verify('r')).toMatchObject({ ok: true, head: 2 })
+  })
+
+  test('rejects where the store cannot be read, and gives no verdict', async () => {
+    const { store } = await runGolden()
+    const failing = recordCalls(store, [], (name) => {
+      if (name === 'events.read') throw new Error('disk gone')
+      return undefined
+    })
+    const kernel = createKernel({ store: failing, workflows: goldenWorkflows })
+
+    await expect(kernel.verify('sum')).rejects.toThrow('disk gone')
   })
 
   test('by run id notices that the end of the log was lost', async () => {
