@@ -197,7 +197,7 @@ describe('in a terminal', () => {
 
     expect(code).toBe(0)
     expect(screen).toContain('Publish the report?')
-    expect(screen).toMatch(/█+  24 of 24 hours/)
+    expect(screen).toMatch(/█+ {2}24 of 24 hours/)
     expect(screen).toContain('Published')
     expect(existsSync(report())).toBe(true)
   })
