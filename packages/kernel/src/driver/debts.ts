@@ -33,8 +33,10 @@ export function debtsOf(system: System, events: readonly LogEvent[]): Debt[] {
     }
   }
   const parent = system.started?.parent
+  // The fold may hold an end that was decided and dropped again; only what is appended counts.
+  const ends = events.some(({ seq }) => seq === system.end.seq)
   // A run that goes on as another one has not ended for whoever waits for it.
-  if (system.terminal !== undefined && system.terminal.type !== 'ContinuedAsNew' && parent !== undefined) {
+  if (ends && system.terminal !== undefined && system.terminal.type !== 'ContinuedAsNew' && parent !== undefined) {
     debts.push({ kind: 'answer', runId: parent.runId, key: parent.key })
   }
   return debts
@@ -72,7 +74,7 @@ async function startChild(env: Environment, parentId: string, child: EventData['
   try {
     await createOwed(env, newRun(env, definition, input, { runId, parent }))
   } catch (error) {
-    if (!isKernelError(error, 'INVALID_INPUT')) throw error
+    if (!isKernelError(error, 'INVALID_INPUT') && !isStoreError(error, 'LIMIT_EXCEEDED')) throw error
     const failed = { key, status: 'failed' as const, error: errorInfoOf(error), headHash: genesis(runId).hash }
     await post(env, parentId, `child:${runId}`, { type: 'ChildCompleted', data: failed })
   }

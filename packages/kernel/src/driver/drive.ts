@@ -346,7 +346,12 @@ export class Drive {
       await release(again)
       return true
     }
-    if (again.head !== expectedHead) await this.#reload()
+    if (again.head !== expectedHead) {
+      await this.#load()
+      this.#intake.begin(orphanInputs(this.#fold.system))
+      // Whoever had the run in between may have left debts.
+      await this.#pay(again.owes)
+    }
     return false
   }
 
@@ -367,11 +372,6 @@ export class Drive {
   #leaseLost(cause?: unknown): KernelError {
     const { runId } = this.#options
     return new KernelError('LEASE_LOST', `run ${runId} is driven by another process now`, { runId, cause })
-  }
-
-  async #reload(): Promise<void> {
-    await this.#load()
-    this.#intake.begin(orphanInputs(this.#fold.system))
   }
 
   async #end(outcome: Outcome): Promise<Outcome> {

@@ -317,3 +317,32 @@ describe('a snapshot is a cache', () => {
     expect(closed).toHaveLength(1)
   })
 })
+
+describe('a snapshot of a turn that was cut off by its bound', () => {
+  test('has what was open before the turn, though a turn without decisions came after it', async () => {
+    const large = 'x'.repeat(900_000)
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'asking', version: '1', input: z.null(), signals: { go: z.null(), more: z.null() } },
+        interrupts: { ask: { ask: z.string(), answer: z.null() } },
+      },
+      {
+        step: ({ results }, next) => {
+          if (!results['go']) return next.waitFor('go')
+          if (results['more']) return next.complete('done')
+          const questions = [1, 2, 3, 4].map((n) => next.interrupt('ask', large, { key: `ask:${n}` }))
+          return next.all([next.waitFor('more'), ...questions])
+        },
+      },
+    )
+    const store = memoryStore()
+    const first = createKernel({ store, workflows: [workflow] })
+    await first.start(workflow, null, { runId: 'r' })
+    await first.signal('r', { name: 'go', value: null })
+    await first[Symbol.asyncDispose]()
+
+    const outcome = await createKernel({ store, workflows: [workflow] }).signal('r', { name: 'more', value: null })
+
+    expect(outcome).toMatchObject({ status: 'completed', output: 'done' })
+  })
+})

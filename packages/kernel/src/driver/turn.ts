@@ -1,4 +1,4 @@
-import { isStoreError, sealEvent, type RunUpdate, type SealedEvent } from '@varve/store'
+import { isStoreError, sealEvent, type Post, type RunUpdate, type SealedEvent } from '@varve/store'
 import { isKernelError, KernelError, textOf } from '../errors.ts'
 import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
@@ -141,9 +141,14 @@ function foldInput(fold: RunFold, { post }: Input, sealed: SealedEvent, problem:
     return undefined
   } catch (error) {
     if (!isKernelError(error, 'REDUCER_FAILED') && !isKernelError(error, 'NONDETERMINISM')) throw error
-    if (post !== undefined) throw new UnfoldablePost(post.id, error)
+    if (post !== undefined && !isReceipt(post)) throw new UnfoldablePost(post.id, error)
     return error
   }
+}
+
+/** What nobody sends again: it is appended whatever the workflow's code makes of it. */
+function isReceipt({ type }: Post): boolean {
+  return type === 'ChildCompleted' || type === 'ActionSucceeded'
 }
 
 /** A result that cannot be recorded is recorded as a failure that says why; a post is set aside. */
@@ -152,6 +157,10 @@ function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input
   try {
     return seal(draft)
   } catch (error) {
+    if (draft.type === 'ChildCompleted' && isStoreError(error)) {
+      const { key, headHash } = draft.data
+      return seal({ type: draft.type, data: { key, headHash, status: 'failed', error: errorInfoOf(error) } })
+    }
     if (post !== undefined && isStoreError(error)) throw new UnfoldablePost(post.id, error)
     if (draft.type !== 'ActionSucceeded' || !isStoreError(error)) throw error
     const { key, attempts } = draft.data

@@ -151,6 +151,19 @@ describe('a run that continues as new', () => {
     expect(await kernel.find('r')).toBeUndefined()
   })
 
+  test('cannot do so with an input that no run could start with', async () => {
+    const growing = defineWorkflow(
+      { name: 'growing', version: '1', input: z.string() },
+      { step: (_, next) => next.continueAsNew('x'.repeat(1024 * 1024 - 125)) },
+    )
+    const { kernel } = setup([growing])
+
+    const starting = kernel.start(growing, '', { runId: 'r' })
+
+    await expect(starting).rejects.toMatchObject(kernelError('LIMIT_EXCEEDED'))
+    expect(await kernel.find('r')).toBeUndefined()
+  })
+
   test('with an input that a newer version refuses is parked, until one is registered that takes it', async () => {
     const { clock, store, kernel, kernelOn } = setup([v1, countdown('2', 3)])
 

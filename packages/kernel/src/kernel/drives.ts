@@ -13,6 +13,9 @@ import { Changes } from './changes.ts'
 /** How often a run that another process drives is looked at, where the store does not notify. */
 const POLL_MS = 250
 
+/** When a run is tried again that could not be moved in the background for want of its store. */
+const RETRY_MS = 5000
+
 /** One run that this kernel drives or follows. All callers share it: a kernel never competes with itself for a lease. */
 interface Slot {
   readonly outcome: Promise<Outcome | undefined>
@@ -127,6 +130,9 @@ export class Drives {
     this.move(runId, { follow: false }).catch((error: unknown) => {
       const expected = isKernelError(error, 'KERNEL_CLOSED') || isKernelError(error, 'WORKFLOW_MISSING')
       if (!expected) this.#env.warn(error as Error)
+      // The store's trouble is not the run's: its time has come all the same.
+      const passing = isStoreError(error) && (error.retryable || error.code === 'UNKNOWN_OUTCOME')
+      if (passing && !this.#wakeUps.has(runId)) this.wakeAt(runId, this.#env.clock.now() + RETRY_MS)
     })
   }
 

@@ -1,4 +1,4 @@
-import { canonicalize, sealEvent, type Limits, type SealedEvent } from '@varve/store'
+import { canonicalize, sealEvent, type Limits, type SealedEvent, canonicalJson, type Json } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
@@ -148,10 +148,19 @@ function continueAsNew(turn: Turn, want: Extract<Want, { kind: 'continue' }>): '
   const { definition, limits, runId } = turn
   parse(definition.input, want.input, 'the input to continue with', 'INVALID_STEP')
   const input = canonicalize(want.input, { name: 'input', maxDepth: limits.depth }).copy
+  checkSuccessor(turn, input)
   const { version } = want
   const data = { newRunId: derivedRunId(runId, SUCCESSOR), input, ...(version !== undefined && { version }) }
   end(turn, { type: 'ContinuedAsNew', data })
   return 'done'
+}
+
+/** A run that has ended for the sake of one that can never be created would be lost. */
+function checkSuccessor({ fold, limits, runId }: Turn, input: Json): void {
+  const started = { ...fold.system.started, input, previous: runId }
+  if (Buffer.byteLength(canonicalJson(started)) <= limits.bodyBytes) return
+  const text = 'the input to continue with is too large for the start of a run; keep it outside and pass a reference'
+  throw new KernelError('LIMIT_EXCEEDED', text)
 }
 
 function push(turn: Turn, draft: LogDraft): void {

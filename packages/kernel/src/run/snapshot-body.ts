@@ -22,10 +22,11 @@ export interface HeldFold {
 export function holdFold({ system, stepper }: RunFold): HeldFold {
   const { end, at, started, signals, cancel, terminal } = system
   const closedBefore = system.closed.size
-  system.removed = []
+  // This hold's own: a turn that decides nothing holds anew, and must not take from the hold before it.
+  const removed: OpenItem[] = (system.removed = [])
   const state = stepper.hold()
   const body = (): string => {
-    const items = [...system.open.values(), ...system.removed].filter(({ seq }) => seq <= end.seq)
+    const items = [...system.open.values(), ...removed].filter(({ seq }) => seq <= end.seq)
     const open = items.sort((a, b) => a.seq - b.seq)
     const closed = [...system.closed].slice(0, closedBefore).map(([key, item]) => ({ ...item, key }))
     const rest = { started: started ?? null, signals, cancel: cancel ?? null, terminal: terminal ?? null }
