@@ -4,6 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel, type Kernel } from '../kernel/kernel.ts'
 import { processOwner } from '../owner.ts'
+import { ActionError } from '../policy/action-error.ts'
+import { retryWithBackoff } from '../policy/retry.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import { manualClock, settled } from '../testing/manual-clock.ts'
 import { typesOf } from '../testing/sealed-log.ts'
@@ -160,5 +162,72 @@ describe('a run that was taken and ended elsewhere right before its driver gives
     const outcome = await createKernel({ store, workflows: [asking], clock }).start(asking, null, { runId: 'r' })
 
     expect(outcome).toMatchObject({ status: 'completed', output: 'answered' })
+  })
+})
+
+describe('a store whose clock is ahead', () => {
+  test('makes no driver take and give back a run again and again, and nothing happen early', async () => {
+    const clock = manualClock()
+    const data = memoryStore({ now: () => clock.now() + 60_000 })
+    let releases = 0
+    const release: Store['runs']['release'] = (...args) => {
+      releases++
+      return data.runs.release(...args)
+    }
+    const store = { ...data, runs: { ...data.runs, release } }
+    let calls = 0
+    const shaky = calling(() => {
+      if (++calls === 1) throw new ActionError('transient', 'not yet')
+      return 'called'
+    })
+    const policy = retryWithBackoff({ maxAttempts: 2, baseMs: 8000, jitter: 'none' })
+    const kernel = createKernel({ store, workflows: [shaky], policy, clock })
+
+    const outcome = await kernel.start(shaky, null, { runId: 'r' })
+    const releasesOfTheBlock = releases
+    const callsOfTheBlock = calls
+    await clock.advance(8000)
+
+    expect(outcome).toMatchObject({ status: 'blocked' })
+    expect(releasesOfTheBlock).toBe(2)
+    expect(callsOfTheBlock).toBe(1)
+    expect(await kernel.get('r')).toMatchObject({ status: 'completed' })
+  })
+})
+
+describe('a kernel that is disposed while a snapshot is being written', () => {
+  test('waits for it', async () => {
+    const data = memoryStore()
+    const written = Promise.withResolvers<undefined>()
+    const saved: number[] = []
+    const save: Store['snapshots']['save'] = async (snapshot) => {
+      await written.promise
+      await data.snapshots.save(snapshot)
+      saved.push(snapshot.seq)
+    }
+    const store = { ...data, snapshots: { ...data.snapshots, save } }
+    const long = defineWorkflow(
+      {
+        ...{ name: 'long', version: '1', input: z.null(), initialState: () => ({ n: 0 }) },
+        actions: { wait: { run: () => new Promise<null>(() => undefined) } },
+      },
+      {
+        reduce: (state, event) => (event.type === 'StateUpdated' ? { n: state.n + 1 } : state),
+        step: ({ n }, next) => (n < 300 ? next.emit({ type: 'StateUpdated', payload: null }) : next.run('wait')),
+      },
+    )
+    const kernel = createKernel({ store, workflows: [long] })
+    const starting = kernel.start(long, null, { runId: 'r' })
+    starting.catch(() => undefined)
+    await settled()
+
+    const disposing = Promise.resolve(kernel[Symbol.asyncDispose]())
+    await settled()
+    const savedBefore = saved.length
+    written.resolve(undefined)
+    await disposing
+
+    expect(savedBefore).toBe(0)
+    expect(saved.length).toBeGreaterThan(0)
   })
 })
