@@ -171,7 +171,8 @@ describe('a store whose clock is ahead', () => {
     const data = memoryStore({ now: () => clock.now() + 60_000 })
     let releases = 0
     const release: Store['runs']['release'] = (...args) => {
-      releases++
+      // Ends what would otherwise go round for ever, and leave no turn to the test's own timeout.
+      if (++releases > 20) throw new Error('given back again and again')
       return data.runs.release(...args)
     }
     const store = { ...data, runs: { ...data.runs, release } }
@@ -229,5 +230,52 @@ describe('a kernel that is disposed while a snapshot is being written', () => {
 
     expect(savedBefore).toBe(0)
     expect(saved.length).toBeGreaterThan(0)
+  })
+})
+
+describe('a policy that answers no denial', () => {
+  test.for<[string, unknown]>([
+    ['a promise', Promise.resolve(undefined)],
+    ['no reason', { policy: 'p' }],
+    ['true', true],
+  ])('but %s is POLICY_FAILED, and nothing is written', async ([, answer]) => {
+    const workflow = calling(() => 'called')
+    const store = memoryStore()
+    const policy = { name: 'loose', authorize: () => answer as never }
+
+    const starting = createKernel({ store, workflows: [workflow], policy }).start(workflow, null, { runId: 'r' })
+
+    await expect(starting).rejects.toMatchObject(kernelError('POLICY_FAILED'))
+    expect(await store.runs.find('r')).toBeUndefined()
+  })
+
+  test('but one with more in it leaves a log that can be read', async () => {
+    const workflow = calling(() => 'called')
+    const denial = { policy: 'p', reason: 'r', ticket: 7 }
+    const policy = { name: 'chatty', authorize: () => denial }
+    const kernel = createKernel({ store: memoryStore(), workflows: [workflow], policy })
+
+    await kernel.start(workflow, null, { runId: 'r' })
+
+    expect(await kernel.verify('r')).toMatchObject({ ok: true })
+  })
+})
+
+describe('an answer that is overtaken by the end of its run', () => {
+  test('is refused as one to a run that has ended', async () => {
+    const asking = defineWorkflow(
+      { name: 'asking', version: '1', input: z.null(), interrupts: { ask: { ask: z.null(), answer: z.string() } } },
+      { step: ({ results }, next) => (results['ask'] ? next.complete('answered') : next.interrupt('ask', null)) },
+    )
+    const data = memoryStore()
+    await createKernel({ store: data, workflows: [asking] }).start(asking, null, { runId: 'r' })
+    const post: Store['inbox']['post'] = async (...args) => {
+      await createKernel({ store: data, workflows: [asking] }).resume('r', { key: 'ask', value: 'theirs' })
+      return data.inbox.post(...args)
+    }
+    const kernel = createKernel({ store: { ...data, inbox: { ...data.inbox, post } }, workflows: [asking] })
+
+    const ours = kernel.resume('r', { key: 'ask', value: 'ours' })
+    await expect(ours).rejects.toMatchObject(kernelError('RUN_TERMINAL'))
   })
 })
