@@ -19,6 +19,9 @@ export interface OpenAction extends Opened {
   readonly action: string
   readonly input: Json
   readonly effect: Effect
+  /** Labels it was asked for with. */
+  readonly tool?: string
+  readonly provider?: string
   /** Number of the latest attempt, from 1. */
   readonly attempt: number
   /** Attempts that failed; a crash is not one. */

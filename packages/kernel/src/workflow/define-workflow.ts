@@ -1,6 +1,7 @@
 import { checkId, sha256, type Json } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { Guard } from '../guard/guard.ts'
+import { checkLabels } from '../policy/labels.ts'
 import { checkRetry } from '../policy/retry.ts'
 import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
 import type { Stepper } from '../stepper/stepper.ts'
@@ -179,6 +180,7 @@ function checkSpec(spec: CheckedSpec, hasReducer: boolean): void {
   for (const [name, action] of Object.entries(spec.actions ?? {})) {
     checkId(`the name of an action of ${spec.name}`, name)
     if (action.retry !== undefined) checkRetry(action.retry, `retry of ${spec.name}.${name}`)
+    checkLabels(action, `${spec.name}.${name}`)
     const { timeoutMs, effect = 'idempotent' } = action
     if (!['pure', 'idempotent', 'at-most-once'].includes(effect)) {
       const text = `the effect of ${spec.name}.${name} must be pure, idempotent or at-most-once, got ${effect}`
