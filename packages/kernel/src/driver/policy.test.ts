@@ -18,6 +18,7 @@ import { retryWithBackoff } from '../policy/retry.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import { manualClock, settled } from '../testing/manual-clock.ts'
 import { dataOf, readLog, typesOf } from '../testing/sealed-log.ts'
+import { recordCalls } from '../testing/store-calls.ts'
 import type { ActionContext, AnyAction } from '../workflow/action.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import type { ItemResult } from '../workflow/results-state.ts'
@@ -393,17 +394,27 @@ describe('a budget', () => {
     expect(await dataOf(store, 'r', 'ActionDenied')).toMatchObject([{ reason: '2 of 1 attempts are spent' }])
   })
 
-  test('leaves to an outcome that was handed in what it would have made final', async () => {
-    const gate = Promise.withResolvers<never>()
-    const { store, start } = setup(() => gate.promise, composePolicies(atOnce, budget({ attempts: 1 })))
-    const starting = start()
-    await settled()
+  test('gives way to an outcome that is handed in while it makes the failure final', async () => {
+    const inner = memoryStore()
     const body = '{"attempts":1,"key":"call:0","output":"late"}'
-    await store.inbox.post('r', { id: 'p', type: 'ActionSucceeded', body }, { maxWaiting: 9 })
+    let posted = false
+    const store = recordCalls(inner, [], (name, args) => {
+      if (posted || name !== 'events.append' || !JSON.stringify(args[1]).includes('BUDGET_EXCEEDED')) return undefined
+      posted = true
+      const posting = inner.inbox.post('r', { id: 'p', type: 'ActionSucceeded', body }, { maxWaiting: 9 })
+      return posting.then(() => undefined)
+    })
+    const workflow = calling(transient, 1)
+    const policy = composePolicies(atOnce, budget({ attempts: 1 }))
+    const kernel = createKernel({ store, workflows: [workflow], policy })
 
-    gate.reject(new ActionError('transient', 'busy'))
+    const outcome = await kernel.start(workflow, null, { runId: 'r' })
 
-    expect(await starting).toMatchObject({ output: [{ status: 'succeeded' }] })
+    expect(posted).toBe(true)
+    expect(outcome).toMatchObject({ output: [{ status: 'succeeded', output: 'late' }] })
+    expect(await typesOf(inner, 'r')).toEqual([
+      ...['RunStarted', 'ActionRequested', 'ActionAttemptFailed', 'ActionSucceeded', 'Completed'],
+    ])
   })
 
   test('goes on with a run that continues as new', async () => {

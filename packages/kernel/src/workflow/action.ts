@@ -71,3 +71,13 @@ export type ActionOutput<A extends AnyAction> = NullForVoid<Awaited<ReturnType<A
 
 /** `void` and `undefined` have no other value than undefined. */
 type NullForVoid<T> = unknown extends T ? T : undefined extends T ? Exclude<T, void> | null : T
+
+/** Nothing for labels that can be told from the action's input; a type nobody can satisfy for others. */
+export type LabelsFit<A, In> = LabelFits<A extends { readonly tool: infer L } ? L : string, In> &
+  LabelFits<A extends { readonly provider: infer L } ? L : string, In>
+
+type LabelFits<L, In> = L extends (input: infer Taken) => unknown
+  ? [In] extends [Taken]
+    ? unknown
+    : { readonly labelTakesAnotherInput: Taken }
+  : unknown

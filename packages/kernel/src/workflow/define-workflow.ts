@@ -5,7 +5,7 @@ import { checkLabels } from '../policy/labels.ts'
 import { checkRetry } from '../policy/retry.ts'
 import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
 import type { Stepper } from '../stepper/stepper.ts'
-import type { ActionInput, ActionOutput, Actions } from './action.ts'
+import type { ActionInput, ActionOutput, Actions, LabelsFit } from './action.ts'
 import type { Decision, Emit, OutputOf, Requests } from './decision.ts'
 import type { MustBeJson } from './json-check.ts'
 import type { DomainEvents, Interrupts, Next, Signals } from './next.ts'
@@ -101,10 +101,12 @@ type NoNames = { readonly [noName]?: never }
  */
 type Declared<A extends Actions> = string extends keyof A ? NoNames : A
 
-/** Refuses actions whose inputs or outputs cannot be recorded. */
+/** Refuses actions whose inputs or outputs cannot be recorded, or whose labels are told from other inputs. */
 type ActionsMustBeJson<A extends Actions> = {
   readonly actions?: {
-    readonly [N in keyof A]: MustBeJson<ActionInput<A[N]>> & MustBeJson<ActionOutput<A[N]>>
+    readonly [N in keyof A]: MustBeJson<ActionInput<A[N]>> &
+      MustBeJson<ActionOutput<A[N]>> &
+      LabelsFit<A[N], ActionInput<A[N]>>
   }
 }
 
