@@ -57,7 +57,7 @@ function setup(run: Handler, policy: Policy, { times = 1, together = false, acti
       ...options,
     })
   const kernel = kernelWith()
-  const start = () => kernel.start(workflow, null, { runId: 'r' })
+  const start = () => kernel.start(workflow, null, { runId: 'r', tags: ['ann'] })
   return { clock, store, workflow, warnings, kernel, kernelWith, start }
 }
 
@@ -587,7 +587,7 @@ describe('labels', () => {
 })
 
 describe('a policy of one’s own', () => {
-  test('is told the action, its labels, its effect, and what the run has spent before it', async () => {
+  test('is told the action, its labels, its effect, the tags of the run, and what the run has spent before it', async () => {
     const asked: AuthorizeRequest[] = []
     const policy: Policy = {
       name: 'watching',
@@ -608,7 +608,7 @@ describe('a policy of one’s own', () => {
 
     await start()
 
-    const what = { runId: 'r', workflow: 'calling', action: 'call', canceling: false, ...action }
+    const what = { runId: 'r', workflow: 'calling', action: 'call', tags: ['ann'], canceling: false, ...action }
     expect(asked).toEqual([
       {
         ...{ ...what, key: 'call:0', input: 0 },
@@ -644,7 +644,7 @@ describe('a policy of one’s own', () => {
 
     expect(asked).toMatchObject([
       {
-        ...{ key: 'call:0', action: 'call', input: 0, tool: 'llm', effect: 'idempotent', failures: 1 },
+        ...{ key: 'call:0', action: 'call', input: 0, tool: 'llm', effect: 'idempotent', failures: 1, tags: ['ann'] },
         error: { code: 'BUSY', kind: 'transient' },
         spent: { requests: 1, attempts: 1, usage: { tokens: 40 }, wallClockMs: 500 },
       },

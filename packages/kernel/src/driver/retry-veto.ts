@@ -37,6 +37,7 @@ function vetoOf({ policy }: Environment, system: System, workflow: string, failu
     ...{ runId: system.runId, workflow, key, action, input, effect, error, failures: failures + 1 },
     ...recordedLabels({ tool: item.tool, provider: item.provider }),
     spent: { ...spent, usage: addUsage(spent.usage, usage) },
+    tags: system.started?.tags ?? [],
     canceling: system.cancel !== undefined,
   }
   return askPolicy(policy, () => denialOf(policy.authorizeRetry?.(retry), 'authorizeRetry'))

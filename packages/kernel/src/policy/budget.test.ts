@@ -7,7 +7,7 @@ const nothing: Spent = { requests: 0, attempts: 0, turns: 1, usage: {}, wallCloc
 
 function asking(spent: Partial<Spent>): AuthorizeRequest {
   const what = { runId: 'r', workflow: 'w', key: 'k', action: 'a', input: null, effect: 'idempotent' } as const
-  return { ...what, canceling: false, spent: { ...nothing, ...spent } }
+  return { ...what, tags: [], canceling: false, spent: { ...nothing, ...spent } }
 }
 
 const retrying = (spent: Partial<Spent>): RetryRequest => ({

@@ -9,7 +9,7 @@ import { retryWithBackoff } from './retry.ts'
 const spent = { requests: 0, attempts: 0, turns: 1, usage: {}, wallClockMs: 0 }
 const asking = (action: string, labels: Pick<AuthorizeRequest, 'tool' | 'provider'> = {}): AuthorizeRequest => ({
   ...{ runId: 'r', workflow: 'w', key: action, action, input: null, effect: 'idempotent', canceling: false },
-  ...{ spent, ...labels },
+  ...{ spent, tags: [], ...labels },
 })
 const failure: AttemptFailure = {
   ...{ runId: 'r', key: 'k', action: 'a', failures: 1 },

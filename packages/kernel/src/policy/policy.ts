@@ -27,6 +27,8 @@ export interface Policy {
 export interface AuthorizeRequest {
   readonly runId: string
   readonly workflow: string
+  /** The run's tags, as it was started with: whose it is, what it is for. */
+  readonly tags: readonly string[]
   readonly key: string
   readonly action: string
   readonly input: Json

@@ -243,7 +243,8 @@ function openOne(turn: Turn, request: ItemRequest): boolean {
   const labels = turn.labels(action, input, seq)
   const what = { runId: turn.runId, workflow: turn.definition.name, key, action, input, effect, ...labels }
   const spent = spentWhenDeciding(system, turn.at)
-  const denial = turn.verdict({ ...what, spent, canceling: system.cancel !== undefined }, seq)
+  const about = { tags: system.started?.tags ?? [], spent, canceling: system.cancel !== undefined }
+  const denial = turn.verdict({ ...what, ...about }, seq)
   if (denial === undefined) push(turn, { type: draft.type, data: { ...draft.data, ...labels } })
   else push(turn, { type: 'ActionDenied', data: { key, action, input, ...labels, ...denial } })
   return denial !== undefined
