@@ -327,6 +327,46 @@ describe('a budget', () => {
     expect(await dataOf(store, 'r', 'ActionAttemptStarted')).toHaveLength(2)
   })
 
+  test('denies a retry when it is due for which others have left nothing meanwhile', async () => {
+    const policy = composePolicies(
+      budget({ usage: { tokens: 100 } }),
+      retryWithBackoff({ maxAttempts: 9, baseMs: 60_000, jitter: 'none' }),
+    )
+    let calls = 0
+    const gate = Promise.withResolvers<undefined>()
+    const { clock, store, kernel, start } = setup(
+      async (n, { use }) => {
+        calls++
+        if (n === 0) return transient()
+        await gate.promise
+        use({ tokens: 100 })
+        return 'ok'
+      },
+      policy,
+      { times: 2, together: true },
+    )
+    const starting = start()
+    await settled()
+    gate.resolve(undefined)
+
+    const blocked = await starting
+    await clock.advance(60_000)
+
+    expect(blocked.status).toBe('blocked')
+    expect(calls).toBe(2)
+    expect(await kernel.run('r')).toMatchObject({
+      status: 'completed',
+      output: [{ status: 'failed', error: { code: 'BUDGET_EXCEEDED' } }, succeeded],
+    })
+    expect(await dataOf(store, 'r', 'ActionFailed')).toMatchObject([
+      {
+        attempts: 1,
+        error: { message: 'budget: 100 of 100 tokens are spent; the last attempt failed: busy' },
+      },
+    ])
+    expect(await kernel.verify('r')).toMatchObject({ ok: true })
+  })
+
   test('is not given back by another process', async () => {
     const policy = composePolicies(
       budget({ attempts: 3 }),

@@ -114,7 +114,7 @@ function foldInputs(
   for (const [i, given] of inputs.entries()) {
     // An outcome that was handed in for an earlier attempt closes the action; no retry follows the failure then.
     const closes = given.draft.type === 'ActionAttemptFailed' && isOutcomeHandedIn(inputs.slice(i + 1), given.draft)
-    const input = closes ? given : afterVeto(env, fold.system, definition.name, given)
+    const input = closes ? given : afterVeto(env, { system: fold.system, workflow: definition.name, at }, given)
     if (input === undefined) continue
     const sealed = sealInput(env, fold, input, at)
     bytes += Buffer.byteLength(sealed.stored.body)

@@ -12,7 +12,10 @@ export interface Policy {
   readonly name: string
   /** Undefined lets the action pass; a denial is recorded and nothing is executed. */
   readonly authorize?: (request: AuthorizeRequest) => Denial | undefined
-  /** Undefined lets a retry pass that {@link retryInMs}, or the action itself, wants; a denial makes the failure final. */
+  /**
+   * Undefined lets a retry pass that {@link retryInMs}, or the action itself, wants; a denial makes the failure final. Asked
+   * when a retry is granted, and again when it is due.
+   */
   readonly authorizeRetry?: (retry: RetryRequest) => Denial | undefined
   /** How long to wait before the next attempt, in ms; undefined when there shall be none. */
   readonly retryInMs?: (failure: AttemptFailure) => number | undefined
@@ -42,7 +45,7 @@ export interface AuthorizeRequest {
   readonly canceling: boolean
 }
 
-/** A retry that is about to be granted, with what the run will have spent when it is due. */
+/** A retry, with what the run has spent without it: by the time at which it will be due, or is. */
 export interface RetryRequest extends AuthorizeRequest {
   readonly error: ErrorInfo
   /** How many attempts of this action have failed. */

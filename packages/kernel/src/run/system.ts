@@ -211,7 +211,7 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   const item = system.open.get(event.data.key)
   if (item?.kind !== 'action') throw illegal(system, event, `no action with the key ${event.data.key} is open`)
   const { attempt } = event.data
-  const { retryAt: _, ...rest } = item
+  const { retryAt: _retryAt, failure: _failure, ...rest } = item
   if (event.type === 'ActionAttemptStarted') {
     if (item.attempting || attempt !== item.attempt + 1) throw illegal(system, event, 'it is not the next attempt')
     return { ...rest, attempt, attempting: true, inDoubt: false }
@@ -219,7 +219,8 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   if (!item.attempting || attempt !== item.attempt) throw illegal(system, event, 'it is not the attempt under way')
   if (event.type === 'ActionAttemptAbandoned') return { ...rest, attempting: false }
   if (event.type === 'ActionInDoubt') return { ...rest, attempting: false, inDoubt: true }
-  return { ...rest, attempting: false, failures: item.failures + 1, retryAt: event.data.retryAt }
+  const { error: failure, retryAt } = event.data
+  return { ...rest, attempting: false, failures: item.failures + 1, failure, retryAt }
 }
 
 function terminalOf(event: EndEvent): TerminalEvent {
