@@ -1,45 +1,27 @@
-import { isStoreError, type Claim, type Debt, type Json, type ReleaseOutcome, type RunCreation } from '@varve/store'
-import type { Timer } from '../clock.ts'
+import { isStoreError, type Claim, type Debt, type ReleaseOutcome } from '@varve/store'
 import { isKernelError, KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import type { RunFold } from '../run/run-fold.ts'
-import { wakeAt } from '../run/system.ts'
+import { isAttemptingOnce, wakeAt } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
-import type { Definition } from '../workflow/define-workflow.ts'
 import { appendOptions } from './append-options.ts'
 import { appendSettled, repeatable, type Appended } from './append.ts'
 import { breathing } from './breath.ts'
 import { debtsOf, payDebts } from './debts.ts'
+import type { DriveOptions } from './drive-options.ts'
 import type { Environment } from './environment.ts'
 import { orphanInputs, type Input } from './inputs.ts'
 import { Intake } from './intake.ts'
 import { keepLease, type Lease } from './lease.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
+import { movesSoon, nextMove } from './next-move.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
 import { checkPoison, park } from './park.ts'
 import { handIn } from './hand-in.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
-
-/** Retries that are due sooner are waited for in process; for others the run blocks durably. */
-const IN_PROCESS_WAIT_MS = 5000
-
-/** Which run to drive, and with what. */
-export interface DriveOptions {
-  readonly runId: string
-  readonly definition: Definition
-  readonly initialState?: Json
-  /** The lease to drive under; without it the run is created. */
-  readonly claim?: Claim
-  /** Drive it although it is poisoned. */
-  readonly revive?: boolean
-  /** Monotonic time before the lease was asked for. */
-  readonly claimedAt: number
-  /** Present when the run is to be created. */
-  readonly create?: { readonly started: LogDraft; readonly row: RunCreation }
-}
 
 /**
  * Drives one run until it ends or blocks: read, check, settle orphans, decide, append once per turn, act.
@@ -62,6 +44,8 @@ export class Drive {
   /** What the run owes others, as its row says; undefined when the row has to be told that it is paid. */
   #owes: readonly Debt[] | undefined = []
   #over = false
+  /** Why the run is to be given up as soon as nothing that must not happen twice is under way. */
+  #resting: Error | undefined
   /** True until the step has been asked about everything that is folded. */
   #undecided = true
 
@@ -90,6 +74,17 @@ export class Drive {
   /** Aborts the run's handlers and gives the run up. */
   stop(reason: Error): void {
     this.#mailbox.stop(reason)
+  }
+
+  /** As {@link stop}, but not while an at-most-once action is being attempted: aborted, its outcome would be unknown. */
+  rest(reason: Error): void {
+    this.#resting ??= reason
+    this.#mailbox.wakeUp()
+  }
+
+  #checkStop(): void {
+    this.#mailbox.checkStop()
+    if (this.#resting !== undefined && !isAttemptingOnce(this.#fold.system)) throw this.#resting
   }
 
   /**
@@ -156,16 +151,17 @@ export class Drive {
   async #loop(): Promise<Outcome> {
     for (;;) {
       await this.#breathe()
-      this.#mailbox.checkStop()
+      this.#checkStop()
       const more = await this.#turn()
       const { system } = this.#fold
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
-      this.#mailbox.checkStop()
+      this.#checkStop()
       // What waits for its append may be that an attempt is over: nothing is started beside it.
       if (this.#intake.inputs.length === 0) this.#act()
       if (more || this.#postsWait || this.#mailbox.hasNews) continue
-      if (this.#running.size > 0 || this.#movesSoon()) await this.#wait()
-      else if (await this.#release()) return blockedOutcome(system)
+      if (this.#running.size > 0 || movesSoon(this.#env, system)) {
+        await nextMove(this.#env, system, this.#mailbox)
+      } else if (await this.#release()) return blockedOutcome(system)
     }
   }
 
@@ -173,6 +169,8 @@ export class Drive {
   async #turn(): Promise<boolean> {
     for (;;) {
       await this.#gather()
+      // What is decided from here on is started, too.
+      this.#checkStop()
       if (this.#intake.isEmpty && !this.#undecided) return false
       const turn = this.#take()
       if (turn === undefined) {
@@ -290,39 +288,6 @@ export class Drive {
     this.#owes = debts
     await payDebts(this.#env, this.#fold.system, debts)
     this.#owes = undefined
-  }
-
-  /** True when something that this process can wait for moves the run: a time that is near, a child that is driven here. */
-  #movesSoon(): boolean {
-    const due = wakeAt(this.#fold.system)
-    if (due !== null && due - this.#env.clock.now() <= IN_PROCESS_WAIT_MS) return true
-    return this.#childrenMoving().length > 0
-  }
-
-  #childrenMoving(): Promise<void>[] {
-    const { open } = this.#fold.system
-    return [...open.values()].flatMap((item) => {
-      const moving = item.kind === 'child' ? this.#env.moving(item.childRunId) : undefined
-      return moving === undefined ? [] : [moving]
-    })
-  }
-
-  async #wait(): Promise<void> {
-    const due = wakeAt(this.#fold.system)
-    let timer: Timer | undefined
-    if (due !== null) {
-      const ms = Math.max(0, due - this.#env.clock.now())
-      timer = this.#env.clock.schedule(ms, () => {
-        this.#mailbox.wakeUp()
-      })
-    }
-    for (const child of this.#childrenMoving()) {
-      void child.then(() => {
-        this.#mailbox.wakeUp()
-      })
-    }
-    await this.#mailbox.wait()
-    timer?.cancel()
   }
 
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */

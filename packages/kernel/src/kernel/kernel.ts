@@ -27,6 +27,7 @@ import { truncated, verifyLog, type Verification } from '../views/verify.ts'
 import { watchRun, type WatchOptions } from '../views/watch.ts'
 import { Drives, runNotFound } from './drives.ts'
 import { forkRun, type ForkOptions } from './fork.ts'
+import { migrateRun, type MigrateOptions } from './migrate.ts'
 import { moveRun, type KernelParts } from './parts.ts'
 import type { KernelOptions, RunOptions, StartOptions } from './options.ts'
 import {
@@ -116,6 +117,15 @@ export interface Kernel extends AsyncDisposable {
    */
   fork(runId: string, options: ForkOptions): Promise<Outcome>
   /**
+   * Moves a run to another version of its workflow and drives it on. The version must decide everything in the log as it is
+   * recorded. A drive of this kernel gives the run up for it, once no at-most-once action is being attempted; one of another
+   * process is waited for. A run that is of that version already is driven on.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `WORKFLOW_MISSING` | `CODE_CHANGED` with the divergence, or what the
+   * code throws when it is asked; nothing is written then.
+   */
+  migrate(runId: string, options: MigrateOptions): Promise<Outcome>
+  /**
    * Committed events from `from` on and as they come, whoever drives the run, until it has ended.
    *
    * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` | `KERNEL_CLOSED` (also when the kernel is disposed meanwhile).
@@ -186,6 +196,10 @@ export function createKernel(options: KernelOptions): Kernel {
     fork: async (runId, forkOptions) => {
       drives.checkOpen()
       return forkRun(kernel, runId, forkOptions)
+    },
+    migrate: async (runId, migrateOptions) => {
+      drives.checkOpen()
+      return migrateRun(kernel, runId, migrateOptions, stateOf(migrateOptions))
     },
     [Symbol.asyncDispose]: () => drives.close(),
   }
@@ -268,7 +282,7 @@ function readingVerbs(env: Environment): ReadingVerbs {
   }
 }
 
-function stateOf({ initialState }: RunOptions): { initialState: Json } | undefined {
+function stateOf({ initialState }: Pick<RunOptions, 'initialState'>): { initialState: Json } | undefined {
   if (initialState === undefined) return undefined
   return { initialState: canonicalize(initialState, { name: 'initialState' }).copy }
 }

@@ -73,6 +73,7 @@ export const eventSchemas = {
     headHash: z.string(),
   }),
   ItemDropped: z.strictObject({ key, outcome: z.enum(['not started', 'unknown']) }),
+  Migrated: z.strictObject({ fromVersion: z.string(), toVersion: z.string() }),
   RunForked: z.strictObject({
     fromRunId: z.string(),
     atSeq: z.int().min(1),

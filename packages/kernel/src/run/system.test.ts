@@ -49,6 +49,10 @@ const abandoned = (key: string, attempt: number): LogDraft => ({
 })
 const succeeded = (key: string): LogDraft => ({ type: 'ActionSucceeded', data: { key, output: 1, attempts: 1 } })
 const failedAction = (key: string): LogDraft => ({ type: 'ActionFailed', data: { key, error, attempts: 1 } })
+const migrated = (fromVersion: string, toVersion: string): LogDraft => ({
+  type: 'Migrated',
+  data: { fromVersion, toVersion },
+})
 const denied = (key: string): LogDraft => ({
   type: 'ActionDenied',
   data: { key, action: 'act', input: null, policy: 'p', reason: 'r' },
@@ -144,16 +148,27 @@ interface Model {
   kept: string[]
   others: number
   cancels: number
+  /** Unknown in a log that began without a start. */
+  version: string | undefined
 }
 
 function freshModel(): Model {
-  return { head: 0, ended: false, keys: new Map(), kept: [], others: 0, cancels: 0 }
+  return { head: 0, ended: false, keys: new Map(), kept: [], others: 0, cancels: 0, version: undefined }
 }
 
 /** Whether the draft may stand next; moves the model when it may. */
 function allows(model: Model, draft: LogDraft): boolean {
   if (model.ended) return false
-  if (draft.type === 'RunStarted') return model.head === 0
+  if (draft.type === 'RunStarted') {
+    if (model.head === 0) model.version = draft.data.version
+    return model.head === 0
+  }
+  if (draft.type === 'Migrated') {
+    const { fromVersion, toVersion } = draft.data
+    if (fromVersion === toVersion || (model.version ?? fromVersion) !== fromVersion) return false
+    if (model.version !== undefined) model.version = toVersion
+    return true
+  }
   if (draft.type === 'CancelRequested') model.cancels++
   if (anywhere.has(draft.type)) return true
   if (draft.type === 'SignalReceived') {
@@ -203,6 +218,7 @@ const anyDraft: fc.Arbitrary<LogDraft> = fc.oneof(
       .map(([make, key]: [(key: string) => LogDraft, string]) => make(key)),
   },
   { weight: 3, arbitrary: anyAttemptDraft },
+  { weight: 1, arbitrary: fc.constantFrom(migrated('1', '2'), migrated('2', '1'), migrated('2', '2')) },
   { weight: 2, arbitrary: fc.constantFrom('s1', 's3').map((id) => received(id, 'go')) },
   { weight: 1, arbitrary: fc.constant('s2').map((id) => received(id, 'stop')) },
 )
@@ -243,6 +259,7 @@ describe('against a table of legal transitions', () => {
         }
         expect(system.signals).toHaveLength(model.kept.length + model.others)
         expect(system.cancel?.requests ?? 0).toBe(model.cancels)
+        expect(system.started?.version).toBe(model.version)
       }),
       { numRuns: 2000 },
     )

@@ -84,6 +84,9 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
     case 'RunForked':
       fork(system)
       return undefined
+    case 'Migrated':
+      migrate(system, event)
+      return undefined
     case 'CancelRequested':
       system.cancel = requestCancel(system, event.data)
       return undefined
@@ -141,6 +144,17 @@ function fork(system: System): void {
   if (system.started === undefined) return
   const { parent: _parent, deadlineAt: _deadlineAt, ...started } = system.started
   system.started = started
+}
+
+/** A log that began without `RunStarted` does not say its version; its row does. */
+function migrate(system: System, event: Extract<LogEvent, { type: 'Migrated' }>): void {
+  const { fromVersion, toVersion } = event.data
+  const { started } = system
+  if (fromVersion === toVersion) throw illegal(system, event, 'the version stays the same')
+  if (started === undefined) return
+  const { version } = started
+  if (version !== fromVersion) throw illegal(system, event, `the run is of version ${version}, not ${fromVersion}`)
+  system.started = { ...started, version: toVersion }
 }
 
 function requestCancel(system: System, data: EventData['CancelRequested']): Cancel {
@@ -264,6 +278,14 @@ export function blockedOn(system: System): BlockedOn[] {
       ...(inDoubt && { inDoubt }),
     }
   })
+}
+
+/** True while an attempt is under way that must not be made again. */
+export function isAttemptingOnce({ open }: System): boolean {
+  for (const item of open.values()) {
+    if (item.kind === 'action' && item.attempting && item.effect === 'at-most-once') return true
+  }
+  return false
 }
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
