@@ -1,4 +1,4 @@
-import { isStoreError, type Claim, type Debt, type ReleaseOutcome } from '@varve/store'
+import { isStoreError, type Claim, type ReleaseOutcome } from '@varve/store'
 import { isKernelError, KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import type { RunFold } from '../run/run-fold.ts'
@@ -7,12 +7,13 @@ import type { OpenAction } from '../run/item.ts'
 import { appendOptions } from './append-options.ts'
 import { appendSettled, repeatable, type Appended } from './append.ts'
 import { breathing } from './breath.ts'
-import { debtsOf, payDebts } from './debts.ts'
+import { debtsOf } from './debts.ts'
 import type { DriveOptions } from './drive-options.ts'
 import type { Environment } from './environment.ts'
 import { orphanInputs, type Input } from './inputs.ts'
 import { Intake } from './intake.ts'
 import { keepLease, type Lease } from './lease.ts'
+import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
 import { movesSoon, nextMove } from './next-move.ts'
@@ -41,8 +42,7 @@ export class Drive {
   #claim: Claim | undefined
   #lease: Lease | undefined
   #postsWait = false
-  /** What the run owes others, as its row says; undefined when the row has to be told that it is paid. */
-  #owes: readonly Debt[] | undefined = []
+  readonly #ledger = new Ledger()
   #over = false
   /** Why the run is to be given up as soon as nothing that must not happen twice is under way. */
   #resting: Error | undefined
@@ -119,7 +119,7 @@ export class Drive {
     if (this.#claim !== undefined && this.#options.revive !== true) checkPoison(this.#env, this.#claim)
     await this.#load()
     this.#intake.begin(create === undefined ? orphanInputs(this.#fold.system) : [{ draft: create.started }])
-    await this.#pay(this.#claim?.owes ?? [])
+    await this.#ledger.pay(this.#env, this.#fold.system, this.#claim?.owes ?? [])
   }
 
   #keep(claim: Claim, askedAt: number): void {
@@ -161,7 +161,10 @@ export class Drive {
       if (more || this.#postsWait || this.#mailbox.hasNews) continue
       if (this.#running.size > 0 || movesSoon(this.#env, system)) {
         await nextMove(this.#env, system, this.#mailbox)
-      } else if (await this.#release()) return blockedOutcome(system)
+        continue
+      }
+      this.#ledger.check()
+      if (await this.#release()) return blockedOutcome(system)
     }
   }
 
@@ -227,8 +230,8 @@ export class Drive {
     const events = turn.events.map(({ stored }) => stored)
     const debts = debtsOf(this.#fold.system, turn.log)
     const options = appendOptions({
-      ...{ turn, debts, take: taken, reject, claim: this.#claim, create: this.#options.create?.row },
-      paid: this.#owes === undefined,
+      ...{ turn, take: taken, reject, claim: this.#claim, create: this.#options.create?.row },
+      owes: this.#ledger.owes(debts),
     })
     let appended: Appended
     const askedAt = this.#env.clock.monotonic()
@@ -242,12 +245,12 @@ export class Drive {
       return false
     }
     this.#intake.rejected()
-    if (this.#owes === undefined) this.#owes = []
+    this.#ledger.told()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
     this.#env.committed(runId, turn.log)
     this.#snapshots?.appended(runId, turn.events, turn.held)
-    await this.#pay(debts)
+    await this.#ledger.pay(this.#env, this.#fold.system, debts)
     return true
   }
 
@@ -282,20 +285,13 @@ export class Drive {
     return { runId, item, action, fencingToken: this.#claim?.token ?? 0 }
   }
 
-  /** Pays what the run owes; the row learns of it with the next append or the release. */
-  async #pay(debts: readonly Debt[]): Promise<void> {
-    if (debts.length === 0) return
-    this.#owes = debts
-    await payDebts(this.#env, this.#fold.system, debts)
-    this.#owes = undefined
-  }
-
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */
   async #release(): Promise<boolean> {
     const { runId } = this.#options
     this.#snapshots?.blocked(runId)
     const expectedHead = this.#fold.system.end.seq
-    const run = { ...runUpdate(this.#fold), ...(this.#owes === undefined && { owes: [] }) }
+    const owes = this.#ledger.owes()
+    const run = { ...runUpdate(this.#fold), ...(owes && { owes }) }
     this.#lease?.stop()
     const release = (claim: Claim): Promise<ReleaseOutcome> =>
       repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
@@ -315,7 +311,7 @@ export class Drive {
       await this.#load()
       this.#intake.begin(orphanInputs(this.#fold.system))
       // Whoever had the run in between may have left debts.
-      await this.#pay(again.owes)
+      await this.#ledger.pay(this.#env, this.#fold.system, again.owes)
     }
     return false
   }
@@ -343,12 +339,14 @@ export class Drive {
     const { runId } = this.#options
     this.#running.abortAll(new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
     this.#snapshots?.ended(this.#fold)
+    this.#ledger.check()
     const claim = this.#claim
+    const owes = this.#ledger.owes()
     // The end of a run that owed nothing has ended its lease, too.
-    if (this.#owes === undefined && claim !== undefined) {
+    if (owes !== undefined && claim !== undefined) {
       this.#lease?.stop()
       const expectedHead = this.#fold.system.end.seq
-      const run = { ...runUpdate(this.#fold), owes: [] }
+      const run = { ...runUpdate(this.#fold), owes }
       await repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
     }
     return outcome

@@ -13,10 +13,12 @@ import type { DriveOptions } from '../driver/drive-options.ts'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { endOutcome, type Outcome } from '../driver/outcome.ts'
+import { park } from '../driver/park.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { isKnownDead } from '../owner.ts'
 import { readEnd } from '../views/read-end.ts'
 import type { MoveWaiter } from '../views/watch.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
 import { Changes } from './changes.ts'
 import { actUnderLease } from './act-under-lease.ts'
 
@@ -43,6 +45,11 @@ export interface MoveOptions {
   readonly follow: boolean
   /** Drive it although it is poisoned. */
   readonly revive?: boolean
+  /**
+   * True when it was asked for that this process drives it: without its code here it is parked. A process that only posts
+   * to runs, or hears of them, leaves that to those that have the code.
+   */
+  readonly parks?: boolean
 }
 
 /** The drives of one kernel, at most one per run. */
@@ -257,19 +264,33 @@ export class Drives {
   }
 
   /** @returns undefined when the run is another process's. */
-  async #moveOnce(slot: Slot, runId: string, { initialState, revive }: MoveOptions): Promise<Outcome | undefined> {
+  async #moveOnce(slot: Slot, runId: string, options: MoveOptions): Promise<Outcome | undefined> {
+    const { initialState, revive } = options
     const row = await repeatable(this.#env, () => this.#env.store.runs.find(runId))
     if (row === undefined) throw runNotFound(runId)
     const paid = row.owes.length === 0
     if (isTerminal(row.status) && paid) return endOutcome(runId, await readEnd(this.#env.store, row))
     if (isIdle(row, this.#env.clock.now())) return this.#blocked(row)
-    const definition = this.#env.definitionOf(row)
+    const definition = await this.#codeOf(row, options.parks === true)
+    if (definition === undefined) return undefined
     const claimedAt = this.#env.clock.monotonic()
     const claim = await this.#acquire(row)
     if (claim === undefined || this.#held.has(runId)) return undefined
     const state = initialState !== undefined && { initialState }
     const drive = { runId, definition, claim, claimedAt, ...state, ...(revive === true && { revive }) }
     return this.#drive(slot, drive)
+  }
+
+  /** @returns undefined when another process drives the run, and so has its code. */
+  async #codeOf(row: RunRow, parks: boolean): Promise<Definition | undefined> {
+    try {
+      return this.#env.definitionOf(row)
+    } catch (error) {
+      if (!parks) throw error
+      const claim = await this.#acquire(row)
+      if (claim === undefined) return undefined
+      throw await park(this.#env, claim, error)
+    }
   }
 
   async #acquire(row: RunRow): Promise<Claim | undefined> {

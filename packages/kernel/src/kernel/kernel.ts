@@ -69,7 +69,8 @@ export interface Kernel extends AsyncDisposable {
   run(runId: string, options?: RunOptions): Promise<Outcome>
   /**
    * Drives what no living process drives: runs whose process died or gave up, runs that are due. Keeps the timers of those
-   * that wait for a time. What an embedded program calls once at its start.
+   * that wait for a time. What an embedded program calls once at its start. A run of a registered workflow in a version that
+   * is not registered is parked with `WORKFLOW_MISSING`; runs of other workflows are left to those who have them.
    */
   recover(options?: { readonly concurrency?: number }): Promise<readonly RecoveredRun[]>
   /**
@@ -171,7 +172,7 @@ export function createKernel(options: KernelOptions): Kernel {
     run: async (runId, runOptions = {}) => {
       drives.checkOpen()
       checkId('a run id', runId)
-      return moveRun(kernel, runId, stateOf(runOptions))
+      return moveRun(kernel, runId, { ...stateOf(runOptions), parks: true })
     },
     recover: async ({ concurrency = 10 } = {}) => {
       drives.checkOpen()
@@ -180,7 +181,7 @@ export function createKernel(options: KernelOptions): Kernel {
     retry: async (runId) => {
       drives.checkOpen()
       checkId('a run id', runId)
-      return (await drives.move(runId, { follow: true, revive: true })) ?? moveRun(kernel, runId)
+      return (await drives.move(runId, { follow: true, revive: true, parks: true })) ?? moveRun(kernel, runId)
     },
     ...postingVerbs(kernel),
     ...readingVerbs(env),
