@@ -1,6 +1,7 @@
 import { isStoreError, type Claim, type ReleaseOutcome } from '@varve/store'
 import { isKernelError, KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
+import type { FindReusable } from '../run/reuse.ts'
 import type { RunFold } from '../run/run-fold.ts'
 import { isAttemptingOnce, wakeAt } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
@@ -20,6 +21,7 @@ import { movesSoon, nextMove } from './next-move.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
 import { checkPoison, park } from './park.ts'
 import { handIn } from './hand-in.ts'
+import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
@@ -38,6 +40,7 @@ export class Drive {
   readonly #intake: Intake
   readonly #breathe: () => Promise<void>
   #fold!: RunFold
+  #reusable: FindReusable | undefined
   #snapshots: SnapshotWriter | undefined
   #claim: Claim | undefined
   #lease: Lease | undefined
@@ -144,6 +147,7 @@ export class Drive {
       ? unreadRun(this.#env, this.#options)
       : await repeatable(this.#env, () => loadForDrive(this.#env, runId, this.#options))
     this.#fold = fold
+    this.#reusable = await repeatable(this.#env, () => readReusable(this.#env.store, fold.system))
     this.#snapshots = new SnapshotWriter(this.#env, definition, read, this.#snapshots)
     this.#undecided = true
   }
@@ -213,7 +217,8 @@ export class Drive {
   /** Undefined when the fold has to be read anew, because the reducer failed on a post that is now rejected. */
   #take(): Turn | undefined {
     try {
-      return takeTurn(this.#env, this.#fold, this.#options.definition, this.#intake.inputs)
+      const { definition } = this.#options
+      return takeTurn(this.#env, this.#fold, { definition, reusable: this.#reusable }, this.#intake.inputs)
     } catch (error) {
       if (!(error instanceof UnfoldablePost)) throw error
       this.#intake.reject(error.postId, error.cause)

@@ -5,6 +5,7 @@ import { errorInfoOf } from '../policy/action-error.ts'
 import type { Denial } from '../policy/policy.ts'
 import { decide, TURN_EVENTS } from '../run/decide.ts'
 import { derivedRunId } from '../run/request-draft.ts'
+import type { FindReusable } from '../run/reuse.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
 import { applyToSystem, blockedOn, statusOf, wakeAt } from '../run/system.ts'
@@ -29,6 +30,13 @@ export interface Turn {
   readonly problem?: Error
 }
 
+/** What a turn is decided with. */
+export interface TurnOptions {
+  readonly definition: Definition
+  /** Finds results that need not be executed again. */
+  readonly reusable: FindReusable | undefined
+}
+
 /** A post that the log or the workflow cannot take; the fold is not to be used afterwards. */
 export class UnfoldablePost extends Error {
   readonly postId: string
@@ -45,7 +53,12 @@ export class UnfoldablePost extends Error {
  *
  * @throws UnfoldablePost when the reducer fails on a post, or the log cannot keep it: it is then to be rejected.
  */
-export function takeTurn(env: Environment, fold: RunFold, definition: Definition, inputs: readonly Input[]): Turn {
+export function takeTurn(
+  env: Environment,
+  fold: RunFold,
+  { definition, reusable }: TurnOptions,
+  inputs: readonly Input[],
+): Turn {
   const { system } = fold
   const openBefore = system.open.size
   const expectedHead = system.end.seq
@@ -58,6 +71,7 @@ export function takeTurn(env: Environment, fold: RunFold, definition: Definition
     const verdict = env.policy.authorize
     const { events, more } = decide(fold, {
       ...{ definition, at, limits: env.limits },
+      reusable,
       verdict: (request) => ofPolicy(env, () => denialOf(verdict?.(request))),
       childRunId: (key) => derivedRunId(system.runId, key),
     })

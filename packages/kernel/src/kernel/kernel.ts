@@ -113,8 +113,8 @@ export interface Kernel extends AsyncDisposable {
   /**
    * A new run from a copied prefix of another, driven on from there. With `edit` the last copied event holds other data.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a seq that cannot be forked at, an edit that does not fit);
-   * StoreError `HEAD_CONFLICT` when the new id is taken.
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a seq that cannot be forked at, an edit that does not fit) |
+   * `WORKFLOW_MISSING` | `CODE_CHANGED` (`version` decides otherwise than copied; nothing is written); StoreError `HEAD_CONFLICT` when the new id is taken.
    */
   fork(runId: string, options: ForkOptions): Promise<Outcome>
   /**

@@ -2,12 +2,12 @@ import { checkId, isStoreError, isTerminal, sealEvent, type Claim, type Json, ty
 import { appendSettled } from '../driver/append.ts'
 import { loadRun } from '../driver/load-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
-import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent } from '../log/log-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { moveRun, type KernelParts } from './parts.ts'
 import { findRun, runTerminal } from './post.ts'
+import { cannotTakeOver } from './takeover.ts'
 
 /** Where a run is to go on. */
 export interface MigrateOptions {
@@ -105,22 +105,4 @@ async function record(
   await appendSettled(env, runId, [sealed.stored], { expectedHead, fencingToken: claim.token, run })
   env.committed(runId, [asLogEvent(sealed)])
   return { expectedHead: system.end.seq }
-}
-
-/** A run, the version that it is of and the one that it is to go on with. */
-export interface Takeover {
-  readonly runId: string
-  readonly from: string
-  readonly to: string
-}
-
-/** Why a version cannot go on with a log that another one wrote; anything but a divergence is left as it is. */
-export function cannotTakeOver(error: unknown, { runId, from, to }: Takeover): unknown {
-  if (!isKernelError(error, 'CODE_CHANGED') || error.divergence === undefined) return error
-  const { divergence } = error
-  const { seq, path } = divergence
-  const text =
-    `version ${to} cannot go on with run ${runId}: it decides otherwise than recorded at seq ${seq} (${path}); ` +
-    `make it decide the same up to there, or leave the run on version ${from}`
-  return new KernelError('CODE_CHANGED', text, { runId, seq, path, divergence, cause: error })
 }

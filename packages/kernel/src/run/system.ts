@@ -25,8 +25,13 @@ export interface System {
   signals: EventData['SignalReceived'][]
   /** The first request to cancel the run, and how many there were. */
   cancel: Cancel | undefined
+  /** Whose results the run takes over instead of executing again; set by a fork. */
+  reuse: Reuse | undefined
   terminal: TerminalEvent | undefined
 }
+
+/** The log that a fork was taken from, and where. */
+export type Reuse = Pick<EventData['RunForked'], 'fromRunId' | 'atSeq' | 'fromHash'>
 
 /** That a run is to be canceled. */
 export interface Cancel {
@@ -51,7 +56,7 @@ export type TerminalEvent =
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
   const maps = { open: new Map<string, OpenItem>(), closed: new Map<string, ClosedItem>(), removed: [], signals: [] }
-  return { runId, end, at: 0, started: undefined, ...maps, cancel: undefined, terminal: undefined }
+  return { runId, end, at: 0, started: undefined, ...maps, cancel: undefined, reuse: undefined, terminal: undefined }
 }
 
 /**
@@ -82,7 +87,7 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
       system.signals = [...system.signals, event.data]
       return undefined
     case 'RunForked':
-      fork(system)
+      fork(system, event.data)
       return undefined
     case 'Migrated':
       migrate(system, event)
@@ -105,6 +110,8 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
       return undefined
     case 'ActionDenied':
       return deny(system, event)
+    case 'ActionReused':
+      return reuse(system, event)
     case 'Completed':
     case 'Failed':
     case 'Canceled':
@@ -139,8 +146,9 @@ const CLOSES = {
 type ClosingEvent = Extract<LogEvent, { type: keyof typeof CLOSES }>
 
 /** What was open belongs to the run that was copied: it is asked for again here. Nobody waits for the copy, and it has time. */
-function fork(system: System): void {
+function fork(system: System, { fromRunId, atSeq, fromHash, reuse }: EventData['RunForked']): void {
   system.open.clear()
+  system.reuse = reuse === true ? { fromRunId, atSeq, fromHash } : undefined
   if (system.started === undefined) return
   const { parent: _parent, deadlineAt: _deadlineAt, ...started } = system.started
   system.started = started
@@ -174,12 +182,37 @@ function open(system: System, event: LogEvent, item: OpenItem): void {
 }
 
 function deny(system: System, event: Extract<LogEvent, { type: 'ActionDenied' }>): OpenItem {
-  const { key, action, input, policy, reason } = event.data
-  const denied = { key, seq: event.seq, action, input, fingerprint: fingerprint(input), attempt: 0, failures: 0 }
-  const idle = { attempting: false, inDoubt: false, effect: 'idempotent' } as const
-  const item: OpenItem = { kind: 'action', ...denied, ...idle }
+  const { policy, reason } = event.data
+  return openAndClose(system, event, { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' })
+}
+
+function reuse(system: System, event: Extract<LogEvent, { type: 'ActionReused' }>): OpenItem {
+  const { from } = event.data
+  if (from.runId !== system.reuse?.fromRunId || from.seq <= system.reuse.atSeq) {
+    throw illegal(system, event, `the run does not reuse seq ${from.seq} of run ${from.runId}`)
+  }
+  return openAndClose(system, event, undefined)
+}
+
+/** An action that nothing is executed for opens and closes in one. */
+function openAndClose(
+  system: System,
+  event: Extract<LogEvent, { type: 'ActionDenied' | 'ActionReused' }>,
+  error: ErrorInfo | undefined,
+): OpenItem {
+  const { key, action, input } = event.data
+  const idle = { attempt: 0, failures: 0, attempting: false, inDoubt: false, effect: 'idempotent' } as const
+  const item: OpenItem = {
+    kind: 'action',
+    key,
+    seq: event.seq,
+    action,
+    input,
+    fingerprint: fingerprint(input),
+    ...idle,
+  }
   open(system, event, item)
-  remember(system, item, { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' })
+  remember(system, item, error)
   return item
 }
 
