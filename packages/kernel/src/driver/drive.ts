@@ -176,8 +176,6 @@ export class Drive {
   async #turn(): Promise<boolean> {
     for (;;) {
       await this.#gather()
-      // What is decided from here on is started, too.
-      this.#checkStop()
       if (this.#intake.isEmpty && !this.#undecided) return false
       const turn = this.#take()
       if (turn === undefined) {

@@ -275,7 +275,7 @@ export class Drives {
     if (definition === undefined) return undefined
     const claimedAt = this.#env.clock.monotonic()
     const claim = await this.#acquire(row)
-    if (claim === undefined || this.#held.has(runId)) return undefined
+    if (claim === undefined) return undefined
     const state = initialState !== undefined && { initialState }
     const drive = { runId, definition, claim, claimedAt, ...state, ...(revive === true && { revive }) }
     return this.#drive(slot, drive)

@@ -1,8 +1,9 @@
-import { StoreError, type Store } from '@varve/store'
+import { sealEvent, StoreError, type Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import type { LogDraft } from '../log/log-event.ts'
 import { kernelError, storeError } from '../testing/expected-errors.ts'
 import { manualClock, settled } from '../testing/manual-clock.ts'
 import { dataOf, readLog, typesOf, writeLog } from '../testing/sealed-log.ts'
@@ -430,6 +431,65 @@ describe('a run that is driven', () => {
   })
 })
 
+describe('a migration at any moment of a run', () => {
+  const tick = () => new Promise((resolve) => setImmediate(resolve))
+
+  /** Does four things that must not happen twice, and four that may, each in its time. */
+  const busy = (version: string, done: string[]) => {
+    const act = async (_: null, { key }: ActionContext) => {
+      await tick()
+      done.push(key)
+      await tick()
+    }
+    return defineWorkflow(
+      {
+        ...{ name: 'busy', version, input: z.null() },
+        actions: { once: { effect: 'at-most-once', run: act }, often: { run: act } },
+      },
+      {
+        step: ({ results }, next) => {
+          for (const [i, action] of (['once', 'often', 'often', 'once'] as const).entries()) {
+            const [a, b] = [`${action}:${i}`, `beside:${i}`]
+            if (results[a] && results[b]) continue
+            return next.all([next.run(action, null, { key: a }), next.run('often', null, { key: b })])
+          }
+          return next.complete(version)
+        },
+      },
+    )
+  }
+
+  test.for(['here', 'elsewhere'])('that is driven %s harms nothing', async (where) => {
+    let migrated = 0
+    for (let moment = 0; moment < 40; moment++) {
+      const store = memoryStore()
+      const done: string[] = []
+      const [first, second] = [busy('1', done), busy('2', done)]
+      const another = () => createKernel({ store, workflows: [first, second] })
+      const kernel = another()
+      const started = kernel.start(first, null, { runId: 'r' })
+      for (let i = 0; i < moment; i++) await tick()
+
+      const migrating = (where === 'here' ? kernel : another()).migrate('r', { to: '2' })
+      const outcome = await migrating.catch((error: unknown) => error)
+
+      const ended = await started
+      const row = await store.runs.find('r')
+      const late = `${where}, moment ${moment}`
+      if (row?.version === '2') migrated++
+      // It was too early, or too late.
+      else expect(['RUN_NOT_FOUND', 'RUN_TERMINAL']).toContain((outcome as { readonly code: string }).code)
+      expect(ended, late).toMatchObject({ status: 'completed', output: row?.version })
+      expect(row?.lease, late).toBeUndefined()
+      expect(await typesOf(store, 'r'), late).not.toContain('ActionInDoubt')
+      expect(done.filter((key) => key.startsWith('once')).sort(), late).toEqual(['once:0', 'once:3'])
+      expect(new Set(done).size, late).toBe(8)
+      expect(await another().verify('r'), late).toMatchObject({ ok: true })
+    }
+    if (where === 'here') expect(migrated).toBeGreaterThan(5)
+  })
+})
+
 describe('migrations', () => {
   test('at once, of one kernel or of several, are one', async () => {
     const { store, another } = await asked()
@@ -475,6 +535,31 @@ describe('migrations', () => {
 
     expect(isLost).toBe(true)
     expect(await dataOf(store, 'r', 'Migrated')).toHaveLength(1)
+  })
+
+  test('that lose their lease on the way look at the log anew', async () => {
+    const { store, another } = await asked()
+    let isTaken = false
+    /** Another process takes the run, writes what came in for it, and lets go. */
+    const takeOver = async (): Promise<void> => {
+      isTaken = true
+      const { token, head: expectedHead } = (await store.runs.find('r'))!
+      const owner = { id: 'other', boot: null, pidNamespace: null, pid: 1, startedAt: null }
+      const claim = await store.runs.acquire('r', { owner, leaseMs: 1000, takeover: token })
+      const last = (await readLog(store, 'r')).at(-1)!
+      const signal: LogDraft = { type: 'SignalReceived', data: { signalId: 's', name: 'n', value: null } }
+      const { stored } = sealEvent('r', { seq: last.seq, hash: last.hash }, signal, last.at)
+      const run = { status: 'running', blockedOn: [], wakeAt: 0 } as const
+      await store.events.append('r', [stored], { expectedHead, fencingToken: claim.token, run })
+      await store.runs.release(claim, { expectedHead: stored.seq })
+    }
+    const robbed = recordCalls(store, [], (name) => (name === 'events.append' && !isTaken ? takeOver() : undefined))
+
+    expect(await another({}, robbed).migrate('r', { to: '2' })).toMatchObject({ status: 'blocked' })
+
+    expect((await typesOf(store, 'r')).slice(-2)).toEqual(['SignalReceived', 'Migrated'])
+    expect(await another().verify('r')).toMatchObject({ ok: true })
+    expect(await store.runs.find('r')).not.toHaveProperty('lease')
   })
 
   test('to the version that a run is of change nothing, also when it has ended', async () => {
