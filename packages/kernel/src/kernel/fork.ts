@@ -70,7 +70,9 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   const edits = options.edit !== undefined && { edited: true }
   const forked = { fromRunId: runId, atSeq: at, fromHash: last.hash, ...edits }
   push({ type: 'RunForked', data: forked }, Math.max(env.clock.now(), last.at))
-  const { workflow, version, tags, queue } = row
+  const { workflow, version } = row
+  // An edit of the first event may name others than the row of the run that it was taken from.
+  const { tags, queue } = fold.system.started ?? row
   const create = { workflow, version, tags, queue }
   const run = { ...runUpdate(fold), create }
   await appendSettled(env, as, events, { expectedHead: 0, fencingToken: 0, run })
