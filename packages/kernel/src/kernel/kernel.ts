@@ -13,6 +13,7 @@ import { systemClock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
+import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import { createGuard } from '../guard/guard.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll } from '../policy/policy.ts'
@@ -127,6 +128,14 @@ export interface Kernel extends AsyncDisposable {
   timeline(runId: string): Promise<Timeline>
   /** Every event with its data and the hash of the state after it. */
   executionLog(runId: string, options?: RunOptions): AsyncGenerator<ExecutionLogEntry, void, undefined>
+  /**
+   * Writes a run's log, as it stands now, as one text that proves itself: `verifyEvidence` checks it without a store and
+   * without code. Yields line after line; each log is read twice, in pages. Signed with `sign`; `children` adds the runs that
+   * it has started, and theirs.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a key that does not sign by Ed25519), when it is iterated.
+   */
+  exportEvidence(runId: string, options?: ExportEvidenceOptions): AsyncGenerator<string, void, undefined>
   /** Where a run comes from and which runs it has started. Reads its whole log and no other; checks it on the way. */
   lineage(runId: string): Promise<Lineage>
   /**
@@ -229,6 +238,7 @@ type ReadingVerbs = Pick<
   | 'replayFromSnapshot'
   | 'timeline'
   | 'executionLog'
+  | 'exportEvidence'
   | 'lineage'
   | 'listInterrupts'
   | 'get'
@@ -274,6 +284,9 @@ function readingVerbs(env: Environment): ReadingVerbs {
     diff: async (a, b) => {
       await Promise.all([get(a), get(b)])
       return diffRuns(env.store, a, b)
+    },
+    exportEvidence: async function* (runId, options = {}) {
+      yield* exportEvidence({ store: env.store, row: await get(runId), now: () => env.clock.now() }, options)
     },
     lineage: async (runId) => {
       await get(runId)

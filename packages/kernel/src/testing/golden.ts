@@ -1,6 +1,5 @@
 import { memoryStore } from '@varve/store-memory'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import type { StoredEvent } from '@varve/store'
+import { writeFileSync } from 'node:fs'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
 import { ActionError } from '../policy/action-error.ts'
@@ -94,25 +93,8 @@ export const parent = defineWorkflow(
 /** All of them. */
 export const goldenWorkflows = [sum, rich, parent]
 
-/** One recorded run. */
-export interface GoldenLog {
-  readonly name: string
-  readonly workflow: string
-  readonly runId: string
-  readonly events: readonly StoredEvent[]
-}
-
-const folder = new URL('../../golden/', import.meta.url)
-
-/** Every log in the folder. */
-export function goldenLogs(): GoldenLog[] {
-  const names = readdirSync(folder).filter((name) => name.endsWith('.jsonl'))
-  return names.sort().map((name) => {
-    const lines = readFileSync(new URL(name, folder), 'utf8').trimEnd().split('\n')
-    const events = lines.map((line) => JSON.parse(line) as StoredEvent)
-    return { name, workflow: name.split('.')[0] ?? '', runId: events[0]?.runId ?? '', events }
-  })
-}
+/** Where the logs are kept: plain histories, as `verifyHistories` takes them. */
+export const goldenFolder = new URL('../../golden/', import.meta.url)
 
 /** Runs all of them to their ends, in a store of their own. */
 export async function runGolden() {
@@ -142,6 +124,6 @@ export async function writeGolden(): Promise<void> {
     const row = await store.runs.find(runId)
     const name = `${row?.workflow ?? ''}.${runId}.jsonl`
     const lines = (await readLog(store, runId)).map((event) => `${JSON.stringify(event)}\n`)
-    writeFileSync(new URL(name, folder), lines.join(''), { flag: 'wx' })
+    writeFileSync(new URL(name, goldenFolder), lines.join(''), { flag: 'wx' })
   }
 }
