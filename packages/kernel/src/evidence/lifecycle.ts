@@ -20,19 +20,37 @@ export function lifecycle(runId: string): Folding {
   return {
     system,
     add: (event) => {
-      applyToSystem(system, slim(event))
+      // Only the first request to cancel counts here; each costs a look at everything that is open.
+      const again = event.type === 'CancelRequested' && system.cancel !== undefined
+      applyToSystem(system, again ? nothing(event) : slim(event))
       system.removed = []
     },
     end: () => undefined,
   }
 }
 
-/** Texts that are equal stay equal: a wait still finds its signal. */
+/** An event in its place that changes nothing. */
+function nothing({ seq, at, hash }: LogEvent): LogEvent {
+  return { seq, at, hash, type: 'DomainEvent', data: { name: '', payload: null } }
+}
+
+/** What users put into events: nothing of the lifecycle depends on it. */
+const VALUES: ReadonlySet<string> = new Set(['input', 'output', 'value', 'payload'])
+
 function slim(event: LogEvent): LogEvent {
   if (event.type === 'RunStarted') return event
-  const data = Object.entries(event.data).map(([name, value]): [string, unknown] => {
-    if (typeof value === 'object') return [name, null]
-    return [name, typeof value === 'string' && value.length > 200 ? sha256(value) : value]
+  const data = mapEntries(event.data, (name, value) => {
+    if (VALUES.has(name)) return null
+    return name === 'error' ? mapEntries(value as object, (_, part) => shortened(part)) : shortened(value)
   })
-  return { ...event, data: Object.fromEntries(data) } as unknown as LogEvent
+  return { ...event, data } as unknown as LogEvent
+}
+
+/** Texts that are equal stay equal: a wait still finds its signal. */
+function shortened(value: unknown): unknown {
+  return typeof value === 'string' && value.length > 200 ? sha256(value) : value
+}
+
+function mapEntries(value: object, change: (name: string, value: unknown) => unknown): object {
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, change(name, part)]))
 }

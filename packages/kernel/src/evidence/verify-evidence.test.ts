@@ -223,6 +223,7 @@ describe('refused with a code of its own is', () => {
     ['other JSON', 'NOT_A_BUNDLE', '{"hello":"world"}\n'],
     ['an array', 'NOT_A_BUNDLE', '[1,2]\n'],
     ['null', 'NOT_A_BUNDLE', 'null\n'],
+    ['a byte order mark', 'NOT_A_BUNDLE', `\ufeff${bundleText({ kind: 'header', runId: 'r', children: false })}`],
     ['an empty line', 'NOT_A_BUNDLE', '\n'],
     [
       'a plain history',
@@ -303,6 +304,26 @@ describe('refused with a code of its own is', () => {
       const verified = await verifyEvidence(forge(rich, { facts: () => fact }))
 
       expect(verified, JSON.stringify(fact)).toMatchObject({ ok: false, where: { runId: 'rich' } })
+    }
+  })
+
+  test('a last line that closes another bundle', async () => {
+    const lines = linesOf(rich)
+    const other = linesOf(forge(rich, { facts: () => ({ createdAt: 1 }) }))
+    const end = parseBundleLine(lines.at(-1)!.trimEnd(), lines.length)
+    const counts =
+      end.kind === 'end'
+        ? [
+            { ...end.end, events: 1 },
+            { ...end.end, runs: 2 },
+          ]
+        : []
+
+    expect(counts).toHaveLength(2)
+    for (const last of [other.at(-1)!, ...counts.map((one) => bundleText({ kind: 'end', end: one }))]) {
+      expect(await verifyEvidence(lines.with(-1, last))).toMatchObject({
+        ...{ ok: false, code: 'INVALID_BUNDLE', where: { line: lines.length } },
+      })
     }
   })
 
@@ -488,7 +509,9 @@ describe('a signed bundle', () => {
       await expect(bundleOf(kernel, 'rich', { sign: by })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
     }
     const trustedKeys = [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey]
-    await expect(verifyEvidence(signed, { trustedKeys })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+    for (const text of [rich, signed]) {
+      await expect(verifyEvidence(text, { trustedKeys })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+    }
   })
 })
 
@@ -531,7 +554,13 @@ describe('a bundle with children', () => {
       facts: ({ runId }) => (runId === 'parent' ? {} : { workflow: 'x' }),
     })
 
+    const open = forge(forged, {
+      event: ({ runId, type }) =>
+        runId === 'parent' && type !== 'RunStarted' && type !== 'ChildStarted' ? undefined : {},
+    })
+
     expect(await verifyEvidence(forged)).toMatchObject({ ok: false, code: 'CHILD_DIFFERS' })
+    expect(await verifyEvidence(open)).toMatchObject({ ok: false, code: 'CHILD_DIFFERS' })
   })
 
   test('lacks those that are not there any more', async () => {

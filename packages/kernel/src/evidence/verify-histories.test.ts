@@ -187,11 +187,16 @@ describe('a history', () => {
   })
 
   test('is held to the limits that are given', async () => {
-    const { kernel } = await runGolden()
-    const file = put('rich.jsonl', await bundleOf(kernel, 'rich'))
+    const { kernel, store } = await runGolden()
+    const bundle = put('rich.jsonl', await bundleOf(kernel, 'rich'))
+    const plain = put(
+      'plain.jsonl',
+      (await readLog(store, 'rich')).map((event) => `${JSON.stringify(event)}\n`).join(''),
+    )
 
-    expect(await verifyHistories(file, { workflows: [rich], limits: { runEvents: 3 } })).toMatchObject([
-      { code: 'LIMIT_EXCEEDED' },
+    expect(await verifyHistories([bundle, plain], { workflows: [rich], limits: { runEvents: 3 } })).toMatchObject([
+      { code: 'LIMIT_EXCEEDED', where: { line: 2 } },
+      { code: 'LIMIT_EXCEEDED', where: { line: 4 } },
     ])
   })
 

@@ -1,9 +1,13 @@
+import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createKernel } from '../kernel/kernel.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import { runGenerations } from '../testing/generations.ts'
 import { runGolden } from '../testing/golden.ts'
+import { manualClock } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
-import { createKernel } from '../kernel/kernel.ts'
+import { defineWorkflow } from '../workflow/define-workflow.ts'
 
 describe('the lineage of a run', () => {
   test('names the runs that it has started, and what it knows of them', async () => {
@@ -46,12 +50,24 @@ describe('the lineage of a run', () => {
   })
 
   test('of a canceled run says which children nobody waits for any more', async () => {
-    const { kernel, ids } = await runGenerations()
-    await kernel.fork(ids[0], { at: 1, as: 'f', wait: false })
-    await kernel.cancel('f', { reason: 'enough' })
+    const sleeping = defineWorkflow(
+      { name: 'sleeping', version: '1', input: z.null() },
+      { step: ({ results }, next) => (results['timer'] ? next.complete(null) : next.sleep(1e9)) },
+    )
+    const waiting = defineWorkflow(
+      { name: 'waiting', version: '1', input: z.null() },
+      { step: ({ results }, next) => (results['sleeping'] ? next.complete(null) : next.child(sleeping, null)) },
+    )
+    const clock = manualClock()
+    const kernel = createKernel({ store: memoryStore({ now: clock.now }), workflows: [sleeping, waiting], clock })
+    await kernel.start(waiting, null, { runId: 'r' })
+    const before = await kernel.lineage('r')
 
-    expect((await kernel.get('f')).status).toBe('canceled')
-    expect((await kernel.lineage('f')).children.filter(({ outcome }) => outcome === 'open')).toEqual([])
+    await kernel.cancel('r', { reason: 'enough' })
+
+    expect(before.children).toMatchObject([{ outcome: 'open' }])
+    expect((await kernel.lineage('r')).children).toMatchObject([{ outcome: 'dropped' }])
+    await kernel[Symbol.asyncDispose]()
   })
 
   test('is read from its own log alone', async () => {
