@@ -20,6 +20,8 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `NONDETERMINISM` | a function that has to be pure used the clock, randomness, a timer, `fetch` or a process |
  * | `INVALID_STEP` | the step answered something that is no decision |
  * | `UNKNOWN_ACTION` | the step asks for an action that the workflow does not define |
+ * | `FACT_MISMATCH` | a fact is asked for with another request than it was recorded, or is being read, with |
+ * | `FACT_CYCLE` | the reading of a fact waits for itself |
  * | `STATE_NOT_JSON` | the state cannot be kept in a snapshot |
  * | `INVALID_LOG` | events that cannot follow each other, or whose data has the wrong shape |
  * | `LIMIT_EXCEEDED` | the run has grown beyond a limit |
@@ -45,6 +47,8 @@ export type KernelErrorCode =
   | 'NONDETERMINISM'
   | 'INVALID_STEP'
   | 'UNKNOWN_ACTION'
+  | 'FACT_MISMATCH'
+  | 'FACT_CYCLE'
   | 'STATE_NOT_JSON'
   | 'INVALID_LOG'
   | 'LIMIT_EXCEEDED'

@@ -15,7 +15,7 @@ export type { Divergence, KernelErrorCode } from './errors.ts'
 // For everybody who writes workflows.
 export { defineWorkflow } from './workflow/define-workflow.ts'
 export type { StepContext, Workflow } from './workflow/define-workflow.ts'
-export type { ActionContext, Effect, Reconciliation } from './workflow/action.ts'
+export type { ActionContext, Effect, FactOptions, InquiryContext, Reconciliation } from './workflow/action.ts'
 export type { Decision } from './workflow/decision.ts'
 export type { Next } from './workflow/next.ts'
 export type { ReduceEvent, WorkflowTypes } from './workflow/reduce-event.ts'

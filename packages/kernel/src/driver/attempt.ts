@@ -8,8 +8,10 @@ import type { AttemptFailure } from '../policy/policy.ts'
 import { retryDelay } from '../policy/retry.ts'
 import { usageMeter, type UsageMeter } from '../policy/usage-meter.ts'
 import type { OpenAction } from '../run/item.ts'
-import type { ActionContext, AnyAction, Reconciliation } from '../workflow/action.ts'
+import { derivedRandom } from '../stepper/step-context.ts'
+import type { ActionContext, AnyAction, InquiryContext, Reconciliation } from '../workflow/action.ts'
 import type { Environment } from './environment.ts'
+import type { FactDesk } from './fact-desk.ts'
 
 /** One try of an action. */
 export interface Attempt {
@@ -18,6 +20,9 @@ export interface Attempt {
   readonly action: AnyAction
   readonly fencingToken: number
   readonly controller: AbortController
+  /** The run's, for what is derived from it. */
+  readonly seed: string
+  readonly facts: FactDesk
 }
 
 /**
@@ -88,7 +93,7 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   try {
     const answer: Reconciliation | undefined = await action.reconcile?.(
       inputOf(item),
-      contextOf(attempt, meter, () => undefined),
+      inquiryContextOf(attempt, meter, () => undefined),
     )
     const used = meter.close()
     const by = 'reconcile'
@@ -122,7 +127,7 @@ async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter
   if (timeoutMs === undefined)
     return action.run(
       inputOf(item),
-      contextOf(attempt, meter, () => undefined),
+      contextOf(env, attempt, meter, () => undefined),
     )
   return new Promise((resolve, reject) => {
     let timer: Timer | undefined
@@ -144,20 +149,36 @@ async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter
     // A handler that was told to stop has all the time it needs, and keeps no process alive.
     controller.signal.addEventListener('abort', stop, { once: true })
     heartbeat()
-    const running = async (): Promise<unknown> => action.run(inputOf(item), contextOf(attempt, meter, heartbeat))
+    const running = async (): Promise<unknown> => action.run(inputOf(item), contextOf(env, attempt, meter, heartbeat))
     running().then(resolve, reject).finally(stop)
   })
 }
 
-function contextOf(
+function inquiryContextOf(
   { runId, item, fencingToken, controller }: Attempt,
   { use }: UsageMeter,
   heartbeat: () => void,
-): ActionContext {
+): InquiryContext {
   const { key, attempt } = item
   const { signal } = controller
   const idempotencyKey = sha256(canonicalJson([runId, key]))
   return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
+}
+
+function contextOf({ clock }: Environment, attempt: Attempt, meter: UsageMeter, heartbeat: () => void): ActionContext {
+  const { item, facts, seed } = attempt
+  const context = inquiryContextOf(attempt, meter, heartbeat)
+  const asker = { actionKey: item.key, signal: context.signal }
+  const fact: ActionContext['fact'] = (key, read, options) => {
+    const value = facts.ask(asker, key, read, options)
+    // A handler that does not wait for its fact must not bring its process down.
+    value.catch(() => undefined)
+    return value as never
+  }
+  const startedAt = clock.now()
+  const began = clock.monotonic()
+  const now = (): number => startedAt + Math.floor(clock.monotonic() - began)
+  return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, now }
 }
 
 /** A copy: what a handler does to its input must not reach a later attempt. */

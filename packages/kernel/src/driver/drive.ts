@@ -3,6 +3,7 @@ import { isKernelError, KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import type { FindReusable } from '../run/reuse.ts'
 import type { RunFold } from '../run/run-fold.ts'
+import { findFact } from '../run/facts.ts'
 import { isAttemptingOnce, wakeAt } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
 import { appendOptions } from './append-options.ts'
@@ -20,6 +21,7 @@ import { Mailbox } from './mailbox.ts'
 import { movesSoon, nextMove } from './next-move.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
 import { checkPoison, park } from './park.ts'
+import { FactDesk } from './fact-desk.ts'
 import { handIn } from './hand-in.ts'
 import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
@@ -38,6 +40,7 @@ export class Drive {
   readonly #mailbox = new Mailbox()
   readonly #running: RunningAttempts
   readonly #intake: Intake
+  readonly #facts: FactDesk
   readonly #breathe: () => Promise<void>
   #fold!: RunFold
   #reusable: FindReusable | undefined
@@ -66,6 +69,14 @@ export class Drive {
         this.#mailbox.stop(error)
       },
     )
+    this.#facts = new FactDesk({
+      runId: options.runId,
+      limits: env.limits,
+      find: (slot) => findFact(this.#fold.system, slot),
+      put: (facts) => {
+        this.#mailbox.putFacts(facts)
+      },
+    })
     this.#breathe = breathing(env.clock)
   }
 
@@ -199,6 +210,9 @@ export class Drive {
   async #gather(): Promise<void> {
     const { system } = this.#fold
     const now = this.#env.clock.now()
+    for (const draft of this.#mailbox.takeFacts()) {
+      if (!this.#intake.addFact(system, draft)) this.#facts.refused(draft)
+    }
     for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
     if (this.#mailbox.takeNudge()) this.#postsWait = true
     if (this.#postsWait) {
@@ -251,6 +265,7 @@ export class Drive {
     this.#ledger.told()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
+    this.#facts.recorded(turn.log)
     this.#env.committed(runId, turn.log)
     this.#snapshots?.appended(runId, turn.events, turn.held)
     await this.#ledger.pay(this.#env, this.#fold.system, debts)
@@ -285,7 +300,8 @@ export class Drive {
     if (this.#lease?.isAlive() !== true) {
       throw new KernelError('LEASE_LOST', `the lease on run ${runId} has run out`, { runId })
     }
-    return { runId, item, action, fencingToken: this.#claim?.token ?? 0 }
+    const seed = this.#fold.system.started?.seed ?? runId
+    return { runId, item, action, seed, facts: this.#facts, fencingToken: this.#claim?.token ?? 0 }
   }
 
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */

@@ -2,7 +2,7 @@ import type { Json, Post } from '@varve/store'
 import { z } from 'zod'
 import { KernelError, textOf } from '../errors.ts'
 import { errorInfoSchema, eventSchemas, jsonSchema } from '../log/event-data.ts'
-import type { LogDraft } from '../log/log-event.ts'
+import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
 import type { OpenAction } from '../run/item.ts'
 import type { System } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -42,7 +42,7 @@ function nextAttempt({ key, attempt }: OpenAction): LogDraft {
  * attempt that was abandoned is due at once: whoever recorded that may have died before it could begin the next.
  */
 export function dueInputs(system: System, now: number, incoming: readonly Input[]): Input[] {
-  const known = new Set(incoming.map(({ draft }) => ('key' in draft.data ? draft.data.key : '')))
+  const known = new Set(incoming.map(({ draft }) => itemKeyOf(draft) ?? ''))
   const signals = new Set(system.signals.map(({ name }) => name))
   for (const { draft } of incoming) if (draft.type === 'SignalReceived') signals.add(draft.data.name)
   const inputs: Input[] = []

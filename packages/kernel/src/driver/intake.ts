@@ -1,7 +1,9 @@
 import type { Post, PostRejection } from '@varve/store'
-import type { LogDraft } from '../log/log-event.ts'
+import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
+import { findFact } from '../run/facts.ts'
 import type { System } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
+import type { FactDraft } from './fact-desk.ts'
 import { dueInputs, postInput, type Input } from './inputs.ts'
 import { rejectionOf } from './rejection.ts'
 import { isAwaited } from './running-attempts.ts'
@@ -39,15 +41,25 @@ export class Intake {
 
   /** Takes an outcome of an attempt; one that the log no longer waits for is passed over. */
   addResult(system: System, draft: LogDraft, now: number): void {
-    const key = keyOf(draft)
+    const key = itemKeyOf(draft)
     const item = system.open.get(key ?? '')
     if (item?.kind !== 'action' || !isAwaited(item, draft)) return
     // An outcome that was posted, and waits for its append, came first.
-    if (this.#inputs.some((input) => input.post !== undefined && keyOf(input.draft) === key)) return
+    if (this.#inputs.some((input) => input.post !== undefined && itemKeyOf(input.draft) === key)) return
     this.#inputs.push({ draft })
     if (draft.type !== 'ActionAttemptFailed' || draft.data.retryAt > now) return
     const next = { key: item.key, attempt: item.attempt + 1 }
     this.#inputs.push({ draft: { type: 'ActionAttemptStarted', data: next } })
+  }
+
+  /** Takes a fact while its attempt is under way. @returns false when it is not, or its outcome came first. */
+  addFact(system: System, draft: FactDraft): boolean {
+    const { actionKey } = draft.data
+    const item = system.open.get(actionKey)
+    if (item?.kind !== 'action' || !item.attempting || findFact(system, draft.data) !== undefined) return false
+    if (this.#inputs.some((input) => itemKeyOf(input.draft) === actionKey)) return false
+    this.#inputs.push({ draft })
+    return true
   }
 
   /** Takes all posts that wait, in their order, in the place of those taken before. */
@@ -67,12 +79,12 @@ export class Intake {
     const pending = this.#inputs.flatMap(({ draft }) => (draft.type === 'SignalReceived' ? [draft.data.name] : []))
     const room = { keptSignals: this.#keptSignals, pending }
     const input = postInput(system, this.#definition, room, post)
-    const key = keyOf(input.draft)
+    const key = itemKeyOf(input.draft)
     // A handed-in outcome is better than what was about to be done for want of it.
     if (post.type === 'ActionSucceeded' && key !== undefined) this.#dropForWant(system, key)
     // Two posts for one item in one turn: the first one that was kept counts.
     const moved =
-      key !== undefined && this.#inputs.some(({ draft }) => keyOf(draft) === key && !mayPrecede(draft, post))
+      key !== undefined && this.#inputs.some(({ draft }) => itemKeyOf(draft) === key && !mayPrecede(draft, post))
     if (moved) throw rejectionOf.answered(system.runId, key)
     this.#inputs.push(input)
   }
@@ -115,9 +127,5 @@ function mayPrecede(draft: LogDraft, post: Post): boolean {
 
 function isForWant({ draft }: Input, key: string): boolean {
   const forWant = ['ActionAttemptAbandoned', 'ActionAttemptStarted', 'ActionInDoubt'].includes(draft.type)
-  return forWant && keyOf(draft) === key
-}
-
-function keyOf(draft: LogDraft): string | undefined {
-  return 'key' in draft.data ? draft.data.key : undefined
+  return forWant && itemKeyOf(draft) === key
 }

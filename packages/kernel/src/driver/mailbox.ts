@@ -1,8 +1,10 @@
 import type { LogDraft } from '../log/log-event.ts'
+import type { FactDraft } from './fact-desk.ts'
 
 /** Where a drive waits for whatever may move its run: results of its actions, posts, timers, the order to stop. */
 export class Mailbox {
   #results: LogDraft[] = []
+  #facts: FactDraft[] = []
   #nudged = false
   #stop: Error | undefined
   #wake: (() => void) | undefined
@@ -10,6 +12,13 @@ export class Mailbox {
   /** Hands in the outcome of an attempt. */
   put(result: LogDraft): void {
     this.#results.push(result)
+    this.#wake?.()
+  }
+
+  /** Hands in what handlers have asked for. */
+  putFacts(facts: readonly FactDraft[]): void {
+    if (facts.length === 0) return
+    this.#facts.push(...facts)
     this.#wake?.()
   }
 
@@ -32,7 +41,7 @@ export class Mailbox {
 
   /** Resolves when there is something to look at. */
   wait(): Promise<void> {
-    if (this.#results.length > 0 || this.#nudged || this.#stop !== undefined) return Promise.resolve()
+    if (this.hasNews || this.#stop !== undefined) return Promise.resolve()
     return new Promise((resolve) => {
       this.#wake = () => {
         this.#wake = undefined
@@ -48,6 +57,13 @@ export class Mailbox {
     return results
   }
 
+  /** Takes all facts that are in. */
+  takeFacts(): readonly FactDraft[] {
+    const facts = this.#facts
+    this.#facts = []
+    return facts
+  }
+
   /** True once after any number of nudges. */
   takeNudge(): boolean {
     const nudged = this.#nudged
@@ -60,8 +76,8 @@ export class Mailbox {
     if (this.#stop !== undefined) throw this.#stop
   }
 
-  /** True when results are in or posts may wait. */
+  /** True when results or facts are in, or posts may wait. */
   get hasNews(): boolean {
-    return this.#results.length > 0 || this.#nudged
+    return this.#results.length > 0 || this.#facts.length > 0 || this.#nudged
   }
 }

@@ -16,7 +16,7 @@ import type { Outcome } from '../driver/outcome.ts'
 import { isKernelError, KernelError, type KernelErrorCode } from '../errors.ts'
 import { detach } from '../log/detach.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
-import type { LogEvent } from '../log/log-event.ts'
+import { itemKeyOf, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
 import { readSystem } from '../views/read-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -86,7 +86,7 @@ export async function settleAction(kernel: KernelParts, runId: string, options: 
   const recorded = recordedOutcome(env, outcome)
   let last: LogEvent | undefined
   const system = await readSystem(env.store, runId, (event) => {
-    if ('key' in event.data && event.data.key === key) last = event
+    if (itemKeyOf(event) === key) last = event
   })
   if (isSettledSo(last, recorded)) return moveRun(kernel, runId)
   if (isTerminal(row.status)) throw runTerminal(row, key)

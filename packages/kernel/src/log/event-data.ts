@@ -74,6 +74,13 @@ export const eventSchemas = {
     attempts: attempt,
     from: z.strictObject({ runId: z.string(), seq: z.int().min(1) }),
   }),
+  FactRecorded: z.strictObject({
+    key,
+    scope: z.enum(['run', 'attempt']),
+    actionKey: key,
+    requestHash: z.string(),
+    value: json,
+  }),
   TimerStarted: z.strictObject({ key, fireAt: instant }),
   TimerFired: z.strictObject({ key }),
   SignalReceived: z.strictObject({ signalId: z.string(), name: z.string(), value: json, by }),

@@ -20,6 +20,11 @@ export interface TypedEvent<T extends EventType> {
 /** An event before it has a place in the log. */
 export type LogDraft = { [T in EventType]: { readonly type: T; readonly data: EventData[T] } }[EventType]
 
+/** Key of the item that an event is about, if it is about one. A fact has a key, too, but is no item. */
+export function itemKeyOf({ type, data }: LogDraft): string | undefined {
+  return type !== 'FactRecorded' && 'key' in data ? data.key : undefined
+}
+
 /** A sealed event as the fold takes it. Its data is the detached copy that sealing made. */
 export function asLogEvent({ stored, data }: SealedEvent): LogEvent {
   const { seq, type, at, hash } = stored

@@ -34,6 +34,15 @@ export interface OpenAction extends Opened {
   readonly inDoubt: boolean
   /** When the next attempt is due, Unix milliseconds, after one that failed. */
   readonly retryAt?: number
+  /** What this attempt, and those before it that a crash ended, were told: by fact key. Added to in place. */
+  readonly facts?: Record<string, Fact>
+}
+
+/** An answer of the outside world, recorded once. */
+export interface Fact {
+  /** Hash of what was asked. */
+  readonly requestHash: string
+  readonly value: Json
 }
 
 /** A time that is waited for. */

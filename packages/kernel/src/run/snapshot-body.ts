@@ -1,7 +1,7 @@
 import { canonicalJson, isStoreError, type Json, type LogEnd } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
 import type { Counts, EventData } from '../log/event-data.ts'
-import type { ClosedItem, OpenItem } from './item.ts'
+import type { ClosedItem, Fact, OpenItem } from './item.ts'
 import type { RunFold } from './run-fold.ts'
 import type { Cancel, Reuse, System, TerminalEvent } from './system.ts'
 
@@ -31,7 +31,16 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
     const closed = [...system.closed].slice(0, closedBefore).map(([key, item]) => ({ ...item, key }))
     const ends = { cancel: cancel ?? null, terminal: terminal ?? null }
     const rest = { started: started ?? null, signals, ...ends, reuse: reuse ?? null }
-    const saved = { at, open, closed, ...rest, counts, deciding, state: checkedState(state()) }
+    const saved = {
+      at,
+      open,
+      closed,
+      ...rest,
+      facts: [...system.facts],
+      counts,
+      deciding,
+      state: checkedState(state()),
+    }
     // Not canonical: a step that walks over the state's properties must meet them in the order it gave them.
     return JSON.stringify(saved)
   }
@@ -59,6 +68,7 @@ interface SavedFold {
   readonly cancel: Cancel | null
   readonly reuse: Reuse | null
   readonly terminal: TerminalEvent | null
+  readonly facts: readonly (readonly [key: string, fact: Fact])[]
   readonly counts: Counts
   readonly deciding: boolean
   readonly state: Json
@@ -79,6 +89,7 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   if ((saved.counts as Counts | undefined)?.usage === undefined) throw new TypeError('a snapshot without counts')
   system.counts = saved.counts
   system.deciding = saved.deciding
+  for (const [key, fact] of saved.facts) system.facts.set(key, fact)
   for (const item of saved.open) system.open.set(item.key, item)
   for (const { key, ...item } of saved.closed) system.closed.set(key, item)
   fold.stepper.load(saved.state)

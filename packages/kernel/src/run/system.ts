@@ -4,8 +4,9 @@ import { isDecision, type Counts, type ErrorInfo, type EventData } from '../log/
 import type { LogEvent } from '../log/log-event.ts'
 import { deniedError } from '../policy/denied-error.ts'
 import { countsAfter, nothingSpent } from './counts.ts'
-import { fingerprint, type ClosedItem, type OpenAction, type OpenItem } from './item.ts'
+import { fingerprint, type ClosedItem, type OpenAction, type OpenItem, type Fact } from './item.ts'
 import { dueAt, nameOf, openedItem } from './open-item.ts'
+import { findFact, withFact } from './facts.ts'
 
 /**
  * What every log says regardless of its workflow: how the run stands, what is in flight, what was done. The fold that
@@ -23,6 +24,8 @@ export interface System {
   readonly closed: Map<string, ClosedItem>
   /** Items that closed since the fold was last held, so that the fold before can be told. */
   removed: OpenItem[]
+  /** What the run was told for all its attempts, by fact key. */
+  readonly facts: Map<string, Fact>
   /** Signals that no wait has taken yet, earliest first. */
   signals: EventData['SignalReceived'][]
   /** The first request to cancel the run, and how many there were. */
@@ -62,8 +65,9 @@ export type TerminalEvent =
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
   const maps = { open: new Map<string, OpenItem>(), closed: new Map<string, ClosedItem>(), removed: [], signals: [] }
+  const facts = new Map<string, Fact>()
   const none = { started: undefined, cancel: undefined, reuse: undefined, terminal: undefined }
-  return { runId, end, at: 0, ...maps, ...none, counts: nothingSpent, deciding: false }
+  return { runId, end, at: 0, ...maps, facts, ...none, counts: nothingSpent, deciding: false }
 }
 
 /**
@@ -117,6 +121,9 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
     case 'ActionAttemptAbandoned':
     case 'ActionInDoubt':
       system.open.set(event.data.key, moveAttempt(system, event))
+      return undefined
+    case 'FactRecorded':
+      recordFact(system, event)
       return undefined
     case 'ActionDenied':
       return deny(system, event)
@@ -266,7 +273,20 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   if (event.type === 'ActionAttemptAbandoned') return { ...rest, attempting: false }
   if (event.type === 'ActionInDoubt') return { ...rest, attempting: false, inDoubt: true }
   const { error: failure, retryAt } = event.data
-  return { ...rest, attempting: false, failures: item.failures + 1, failure, retryAt }
+  const { facts: _facts, ...failed } = rest
+  return { ...failed, attempting: false, failures: item.failures + 1, failure, retryAt }
+}
+
+function recordFact(system: System, event: Extract<LogEvent, { type: 'FactRecorded' }>): void {
+  const { key, scope, actionKey, requestHash, value } = event.data
+  const item = system.open.get(actionKey)
+  if (item?.kind !== 'action' || !item.attempting) {
+    throw illegal(system, event, `no action with the key ${actionKey} is being attempted`)
+  }
+  if (findFact(system, event.data) !== undefined) throw illegal(system, event, `the fact ${key} is recorded already`)
+  const fact = { requestHash, value }
+  if (scope === 'run') system.facts.set(key, fact)
+  else system.open.set(actionKey, withFact(item, key, fact))
 }
 
 function terminalOf(event: EndEvent): TerminalEvent {

@@ -203,7 +203,7 @@ describe('in both driver versions', () => {
       step: (_, next) => next.complete(null),
     })
     const events = await writeLog(store, 'run-snapshot', log, { workflow: 'numbers', status: 'completed' })
-    const parts = { at: 1000, open: [], closed: [], signals: [], cancel: null, started: null, deciding: true }
+    const parts = { at: 1000, open: [], facts: [], closed: [], signals: [], cancel: null, started: null, deciding: true }
     const counts = { requests: 0, attempts: 0, turns: 1, usage: {}, startedAt: 1000 }
     const body = JSON.stringify({ ...parts, counts, state: 20 })
     const snapshot = { runId: 'run-snapshot', seq: 2, hash: events[1]!.hash, format: 1, workflowVersion: '1' }
@@ -328,6 +328,7 @@ describe('added in the newer driver version', () => {
         started: null,
         counts: { requests: 0, attempts: 0, turns: 1, usage: {}, startedAt: 1000 },
         deciding: true,
+        facts: [],
         state: 2,
       })
       await store.snapshots.save({ ...snapshot, body })

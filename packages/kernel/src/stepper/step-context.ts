@@ -4,11 +4,18 @@ import type { Ask } from './stepper.ts'
 
 /** What a step may know at a moment of its run; the same on every machine and whenever it is asked again. */
 export function stepContext({ now, seed, seq }: Pick<Ask, 'now' | 'seed' | 'seq'>): StepContext {
+  return { now, ...derivedRandom(seed, String(seq)) }
+}
+
+/**
+ * Randomness that is derived and therefore needs no record.
+ *
+ * @param place - who draws: digits of any base, so that no two draws hash the same, whatever text the seed is.
+ */
+export function derivedRandom(seed: string, place: string): Pick<StepContext, 'random' | 'uuid'> {
   let draws = 0
-  // The seed may be any text; what follows it are digits, so no two draws hash the same.
-  const draw = (): string => sha256(`${seed}\n${seq}\n${draws++}`)
+  const draw = (): string => sha256(`${seed}\n${place}\n${draws++}`)
   return {
-    now,
     random: () => parseInt(draw().slice(0, RANDOM_DIGITS), 16) / 16 ** RANDOM_DIGITS,
     uuid: () => uuidOf(draw()),
   }

@@ -1,5 +1,5 @@
 import { canonicalJson, type Json, type Store } from '@varve/store'
-import { readLogEvent, type LogEvent } from '../log/log-event.ts'
+import { itemKeyOf, readLogEvent, type LogEvent } from '../log/log-event.ts'
 import { genesis } from '@varve/store'
 
 /** How two runs differ. */
@@ -73,6 +73,9 @@ function differentKeys(a: readonly LogEvent[], b: readonly LogEvent[]): string[]
 
 function endsByKey(log: readonly LogEvent[]): Map<string, LogEvent> {
   const ends = new Map<string, LogEvent>()
-  for (const event of log) if ('key' in event.data) ends.set(event.data.key, outcomeOf(event))
+  for (const event of log) {
+    const key = itemKeyOf(event)
+    if (key !== undefined) ends.set(key, outcomeOf(event))
+  }
   return ends
 }

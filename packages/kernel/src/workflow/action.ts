@@ -1,3 +1,4 @@
+import type { MustBeJson } from './json-check.ts'
 import type { RetryOptions } from '../policy/retry.ts'
 
 /**
@@ -7,7 +8,48 @@ import type { RetryOptions } from '../policy/retry.ts'
 export type Effect = 'pure' | 'idempotent' | 'at-most-once'
 
 /** What an action's handler is given besides its input. */
-export interface ActionContext {
+export interface ActionContext extends InquiryContext {
+  /**
+   * Asks the outside world once: `read` is called unless the answer is recorded already, and its answer is given out when it is
+   * durable. Whoever asks for the same key meanwhile waits for the same answer. Facts that are read in one tick share an append.
+   * `undefined` is recorded as null; what `read` throws is recorded nowhere, and the next one to ask tries again.
+   *
+   * @param key - 1-200 characters, not beginning with `varve:`.
+   * @throws KernelError `FACT_MISMATCH` (recorded with another `request`) | `FACT_CYCLE` | `INVALID_INPUT`; StoreError `NOT_JSON` |
+   * `LIMIT_EXCEEDED`; the signal's reason when the attempt is over.
+   */
+  readonly fact: <T>(
+    key: string,
+    read: () => T | PromiseLike<T>,
+    options?: FactOptions & MustBeJson<T>,
+  ) => Promise<NullForVoid<T>>
+  /**
+   * Unix milliseconds that never go back within an attempt. What is recorded of it is `at` of the attempt's events; a value that
+   * has to be the same in every attempt is a {@link fact}.
+   */
+  readonly now: () => number
+  /**
+   * A number from 0 up to, but not including, 1; another one with each call. Derived from the run's seed, its id and the
+   * action's key: every attempt draws the same sequence, and a fork another one.
+   */
+  readonly random: () => number
+  /** A UUID in the shape of version 4, derived as {@link random} is. */
+  readonly uuid: () => string
+}
+
+/** How a fact is asked for. */
+export interface FactOptions {
+  /**
+   * `run`: the first answer holds for all actions of the run and all their attempts. `attempt`: it is the action's own, and
+   * forgotten when the attempt fails; a crash is no failure. Default `run`.
+   */
+  readonly scope?: 'run' | 'attempt'
+  /** What the answer depends on, JSON; its hash is recorded, and asking with another one is `FACT_MISMATCH`. */
+  readonly request?: unknown
+}
+
+/** What an inquiry about an attempt in doubt is given besides the action's input. */
+export interface InquiryContext {
   readonly runId: string
   /** The action's name within the run. */
   readonly key: string
@@ -55,7 +97,7 @@ export interface AnyAction {
   /** What it does. `undefined` is recorded as null. */
   readonly run: (input: never, ctx: ActionContext) => unknown
   /** Asks the other side what became of an attempt in doubt. Runs once per drive; a throw counts as `unknown`. */
-  readonly reconcile?: (input: never, ctx: ActionContext) => Reconciliation | Promise<Reconciliation>
+  readonly reconcile?: (input: never, ctx: InquiryContext) => Reconciliation | Promise<Reconciliation>
   /** The other side refuses fencing tokens below one it has seen, so that an answer of `not-executed` is final. */
   readonly fenced?: boolean
 }

@@ -1,0 +1,194 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { canonicalJson, checkId, genesis, sealEvent, sha256, type Json, type Limits } from '@varve/store'
+import { KernelError } from '../errors.ts'
+import type { LogDraft, LogEvent } from '../log/log-event.ts'
+import type { FactSlot } from '../run/facts.ts'
+import type { Fact } from '../run/item.ts'
+import type { FactOptions } from '../workflow/action.ts'
+
+/** A fact on its way to the log. */
+export type FactDraft = Extract<LogDraft, { type: 'FactRecorded' }>
+
+/** An attempt that asks for a fact. */
+export interface Asker {
+  readonly actionKey: string
+  readonly signal: AbortSignal
+}
+
+/** What the desk needs of its drive. */
+export interface FactDeskParts {
+  readonly runId: string
+  readonly limits: Limits
+  /** What is folded; the desk tells what of it is durable. */
+  readonly find: (slot: FactSlot) => Fact | undefined
+  /** Takes facts for the next append. */
+  readonly put: (facts: readonly FactDraft[]) => void
+}
+
+/** A fact that is asked for and not durable yet. */
+interface Pending {
+  readonly requestHash: string
+  readonly waiting: Set<Waiting>
+  /** What was read. */
+  value?: Json
+}
+
+interface Waiting {
+  readonly slot: FactSlot
+  readonly resolve: (value: Json) => void
+  readonly reject: (reason: Error) => void
+}
+
+/** Keys that begin so are the kernel's own. */
+const RESERVED = 'varve:'
+
+/** A fact may be recorded for another asker than the first: room in its body for the longest key. */
+const KEY_BYTES = 800
+
+/** Facts that the current read is for: what waits for itself would wait for ever. */
+const reading = new AsyncLocalStorage<ReadonlySet<Pending>>()
+
+/** Where the handlers of one drive ask the outside world: each fact is read once, and seen when it is durable. */
+export class FactDesk {
+  readonly #parts: FactDeskParts
+  readonly #pending = new Map<string, Pending>()
+  /** Read since the last tick. */
+  #answered: Pending[] = []
+
+  constructor(parts: FactDeskParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * The recorded value, or else what `read` answers as soon as that is recorded.
+   *
+   * @throws KernelError `INVALID_INPUT` | `FACT_MISMATCH` | `FACT_CYCLE`; StoreError `NOT_JSON` | `LIMIT_EXCEEDED`; what `read`
+   * throws; why the attempt was aborted.
+   */
+  async ask(asker: Asker, key: string, read: () => unknown, options: FactOptions = {}): Promise<Json> {
+    const { scope = 'run', request = null } = options
+    this.#checkKey(key, scope)
+    const slot = { key, scope, actionKey: asker.actionKey }
+    const requestHash = sha256(canonicalJson(request, { name: `the request of fact ${key}` }))
+    const id = idOf(slot)
+    const pending = this.#pending.get(id)
+    const known = pending ?? this.#parts.find(slot)
+    if (known !== undefined && known.requestHash !== requestHash) throw this.#mismatch(slot)
+    asker.signal.throwIfAborted()
+    if (pending !== undefined) return this.#wait(pending, slot, asker)
+    if (known !== undefined) return structuredClone(known.value as Json)
+    const begun: Pending = { requestHash, waiting: new Set() }
+    this.#pending.set(id, begun)
+    const value = this.#wait(begun, slot, asker)
+    void this.#read(begun, slot, read)
+    return value
+  }
+
+  /** Gives out what has become durable. */
+  recorded(events: readonly LogEvent[]): void {
+    for (const event of events) {
+      if (event.type !== 'FactRecorded') continue
+      const id = idOf(event.data)
+      const pending = this.#pending.get(id)
+      this.#pending.delete(id)
+      for (const { resolve } of pending?.waiting ?? []) resolve(structuredClone(event.data.value))
+    }
+  }
+
+  /** Takes back a fact whose attempt is over: it is recorded for another that waits for it, or forgotten. */
+  refused({ data }: FactDraft): void {
+    const pending = this.#pending.get(idOf(data))
+    if (pending === undefined) return
+    for (const each of pending.waiting) if (each.slot.actionKey === data.actionKey) pending.waiting.delete(each)
+    this.#answer(pending)
+  }
+
+  #checkKey(key: string, scope: string): void {
+    const { runId } = this.#parts
+    checkId('the key of a fact', key)
+    if (key.startsWith(RESERVED)) {
+      throw new KernelError('INVALID_INPUT', `keys of facts do not begin with ${RESERVED}: ${key}`, { runId, key })
+    }
+    if (scope === 'run' || scope === 'attempt') return
+    const text = `the scope of fact ${key} must be run or attempt, got ${scope}`
+    throw new KernelError('INVALID_INPUT', text, { runId, key })
+  }
+
+  #wait(pending: Pending, slot: FactSlot, { signal }: Asker): Promise<Json> {
+    if (reading.getStore()?.has(pending) === true) {
+      const { runId } = this.#parts
+      throw new KernelError('FACT_CYCLE', `the reading of fact ${slot.key} waits for itself`, { runId, key: slot.key })
+    }
+    return new Promise((resolve, reject) => {
+      const abort = (): void => {
+        pending.waiting.delete(waiting)
+        reject(signal.reason as Error)
+      }
+      const done = (): void => {
+        signal.removeEventListener('abort', abort)
+      }
+      const waiting: Waiting = {
+        slot,
+        resolve: (value) => {
+          done()
+          resolve(value)
+        },
+        reject: (reason) => {
+          done()
+          reject(reason)
+        },
+      }
+      pending.waiting.add(waiting)
+      signal.addEventListener('abort', abort, { once: true })
+    })
+  }
+
+  async #read(pending: Pending, slot: FactSlot, read: () => unknown): Promise<void> {
+    try {
+      const before = reading.getStore() ?? []
+      const value = await reading.run(new Set([...before, pending]), async () => read())
+      pending.value = this.#checked(slot, pending, value)
+    } catch (error) {
+      this.#pending.delete(idOf(slot))
+      for (const { reject } of pending.waiting) reject(error as Error)
+      return
+    }
+    this.#answer(pending)
+  }
+
+  /** A value as the log will hold it. @throws StoreError `NOT_JSON` | `LIMIT_EXCEEDED`. */
+  #checked(slot: FactSlot, { requestHash }: Pending, value: unknown): Json {
+    const { runId, limits } = this.#parts
+    const draft = { type: 'FactRecorded', data: { ...slot, requestHash, value: value ?? null } }
+    const bodyBytes = Math.max(1, limits.bodyBytes - KEY_BYTES)
+    return (sealEvent(runId, genesis(runId), draft, 0, { ...limits, bodyBytes }).data as { readonly value: Json }).value
+  }
+
+  /** Facts that are read in one tick share an append. */
+  #answer(pending: Pending): void {
+    this.#answered.push(pending)
+    if (this.#answered.length > 1) return
+    setImmediate(() => {
+      const answered = this.#answered
+      this.#answered = []
+      this.#parts.put(answered.flatMap((each) => this.#draftOf(each) ?? []))
+    })
+  }
+
+  #draftOf({ waiting, requestHash, value = null }: Pending): FactDraft | undefined {
+    const [first] = waiting
+    if (first !== undefined) return { type: 'FactRecorded', data: { ...first.slot, requestHash, value } }
+    for (const [id, pending] of this.#pending) if (pending.waiting === waiting) this.#pending.delete(id)
+    return undefined
+  }
+
+  #mismatch({ key }: FactSlot): KernelError {
+    const text = `fact ${key} is asked for with another request than before; give it another key, or the same request`
+    return new KernelError('FACT_MISMATCH', text, { runId: this.#parts.runId, key })
+  }
+}
+
+/** Ids have no control characters, so no two slots meet. */
+function idOf({ key, scope, actionKey }: FactSlot): string {
+  return scope === 'run' ? key : `${actionKey}\n${key}`
+}
