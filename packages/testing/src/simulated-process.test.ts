@@ -1,7 +1,8 @@
 import { memoryStore } from '@varve/store-memory'
 import { genesis, sealEvent, type Store } from '@varve/store'
 import { describe, expect, test } from 'vitest'
-import { SimulatedCrash, simulatedProcess, type ProcessFaults } from './simulated-process.ts'
+import { SimulatedCrash, type ProcessFaults } from './boundaries.ts'
+import { simulatedProcess } from './simulated-process.ts'
 import { virtualClock } from './virtual-clock.ts'
 
 async function createRun(store: Store, runId: string): Promise<void> {

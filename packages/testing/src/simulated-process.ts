@@ -1,33 +1,9 @@
 import type { Clock, Timer } from '@varve/kernel'
-import { StoreError, type Owner, type Store } from '@varve/store'
+import type { Owner, Store } from '@varve/store'
+import { passBoundaries, SimulatedCrash, type BoundaryName, type ProcessFaults } from './boundaries.ts'
 import { TestingError } from './errors.ts'
 import type { VirtualClock } from './virtual-clock.ts'
-import { interceptStore, type StoreCall } from './wrapped-store.ts'
-
-/**
- * A place where a process can be struck, such as `append:3:after`: what was done, the how manieth time in this process, and
- * on which side of it. What is done is a mutating call of the store by its method's name, or what was given to
- * {@link SimulatedProcess.passing}.
- */
-export type BoundaryName = `${string}:${number}:${'before' | 'after'}`
-
-/** What goes wrong in a simulated process. */
-export interface ProcessFaults {
-  /** Dies at this boundary: at the one of this name, or at the one of this number from 1. */
-  readonly crashAt?: BoundaryName | number
-  /** The store's calls at these boundaries are made, but their answers are lost: `append:3:after` for that of the third append. */
-  readonly loseAnswerAt?: readonly BoundaryName[]
-  /** Called at each boundary, before the process dies there; may post as others would, let time pass, or kill for real. */
-  readonly onBoundary?: (boundary: BoundaryName, call?: StoreCall) => Promise<void> | void
-}
-
-/** Thrown into a simulated process when it dies, and at everything it tries afterwards. */
-export class SimulatedCrash extends Error {
-  constructor() {
-    super('the simulated process has died')
-    this.name = 'SimulatedCrash'
-  }
-}
+import { interceptStore } from './wrapped-store.ts'
 
 /** One process of several that use the same store: it can die at any boundary, and then does nothing any more. */
 export interface SimulatedProcess {
@@ -67,7 +43,7 @@ export function simulatedProcess(shared: Store, clock: VirtualClock, faults: Pro
     for (const timer of timers) timer.cancel()
     timers.clear()
   }
-  const { passed, boundary, passing } = boundaries(faults, isAlive, kill)
+  const { passed, passCall, passing } = passBoundaries(faults, isAlive, kill)
   const calling = async <T>(call: () => Promise<T>): Promise<T> => {
     life.calls++
     try {
@@ -79,7 +55,7 @@ export function simulatedProcess(shared: Store, clock: VirtualClock, faults: Pro
   }
   const store = interceptStore(readingAs(shared, calling), (call, proceed) =>
     calling(async () => {
-      if (call.mutates) return boundary(call.name.slice(call.name.indexOf('.') + 1), proceed, call)
+      if (call.mutates) return passCall(call, proceed)
       if (!isAlive()) throw new SimulatedCrash()
       return proceed()
     }),
@@ -118,51 +94,6 @@ function readingAs(store: Store, calling: <T>(call: () => Promise<T>) => Promise
     }
   }
   return { ...store, events: { append: (...args) => store.events.append(...args), read } }
-}
-
-/** Counts what is done by name, and strikes before and after it. */
-function boundaries(
-  { crashAt, loseAnswerAt = [], onBoundary }: ProcessFaults,
-  isAlive: () => boolean,
-  kill: () => void,
-) {
-  const passed: BoundaryName[] = []
-  const counts = new Map<string, number>()
-  const stop = async (name: BoundaryName, call?: StoreCall): Promise<void> => {
-    if (!isAlive()) throw new SimulatedCrash()
-    passed.push(name)
-    const number = passed.length
-    await onBoundary?.(name, call)
-    if (crashAt === name || crashAt === number) kill()
-    if (!isAlive()) throw new SimulatedCrash()
-  }
-  const boundary = async <T>(name: string, act: () => Promise<T>, call?: StoreCall): Promise<T> => {
-    const count = (counts.get(name) ?? 0) + 1
-    counts.set(name, count)
-    await stop(`${name}:${count}:before`, call)
-    const result = await act()
-    await stop(`${name}:${count}:after`, call)
-    if (loseAnswerAt.includes(`${name}:${count}:after`)) {
-      throw new StoreError('UNKNOWN_OUTCOME', `the answer of ${name} ${count} was lost on purpose`)
-    }
-    return result
-  }
-  const passing = async <T>(name: string, act: () => T | Promise<T>): Promise<T> => {
-    const settled = await boundary(name, () => settle(act))
-    if ('error' in settled) throw settled.error
-    return settled.value
-  }
-  return { passed, boundary, passing }
-}
-
-/** What throws has passed its second boundary as well, unless it died. */
-async function settle<T>(act: () => T | Promise<T>): Promise<{ readonly value: T } | { readonly error: unknown }> {
-  try {
-    return { value: await act() }
-  } catch (error) {
-    if (error instanceof SimulatedCrash) throw error
-    return { error }
-  }
 }
 
 /** The shared clock, with timers that this process takes to its grave. */

@@ -1,6 +1,6 @@
 import { TestingError } from '../errors.ts'
 import { seededRandom } from '../seeded-random.ts'
-import type { BoundaryName } from '../simulated-process.ts'
+import type { BoundaryName } from '../boundaries.ts'
 
 /**
  * Where a process is struck: it dies at a boundary, or, `lost`, the answer of a call of the store is lost and the process

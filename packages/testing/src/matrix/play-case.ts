@@ -1,7 +1,8 @@
 import type { createKernel, Kernel, Workflow } from '@varve/kernel'
 import { isTerminal, type RunRow, type Store } from '@varve/store'
+import type { BoundaryName, ProcessFaults } from '../boundaries.ts'
 import { TestingError } from '../errors.ts'
-import { simulatedProcess, type BoundaryName, type ProcessFaults, type SimulatedProcess } from '../simulated-process.ts'
+import { simulatedProcess, type SimulatedProcess } from '../simulated-process.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { boundaryOf, isLostAnswer, livesOf, type CrashPoint } from './crash-point.ts'
 import { newRecord, observed, probeOf, recorded, type CaseRecord } from './record.ts'
@@ -42,6 +43,9 @@ const LEASE_MS = 1000
 /** A scenario that is asked so often and does not end never will. */
 const TURNS = 1000
 const PAGE = 1000
+
+/** A process as a scenario needs it: a simulated one, or a real one. */
+export type LivingProcess = Pick<SimulatedProcess, 'store' | 'clock' | 'owner' | 'passing'>
 
 /** A world at its beginning. The caller disposes of its store. */
 export async function openWorld(
@@ -92,7 +96,7 @@ function faultsOf({ scenario: { meanwhile }, store, outside }: CaseWorld, life: 
 }
 
 /** What one process does: begins, or goes on, and does what the outside does until nothing is left to do. */
-export async function liveToTheEnd(world: CaseWorld, process: SimulatedProcess, life: number): Promise<Ended> {
+export async function liveToTheEnd(world: CaseWorld, process: LivingProcess, life: number): Promise<Ended> {
   const { scenario, outside, record } = world
   const { begin, workflows: make, compare = outcomeAndState } = scenario
   const workflows = recorded(make(probeOf(process, record), outside), process, record)
@@ -115,7 +119,7 @@ export async function liveToTheEnd(world: CaseWorld, process: SimulatedProcess, 
 /** Takes runs up, answers them and lets time pass, until all have ended and nobody owes anything. */
 async function untilQuiet(
   { scenario: { answer } }: CaseWorld,
-  process: SimulatedProcess,
+  process: LivingProcess,
   scene: Scene<Readonly<Record<string, Workflow>>, unknown>,
 ): Promise<void> {
   const { kernel } = scene
@@ -141,7 +145,7 @@ async function untilQuiet(
 }
 
 /** @throws TestingError `INVALID_SCENARIO` when time alone moves none of the runs. */
-async function untilDue({ clock }: SimulatedProcess, rows: readonly RunRow[]): Promise<void> {
+async function untilDue({ clock }: LivingProcess, rows: readonly RunRow[]): Promise<void> {
   const parked = rows.find(({ problem }) => problem?.retryAt === null)
   if (parked?.problem)
     throw new TestingError('INVALID_SCENARIO', `run ${parked.runId} is parked: ${parked.problem.message}`)
@@ -156,7 +160,7 @@ async function untilDue({ clock }: SimulatedProcess, rows: readonly RunRow[]): P
 }
 
 /** What a process is at work on, or has been sent, is not answered: that would be a second answer. */
-function isAtRest({ status, lease, waiting }: RunRow, { clock }: SimulatedProcess): boolean {
+function isAtRest({ status, lease, waiting }: RunRow, { clock }: LivingProcess): boolean {
   return status === 'blocked' && waiting === 0 && (lease === undefined || lease.until <= clock.now())
 }
 

@@ -41,7 +41,7 @@ export function newRecord(): CaseRecord {
 const callers = new AsyncLocalStorage<CalledAction>()
 
 /** The probe of one process. */
-export function probeOf(process: SimulatedProcess, { effects }: CaseRecord): Probe {
+export function probeOf({ passing }: Pick<SimulatedProcess, 'passing'>, { effects }: CaseRecord): Probe {
   const counted = (key: string): CountedEffect => {
     const known = effects.get(key) ?? { times: 0, atMostOnce: callers.getStore()?.effect === 'at-most-once' }
     effects.set(key, known)
@@ -49,7 +49,7 @@ export function probeOf(process: SimulatedProcess, { effects }: CaseRecord): Pro
   }
   return {
     effect: async <T>(key: string, act?: () => T | Promise<T>) =>
-      process.passing('effect', () => {
+      passing('effect', () => {
         counted(key).times++
         return act?.() as T
       }),
@@ -59,7 +59,7 @@ export function probeOf(process: SimulatedProcess, { effects }: CaseRecord): Pro
 /** The workflows with every handler recorded, and with a boundary before and after it. */
 export function recorded<W extends Readonly<Record<string, Workflow>>>(
   workflows: W,
-  process: SimulatedProcess,
+  { passing }: Pick<SimulatedProcess, 'passing'>,
   record: CaseRecord,
 ): W {
   const instrumented = Object.entries(workflows).map(([key, workflow]) => {
@@ -68,7 +68,7 @@ export function recorded<W extends Readonly<Record<string, Workflow>>>(
       const run = async (input: never, ctx: ActionContext): Promise<unknown> => {
         // Looked up at once: a moment later the request may have become durable.
         const isDue = record.requested.has(nameOf(ctx.runId, ctx.key))
-        return process.passing('action', () => {
+        return passing('action', () => {
           const { effect = 'idempotent', fenced = false } = action
           const called = calledAction(record, ctx, { name, effect, fenced })
           called.attempts.push(ctx.attempt)

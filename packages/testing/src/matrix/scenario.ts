@@ -1,6 +1,6 @@
 import type { Kernel, KernelOptions, Outcome, Workflow } from '@varve/kernel'
 import type { RunRow, Store } from '@varve/store'
-import type { BoundaryName } from '../simulated-process.ts'
+import type { BoundaryName } from '../boundaries.ts'
 
 /** What a handler tells a crash matrix. */
 export interface Probe {

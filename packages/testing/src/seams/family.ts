@@ -84,10 +84,16 @@ export function familyScenario(
   module: KernelModule,
   story: Story,
   open: CrashScenario<never>['open'],
+  { pace, onEffect }: { readonly pace?: Pace; readonly onEffect?: (ctx: Kernel.ActionContext) => void } = {},
 ): CrashScenario<ReturnType<typeof familyOf>> {
+  const taking = (ctx: Kernel.ActionContext, result: number): number => {
+    onEffect?.(ctx)
+    return result
+  }
   return {
     open,
-    workflows: ({ effect }) => familyOf(module, ({ idempotencyKey }, result) => effect(idempotencyKey, () => result)),
+    workflows: ({ effect }) =>
+      familyOf(module, (ctx, result) => effect(ctx.idempotencyKey, () => taking(ctx, result)), pace),
     begin: ({ kernel, workflows }) => kernel.start(workflows.parent, story, { runId: 'story' }),
     answer: (run, { kernel }) => answerFamily(run, kernel),
   }
