@@ -106,14 +106,18 @@ export async function liveToTheEnd(world: CaseWorld, process: LivingProcess, lif
     ...{ store: process.store, clock: process.clock, owner: process.owner, workflows: Object.values(workflows) },
     newId: () => `id-${life}-${++ids}`,
   })
-  const scene: Scene<typeof workflows, unknown> = { kernel, workflows, outside }
-  await begin(scene)
-  await untilQuiet(world, process, scene)
-  const rows = await listAll(kernel)
-  const ended = await Promise.all(rows.map((row) => endedRun(kernel, row)))
-  const faults = await Promise.all(rows.map((row) => faultsOfRun(kernel, row)))
-  await kernel[Symbol.asyncDispose]()
-  return { runs: new Map(ended.map((run) => [run.runId, compare(run)])), faults: faults.flat() }
+  try {
+    const scene: Scene<typeof workflows, unknown> = { kernel, workflows, outside }
+    await begin(scene)
+    await untilQuiet(world, process, scene)
+    const rows = await listAll(kernel)
+    const ended = await Promise.all(rows.map((row) => endedRun(kernel, row)))
+    const faults = await Promise.all(rows.map((row) => faultsOfRun(kernel, row)))
+    return { runs: new Map(ended.map((run) => [run.runId, compare(run)])), faults: faults.flat() }
+  } finally {
+    // Of a process that has died nothing can be closed; whoever waits for it knows.
+    await Promise.resolve(kernel[Symbol.asyncDispose]()).catch(() => undefined)
+  }
 }
 
 /** Takes runs up, answers them and lets time pass, until all have ended and nobody owes anything. */
