@@ -52,6 +52,7 @@ describe('a process that dies', () => {
     process.clock.schedule(10, () => expect.unreachable())
 
     process.kill()
+    process.clock.schedule(10, () => expect.unreachable())
     clock.advance(20)
 
     await expect(process.store.runs.find('run-1')).rejects.toThrow(SimulatedCrash)

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '@varve/kernel'
-import type { Owner, Store } from '@varve/store'
+import type { Notifications, Owner, Store } from '@varve/store'
 import { passBoundaries, SimulatedCrash, type BoundaryName, type ProcessFaults } from './boundaries.ts'
 import { TestingError } from './errors.ts'
 import type { VirtualClock } from './virtual-clock.ts'
@@ -61,8 +61,8 @@ export function simulatedProcess(shared: Store, clock: VirtualClock, faults: Pro
     }),
   )
   return {
-    store,
-    clock: ownTimers(clock, timers),
+    store: { ...store, ...hearing(shared, isAlive) },
+    clock: ownTimers(clock, timers, isAlive),
     owner: { id: `process-${++processes}`, boot: null, pidNamespace: null, pid: 1, startedAt: null },
     isAlive,
     boundaries: () => passed,
@@ -96,12 +96,27 @@ function readingAs(store: Store, calling: <T>(call: () => Promise<T>) => Promise
   return { ...store, events: { append: (...args) => store.events.append(...args), read } }
 }
 
+/** The store's notifications, until this process dies. */
+function hearing({ notifications }: Store, isAlive: () => boolean): Pick<Store, 'notifications'> {
+  if (notifications === undefined) return {}
+  const subscribe: Notifications['subscribe'] = (listener) => {
+    const subscription = notifications.subscribe((runId, change) => {
+      if (isAlive()) listener(runId, change)
+      // A listener must not be taken away while it is called.
+      else queueMicrotask(() => void subscription[Symbol.asyncDispose]())
+    })
+    return subscription
+  }
+  return { notifications: { subscribe } }
+}
+
 /** The shared clock, with timers that this process takes to its grave. */
-function ownTimers(clock: VirtualClock, timers: Set<Timer>): Clock {
+function ownTimers(clock: VirtualClock, timers: Set<Timer>, isAlive: () => boolean): Clock {
   return {
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),
     schedule: (ms, fn) => {
+      if (!isAlive()) return { cancel: () => undefined }
       const timer = clock.schedule(ms, () => {
         timers.delete(timer)
         fn()
