@@ -105,6 +105,23 @@ describe('a workflow that is crash-proof', () => {
   })
 })
 
+test('what a run draws by its seed is the same in every case', async () => {
+  const lottery = defineWorkflow(
+    { name: 'lottery', version: '1', input: z.null() },
+    {
+      step: ({ results }, next, ctx) => (results['go'] ? next.complete(ctx.uuid()) : next.sleep(1000, { key: 'go' })),
+    },
+  )
+
+  const { cases } = await crashMatrix({
+    open: memoryStore,
+    workflows: () => ({ lottery }),
+    begin: ({ kernel, workflows }) => kernel.start(workflows.lottery, null, { runId: 'lottery-1' }),
+  })
+
+  expect(cases).toBeGreaterThan(50)
+})
+
 describe('a mistake in a workflow is found:', () => {
   test('a handler that makes a key of its own for each attempt', async () => {
     const carelessly: Handler = async ({ account, effect }) => {

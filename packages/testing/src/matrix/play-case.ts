@@ -100,11 +100,14 @@ export async function liveToTheEnd(world: CaseWorld, process: LivingProcess, lif
   const { scenario, outside, record } = world
   const { begin, workflows: make, compare = outcomeAndState } = scenario
   const workflows = recorded(make(probeOf(process, record), outside), process, record)
+  // Until a run is there a process has left nothing behind: the next one draws the same seeds.
+  const { items: known } = await process.store.runs.list({}, { limit: 1 })
+  const generation = known.length === 0 ? 1 : life
   let ids = 0
   const kernel = world.createKernel({
     ...{ leaseMs: LEASE_MS, onWarning: () => undefined, ...scenario.kernel },
     ...{ store: process.store, clock: process.clock, owner: process.owner, workflows: Object.values(workflows) },
-    newId: () => `id-${life}-${++ids}`,
+    newId: () => `id-${generation}-${++ids}`,
   })
   try {
     const scene: Scene<typeof workflows, unknown> = { kernel, workflows, outside }

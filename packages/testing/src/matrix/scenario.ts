@@ -37,7 +37,10 @@ export interface CrashScenario<W extends Readonly<Record<string, Workflow>>, Out
   readonly outside?: () => Outside
   /** The workflows, made anew for each process: what they keep in memory dies with it. */
   readonly workflows: (probe: Probe, outside: Outside) => W
-  /** Starts the runs. Called by each process, as your program would at its start: give run ids, so that it can be repeated. */
+  /**
+   * Starts runs of the scene's workflows, whose handlers are watched. Called by each process, as your program would at its
+   * start: give run ids, so that starting again returns the same runs.
+   */
   readonly begin: (scene: Scene<W, Outside>) => Promise<unknown>
   /**
    * Does what the outside does for a run that is blocked: answers what is open in `run.blockedOn`, settles what is in doubt,
