@@ -8,7 +8,7 @@ import { pairsOf, PATIENCE_MS } from './depth.ts'
 const OUTCOME = { status: 'completed', runId: RUN_ID, output: { sum: 3, approved: true } }
 const NEVER = Number.POSITIVE_INFINITY
 
-test('a run with an approval comes to its end and does everything once', async () => {
+test('a process may die anywhere without losing or repeating an answer', async () => {
   const { runs, effects, points } = await crashMatrix(approvalScenario(kernel, memoryStore), { pairs: 'none' })
 
   expect(runs.get(RUN_ID)).toMatchObject({ outcome: OUTCOME })
