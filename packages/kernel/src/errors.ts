@@ -13,9 +13,10 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `POISONED` | every process that drove the run died before anything came of it |
  * | `WORKFLOW_MISSING` | the run's workflow, or its version, is not registered here |
  * | `CODE_CHANGED` | the code decides otherwise than the log says it did |
+ * | `REUSE_GONE` | a fork reuses results of a log that is not there any more |
  * | `NO_PROGRESS` | the step wants nothing that is not done already |
  * | `KEY_REUSED` | the step asks a key again with another input |
- * | `STEP_FAILED`, `REDUCER_FAILED`, `POLICY_FAILED` | the step, the reducer or the policy threw |
+ * | `STEP_FAILED`, `REDUCER_FAILED`, `POLICY_FAILED` | the step, the reducer, or the policy or a label threw |
  * | `NONDETERMINISM` | a function that has to be pure used the clock, randomness, a timer, `fetch` or a process |
  * | `INVALID_STEP` | the step answered something that is no decision |
  * | `UNKNOWN_ACTION` | the step asks for an action that the workflow does not define |
@@ -35,6 +36,7 @@ export type KernelErrorCode =
   | 'NOT_IN_DOUBT'
   | 'WORKFLOW_MISSING'
   | 'CODE_CHANGED'
+  | 'REUSE_GONE'
   | 'NO_PROGRESS'
   | 'KEY_REUSED'
   | 'STEP_FAILED'

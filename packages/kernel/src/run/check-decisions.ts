@@ -1,7 +1,9 @@
 import { formatPath, type Json, type Limits } from '@varve/store'
 import { KernelError, type Divergence } from '../errors.ts'
-import { isDecision } from '../log/event-data.ts'
+import { isDecision, type EventData } from '../log/event-data.ts'
 import { asLogEvent, type LogEvent } from '../log/log-event.ts'
+import { recordedLabels } from '../policy/labels.ts'
+import type { Denial } from '../policy/policy.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { decide } from './decide.ts'
 import { derivedRunId } from './request-draft.ts'
@@ -17,7 +19,8 @@ export interface DecisionChecker {
 
 /**
  * Compares recorded decisions with what the code decides in their place. Decisions that follow one another are gathered
- * first, since a recorded denial is the policy's verdict on the request that the code makes there.
+ * first, since a recorded denial is the policy's verdict on the request that the code makes there, and a recorded reuse is
+ * its result.
  */
 export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits): DecisionChecker {
   let stretch: LogEvent[] = []
@@ -57,9 +60,18 @@ function checkTurn(
     lastSeq: following?.type === 'RunForked' ? following.seq - 1 : undefined,
     verdict: (_, seq) => {
       const recorded = recordedAt(seq)
-      return recorded?.type === 'ActionDenied'
-        ? { policy: recorded.data.policy, reason: recorded.data.reason }
-        : undefined
+      return recorded?.type === 'ActionDenied' ? recordedDenial(recorded.data) : undefined
+    },
+    labels: (_action, _input, seq) => {
+      const recorded = recordedAt(seq)
+      const labeled = recorded?.type === 'ActionRequested' || recorded?.type === 'ActionDenied'
+      return labeled ? recordedLabels(recorded.data) : {}
+    },
+    reusable: (_, seq) => {
+      const recorded = recordedAt(seq)
+      if (recorded?.type !== 'ActionReused') return undefined
+      const { output, attempts, from } = recorded.data
+      return { output, attempts, from }
     },
     childRunId: (key, seq) => {
       const recorded = recordedAt(seq)
@@ -73,6 +85,10 @@ function checkTurn(
     if (recorded?.hash !== decided.hash) throw diverged(fold, recorded ?? following, decided)
   }
   return events.length
+}
+
+function recordedDenial({ policy, reason, code }: EventData['ActionDenied']): Denial {
+  return { policy, reason, ...(code !== undefined && { code }) }
 }
 
 function diverged(fold: RunFold, recorded: LogEvent | undefined, decided: LogEvent | undefined): KernelError {

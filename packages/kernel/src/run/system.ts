@@ -1,7 +1,9 @@
 import { genesis, type BlockedOn, type Json, type LogEnd, type RunStatus } from '@varve/store'
 import { KernelError } from '../errors.ts'
-import type { ErrorInfo, EventData } from '../log/event-data.ts'
+import { isDecision, type Counts, type ErrorInfo, type EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import { deniedError } from '../policy/denied-error.ts'
+import { countsAfter, nothingSpent } from './counts.ts'
 import { fingerprint, type ClosedItem, type OpenAction, type OpenItem } from './item.ts'
 import { dueAt, nameOf, openedItem } from './open-item.ts'
 
@@ -25,8 +27,17 @@ export interface System {
   signals: EventData['SignalReceived'][]
   /** The first request to cancel the run, and how many there were. */
   cancel: Cancel | undefined
+  /** Whose results the run takes over instead of executing again; set by a fork. */
+  reuse: Reuse | undefined
   terminal: TerminalEvent | undefined
+  /** What the run has spent, itself and the runs that it continues. */
+  counts: Counts
+  /** True when the last event was a decision. */
+  deciding: boolean
 }
+
+/** The log that a fork was taken from, and where. */
+export type Reuse = Pick<EventData['RunForked'], 'fromRunId' | 'atSeq' | 'fromHash'>
 
 /** That a run is to be canceled. */
 export interface Cancel {
@@ -51,7 +62,8 @@ export type TerminalEvent =
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
   const maps = { open: new Map<string, OpenItem>(), closed: new Map<string, ClosedItem>(), removed: [], signals: [] }
-  return { runId, end, at: 0, started: undefined, ...maps, cancel: undefined, terminal: undefined }
+  const none = { started: undefined, cancel: undefined, reuse: undefined, terminal: undefined }
+  return { runId, end, at: 0, ...maps, ...none, counts: nothingSpent, deciding: false }
 }
 
 /**
@@ -63,7 +75,10 @@ export function emptySystem(runId: string): System {
 export function applyToSystem(system: System, event: LogEvent): OpenItem | undefined {
   if (system.terminal !== undefined) throw illegal(system, event, 'the run has ended')
   if (event.at < system.at) throw illegal(system, event, 'its time is before that of the event before')
+  const counts = countsAfter(system, event)
   const closed = transition(system, event)
+  system.counts = counts
+  system.deciding = isDecision(event.type)
   system.end = { seq: event.seq, hash: event.hash }
   system.at = event.at
   return closed
@@ -82,7 +97,10 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
       system.signals = [...system.signals, event.data]
       return undefined
     case 'RunForked':
-      fork(system)
+      fork(system, event.data)
+      return undefined
+    case 'Migrated':
+      migrate(system, event)
       return undefined
     case 'CancelRequested':
       system.cancel = requestCancel(system, event.data)
@@ -102,6 +120,8 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
       return undefined
     case 'ActionDenied':
       return deny(system, event)
+    case 'ActionReused':
+      return reuse(system, event)
     case 'Completed':
     case 'Failed':
     case 'Canceled':
@@ -136,11 +156,23 @@ const CLOSES = {
 type ClosingEvent = Extract<LogEvent, { type: keyof typeof CLOSES }>
 
 /** What was open belongs to the run that was copied: it is asked for again here. Nobody waits for the copy, and it has time. */
-function fork(system: System): void {
+function fork(system: System, { fromRunId, atSeq, fromHash, reuse }: EventData['RunForked']): void {
   system.open.clear()
+  system.reuse = reuse === true ? { fromRunId, atSeq, fromHash } : undefined
   if (system.started === undefined) return
   const { parent: _parent, deadlineAt: _deadlineAt, ...started } = system.started
   system.started = started
+}
+
+/** A log that began without `RunStarted` does not say its version; its row does. */
+function migrate(system: System, event: Extract<LogEvent, { type: 'Migrated' }>): void {
+  const { fromVersion, toVersion } = event.data
+  const { started } = system
+  if (fromVersion === toVersion) throw illegal(system, event, 'the version stays the same')
+  if (started === undefined) return
+  const { version } = started
+  if (version !== fromVersion) throw illegal(system, event, `the run is of version ${version}, not ${fromVersion}`)
+  system.started = { ...started, version: toVersion }
 }
 
 function requestCancel(system: System, data: EventData['CancelRequested']): Cancel {
@@ -160,12 +192,36 @@ function open(system: System, event: LogEvent, item: OpenItem): void {
 }
 
 function deny(system: System, event: Extract<LogEvent, { type: 'ActionDenied' }>): OpenItem {
-  const { key, action, input, policy, reason } = event.data
-  const denied = { key, seq: event.seq, action, input, fingerprint: fingerprint(input), attempt: 0, failures: 0 }
-  const idle = { attempting: false, inDoubt: false, effect: 'idempotent' } as const
-  const item: OpenItem = { kind: 'action', ...denied, ...idle }
+  return openAndClose(system, event, deniedError(event.data))
+}
+
+function reuse(system: System, event: Extract<LogEvent, { type: 'ActionReused' }>): OpenItem {
+  const { from } = event.data
+  if (from.runId !== system.reuse?.fromRunId || from.seq <= system.reuse.atSeq) {
+    throw illegal(system, event, `the run does not reuse seq ${from.seq} of run ${from.runId}`)
+  }
+  return openAndClose(system, event, undefined)
+}
+
+/** An action that nothing is executed for opens and closes in one. */
+function openAndClose(
+  system: System,
+  event: Extract<LogEvent, { type: 'ActionDenied' | 'ActionReused' }>,
+  error: ErrorInfo | undefined,
+): OpenItem {
+  const { key, action, input } = event.data
+  const idle = { attempt: 0, failures: 0, attempting: false, inDoubt: false, effect: 'idempotent' } as const
+  const item: OpenItem = {
+    kind: 'action',
+    key,
+    seq: event.seq,
+    action,
+    input,
+    fingerprint: fingerprint(input),
+    ...idle,
+  }
   open(system, event, item)
-  remember(system, item, { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' })
+  remember(system, item, error)
   return item
 }
 
@@ -201,7 +257,7 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   const item = system.open.get(event.data.key)
   if (item?.kind !== 'action') throw illegal(system, event, `no action with the key ${event.data.key} is open`)
   const { attempt } = event.data
-  const { retryAt: _, ...rest } = item
+  const { retryAt: _retryAt, failure: _failure, ...rest } = item
   if (event.type === 'ActionAttemptStarted') {
     if (item.attempting || attempt !== item.attempt + 1) throw illegal(system, event, 'it is not the next attempt')
     return { ...rest, attempt, attempting: true, inDoubt: false }
@@ -209,7 +265,8 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   if (!item.attempting || attempt !== item.attempt) throw illegal(system, event, 'it is not the attempt under way')
   if (event.type === 'ActionAttemptAbandoned') return { ...rest, attempting: false }
   if (event.type === 'ActionInDoubt') return { ...rest, attempting: false, inDoubt: true }
-  return { ...rest, attempting: false, failures: item.failures + 1, retryAt: event.data.retryAt }
+  const { error: failure, retryAt } = event.data
+  return { ...rest, attempting: false, failures: item.failures + 1, failure, retryAt }
 }
 
 function terminalOf(event: EndEvent): TerminalEvent {
@@ -264,6 +321,14 @@ export function blockedOn(system: System): BlockedOn[] {
       ...(inDoubt && { inDoubt }),
     }
   })
+}
+
+/** True while an attempt is under way that must not be made again. */
+export function isAttemptingOnce({ open }: System): boolean {
+  for (const item of open.values()) {
+    if (item.kind === 'action' && item.attempting && item.effect === 'at-most-once') return true
+  }
+  return false
 }
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */

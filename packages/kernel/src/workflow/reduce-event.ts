@@ -18,7 +18,7 @@ export interface WorkflowTypes {
 
 /**
  * What a reducer sees: only what a step can act on. Attempts, crashes and arrivals never reach it, so no state depends on
- * whether a process died.
+ * whether a process died. A result that a fork reuses is seen as `ActionSucceeded`, with the attempts that it once took.
  */
 export type ReduceEvent<T extends WorkflowTypes> =
   | Seen<'RunStarted', { readonly input: T['input'] }>
@@ -73,6 +73,8 @@ interface ActionDeniedData<A extends Actions> {
   readonly action: keyof A & string
   readonly policy: string
   readonly reason: string
+  /** Why, for code: such as `BUDGET_EXCEEDED`. */
+  readonly code?: string | undefined
 }
 
 type SignalDeliveredData<G extends Signals> = {

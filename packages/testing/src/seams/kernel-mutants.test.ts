@@ -95,8 +95,8 @@ const mutants: readonly (Mutation & {
     breaks: familySurvives,
     because: /the runs do not end|nothing moves on|owes/,
     file: 'driver/drive.ts',
-    find: 'await this.#pay(this.#claim?.owes ?? [])',
-    replace: 'await this.#pay([])',
+    find: 'this.#fold.system, this.#claim?.owes ?? [])',
+    replace: 'this.#fold.system, [])',
   },
 ]
 
