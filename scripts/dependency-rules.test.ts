@@ -87,6 +87,11 @@ describe('catches', () => {
       [packageOf('plan', {}, { 'src/run.ts': "const { sqliteStore } = await import('@varve/store-sqlite')" })],
     ],
     [
+      'engines know no adapter',
+      'tools for tests that bring a store along',
+      [packageOf('testing', dependsOn('@varve/store-memory'))],
+    ],
+    [
       'adapters know no engine',
       'a store that depends on the kernel',
       [packageOf('store-memory', dependsOn('@varve/kernel'))],

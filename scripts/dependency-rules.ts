@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { SourceFile, WorkspacePackage } from './workspace.ts'
 
 /** What runs on a store and must work with any of them. */
-const ENGINES = ['@varve/kernel', '@varve/plan', '@varve/worker']
+const ENGINES = ['@varve/kernel', '@varve/plan', '@varve/worker', '@varve/testing']
 /** Packages named `store-*` that are no adapters. */
 const NOT_ADAPTERS = ['@varve/store-contract', '@varve/store-kysely']
 

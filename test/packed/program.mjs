@@ -38,3 +38,12 @@ console.log(
   // Thrown by one package's copy of the class and recognised by another's.
   isStoreError(closed, 'STORE_CLOSED'),
 )
+
+const { memoryStore } = await import('@varve/store-memory')
+const { crashMatrix } = await import('@varve/testing')
+const { effects } = await crashMatrix({
+  open: memoryStore,
+  workflows: () => ({ doubling }),
+  begin: ({ kernel, workflows }) => kernel.start(workflows.doubling, 21, { runId: 'crashed' }),
+})
+console.log('crash-proof', effects.size)

@@ -1,25 +1,9 @@
 import type { Clock, Timer } from '@varve/kernel'
-import { StoreError, type Owner, type Store } from '@varve/store'
+import type { Notifications, Owner, Store } from '@varve/store'
+import { passBoundaries, SimulatedCrash, type BoundaryName, type ProcessFaults } from './boundaries.ts'
+import { TestingError } from './errors.ts'
 import type { VirtualClock } from './virtual-clock.ts'
-import { interceptStore, type StoreCall } from './wrapped-store.ts'
-
-/** What goes wrong in a simulated process. Counts start at 1. */
-export interface Faults {
-  /** Dies at this boundary. Every mutating call of the store has two, before and after; so has every {@link SimulatedProcess.effect}. */
-  readonly crashAt?: number
-  /** This append commits, but its answer is lost. */
-  readonly loseAppend?: number
-  /** Called before each boundary, with its number; may post, or let time pass. */
-  readonly onBoundary?: (boundary: number, call?: StoreCall) => Promise<void> | void
-}
-
-/** Thrown into a simulated process when it dies, and at everything it tries afterwards. */
-export class SimulatedCrash extends Error {
-  constructor() {
-    super('the simulated process has died')
-    this.name = 'SimulatedCrash'
-  }
-}
+import { interceptStore } from './wrapped-store.ts'
 
 /** One process of several that use the same store: it can die at any boundary, and then does nothing any more. */
 export interface SimulatedProcess {
@@ -31,14 +15,15 @@ export interface SimulatedProcess {
   readonly owner: Owner
   /** True until it dies. */
   isAlive(): boolean
-  /** Boundaries passed so far. */
-  boundaries(): number
-  /** Something this process does to the outside world, between two boundaries. */
-  effect<T>(act: () => T): Promise<T>
+  /** Boundaries passed so far, in order; the last one may be that at which it died. */
+  boundaries(): readonly BoundaryName[]
+  /** Does something between two boundaries of this name, such as an effect on the outside world. */
+  passing<T>(name: string, act: () => T | Promise<T>): Promise<T>
   /**
    * Waits for what this process is doing, letting time pass whenever it can only wait for time.
    *
    * @returns `crashed` when the process died first.
+   * @throws TestingError `PROCESS_HANGS` when it waits for something that is neither time nor a call of its store.
    */
   finish<T>(work: Promise<T>): Promise<T | 'crashed'>
   /** Kills it from outside. */
@@ -48,63 +33,90 @@ export interface SimulatedProcess {
 let processes = 0
 
 /** A process over a shared store and a shared clock. */
-export function simulatedProcess(shared: Store, clock: VirtualClock, faults: Faults = {}): SimulatedProcess {
-  const life = { alive: true, boundaries: 0, appends: 0, calls: 0 }
+export function simulatedProcess(shared: Store, clock: VirtualClock, faults: ProcessFaults = {}): SimulatedProcess {
+  const life = { alive: true, calls: 0, acts: 0, moved: (): void => undefined }
   const timers = new Set<Timer>()
   const isAlive = (): boolean => life.alive
   const kill = (): void => {
     life.alive = false
+    life.moved()
     for (const timer of timers) timer.cancel()
     timers.clear()
   }
-  const boundary = async (call?: StoreCall): Promise<void> => {
-    if (!isAlive()) throw new SimulatedCrash()
-    const number = ++life.boundaries
-    await faults.onBoundary?.(number, call)
-    if (number === faults.crashAt) kill()
-    if (!isAlive()) throw new SimulatedCrash()
-  }
-  const store = interceptStore(shared, async (call, proceed) => {
+  const { passed, passCall, passing } = passBoundaries(faults, isAlive, kill)
+  const calling = async <T>(call: () => Promise<T>): Promise<T> => {
     life.calls++
     try {
-      if (!call.mutates) {
-        if (!isAlive()) throw new SimulatedCrash()
-        return await proceed()
-      }
-      await boundary(call)
-      const answer = await proceed()
-      await boundary(call)
-      if (call.name === 'events.append' && ++life.appends === faults.loseAppend) {
-        throw new StoreError('UNKNOWN_OUTCOME', 'the answer was lost on purpose')
-      }
-      return answer
+      return await call()
     } finally {
       life.calls--
+      life.moved()
     }
-  })
+  }
+  const store = interceptStore(readingAs(shared, calling), (call, proceed) =>
+    calling(async () => {
+      if (call.mutates) return passCall(call, proceed)
+      if (!isAlive()) throw new SimulatedCrash()
+      return proceed()
+    }),
+  )
   return {
-    store,
-    clock: ownTimers(clock, timers),
+    store: { ...store, ...hearing(shared, isAlive) },
+    clock: ownTimers(clock, timers, isAlive),
     owner: { id: `process-${++processes}`, boot: null, pidNamespace: null, pid: 1, startedAt: null },
     isAlive,
-    boundaries: () => life.boundaries,
-    effect: async (act) => {
-      await boundary()
-      const result = act()
-      await boundary()
-      return result
+    boundaries: () => passed,
+    passing: async (name, act) => {
+      life.acts++
+      try {
+        return await passing(name, act)
+      } finally {
+        life.acts--
+      }
     },
-    finish: (work) => finish(work, clock, { isAlive, isCalling: () => life.calls > 0 }),
+    finish: (work) => finish(work, clock, life),
     kill,
   }
 }
 
+/** The store with logs whose every event is read as a call: pages of a log come from a database, too. */
+function readingAs(store: Store, calling: <T>(call: () => Promise<T>) => Promise<T>): Store {
+  const read: Store['events']['read'] = async function* (...args) {
+    const log = store.events.read(...args)[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = await calling(() => log.next())
+        if (next.done === true) return
+        yield next.value
+      }
+    } finally {
+      await log.return?.()
+    }
+  }
+  return { ...store, events: { append: (...args) => store.events.append(...args), read } }
+}
+
+/** The store's notifications, until this process dies. */
+function hearing({ notifications }: Store, isAlive: () => boolean): Pick<Store, 'notifications'> {
+  if (notifications === undefined) return {}
+  const subscribe: Notifications['subscribe'] = (listener) => {
+    const subscription = notifications.subscribe((runId, change) => {
+      if (isAlive()) listener(runId, change)
+      // A listener must not be taken away while it is called.
+      else queueMicrotask(() => void subscription[Symbol.asyncDispose]())
+    })
+    return subscription
+  }
+  return { notifications: { subscribe } }
+}
+
 /** The shared clock, with timers that this process takes to its grave. */
-function ownTimers(clock: VirtualClock, timers: Set<Timer>): Clock {
+function ownTimers(clock: VirtualClock, timers: Set<Timer>, isAlive: () => boolean): Clock {
   return {
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),
     schedule: (ms, fn) => {
+      if (!isAlive()) return { cancel: () => undefined }
       const timer = clock.schedule(ms, () => {
         timers.delete(timer)
         fn()
@@ -117,30 +129,46 @@ function ownTimers(clock: VirtualClock, timers: Set<Timer>): Clock {
 
 /** Longest wait for something that is neither time nor a call of the store: a process that hangs is a failure. */
 const IDLE_ROUNDS = 10_000
+/** What is being done may take a while that is not the clock's. */
+const ACTING_ROUNDS = 20
 
-async function finish<T>(
-  work: Promise<T>,
-  clock: VirtualClock,
-  process: { readonly isAlive: () => boolean; readonly isCalling: () => boolean },
-): Promise<T | 'crashed'> {
+/** What a process is at. */
+interface Life {
+  readonly alive: boolean
+  /** Calls of the store that are under way. */
+  readonly calls: number
+  /** Handlers and effects that are under way. */
+  readonly acts: number
+  /** Called when a call has ended, and when the process dies. */
+  moved: () => void
+}
+
+async function finish<T>(work: Promise<T>, clock: VirtualClock, life: Life): Promise<T | 'crashed'> {
   const state = { settled: false }
   const isSettled = (): boolean => state.settled
   const done = work.finally(() => {
     state.settled = true
+    life.moved()
   })
   done.catch(() => undefined)
   for (let idle = 0; !isSettled(); idle++) {
     await macrotask()
-    if (!process.isAlive()) return 'crashed'
-    if (isSettled() || process.isCalling()) idle = 0
+    if (!life.alive) return 'crashed'
+    if (isSettled()) break
+    if (life.calls > 0) {
+      idle = 0
+      await new Promise<void>((resolve) => (life.moved = resolve))
+    }
     // Nothing is under way but waiting: it is time that has to pass.
-    else if (clock.skip()) idle = 0
-    if (idle > IDLE_ROUNDS) throw new Error('the simulated process hangs: no call, no timer, no end')
+    else if (idle >= (life.acts > 0 ? ACTING_ROUNDS : 0) && clock.skip()) idle = 0
+    if (idle > IDLE_ROUNDS) {
+      throw new TestingError('PROCESS_HANGS', 'the simulated process makes no call, has no timer and does not end')
+    }
   }
   try {
     return await done
   } catch (error) {
-    if (!process.isAlive()) return 'crashed'
+    if (!life.alive) return 'crashed'
     throw error
   }
 }

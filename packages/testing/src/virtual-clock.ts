@@ -15,7 +15,12 @@ interface Entry {
   readonly fn: () => void
 }
 
-/** @param start - Unix milliseconds at which it stands first. */
+/**
+ * A clock that stands still. It shows whole milliseconds, as the clocks of machines do: a timer for a part of one is called
+ * after it.
+ *
+ * @param start - Unix milliseconds at which it stands first.
+ */
 export function virtualClock(start = 1_700_000_000_000): VirtualClock {
   let time = start
   const entries = new Set<Entry>()
@@ -33,12 +38,12 @@ export function virtualClock(start = 1_700_000_000_000): VirtualClock {
     now: () => time,
     monotonic: () => time - start,
     schedule: (ms, fn): Timer => {
-      const entry = { at: time + Math.max(0, ms), fn }
+      const entry = { at: time + Math.ceil(Math.max(0, ms)), fn }
       entries.add(entry)
       return { cancel: () => entries.delete(entry) }
     },
     advance: (ms) => {
-      const until = time + ms
+      const until = time + Math.ceil(ms)
       for (let entry = earliest(until); entry !== undefined; entry = earliest(until)) call(entry)
       time = until
     },

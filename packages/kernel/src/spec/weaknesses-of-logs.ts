@@ -151,8 +151,8 @@ export const weaknessesOfLogs: Readonly<Record<string, readonly Shown[]>> = {
     ],
     [
       'A process may die wherever it likes without losing or repeating an answer.',
-      '../../../testing/src/seams/seams',
-      'a process that dies at any boundary loses nothing',
+      '../../../testing/src/seams/approval',
+      'a process may die anywhere without losing or repeating an answer',
     ],
   ],
   W33: [

@@ -19,7 +19,7 @@ function asking(process: SimulatedProcess) {
         ask: {
           run: async (_: null, { attempt, use }: ActionContext) => {
             use({ tokens: 10 })
-            await process.effect(() => undefined)
+            await process.passing('effect', () => undefined)
             if (attempt % 2 === 1) throw new ActionError('transient', 'busy')
           },
         },
@@ -66,7 +66,7 @@ async function ask(...crashesAt: readonly number[]): Promise<Asked> {
     const { ok: verified } = await kernel.verify('r')
     const stored: StoredEvent[] = await Array.fromAsync(store.events.read('r'))
     const log = stored.map(({ type, body }) => ({ type, data: JSON.parse(body) as Asked['log'][number]['data'] }))
-    return { outcome, log, tokens, attempts, verified, crashes: life, boundaries: process.boundaries() }
+    return { outcome, log, tokens, attempts, verified, crashes: life, boundaries: process.boundaries().length }
   }
   throw new Error('the run does not end')
 }

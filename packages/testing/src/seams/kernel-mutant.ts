@@ -2,7 +2,7 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { KernelModule } from './scenario.ts'
+import type { KernelModule } from './family.ts'
 
 /** One deliberate fault in the kernel's source. */
 export interface Mutation {

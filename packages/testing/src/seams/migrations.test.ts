@@ -3,12 +3,13 @@ import type { Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { simulatedProcess, type Faults, type SimulatedProcess } from '../simulated-process.ts'
+import type { ProcessFaults } from '../boundaries.ts'
+import { simulatedProcess, type SimulatedProcess } from '../simulated-process.ts'
 import { virtualClock, type VirtualClock } from '../virtual-clock.ts'
 
 /** Acts, asks, acts again and completes with its version. */
 function asking(version: string, process: SimulatedProcess, effects: string[]) {
-  const act = (key: string) => process.effect(() => effects.push(key))
+  const act = (key: string) => process.passing('effect', () => effects.push(key))
   return kernel.defineWorkflow(
     {
       ...{ name: 'asking', version, input: z.null() },
@@ -36,7 +37,7 @@ interface Told {
 }
 
 /** Starts a run, migrates it, answers it: one process after the other, until one lives to see the end. */
-async function tell(...lives: readonly Faults[]): Promise<Told> {
+async function tell(...lives: readonly ProcessFaults[]): Promise<Told> {
   const clock = virtualClock()
   const store = memoryStore({ now: clock.now })
   const effects: string[] = []
@@ -44,7 +45,7 @@ async function tell(...lives: readonly Faults[]): Promise<Told> {
   for (let life = 0; life < 5; life++) {
     const process = simulatedProcess(store, clock, lives[life] ?? {})
     const told = await process.finish(live(process, effects, { store, clock }))
-    boundaries = Math.max(boundaries, process.boundaries())
+    boundaries = Math.max(boundaries, process.boundaries().length)
     if (told !== 'crashed') return { ...told, effects, boundaries }
   }
   throw new Error('the story does not end')
@@ -90,7 +91,7 @@ test.for([0, 5])(
 
 test('a run is migrated once when the answer of any append is lost', async () => {
   for (let loseAppend = 1; loseAppend <= 6; loseAppend++) {
-    expect(await tell({ loseAppend }), `lost answer ${loseAppend}`).toMatchObject({
+    expect(await tell({ loseAnswerAt: [`append:${loseAppend}:after`] }), `lost answer ${loseAppend}`).toMatchObject({
       ...told,
       effects: ['before', 'after'],
     })

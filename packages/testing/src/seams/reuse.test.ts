@@ -2,7 +2,8 @@ import * as kernel from '@varve/kernel'
 import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { simulatedProcess, type Faults, type SimulatedProcess } from '../simulated-process.ts'
+import type { ProcessFaults } from '../boundaries.ts'
+import { simulatedProcess, type SimulatedProcess } from '../simulated-process.ts'
 import { virtualClock } from '../virtual-clock.ts'
 
 /** Pays for three things, each of which must not be paid for twice. */
@@ -13,7 +14,8 @@ function paying(process: SimulatedProcess, effects: string[]) {
       actions: {
         pay: {
           effect: 'at-most-once',
-          run: (n: number, ctx: kernel.ActionContext) => process.effect(() => effects.push(`${ctx.key} ${n}`)),
+          run: (n: number, ctx: kernel.ActionContext) =>
+            process.passing('effect', () => effects.push(`${ctx.key} ${n}`)),
         },
       },
     },
@@ -27,7 +29,7 @@ function paying(process: SimulatedProcess, effects: string[]) {
 }
 
 /** Forks a run that has paid, with reuse: one process after the other, until one lives to see the end. */
-async function tell(...lives: readonly Faults[]) {
+async function tell(...lives: readonly ProcessFaults[]) {
   const clock = virtualClock()
   const store = memoryStore({ now: clock.now })
   const effects: string[] = []
@@ -42,7 +44,7 @@ async function tell(...lives: readonly Faults[]) {
         return varve.fork('r', { at: 1, as: 'f', reuse: true })
       }),
     )
-    boundaries = Math.max(boundaries, process.boundaries())
+    boundaries = Math.max(boundaries, process.boundaries().length)
     if (outcome !== 'crashed') return { paid, effects, outcome, boundaries }
   }
   throw new Error('the story does not end')
@@ -80,7 +82,7 @@ test('a fork with reuse pays for nothing again, wherever its process dies, and t
 
 test('a fork with reuse pays for nothing again when the answer of any append is lost', async () => {
   for (let loseAppend = 1; loseAppend <= 3; loseAppend++) {
-    const { outcome, effects } = await tell({ loseAppend })
+    const { outcome, effects } = await tell({ loseAnswerAt: [`append:${loseAppend}:after`] })
 
     expect([outcome, effects], `lost answer ${loseAppend}`).toMatchObject([{ status: 'completed', output }, []])
   }

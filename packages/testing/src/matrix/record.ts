@@ -1,0 +1,115 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { ActionContext, Workflow } from '@varve/kernel'
+import type { Store } from '@varve/store'
+import type { SimulatedProcess } from '../simulated-process.ts'
+import { interceptStore } from '../wrapped-store.ts'
+import type { Probe } from './scenario.ts'
+
+/** An action that was carried out at least in part. */
+export interface CalledAction {
+  readonly runId: string
+  readonly key: string
+  readonly name: string
+  readonly effect: 'pure' | 'idempotent' | 'at-most-once'
+  readonly fenced: boolean
+  /** The attempts whose handler was called, in order. */
+  readonly attempts: number[]
+}
+
+/** What took effect outside under one key. */
+export interface CountedEffect {
+  times: number
+  readonly atMostOnce: boolean
+}
+
+/** What all processes of one case did. */
+export interface CaseRecord {
+  /** By idempotency key. */
+  readonly actions: Map<string, CalledAction>
+  readonly effects: Map<string, CountedEffect>
+  /** One sentence per call of a handler that was not yet due. */
+  readonly early: string[]
+  /** Actions whose requests are durable. */
+  readonly requested: Set<string>
+}
+
+/** An empty record. */
+export function newRecord(): CaseRecord {
+  return { actions: new Map(), effects: new Map(), early: [], requested: new Set() }
+}
+
+const callers = new AsyncLocalStorage<CalledAction>()
+
+/** The probe of one process. */
+export function probeOf({ passing }: Pick<SimulatedProcess, 'passing'>, { effects }: CaseRecord): Probe {
+  const counted = (key: string): CountedEffect => {
+    const known = effects.get(key) ?? { times: 0, atMostOnce: callers.getStore()?.effect === 'at-most-once' }
+    effects.set(key, known)
+    return known
+  }
+  return {
+    effect: async <T>(key: string, act?: () => T | Promise<T>) =>
+      passing('effect', () => {
+        counted(key).times++
+        return act?.() as T
+      }),
+  }
+}
+
+/** The workflows with every handler recorded, and with a boundary before and after it. */
+export function recorded<W extends Readonly<Record<string, Workflow>>>(
+  workflows: W,
+  { passing }: Pick<SimulatedProcess, 'passing'>,
+  record: CaseRecord,
+): W {
+  const instrumented = Object.entries(workflows).map(([key, workflow]) => {
+    const { definition } = workflow
+    const actions = Object.entries(definition.actions).map(([name, action]) => {
+      const run = async (input: never, ctx: ActionContext): Promise<unknown> => {
+        // Looked up at once: a moment later the request may have become durable.
+        const isDue = record.requested.has(nameOf(ctx.runId, ctx.key))
+        return passing('action', () => {
+          const { effect = 'idempotent', fenced = false } = action
+          const called = calledAction(record, ctx, { name, effect, fenced })
+          called.attempts.push(ctx.attempt)
+          if (!isDue) record.early.push(`${ctx.runId}: ${ctx.key} was called before its request was durable`)
+          return callers.run(called, () => action.run(input, ctx))
+        })
+      }
+      return [name, { ...action, run }]
+    })
+    return [
+      key,
+      { ...workflow, definition: { ...definition, actions: Object.fromEntries(actions) as typeof definition.actions } },
+    ]
+  })
+  return Object.fromEntries(instrumented) as W
+}
+
+function calledAction(
+  { actions }: CaseRecord,
+  { runId, key, idempotencyKey }: ActionContext,
+  action: Pick<CalledAction, 'name' | 'effect' | 'fenced'>,
+): CalledAction {
+  const called = actions.get(idempotencyKey) ?? { runId, key, ...action, attempts: [] }
+  actions.set(idempotencyKey, called)
+  return called
+}
+
+/** The store, with a note of every action that its logs ask for once they do. */
+export function observed(store: Store, { requested }: CaseRecord): Store {
+  const observing = interceptStore(store, async ({ name, args }, proceed) => {
+    const answer = await proceed()
+    if (name !== 'events.append') return answer
+    const [runId, events] = args as Parameters<Store['events']['append']>
+    for (const { type, body } of events) {
+      if (type === 'ActionRequested') requested.add(nameOf(runId, (JSON.parse(body) as { readonly key: string }).key))
+    }
+    return answer
+  })
+  return { ...observing, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
+}
+
+function nameOf(runId: string, key: string): string {
+  return JSON.stringify([runId, key])
+}
