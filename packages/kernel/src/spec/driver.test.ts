@@ -203,7 +203,16 @@ describe('in both driver versions', () => {
       step: (_, next) => next.complete(null),
     })
     const events = await writeLog(store, 'run-snapshot', log, { workflow: 'numbers', status: 'completed' })
-    const parts = { at: 1000, open: [], facts: [], closed: [], signals: [], cancel: null, started: null, deciding: true }
+    const parts = {
+      at: 1000,
+      open: [],
+      facts: [],
+      closed: [],
+      signals: [],
+      cancel: null,
+      started: null,
+      deciding: true,
+    }
     const counts = { requests: 0, attempts: 0, turns: 1, usage: {}, startedAt: 1000 }
     const body = JSON.stringify({ ...parts, counts, state: 20 })
     const snapshot = { runId: 'run-snapshot', seq: 2, hash: events[1]!.hash, format: 1, workflowVersion: '1' }
