@@ -1,4 +1,4 @@
-import { canonicalJson, sha256, type Json } from '@varve/store'
+import { canonicalJson, sha256 } from '@varve/store'
 import type { Timer } from '../clock.ts'
 import { KernelError, textOf } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
@@ -6,6 +6,8 @@ import { ActionError, errorInfoOf, saysNotExecuted } from '../policy/action-erro
 import type { AttemptFailure } from '../policy/policy.ts'
 import { retryDelay } from '../policy/retry.ts'
 import type { OpenAction } from '../run/item.ts'
+import type { OpenedInput } from '../secrets/opening.ts'
+import { outputDraft } from '../secrets/output.ts'
 import type { ActionContext, AnyAction, Reconciliation } from '../workflow/action.ts'
 import type { Environment } from './environment.ts'
 
@@ -16,31 +18,37 @@ export interface Attempt {
   readonly action: AnyAction
   readonly fencingToken: number
   readonly controller: AbortController
+  /** There when the input refers to secrets. */
+  readonly opened?: OpenedInput
 }
 
 /**
  * Calls a handler once and turns what comes of it into the event to record. The handler is called synchronously, with
  * nothing awaited between the caller's last check and it.
  *
- * @throws what the policy throws; a handler that throws is an outcome.
+ * @throws what the policy throws, and what keeps a secret of the output from being kept; a handler that throws is an outcome.
  */
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
-  const { key, attempt: attempts } = attempt.item
+  let output: unknown
   try {
-    const output = (await callHandler(env, attempt)) as Json | undefined
-    return { type: 'ActionSucceeded', data: { key, output: output ?? null, attempts } }
+    output = await callHandler(env, attempt)
   } catch (thrown) {
     return failedAttempt(env, attempt, thrown)
   }
+  return outputDraft(env, attempt, output)
 }
 
 /**
  * The event for an attempt that threw. It is retried as the action's own options say, else as the policy says; an
  * at-most-once action only when its error says that nothing was executed, and any other of its errors tells nothing.
  */
-function failedAttempt(env: Environment, { runId, item, action }: Attempt, thrown: unknown): LogDraft {
+export function failedAttempt(
+  env: Environment,
+  { runId, item, action, opened }: Omit<Attempt, 'controller'>,
+  thrown: unknown,
+): LogDraft {
   const { key, attempt, failures } = item
-  const error = errorInfoOf(thrown)
+  const error = errorInfoOf(thrown, opened?.redact)
   if (item.effect === 'at-most-once' && !saysNotExecuted(thrown)) {
     return { type: 'ActionInDoubt', data: { key, attempt, reason: error.message } }
   }
@@ -68,21 +76,22 @@ function askPolicy({ policy }: Environment, failure: AttemptFailure): number | u
  * @returns the event to record; undefined when the answer settles nothing.
  */
 export async function reconcileAttempt(env: Environment, attempt: Attempt): Promise<LogDraft | undefined> {
-  const { item, action } = attempt
+  const { item, action, opened } = attempt
   const { key, attempt: attempts } = item
+  const redact = opened?.redact ?? ((text: string) => text)
   try {
     const answer: Reconciliation | undefined = await action.reconcile?.(
-      inputOf(item),
+      inputOf(attempt),
       contextOf(attempt, () => undefined),
     )
     const by = 'reconcile'
     switch (answer?.status) {
       case 'succeeded':
-        return { type: 'ActionSucceeded', data: { key, attempts, output: (answer.output ?? null) as Json, by } }
+        return await outputDraft(env, attempt, answer.output, by)
       case 'failed':
         return {
           type: 'ActionFailed',
-          data: { key, attempts, error: { message: answer.message, kind: 'permanent' }, by },
+          data: { key, attempts, error: { message: redact(answer.message), kind: 'permanent' }, by },
         }
       case 'not-executed':
         return action.fenced === true
@@ -92,17 +101,17 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
         return undefined
     }
   } catch (thrown) {
-    env.warn(thrown as Error)
+    env.warn(opened === undefined ? (thrown as Error) : new Error(redact(textOf(thrown))))
     return undefined
   }
 }
 
 async function callHandler(env: Environment, attempt: Attempt): Promise<unknown> {
-  const { item, action, controller } = attempt
+  const { action, controller } = attempt
   const { timeoutMs } = action
   if (timeoutMs === undefined)
     return action.run(
-      inputOf(item),
+      inputOf(attempt),
       contextOf(attempt, () => undefined),
     )
   return new Promise((resolve, reject) => {
@@ -125,7 +134,7 @@ async function callHandler(env: Environment, attempt: Attempt): Promise<unknown>
     // A handler that was told to stop has all the time it needs, and keeps no process alive.
     controller.signal.addEventListener('abort', stop, { once: true })
     heartbeat()
-    const running = async (): Promise<unknown> => action.run(inputOf(item), contextOf(attempt, heartbeat))
+    const running = async (): Promise<unknown> => action.run(inputOf(attempt), contextOf(attempt, heartbeat))
     running().then(resolve, reject).finally(stop)
   })
 }
@@ -138,6 +147,6 @@ function contextOf({ runId, item, fencingToken, controller }: Attempt, heartbeat
 }
 
 /** A copy: what a handler does to its input must not reach a later attempt. */
-function inputOf(item: OpenAction): never {
-  return structuredClone(item.input) as never
+function inputOf({ item, opened }: Attempt): never {
+  return structuredClone(opened?.input ?? item.input) as never
 }

@@ -1,6 +1,7 @@
 import { genesis, sealEvent, type Json, type LogEnd, type StoredEvent } from '@varve/store'
 import { appendSettled } from '../driver/append.ts'
 import { checkAnswer, checkSignal } from '../driver/inputs.ts'
+import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { runUpdate } from '../driver/turn.ts'
 import { KernelError } from '../errors.ts'
@@ -8,6 +9,8 @@ import { eventSchemas, type EventType } from '../log/event-data.ts'
 import { asLogEvent, readLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { emptySystem, type System } from '../run/system.ts'
+import { enter, withSecrets, type NewSecret } from '../secrets/entering.ts'
+import { addReferences } from '../secrets/erase.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { findRun } from './post.ts'
@@ -62,9 +65,13 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
     applyEvent(fold, asLogEvent(sealed))
     events.push(sealed.stored)
   }
+  const secrets: NewSecret[] = []
   for (const event of prefix) {
-    const draft = event === last ? edited(event, fold.system, definition, runId, options.edit) : event
-    push(draft, event.at)
+    const isEdited = event === last && options.edit !== undefined
+    push(
+      isEdited ? enterEdit(env, edited(event, fold.system, definition, runId, options.edit), prefix, secrets) : event,
+      event.at,
+    )
   }
   checkNotTwice(fold, runId, at)
   const edits = options.edit !== undefined && { edited: true }
@@ -73,9 +80,18 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   const { workflow, version, tags, queue } = row
   const create = { workflow, version, tags, queue }
   const run = { ...runUpdate(fold), create }
-  await appendSettled(env, as, events, { expectedHead: 0, fencingToken: 0, run })
+  await withSecrets(env, secrets, () => appendSettled(env, as, events, { expectedHead: 0, fencingToken: 0, run }))
   env.committed(as, events.map((stored) => ({ stored, data: JSON.parse(stored.body) as Json })).map(asLogEvent))
   return wait ? moveRun(kernel, as) : { status: 'running', runId: as }
+}
+
+/** An edit may hold new secrets, and references to those that the copied events have. */
+function enterEdit(env: Environment, draft: LogDraft, prefix: readonly LogEvent[], secrets: NewSecret[]): LogDraft {
+  const known = new Set<string>()
+  for (const { data } of prefix) addReferences(data, known)
+  const entered = enter(env, draft.data, 'edit', known)
+  secrets.push(...entered.secrets)
+  return { ...draft, data: entered.value } as LogDraft
 }
 
 /**

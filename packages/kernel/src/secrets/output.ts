@@ -1,0 +1,64 @@
+import { isStoreError, type Json } from '@varve/store'
+import type { Environment } from '../driver/environment.ts'
+import { isKernelError } from '../errors.ts'
+import { detach } from '../log/detach.ts'
+import type { LogDraft } from '../log/log-event.ts'
+import { errorInfoOf } from '../policy/action-error.ts'
+import { enter, keepSecrets } from './entering.ts'
+import type { OpenedInput } from './opening.ts'
+import { redactJson } from './redact.ts'
+
+/** Whose output it is. */
+interface Origin {
+  readonly runId: string
+  readonly item: { readonly key: string; readonly attempt: number }
+  readonly opened?: OpenedInput
+}
+
+/**
+ * The event for what a handler answered. What it marked as secret is kept first; a secret of its input that it answers
+ * unmarked is taken out. An answer that cannot be recorded is recorded as a failure that says why.
+ *
+ * @throws KernelError `SECRET_KEY_MISSING`, or what the store throws: the answer is lost then, as if the process had died.
+ */
+export function outputDraft(
+  env: Environment,
+  origin: Origin,
+  output: unknown,
+  by?: string,
+): LogDraft | Promise<LogDraft> {
+  const { key, attempt: attempts } = origin.item
+  const who = by !== undefined && { by }
+  try {
+    const { value, secrets } = enter(env, output ?? null, 'output')
+    const draft: LogDraft = {
+      type: 'ActionSucceeded',
+      data: { key, output: redacted(env, origin, value), attempts, ...who },
+    }
+    if (secrets.length === 0) return draft
+    return keepSecrets(env, secrets).then(
+      () => draft,
+      (error: unknown) => unrecordable(origin, error),
+    )
+  } catch (error) {
+    return unrecordable(origin, error)
+  }
+}
+
+function unrecordable({ item: { key, attempt: attempts } }: Origin, error: unknown): LogDraft {
+  const isOfValue =
+    isKernelError(error, 'INVALID_INPUT') || isStoreError(error, 'NOT_JSON') || isStoreError(error, 'LIMIT_EXCEEDED')
+  if (!isOfValue) throw error
+  return { type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error) } }
+}
+
+function redacted(env: Environment, { runId, item, opened }: Origin, output: unknown): Json {
+  if (opened === undefined) return output as Json
+  const recorded = detach(env, output, 'output')
+  const clean = redactJson(recorded, opened.redact)
+  if (clean !== recorded) {
+    const text = `the output of ${item.key} of run ${runId} holds a secret of its input, which is not recorded; return secret(value) to pass it on`
+    env.warn(new Error(text))
+  }
+  return clean
+}
