@@ -43,8 +43,14 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
     events: {
       append: pass('events.append', (...args) => events.append(...args)),
       read: async function* (...args) {
-        await intercept({ name: 'events.read', mutates: false, args }, () => Promise.resolve())
-        yield* events.read(...args)
+        const log = events.read(...args)[Symbol.asyncIterator]()
+        try {
+          // The call is under way until its first page is there.
+          let next = await intercept({ name: 'events.read', mutates: false, args }, () => log.next())
+          for (; next.done !== true; next = await log.next()) yield next.value
+        } finally {
+          await log.return?.()
+        }
       },
     },
     runs: {

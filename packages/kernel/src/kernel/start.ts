@@ -36,6 +36,8 @@ export async function startRun(
       if (outcome !== 'exists') return outcome ?? moveRun(kernel, runId)
     }
     if (await isSameRun(env, definition, run)) return moveRun(kernel, runId)
+    // The run is gone again, and its secrets with it.
+    if (secrets.length > 0) return startRun(kernel, definition, input, { ...options, runId })
   }
 }
 

@@ -53,7 +53,7 @@ const SHOWN = '[secret]'
  *
  * @param value - any JSON value. What it says is checked by {@link secretSchema}, where a schema asks for it.
  */
-export function secret<const T>(value: T): Secret<T> {
+export function secret<T>(value: T): Secret<T> {
   return new MarkedValue(value) as unknown as Secret<T>
 }
 
