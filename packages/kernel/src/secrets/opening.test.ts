@@ -1,5 +1,6 @@
 import { memoryStore } from '@varve/store-memory'
-import { StoreError, type Store } from '@varve/store'
+import { canonicalJson, StoreError, type Store } from '@varve/store'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
@@ -14,22 +15,36 @@ import { secretKeys } from './secret-keys.ts'
 import { secretSchema } from './secret-schema.ts'
 import { secret, secretRef } from './secret.ts'
 
+/** Some numbers that JavaScript can write are none that a log takes. */
+function isJson(value: unknown): boolean {
+  try {
+    canonicalJson(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const input = { user: 'ada', token: secret(TOKEN) }
 
-/** A store whose secrets cannot be read before the gate opens. */
-function gatedStore(store: Store) {
-  const gate = Promise.withResolvers<undefined>()
-  const gated: Store = {
-    ...store,
-    secrets: {
-      ...store.secrets,
-      get: async (id) => {
-        await gate.promise
-        return store.secrets.get(id)
-      },
-    },
+/** A store that answers no read of a secret, but for the first few, before it is let. */
+function gatedStore(store: Store, free = 0) {
+  const waiting: (() => void)[] = []
+  let reads = 0
+  let isOpen = false
+  const pass = async (): Promise<void> => {
+    if (++reads > free && !isOpen) await new Promise<void>((resolve) => void waiting.push(resolve))
   }
-  return { gated, open: () => gate.resolve(undefined) }
+  const get = async (id: string) => {
+    await pass()
+    return store.secrets.get(id)
+  }
+  const letOne = (): void => waiting.shift()?.()
+  const open = (): void => {
+    isOpen = true
+    while (waiting.length > 0) letOne()
+  }
+  return { gated: { ...store, secrets: { ...store.secrets, get } } satisfies Store, letOne, open }
 }
 
 describe('a handler', () => {
@@ -48,6 +63,43 @@ describe('a handler', () => {
     await kernel.start(workflow, input)
 
     expect(seen).toEqual(Array.from({ length: 3 }, () => ({ token: TOKEN, path: '/users/ada' })))
+  })
+
+  test('gets any input back just as it was, wherever and however often parts of it were marked', async () => {
+    const plain = fc.jsonValue().filter((value) => isJson(value))
+    const marked = plain.map((value) => ({ given: secret(value), meant: value }))
+    const part = fc.oneof(
+      marked,
+      plain.map((value) => ({ given: value, meant: value })),
+    )
+    const seen: unknown[] = []
+    const eating = defineWorkflow(
+      {
+        ...{ name: 'eating', version: '1', input: z.any() },
+        actions: { eat: { run: (given: unknown) => void seen.push(given) } },
+      },
+      { step: (state, next) => (state.results['eat'] ? next.complete(null) : next.run('eat', state.input)) },
+    )
+    const kernel = createKernel({ store: memoryStore(), workflows: [eating], secrets: { keys } })
+
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(part, { maxLength: 5 }),
+        fc.dictionary(fc.string(), part, { maxKeys: 5 }),
+        async (list, record) => {
+          const pick = (which: 'given' | 'meant'): unknown => [
+            list.map((each) => each[which]),
+            Object.fromEntries(Object.entries(record).map(([name, each]) => [name, each[which]])),
+          ]
+          seen.length = 0
+
+          await kernel.start(eating, pick('given'))
+
+          expect(canonicalJson(seen)).toBe(canonicalJson([pick('meant')]))
+        },
+      ),
+      { numRuns: 50 },
+    )
   })
 
   test('costs no append more for it, and one read for each attempt', async () => {
@@ -264,6 +316,44 @@ describe('an inquiry into what is in doubt', () => {
     expect(warnings.map(({ message }) => message)).toContainEqual(expect.stringContaining('was erased'))
     expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
   })
+})
+
+test('an opening that is overtaken begins nothing: an at-most-once action is called once per attempt', async () => {
+  const attempts: number[] = []
+  const asked: unknown[] = []
+  const paid = Promise.withResolvers<string>()
+  const { store, workflow, another } = secretRun(
+    (_, { attempt }) => {
+      attempts.push(attempt)
+      if (attempt === 1) throw new Error('the line broke')
+      return paid.promise
+    },
+    {
+      effect: 'at-most-once',
+      reconcile: (given: CallInput) => {
+        asked.push(given)
+        return { status: 'unknown' }
+      },
+    },
+  )
+  const { gated, letOne, open } = gatedStore(store, 1)
+  const kernel = another({ store: gated })
+  const starting = kernel.start(workflow, input, { runId: 'r' })
+  await settled()
+  const settling = kernel.settle('r', { key: 'call', outcome: { status: 'retry' } })
+  await settled()
+
+  for (let i = 0; i < 3; i++) {
+    letOne()
+    await settled()
+  }
+  open()
+  paid.resolve('paid')
+
+  expect(await settling).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+  expect(await starting).toMatchObject({ status: 'completed' })
+  expect(attempts).toEqual([1, 2])
+  expect(asked).toEqual([])
 })
 
 describe('a secret that was erased', () => {
