@@ -15,7 +15,7 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `CODE_CHANGED` | the code decides otherwise than the log says it did |
  * | `NO_PROGRESS` | the step wants nothing that is not done already |
  * | `KEY_REUSED` | the step asks a key again with another input |
- * | `STEP_FAILED`, `REDUCER_FAILED`, `POLICY_FAILED` | the step, the reducer or the policy threw |
+ * | `STEP_FAILED`, `REDUCER_FAILED`, `POLICY_FAILED` | the step, the reducer, or the policy or a label threw |
  * | `NONDETERMINISM` | a function that has to be pure used the clock, randomness, a timer, `fetch` or a process |
  * | `INVALID_STEP` | the step answered something that is no decision |
  * | `UNKNOWN_ACTION` | the step asks for an action that the workflow does not define |

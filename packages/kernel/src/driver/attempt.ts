@@ -1,13 +1,17 @@
 import { canonicalJson, sha256 } from '@varve/store'
 import type { Timer } from '../clock.ts'
-import { KernelError, textOf } from '../errors.ts'
+import { textOf } from '../errors.ts'
+import type { ErrorInfo } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
-import { ActionError, errorInfoOf, saysNotExecuted } from '../policy/action-error.ts'
+import { ActionError, errorInfoOf, hasKind, saysNotExecuted } from '../policy/action-error.ts'
+import { askPolicy, classificationOf } from '../policy/ask-policy.ts'
 import type { AttemptFailure } from '../policy/policy.ts'
 import { retryDelay } from '../policy/retry.ts'
+import { usageMeter, type UsageMeter } from '../policy/usage-meter.ts'
 import type { OpenAction } from '../run/item.ts'
 import type { OpenedInput } from '../secrets/opening.ts'
 import { outputDraft } from '../secrets/output.ts'
+import type { Redact } from '../secrets/redact.ts'
 import type { ActionContext, AnyAction, Reconciliation } from '../workflow/action.ts'
 import type { Environment } from './environment.ts'
 
@@ -29,13 +33,15 @@ export interface Attempt {
  * @throws what the policy throws, and what keeps a secret of the output from being kept; a handler that throws is an outcome.
  */
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
+  const { runId, item } = attempt
+  const meter = usageMeter({ runId, key: item.key }, env.warn)
   let output: unknown
   try {
-    output = await callHandler(env, attempt)
+    output = await callHandler(env, attempt, meter)
   } catch (thrown) {
-    return failedAttempt(env, attempt, thrown)
+    return failedAttempt(env, attempt, thrown, meter.close())
   }
-  return outputDraft(env, attempt, output)
+  return outputDraft(env, attempt, output, meter.close())
 }
 
 /**
@@ -46,28 +52,36 @@ export function failedAttempt(
   env: Environment,
   { runId, item, action, opened }: Omit<Attempt, 'controller'>,
   thrown: unknown,
+  used: ReturnType<UsageMeter['close']> = {},
 ): LogDraft {
   const { key, attempt, failures } = item
-  const error = errorInfoOf(thrown, opened?.redact)
+  const redact = opened?.redact
   if (item.effect === 'at-most-once' && !saysNotExecuted(thrown)) {
-    return { type: 'ActionInDoubt', data: { key, attempt, reason: error.message } }
+    return { type: 'ActionInDoubt', data: { key, attempt, reason: errorInfoOf(thrown, redact).message } }
   }
+  const error = classified(env, thrown, redact)
   const failure: AttemptFailure = { runId, key, action: item.action, error, failures: failures + 1 }
-  const retryInMs = action.retry === undefined ? askPolicy(env, failure) : retryDelay(action.retry, failure)
-  if (retryInMs === undefined) return { type: 'ActionFailed', data: { key, error, attempts: attempt } }
+  const retryInMs = action.retry === undefined ? policyDelay(env, failure) : retryDelay(action.retry, failure)
+  if (retryInMs === undefined) return { type: 'ActionFailed', data: { key, error, attempts: attempt, ...used } }
   const retryAt = env.clock.now() + Math.max(0, retryInMs)
-  return { type: 'ActionAttemptFailed', data: { key, attempt, error, retryAt } }
+  return { type: 'ActionAttemptFailed', data: { key, attempt, error, retryAt, ...used } }
+}
+
+/** What the error says of itself counts; else what the policy knows of it. @throws KernelError `POLICY_FAILED`. */
+function classified({ policy, clock }: Environment, thrown: unknown, redact: Redact | undefined): ErrorInfo {
+  const error = errorInfoOf(thrown, redact)
+  if (hasKind(thrown) || policy.classify === undefined) return error
+  const known = askPolicy(policy, () => classificationOf(policy.classify?.(thrown, clock.now())), redact)
+  return known === undefined ? error : { ...error, ...known }
 }
 
 /** @throws KernelError `POLICY_FAILED`. */
-function askPolicy({ policy }: Environment, failure: AttemptFailure): number | undefined {
-  try {
+function policyDelay({ policy }: Environment, failure: AttemptFailure): number | undefined {
+  return askPolicy(policy, () => {
     const ms = policy.retryInMs?.(failure)
     if (ms === undefined || (typeof ms === 'number' && Number.isFinite(ms))) return ms
     throw new TypeError('retryInMs must answer undefined or a number of ms')
-  } catch (cause) {
-    throw new KernelError('POLICY_FAILED', `the policy ${policy.name} threw: ${textOf(cause)}`, { cause })
-  }
+  })
 }
 
 /**
@@ -79,19 +93,21 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   const { item, action, opened } = attempt
   const { key, attempt: attempts } = item
   const redact = opened?.redact ?? ((text: string) => text)
+  const meter = usageMeter({ runId: attempt.runId, key }, env.warn)
   try {
     const answer: Reconciliation | undefined = await action.reconcile?.(
       inputOf(attempt),
-      contextOf(attempt, () => undefined),
+      contextOf(attempt, meter, () => undefined),
     )
+    const used = meter.close()
     const by = 'reconcile'
     switch (answer?.status) {
       case 'succeeded':
-        return await outputDraft(env, attempt, answer.output, by)
+        return await outputDraft(env, attempt, answer.output, { by, ...used })
       case 'failed':
         return {
           type: 'ActionFailed',
-          data: { key, attempts, error: { message: redact(answer.message), kind: 'permanent' }, by },
+          data: { key, attempts, error: { message: redact(answer.message), kind: 'permanent' }, by, ...used },
         }
       case 'not-executed':
         return action.fenced === true
@@ -106,13 +122,13 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   }
 }
 
-async function callHandler(env: Environment, attempt: Attempt): Promise<unknown> {
+async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter): Promise<unknown> {
   const { action, controller } = attempt
   const { timeoutMs } = action
   if (timeoutMs === undefined)
     return action.run(
       inputOf(attempt),
-      contextOf(attempt, () => undefined),
+      contextOf(attempt, meter, () => undefined),
     )
   return new Promise((resolve, reject) => {
     let timer: Timer | undefined
@@ -134,16 +150,20 @@ async function callHandler(env: Environment, attempt: Attempt): Promise<unknown>
     // A handler that was told to stop has all the time it needs, and keeps no process alive.
     controller.signal.addEventListener('abort', stop, { once: true })
     heartbeat()
-    const running = async (): Promise<unknown> => action.run(inputOf(attempt), contextOf(attempt, heartbeat))
+    const running = async (): Promise<unknown> => action.run(inputOf(attempt), contextOf(attempt, meter, heartbeat))
     running().then(resolve, reject).finally(stop)
   })
 }
 
-function contextOf({ runId, item, fencingToken, controller }: Attempt, heartbeat: () => void): ActionContext {
+function contextOf(
+  { runId, item, fencingToken, controller }: Attempt,
+  { use }: UsageMeter,
+  heartbeat: () => void,
+): ActionContext {
   const { key, attempt } = item
   const { signal } = controller
   const idempotencyKey = sha256(canonicalJson([runId, key]))
-  return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat }
+  return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
 }
 
 /** A copy: what a handler does to its input must not reach a later attempt. */

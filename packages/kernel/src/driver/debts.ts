@@ -86,7 +86,7 @@ async function startSuccessor(env: Environment, system: System, next: EventData[
   const workflow = started?.workflow ?? ''
   const definition = env.definitionFor({ runId, workflow, ...(version !== undefined && { version }) })
   const { parent, tags = [], queue = 'default', deadlineAt } = started ?? {}
-  const carried = { ...(parent && { parent }), ...(deadlineAt !== undefined && { deadlineAt }) }
+  const carried = { spent: system.counts, ...(parent && { parent }), ...(deadlineAt !== undefined && { deadlineAt }) }
   await createOwed(env, newRun(env, definition, input, { runId, previous, tags, queue, ...carried }))
   if (parent !== undefined && !(await isAwaited(env, parent))) await cancelOwed(env, parent.runId, runId)
 }

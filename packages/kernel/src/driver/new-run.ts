@@ -1,4 +1,5 @@
 import { canonicalize, checkId, type Json, type RunCreation } from '@varve/store'
+import type { Counts } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { enter, type NewSecret } from '../secrets/entering.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -14,6 +15,8 @@ export interface NewRunOptions {
   readonly deadlineAt?: number
   readonly parent?: { readonly runId: string; readonly key: string }
   readonly previous?: string
+  /** What the runs that it continues have spent. */
+  readonly spent?: Counts
 }
 
 /** A run as it is to be created: its first event and its row. */
@@ -35,7 +38,7 @@ export interface NewRun {
  * @throws KernelError `INVALID_INPUT` | `SECRET_KEY_MISSING`; StoreError `INVALID_ARGUMENT` | `NOT_JSON` | `LIMIT_EXCEEDED`.
  */
 export function newRun(env: Environment, definition: Definition, input: unknown, options: NewRunOptions): NewRun {
-  const { runId, tags = [], queue = 'default', deadlineAt, parent, previous } = options
+  const { runId, tags = [], queue = 'default', deadlineAt, parent, previous, spent } = options
   checkId('a run id', runId)
   checkId('a queue', queue)
   for (const tag of tags) checkId('a tag', tag)
@@ -49,6 +52,7 @@ export function newRun(env: Environment, definition: Definition, input: unknown,
     ...(parent && { parent }),
     ...(previous !== undefined && { previous }),
     ...(deadlineAt !== undefined && { deadlineAt }),
+    ...(spent && { spent }),
   }
   const row = { workflow, version, tags: [...tags], queue, ...(parent && { parent: parent.runId }) }
   return { runId, input: recorded, secrets: entered.secrets, given: parsed, started: { type: 'RunStarted', data }, row }

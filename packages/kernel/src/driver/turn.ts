@@ -1,16 +1,19 @@
 import { isStoreError, sealEvent, type Post, type RunUpdate, type SealedEvent } from '@varve/store'
-import { isKernelError, KernelError, textOf } from '../errors.ts'
+import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
-import type { Denial } from '../policy/policy.ts'
+import { askPolicy, denialOf } from '../policy/ask-policy.ts'
+import { labelsOf } from '../policy/labels.ts'
 import { decide, TURN_EVENTS } from '../run/decide.ts'
 import { derivedRunId } from '../run/request-draft.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
 import { applyToSystem, blockedOn, statusOf, wakeAt } from '../run/system.ts'
+import type { AnyAction } from '../workflow/action.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment } from './environment.ts'
 import type { Input } from './inputs.ts'
+import { afterVeto } from './retry-veto.ts'
 
 /** What one append carries. */
 export interface Turn {
@@ -50,15 +53,17 @@ export function takeTurn(env: Environment, fold: RunFold, definition: Definition
   const openBefore = system.open.size
   const expectedHead = system.end.seq
   const at = Math.max(env.clock.now(), system.at)
-  const taken = foldInputs(env, fold, inputs, at)
+  const taken = foldInputs(env, fold, definition, inputs, at)
   const closed = system.open.size < openBefore
   if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, { ...taken, expectedHead }, [], closed)
   const held = holdFold(fold)
   try {
     const verdict = env.policy.authorize
+    const { actions, name } = definition
     const { events, more } = decide(fold, {
       ...{ definition, at, limits: env.limits },
-      verdict: (request) => ofPolicy(env, () => denialOf(verdict?.(request))),
+      verdict: (request) => askPolicy(env.policy, () => denialOf(verdict?.(request), 'authorize')),
+      labels: (action, input) => labelsOf(actions[action] as AnyAction, input, `${name}.${action}`),
       childRunId: (key) => derivedRunId(system.runId, key),
     })
     checkSize(env, events)
@@ -81,23 +86,6 @@ function checkLength({ limits }: Environment, { system }: RunFold): void {
   throw new KernelError('LIMIT_EXCEEDED', text, { runId, seq: end.seq })
 }
 
-/** What a policy written in JavaScript answers may be anything; the log takes two texts. */
-function denialOf(denial: Denial | undefined): Denial | undefined {
-  if (denial === undefined) return undefined
-  const { policy, reason } = denial
-  if (typeof policy === 'string' && typeof reason === 'string') return { policy, reason }
-  throw new TypeError('authorize must answer undefined or { policy, reason }, and not a promise')
-}
-
-/** @throws KernelError `POLICY_FAILED`. */
-function ofPolicy<T>({ policy }: Environment, ask: () => T): T {
-  try {
-    return ask()
-  } catch (cause) {
-    throw new KernelError('POLICY_FAILED', `the policy ${policy.name} threw: ${textOf(cause)}`, { cause })
-  }
-}
-
 function checkSize({ limits }: Environment, decided: readonly SealedEvent[]): void {
   let bytes = 0
   for (const { stored } of decided) bytes += Buffer.byteLength(stored.body)
@@ -112,12 +100,22 @@ interface Taken {
   readonly problem?: Error
 }
 
-function foldInputs(env: Environment, fold: RunFold, inputs: readonly Input[], at: number): Taken {
+function foldInputs(
+  env: Environment,
+  fold: RunFold,
+  definition: Definition,
+  inputs: readonly Input[],
+  at: number,
+): Taken {
   const { limits } = env
   const events: SealedEvent[] = []
   let bytes = 0
   let problem: Error | undefined
-  for (const [i, input] of inputs.entries()) {
+  for (const [i, given] of inputs.entries()) {
+    // An outcome that was handed in for an earlier attempt closes the action; no retry follows the failure then.
+    const closes = given.draft.type === 'ActionAttemptFailed' && isOutcomeHandedIn(inputs.slice(i + 1), given.draft)
+    const input = closes ? given : afterVeto(env, { system: fold.system, workflow: definition.name, at }, given)
+    if (input === undefined) continue
     const sealed = sealInput(env, fold, input, at)
     bytes += Buffer.byteLength(sealed.stored.body)
     // Room for a turn's decisions is kept free, so that the last append of a turn can carry them.
@@ -127,6 +125,14 @@ function foldInputs(env: Environment, fold: RunFold, inputs: readonly Input[], a
     events.push(sealed)
   }
   return { events, rest: [], ...(problem !== undefined && { problem }) }
+}
+
+/** An outcome of an earlier attempt, which its driver handed in after it had lost the run. */
+function isOutcomeHandedIn(
+  inputs: readonly Input[],
+  { data }: Extract<LogDraft, { type: 'ActionAttemptFailed' }>,
+): boolean {
+  return inputs.some(({ draft }) => draft.type === 'ActionSucceeded' && draft.data.key === data.key)
 }
 
 /** @returns the first failure of the workflow's code, after which only the system half of the fold goes on. */
@@ -163,8 +169,9 @@ function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input
     }
     if (post !== undefined && isStoreError(error)) throw new UnfoldablePost(post.id, error)
     if (draft.type !== 'ActionSucceeded' || !isStoreError(error)) throw error
-    const { key, attempts } = draft.data
-    return seal({ type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error) } })
+    const { key, attempts, usage } = draft.data
+    const used = usage !== undefined && { usage }
+    return seal({ type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error), ...used } })
   }
 }
 

@@ -256,6 +256,7 @@ describe('an edit at the fork', () => {
     ['a signal of another name', 'SignalReceived', { name: 'stop' }],
     ['an input that fails its schema', 'RunStarted', { input: { to: 1 } }],
     ['the workflow', 'RunStarted', { workflow: 'other' }],
+    ['what was spent before', 'RunStarted', { spent: { requests: 0, attempts: 0, turns: 0, usage: {}, startedAt: 0 } }],
     ['the key', 'Resumed', { key: 'other' }],
     ['something of the wrong type', 'Resumed', { by: 7 }],
   ])('of %s is refused', async ([, type, edit]) => {

@@ -150,7 +150,7 @@ function edited(
 }
 
 /** What an event is about is no part of what came from outside. */
-const PINNED = ['key', 'attempts', 'workflow', 'version', 'parent', 'previous', 'headHash']
+const PINNED = ['key', 'attempts', 'workflow', 'version', 'parent', 'previous', 'spent', 'headHash']
 
 /** What came from outside went through a schema of the workflow; so does what is put in its place. */
 function checkedEdit(draft: LogDraft, system: System, definition: Definition, edit: object): LogDraft {

@@ -129,6 +129,7 @@ describe('the views of a run', () => {
       status: 'completed',
       head: 8,
       hash: (await readLog(store, 'r')).at(-1)?.hash,
+      spent: { requests: 1, attempts: 1, turns: 3, usage: {}, wallClockMs: 500 },
     })
   })
 

@@ -20,6 +20,13 @@ export const errorInfoSchema = z.strictObject({
 })
 
 const errorInfo = errorInfoSchema
+/** What handlers reported to have used, by name. */
+const usage = z.record(z.string(), z.number().min(0))
+const count = z.int().min(0)
+/** What a run has spent since the first run of its chain started. */
+const countsSchema = z.strictObject({ requests: count, attempts: count, turns: count, usage, startedAt: instant })
+/** What an action is a use of, as it was labeled when it was asked for. */
+const labels = { tool: z.string().optional(), provider: z.string().optional() }
 
 /** The shape of each event's data, by type. This is the grammar of the log, format 1. */
 export const eventSchemas = {
@@ -33,6 +40,7 @@ export const eventSchemas = {
     parent: z.strictObject({ runId: z.string(), key }).optional(),
     previous: z.string().optional(),
     deadlineAt: instant.optional(),
+    spent: countsSchema.optional(),
   }),
   StateUpdated: z.strictObject({ stepId: z.string().optional(), payload: json }),
   DomainEvent: z.strictObject({ name: z.string(), payload: json, stepId: z.string().optional() }),
@@ -41,14 +49,23 @@ export const eventSchemas = {
     action: z.string(),
     input: json,
     effect: z.enum(['pure', 'idempotent', 'at-most-once']),
+    ...labels,
   }),
   ActionAttemptStarted: z.strictObject({ key, attempt }),
-  ActionAttemptFailed: z.strictObject({ key, attempt, error: errorInfo, retryAt: z.number() }),
+  ActionAttemptFailed: z.strictObject({ key, attempt, error: errorInfo, retryAt: z.number(), usage: usage.optional() }),
   ActionAttemptAbandoned: z.strictObject({ key, attempt }),
   ActionInDoubt: z.strictObject({ key, attempt, reason: z.string() }),
-  ActionSucceeded: z.strictObject({ key, output: json, attempts: attempt, by }),
-  ActionFailed: z.strictObject({ key, error: errorInfo, attempts: attempt, by }),
-  ActionDenied: z.strictObject({ key, action: z.string(), input: json, policy: z.string(), reason: z.string() }),
+  ActionSucceeded: z.strictObject({ key, output: json, attempts: attempt, by, usage: usage.optional() }),
+  ActionFailed: z.strictObject({ key, error: errorInfo, attempts: attempt, by, usage: usage.optional() }),
+  ActionDenied: z.strictObject({
+    key,
+    action: z.string(),
+    input: json,
+    policy: z.string(),
+    reason: z.string(),
+    code: z.string().optional(),
+    ...labels,
+  }),
   TimerStarted: z.strictObject({ key, fireAt: instant }),
   TimerFired: z.strictObject({ key }),
   SignalReceived: z.strictObject({ signalId: z.string(), name: z.string(), value: json, by }),
@@ -99,6 +116,9 @@ export type EventData = { readonly [T in EventType]: Readonly<z.infer<(typeof ev
 
 /** How an error stands in the log. */
 export type ErrorInfo = Readonly<z.infer<typeof errorInfo>>
+
+/** Counts of what a run has spent, as they stand in the log. */
+export type Counts = Readonly<z.infer<typeof countsSchema>>
 
 /** True for a type of event that this release knows. */
 export function isEventType(type: string): type is EventType {

@@ -47,13 +47,28 @@ export function errorInfoOf(thrown: unknown, redact = (text: string): string => 
     kind: KINDS.has(kind) ? (kind as FailureKind) : 'permanent',
     ...(typeof name === 'string' && name !== '' && name !== 'Error' && { name: cut(redact(name), MAX_NAME) }),
     ...(typeof code === 'string' && { code: cut(redact(code), MAX_NAME) }),
-    ...(typeof retryAfterMs === 'number' && retryAfterMs >= 0 && Number.isFinite(retryAfterMs) && { retryAfterMs }),
+    ...(isHint(retryAfterMs) && { retryAfterMs: boundedHint(retryAfterMs) }),
   }
+}
+
+/** True for a time to wait that makes sense. */
+export function isHint(ms: unknown): ms is number {
+  return typeof ms === 'number' && ms >= 0 && Number.isFinite(ms)
+}
+
+/** No longer than the log can hold. */
+export function boundedHint(ms: number): number {
+  return Math.min(ms, Number.MAX_SAFE_INTEGER)
 }
 
 /** Well-formed after the cut, too, which may go through a surrogate pair. */
 function cut(text: string, length: number): string {
   return text.slice(0, length).toWellFormed()
+}
+
+/** True for an error that says itself whether trying again may help. */
+export function hasKind(thrown: unknown): boolean {
+  return KINDS.has(fieldsOf(thrown).kind)
 }
 
 /** True for an error that says that nothing was executed. */

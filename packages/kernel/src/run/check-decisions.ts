@@ -1,7 +1,9 @@
 import { formatPath, type Json, type Limits } from '@varve/store'
 import { KernelError, type Divergence } from '../errors.ts'
-import { isDecision } from '../log/event-data.ts'
+import { isDecision, type EventData } from '../log/event-data.ts'
 import { asLogEvent, type LogEvent } from '../log/log-event.ts'
+import { recordedLabels } from '../policy/labels.ts'
+import type { Denial } from '../policy/policy.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { decide } from './decide.ts'
 import { derivedRunId } from './request-draft.ts'
@@ -57,9 +59,12 @@ function checkTurn(
     lastSeq: following?.type === 'RunForked' ? following.seq - 1 : undefined,
     verdict: (_, seq) => {
       const recorded = recordedAt(seq)
-      return recorded?.type === 'ActionDenied'
-        ? { policy: recorded.data.policy, reason: recorded.data.reason }
-        : undefined
+      return recorded?.type === 'ActionDenied' ? recordedDenial(recorded.data) : undefined
+    },
+    labels: (_action, _input, seq) => {
+      const recorded = recordedAt(seq)
+      const labeled = recorded?.type === 'ActionRequested' || recorded?.type === 'ActionDenied'
+      return labeled ? recordedLabels(recorded.data) : {}
     },
     childRunId: (key, seq) => {
       const recorded = recordedAt(seq)
@@ -73,6 +78,10 @@ function checkTurn(
     if (recorded?.hash !== decided.hash) throw diverged(fold, recorded ?? following, decided)
   }
   return events.length
+}
+
+function recordedDenial({ policy, reason, code }: EventData['ActionDenied']): Denial {
+  return { policy, reason, ...(code !== undefined && { code }) }
 }
 
 function diverged(fold: RunFold, recorded: LogEvent | undefined, decided: LogEvent | undefined): KernelError {

@@ -57,6 +57,7 @@ function decideOnce(step: Step, { log, deny, at = 2000 }: DecideOptions = {}) {
   const decided = decide(fold, {
     ...{ definition: workflow.definition, at, limits: defaultLimits },
     verdict: ({ key }) => deny?.(key),
+    labels: () => ({}),
     childRunId: (key) => `child of ${key}`,
   })
   const events = decided.events.map(({ stored, data }) => ({

@@ -2,11 +2,13 @@ import { canonicalize, sealEvent, type Limits, type SealedEvent, canonicalJson, 
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
+import type { Labels } from '../policy/labels.ts'
 import type { AuthorizeRequest, Denial } from '../policy/policy.ts'
 import type { Want } from '../stepper/stepper.ts'
 import type { ItemRequest, UserEvent } from '../workflow/decision.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
+import { spentWhenDeciding } from './counts.ts'
 import { nameOf, openedItem, type OpeningEvent } from './open-item.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
@@ -29,6 +31,8 @@ export interface Deciding {
   readonly limits: Limits
   /** Whether an action may run; asked with the seq that its event will have. */
   readonly verdict: (request: AuthorizeRequest, seq: number) => Denial | undefined
+  /** What an action is labeled with; a log keeps the labels that it has. */
+  readonly labels: (action: string, input: Json, seq: number) => Labels
   /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
   readonly childRunId: (key: string, seq: number) => string
   /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
@@ -157,7 +161,7 @@ function continueAsNew(turn: Turn, want: Extract<Want, { kind: 'continue' }>): '
 
 /** A run that has ended for the sake of one that can never be created would be lost. */
 function checkSuccessor({ fold, limits, runId }: Turn, input: Json): void {
-  const started = { ...fold.system.started, input, previous: runId }
+  const started = { ...fold.system.started, input, previous: runId, spent: fold.system.counts }
   if (Buffer.byteLength(canonicalJson(started)) <= limits.bodyBytes) return
   const text = 'the input to continue with is too large for the start of a run; keep it outside and pass a reference'
   throw new KernelError('LIMIT_EXCEEDED', text)
@@ -233,10 +237,16 @@ function openOne(turn: Turn, request: ItemRequest): boolean {
     push(turn, draft)
     return false
   }
-  const { key, action, input } = draft.data
-  const asked = { runId: turn.runId, workflow: turn.definition.name, key, action, input }
-  const denial = turn.verdict(asked, turn.fold.system.end.seq + 1)
-  push(turn, denial === undefined ? draft : { type: 'ActionDenied', data: { key, action, input, ...denial } })
+  const { system } = turn.fold
+  const seq = system.end.seq + 1
+  const { key, action, input, effect } = draft.data
+  const labels = turn.labels(action, input, seq)
+  const what = { runId: turn.runId, workflow: turn.definition.name, key, action, input, effect, ...labels }
+  const spent = spentWhenDeciding(system, turn.at)
+  const about = { tags: system.started?.tags ?? [], spent, canceling: system.cancel !== undefined }
+  const denial = turn.verdict({ ...what, ...about }, seq)
+  if (denial === undefined) push(turn, { type: draft.type, data: { ...draft.data, ...labels } })
+  else push(turn, { type: 'ActionDenied', data: { key, action, input, ...labels, ...denial } })
   return denial !== undefined
 }
 

@@ -19,10 +19,15 @@ export interface OpenAction extends Opened {
   readonly action: string
   readonly input: Json
   readonly effect: Effect
+  /** Labels it was asked for with. */
+  readonly tool?: string
+  readonly provider?: string
   /** Number of the latest attempt, from 1. */
   readonly attempt: number
   /** Attempts that failed; a crash is not one. */
   readonly failures: number
+  /** Why the latest of them failed, while a retry lies ahead. */
+  readonly failure?: ErrorInfo
   /** True from a durable start of an attempt until its end is recorded. */
   readonly attempting: boolean
   /** True when an at-most-once attempt ended without an outcome: nothing runs until that is settled. */

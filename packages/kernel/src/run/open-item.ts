@@ -1,4 +1,5 @@
 import type { LogEvent } from '../log/log-event.ts'
+import { recordedLabels } from '../policy/labels.ts'
 import { fingerprint, type OpenItem } from './item.ts'
 
 /** An event that opens an item. */
@@ -16,7 +17,7 @@ export function openedItem(event: OpeningEvent): OpenItem {
   switch (event.type) {
     case 'ActionRequested': {
       const { action, input, effect } = event.data
-      const begun = { attempt: 1, failures: 0, attempting: true, inDoubt: false }
+      const begun = { attempt: 1, failures: 0, attempting: true, inDoubt: false, ...recordedLabels(event.data) }
       return { kind: 'action', key, seq, action, input, effect, fingerprint: fingerprint(input), ...begun }
     }
     case 'TimerStarted':

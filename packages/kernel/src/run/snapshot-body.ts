@@ -1,6 +1,6 @@
 import { canonicalJson, isStoreError, type Json, type LogEnd } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
-import type { EventData } from '../log/event-data.ts'
+import type { Counts, EventData } from '../log/event-data.ts'
 import type { ClosedItem, OpenItem } from './item.ts'
 import type { RunFold } from './run-fold.ts'
 import type { Cancel, System, TerminalEvent } from './system.ts'
@@ -20,7 +20,7 @@ export interface HeldFold {
  * that is what lets a snapshot stand before the run's last decision.
  */
 export function holdFold({ system, stepper }: RunFold): HeldFold {
-  const { end, at, started, signals, cancel, terminal } = system
+  const { end, at, started, signals, cancel, terminal, counts, deciding } = system
   const closedBefore = system.closed.size
   // This hold's own: a turn that decides nothing holds anew, and must not take from the hold before it.
   const removed: OpenItem[] = (system.removed = [])
@@ -30,7 +30,7 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
     const open = items.sort((a, b) => a.seq - b.seq)
     const closed = [...system.closed].slice(0, closedBefore).map(([key, item]) => ({ ...item, key }))
     const rest = { started: started ?? null, signals, cancel: cancel ?? null, terminal: terminal ?? null }
-    const saved = { at, open, closed, ...rest, state: checkedState(state()) }
+    const saved = { at, open, closed, ...rest, counts, deciding, state: checkedState(state()) }
     // Not canonical: a step that walks over the state's properties must meet them in the order it gave them.
     return JSON.stringify(saved)
   }
@@ -57,6 +57,8 @@ interface SavedFold {
   readonly signals: readonly EventData['SignalReceived'][]
   readonly cancel: Cancel | null
   readonly terminal: TerminalEvent | null
+  readonly counts: Counts
+  readonly deciding: boolean
   readonly state: Json
 }
 
@@ -70,6 +72,10 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   system.signals = [...saved.signals]
   system.cancel = saved.cancel ?? undefined
   system.terminal = saved.terminal ?? undefined
+  // Counting anew from here on would give the run its budgets back.
+  if ((saved.counts as Counts | undefined)?.usage === undefined) throw new TypeError('a snapshot without counts')
+  system.counts = saved.counts
+  system.deciding = saved.deciding
   for (const item of saved.open) system.open.set(item.key, item)
   for (const { key, ...item } of saved.closed) system.closed.set(key, item)
   fold.stepper.load(saved.state)

@@ -1,7 +1,9 @@
 import { genesis, type BlockedOn, type Json, type LogEnd, type RunStatus } from '@varve/store'
 import { KernelError } from '../errors.ts'
-import type { ErrorInfo, EventData } from '../log/event-data.ts'
+import { isDecision, type Counts, type ErrorInfo, type EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import { deniedError } from '../policy/denied-error.ts'
+import { countsAfter, nothingSpent } from './counts.ts'
 import { fingerprint, type ClosedItem, type OpenAction, type OpenItem } from './item.ts'
 import { dueAt, nameOf, openedItem } from './open-item.ts'
 
@@ -26,6 +28,10 @@ export interface System {
   /** The first request to cancel the run, and how many there were. */
   cancel: Cancel | undefined
   terminal: TerminalEvent | undefined
+  /** What the run has spent, itself and the runs that it continues. */
+  counts: Counts
+  /** True when the last event was a decision. */
+  deciding: boolean
 }
 
 /** That a run is to be canceled. */
@@ -51,7 +57,8 @@ export type TerminalEvent =
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
   const maps = { open: new Map<string, OpenItem>(), closed: new Map<string, ClosedItem>(), removed: [], signals: [] }
-  return { runId, end, at: 0, started: undefined, ...maps, cancel: undefined, terminal: undefined }
+  const none = { started: undefined, cancel: undefined, terminal: undefined }
+  return { runId, end, at: 0, ...maps, ...none, counts: nothingSpent, deciding: false }
 }
 
 /**
@@ -63,7 +70,10 @@ export function emptySystem(runId: string): System {
 export function applyToSystem(system: System, event: LogEvent): OpenItem | undefined {
   if (system.terminal !== undefined) throw illegal(system, event, 'the run has ended')
   if (event.at < system.at) throw illegal(system, event, 'its time is before that of the event before')
+  const counts = countsAfter(system, event)
   const closed = transition(system, event)
+  system.counts = counts
+  system.deciding = isDecision(event.type)
   system.end = { seq: event.seq, hash: event.hash }
   system.at = event.at
   return closed
@@ -160,12 +170,12 @@ function open(system: System, event: LogEvent, item: OpenItem): void {
 }
 
 function deny(system: System, event: Extract<LogEvent, { type: 'ActionDenied' }>): OpenItem {
-  const { key, action, input, policy, reason } = event.data
+  const { key, action, input } = event.data
   const denied = { key, seq: event.seq, action, input, fingerprint: fingerprint(input), attempt: 0, failures: 0 }
   const idle = { attempting: false, inDoubt: false, effect: 'idempotent' } as const
   const item: OpenItem = { kind: 'action', ...denied, ...idle }
   open(system, event, item)
-  remember(system, item, { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' })
+  remember(system, item, deniedError(event.data))
   return item
 }
 
@@ -201,7 +211,7 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   const item = system.open.get(event.data.key)
   if (item?.kind !== 'action') throw illegal(system, event, `no action with the key ${event.data.key} is open`)
   const { attempt } = event.data
-  const { retryAt: _, ...rest } = item
+  const { retryAt: _retryAt, failure: _failure, ...rest } = item
   if (event.type === 'ActionAttemptStarted') {
     if (item.attempting || attempt !== item.attempt + 1) throw illegal(system, event, 'it is not the next attempt')
     return { ...rest, attempt, attempting: true, inDoubt: false }
@@ -209,7 +219,8 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   if (!item.attempting || attempt !== item.attempt) throw illegal(system, event, 'it is not the attempt under way')
   if (event.type === 'ActionAttemptAbandoned') return { ...rest, attempting: false }
   if (event.type === 'ActionInDoubt') return { ...rest, attempting: false, inDoubt: true }
-  return { ...rest, attempting: false, failures: item.failures + 1, retryAt: event.data.retryAt }
+  const { error: failure, retryAt } = event.data
+  return { ...rest, attempting: false, failures: item.failures + 1, failure, retryAt }
 }
 
 function terminalOf(event: EndEvent): TerminalEvent {

@@ -2,6 +2,7 @@ import { isStoreError, type Json } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { isKernelError } from '../errors.ts'
 import { detach } from '../log/detach.ts'
+import type { EventData } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
 import { enter, keepSecrets } from './entering.ts'
@@ -15,6 +16,9 @@ interface Origin {
   readonly opened?: OpenedInput
 }
 
+/** What else is recorded of it. */
+type More = Pick<EventData['ActionSucceeded'], 'by' | 'usage'>
+
 /**
  * The event for what a handler answered. What it marked as secret is kept first; a secret of its input that it answers
  * unmarked is taken out. An answer that cannot be recorded is recorded as a failure that says why.
@@ -25,31 +29,30 @@ export function outputDraft(
   env: Environment,
   origin: Origin,
   output: unknown,
-  by?: string,
+  more: More,
 ): LogDraft | Promise<LogDraft> {
   const { key, attempt: attempts } = origin.item
-  const who = by !== undefined && { by }
   try {
     const { value, secrets } = enter(env, output ?? null, 'output')
     const draft: LogDraft = {
       type: 'ActionSucceeded',
-      data: { key, output: redacted(env, origin, value), attempts, ...who },
+      data: { key, output: redacted(env, origin, value), attempts, ...more },
     }
     if (secrets.length === 0) return draft
     return keepSecrets(env, secrets).then(
       () => draft,
-      (error: unknown) => unrecordable(origin, error),
+      (error: unknown) => unrecordable(origin, error, more),
     )
   } catch (error) {
-    return unrecordable(origin, error)
+    return unrecordable(origin, error, more)
   }
 }
 
-function unrecordable({ item: { key, attempt: attempts } }: Origin, error: unknown): LogDraft {
+function unrecordable({ item: { key, attempt: attempts } }: Origin, error: unknown, more: More): LogDraft {
   const isOfValue =
     isKernelError(error, 'INVALID_INPUT') || isStoreError(error, 'NOT_JSON') || isStoreError(error, 'LIMIT_EXCEEDED')
   if (!isOfValue) throw error
-  return { type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error) } }
+  return { type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error), ...more } }
 }
 
 function redacted(env: Environment, { runId, item, opened }: Origin, output: unknown): Json {

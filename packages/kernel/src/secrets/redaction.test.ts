@@ -52,6 +52,24 @@ describe('a handler that says its secret', () => {
     expect(JSON.stringify(told)).not.toContain(TOKEN)
   })
 
+  test('to a policy that throws in its turn has the problem of the run say it without', async () => {
+    const classify = (thrown: unknown): never => {
+      throw thrown as Error
+    }
+    const { store, kernel, workflow } = secretRun(
+      ({ token }) => {
+        throw new Error(`401 for ${token}`)
+      },
+      {},
+      { policy: { name: 'strict', classify } },
+    )
+
+    await expect(kernel.start(workflow, input, { runId: 'r' })).rejects.not.toThrow(TOKEN)
+
+    expect((await kernel.get('r')).problem).toMatchObject({ code: 'POLICY_FAILED' })
+    expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
+  })
+
   test('in the reason of a doubt, and in an inquiry, has it recorded and warned of without', async () => {
     const warnings: Error[] = []
     const outcomes = [

@@ -203,7 +203,9 @@ describe('in both driver versions', () => {
       step: (_, next) => next.complete(null),
     })
     const events = await writeLog(store, 'run-snapshot', log, { workflow: 'numbers', status: 'completed' })
-    const body = JSON.stringify({ at: 1000, open: [], closed: [], signals: [], cancel: null, started: null, state: 20 })
+    const parts = { at: 1000, open: [], closed: [], signals: [], cancel: null, started: null, deciding: true }
+    const counts = { requests: 0, attempts: 0, turns: 1, usage: {}, startedAt: 1000 }
+    const body = JSON.stringify({ ...parts, counts, state: 20 })
     const snapshot = { runId: 'run-snapshot', seq: 2, hash: events[1]!.hash, format: 1, workflowVersion: '1' }
     await store.snapshots.save({ ...snapshot, build: 'b', body })
     const kernel = createKernel({ store, workflows: [workflow], build: 'b' })
@@ -324,6 +326,8 @@ describe('added in the newer driver version', () => {
         signals: [],
         cancel: null,
         started: null,
+        counts: { requests: 0, attempts: 0, turns: 1, usage: {}, startedAt: 1000 },
+        deciding: true,
         state: 2,
       })
       await store.snapshots.save({ ...snapshot, body })

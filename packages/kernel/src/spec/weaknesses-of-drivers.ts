@@ -257,6 +257,39 @@ export const weaknessesOfDrivers: Readonly<Record<string, readonly Shown[]>> = {
       'as an effect sink gets state writes, calls and questions, and nothing that was denied',
     ],
   ],
+  W22: [
+    [
+      'A budget is asked before each action, and what it denies is an event with a code.',
+      '../driver/policy',
+      'of %s lets two calls pass and denies the third, which the step sees with its code',
+    ],
+    [
+      'It is asked before each retry, whoever wants it.',
+      '../driver/policy',
+      'of %s makes the third failure final, although another policy would retry it',
+    ],
+    [
+      'What is spent is counted by the fold over the log.',
+      '../run/counts',
+      'counts never fall, and are the sums of what the log says',
+    ],
+    [
+      'So it lasts: beyond a process, a snapshot, a continued run.',
+      '../driver/policy',
+      'goes on with a run that continues as new',
+    ],
+    [
+      'A policy is told whose run it is, by the tags that it was started with.',
+      '../driver/policy',
+      'is told the action, its labels, its effect, the tags of the run, and what the run has spent before it',
+    ],
+    [
+      'Every retry goes through one method, with the number of failures.',
+      '../driver/policy',
+      'is told of a retry what failed, how often, and what the run will have spent',
+    ],
+    ['An option that would do nothing is refused.', '../policy/budget', 'a budget with %s is refused'],
+  ],
   W23: [
     ['Actions run beside one another.', '../driver/actions', 'are recorded in the order in which they end'],
     [

@@ -29,10 +29,7 @@ export const weaknessTests: readonly WeaknessTest[] = Object.entries({
 }).flatMap(([weakness, tests]) => tests.map(([why, file, test]) => ({ weakness, why, file, test })))
 
 /** Weaknesses of which nothing is to be shown, because what had them does not exist here. */
-export const withoutTests: readonly WithoutTest[] = [
-  { weakness: 'W22', reason: 'Budgets are not built yet, and there is no option for one that would do nothing.' },
-  { weakness: 'W35', reason: 'Evidence bundles are not built yet.' },
-]
+export const withoutTests: readonly WithoutTest[] = [{ weakness: 'W35', reason: 'Evidence bundles are not built yet.' }]
 
 /** Weaknesses that have tests, but a part that none shows absent. */
 export const openParts: readonly WithoutTest[] = [

@@ -4,7 +4,9 @@ import type { StoredEvent } from '@varve/store'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
 import { ActionError } from '../policy/action-error.ts'
+import { budget } from '../policy/budget.ts'
 import { allowList } from '../policy/policy.ts'
+import { derivedRunId } from '../run/request-draft.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { manualClock, settled } from './manual-clock.ts'
 import { readLog } from './sealed-log.ts'
@@ -91,8 +93,37 @@ export const parent = defineWorkflow(
   },
 )
 
+/** Labeled and metered; goes on as new runs until the budget of all of them is spent. */
+const metered = defineWorkflow(
+  {
+    ...{ name: 'metered', version: '1', input: z.number() },
+    actions: {
+      ask: {
+        tool: 'llm',
+        provider: (n: number) => (n === 0 ? 'acme' : undefined),
+        retry: { maxAttempts: 3, baseMs: 0 },
+        run: (_: number, { attempt, use }): string => {
+          use({ tokens: 10, cents: 0.25 })
+          if (attempt < 2) throw new ActionError('rate-limited', 'slow down', { retryAfterMs: 0 })
+          return 'ok'
+        },
+      },
+    },
+  },
+  {
+    step: ({ input, results }, next) => {
+      const asked = results['ask']
+      if (asked === undefined) return next.run('ask', input)
+      return asked.status === 'succeeded' ? next.continueAsNew(input + 1) : next.complete(asked)
+    },
+  },
+)
+
+/** The last run that `metered` goes on as. */
+const LAST_METERED = derivedRunId(derivedRunId('metered', '\n'), '\n')
+
 /** All of them. */
-export const goldenWorkflows = [sum, rich, parent]
+export const goldenWorkflows = [sum, rich, parent, metered]
 
 /** One recorded run. */
 export interface GoldenLog {
@@ -132,13 +163,16 @@ export async function runGolden() {
   await kernel.start(parent, 1, { runId: 'parent' })
   await settled()
   await kernel.fork('rich', { at: 4, as: 'rich-fork', wait: false })
+  const frugal = createKernel({ ...options, policy: budget({ requests: 2 }) })
+  await frugal.start(metered, 0, { runId: 'metered' })
+  await settled()
   return { store, clock, kernel }
 }
 
 /** Writes the logs of this release. What is there stays as it is. */
 export async function writeGolden(): Promise<void> {
   const { store } = await runGolden()
-  for (const runId of ['sum', 'rich', 'parent', 'rich-fork']) {
+  for (const runId of ['sum', 'rich', 'parent', 'rich-fork', 'metered', LAST_METERED]) {
     const row = await store.runs.find(runId)
     const name = `${row?.workflow ?? ''}.${runId}.jsonl`
     const lines = (await readLog(store, runId)).map((event) => `${JSON.stringify(event)}\n`)

@@ -1,6 +1,8 @@
 import type { RunStatus, Store } from '@varve/store'
 import type { EventType } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import type { Spent } from '../policy/policy.ts'
+import { spentAt } from '../run/counts.ts'
 import { statusOf } from '../run/system.ts'
 import { readSystem } from './read-fold.ts'
 
@@ -12,6 +14,8 @@ export interface Timeline {
   readonly head: number
   /** Hash of the whole log. */
   readonly hash: string
+  /** What it has spent up to its last event, with the runs that it continues. */
+  readonly spent: Spent
   readonly events: readonly TimelineEntry[]
 }
 
@@ -31,7 +35,8 @@ export interface TimelineEntry {
 export async function readTimeline(store: Store, runId: string): Promise<Timeline> {
   const events: TimelineEntry[] = []
   const system = await readSystem(store, runId, (event) => events.push(entryOf(event)))
-  return { runId, status: statusOf(system), head: system.end.seq, hash: system.end.hash, events }
+  const spent = spentAt(system, system.at)
+  return { runId, status: statusOf(system), head: system.end.seq, hash: system.end.hash, spent, events }
 }
 
 function entryOf({ seq, type, at, data }: LogEvent): TimelineEntry {

@@ -187,7 +187,7 @@ describe('logs of earlier releases', () => {
       }),
     )
 
-    expect(logs.length).toBeGreaterThanOrEqual(4)
+    expect(logs.length).toBeGreaterThanOrEqual(6)
     expect(verified).toEqual(
       logs.map(({ runId, events }) => ({ ok: true, runId, head: events.length, hash: events.at(-1)?.hash })),
     )

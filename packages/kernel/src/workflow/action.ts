@@ -21,7 +21,17 @@ export interface ActionContext {
   readonly signal: AbortSignal
   /** Says that the attempt is alive: its timeout begins anew. */
   readonly heartbeat: () => void
+  /**
+   * Reports what the attempt used, such as `{ tokens: 120 }`; amounts of one name add up. Recorded with its outcome, be it a
+   * failure, and counted for budgets. What an attempt used that a crash or doubt ended is lost.
+   *
+   * @throws KernelError `INVALID_INPUT` for amounts that are no numbers from 0; nothing of that report counts.
+   */
+  readonly use: (amounts: Readonly<Record<string, number>>) => void
 }
+
+/** What an action is a use of: a name, or how to tell it from the input. 1-200 characters. */
+export type Label = string | ((input: never) => string | undefined)
 
 /** What became of an action whose outcome is unknown to the run. */
 export type Reconciliation =
@@ -39,6 +49,9 @@ export interface AnyAction {
   readonly retry?: RetryOptions
   /** An attempt that takes longer fails as `transient`, with its signal aborted. Default: none. */
   readonly timeoutMs?: number
+  /** The tool and the provider that it is a use of: what an allow-list goes by. Recorded when it is asked for. */
+  readonly tool?: Label
+  readonly provider?: Label
   /** What it does. `undefined` is recorded as null. */
   readonly run: (input: never, ctx: ActionContext) => unknown
   /** Asks the other side what became of an attempt in doubt. Runs once per drive; a throw counts as `unknown`. */
@@ -58,3 +71,13 @@ export type ActionOutput<A extends AnyAction> = NullForVoid<Awaited<ReturnType<A
 
 /** `void` and `undefined` have no other value than undefined. */
 type NullForVoid<T> = unknown extends T ? T : undefined extends T ? Exclude<T, void> | null : T
+
+/** Nothing for labels that can be told from the action's input; a type nobody can satisfy for others. */
+export type LabelsFit<A, In> = LabelFits<A extends { readonly tool: infer L } ? L : string, In> &
+  LabelFits<A extends { readonly provider: infer L } ? L : string, In>
+
+type LabelFits<L, In> = L extends (input: infer Taken) => unknown
+  ? [In] extends [Taken]
+    ? unknown
+    : { readonly labelTakesAnotherInput: Taken }
+  : unknown

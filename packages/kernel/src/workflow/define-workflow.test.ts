@@ -17,6 +17,8 @@ describe('a definition that cannot work is refused', () => {
     ['retry options', { actions: { a: { run, retry: { maxAttempts: 0, baseMs: 1 } } } }],
     ['a timeout of 0', { actions: { a: { run, timeoutMs: 0 } } }],
     ['a timeout that is no number', { actions: { a: { run, timeoutMs: Number.NaN } } }],
+    ['a tool that is no text', { actions: { a: { run, tool: 5 } } }],
+    ['a provider without a name', { actions: { a: { run, provider: '' } } }],
     ['an effect class that this release does not know', { actions: { a: { run, effect: 'sometimes' } } }],
     ['an initial state without a reducer', { initialState: () => 0 }],
     ['a reducer without an initial state', {}, { reduce: (state: unknown) => state }],

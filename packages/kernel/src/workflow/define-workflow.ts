@@ -1,10 +1,11 @@
 import { checkId, sha256, type Json } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { Guard } from '../guard/guard.ts'
+import { checkLabels } from '../policy/labels.ts'
 import { checkRetry } from '../policy/retry.ts'
 import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
 import type { Stepper } from '../stepper/stepper.ts'
-import type { ActionInput, ActionOutput, Actions } from './action.ts'
+import type { ActionInput, ActionOutput, Actions, LabelsFit } from './action.ts'
 import type { Decision, Emit, OutputOf, Requests } from './decision.ts'
 import type { MustBeJson } from './json-check.ts'
 import type { DomainEvents, Interrupts, Next, Signals } from './next.ts'
@@ -100,10 +101,12 @@ type NoNames = { readonly [noName]?: never }
  */
 type Declared<A extends Actions> = string extends keyof A ? NoNames : A
 
-/** Refuses actions whose inputs or outputs cannot be recorded. */
+/** Refuses actions whose inputs or outputs cannot be recorded, or whose labels are told from other inputs. */
 type ActionsMustBeJson<A extends Actions> = {
   readonly actions?: {
-    readonly [N in keyof A]: MustBeJson<ActionInput<A[N]>> & MustBeJson<ActionOutput<A[N]>>
+    readonly [N in keyof A]: MustBeJson<ActionInput<A[N]>> &
+      MustBeJson<ActionOutput<A[N]>> &
+      LabelsFit<A[N], ActionInput<A[N]>>
   }
 }
 
@@ -179,6 +182,7 @@ function checkSpec(spec: CheckedSpec, hasReducer: boolean): void {
   for (const [name, action] of Object.entries(spec.actions ?? {})) {
     checkId(`the name of an action of ${spec.name}`, name)
     if (action.retry !== undefined) checkRetry(action.retry, `retry of ${spec.name}.${name}`)
+    checkLabels(action, `${spec.name}.${name}`)
     const { timeoutMs, effect = 'idempotent' } = action
     if (!['pure', 'idempotent', 'at-most-once'].includes(effect)) {
       const text = `the effect of ${spec.name}.${name} must be pure, idempotent or at-most-once, got ${effect}`

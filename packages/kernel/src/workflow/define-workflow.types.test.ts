@@ -399,6 +399,17 @@ describe('what JSON cannot keep does not compile', () => {
     defineWorkflow({ ...base, actions: { act: { run: (_: { f: () => void }) => null } } }, { step })
   })
 
+  test('and a label takes the input of its action', () => {
+    const run = ({ model }: { model: string }) => model
+    const withTool = { tool: ({ model }: { model: string }) => model, run }
+    const withProvider = { provider: (_: unknown) => undefined, tool: 'llm', run }
+    defineWorkflow({ ...base, actions: { withTool, withProvider } }, { step })
+    // @ts-expect-error the action takes no number
+    defineWorkflow({ ...base, actions: { act: { tool: (n: number) => `${n}`, run } } }, { step })
+    // @ts-expect-error the action's input has no name
+    defineWorkflow({ ...base, actions: { act: { provider: (i: { name: string }) => i.name, run } } }, { step })
+  })
+
   test('while what it can keep does', () => {
     interface Tree {
       readonly name: string

@@ -73,6 +73,8 @@ interface ActionDeniedData<A extends Actions> {
   readonly action: keyof A & string
   readonly policy: string
   readonly reason: string
+  /** Why, for code: such as `BUDGET_EXCEEDED`. */
+  readonly code?: string | undefined
 }
 
 type SignalDeliveredData<G extends Signals> = {

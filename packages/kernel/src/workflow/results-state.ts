@@ -1,5 +1,6 @@
 import type { Json } from '@varve/store'
 import type { ErrorInfo } from '../log/event-data.ts'
+import { deniedError } from '../policy/denied-error.ts'
 import type { ReduceEvent, WorkflowTypes } from './reduce-event.ts'
 
 /** The state of a workflow without a reducer: its input, and what became of each key. */
@@ -22,10 +23,8 @@ export function resultOf(event: ReduceEvent<WorkflowTypes>): ItemResult | undefi
       return { status: 'succeeded', output: event.data.output as Json }
     case 'ActionFailed':
       return { status: 'failed', error: event.data.error }
-    case 'ActionDenied': {
-      const { policy, reason } = event.data
-      return { status: 'denied', error: { message: `${policy}: ${reason}`, kind: 'permanent', code: 'ACTION_DENIED' } }
-    }
+    case 'ActionDenied':
+      return { status: 'denied', error: deniedError(event.data) }
     case 'Resumed':
       return { status: 'resumed', output: event.data.value as Json }
     case 'SignalDelivered':
