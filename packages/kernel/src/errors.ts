@@ -13,6 +13,7 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `POISONED` | every process that drove the run died before anything came of it |
  * | `WORKFLOW_MISSING` | the run's workflow, or its version, is not registered here |
  * | `CODE_CHANGED` | the code decides otherwise than the log says it did |
+ * | `REUSE_GONE` | a fork reuses results of a log that is not there any more |
  * | `NO_PROGRESS` | the step wants nothing that is not done already |
  * | `KEY_REUSED` | the step asks a key again with another input |
  * | `STEP_FAILED`, `REDUCER_FAILED`, `POLICY_FAILED` | the step, the reducer, or the policy or a label threw |
@@ -37,6 +38,7 @@ export type KernelErrorCode =
   | 'NOT_IN_DOUBT'
   | 'WORKFLOW_MISSING'
   | 'CODE_CHANGED'
+  | 'REUSE_GONE'
   | 'NO_PROGRESS'
   | 'KEY_REUSED'
   | 'STEP_FAILED'

@@ -7,6 +7,7 @@ import {
   type EventStore,
   type ReadRange,
   type RunCreation,
+  type RunUpdate,
   type StoredEvent,
   checkLease,
   checkContinuation,
@@ -25,7 +26,7 @@ export function memoryEvents(memory: Memory): EventStore {
 
 function append(memory: Memory, runId: string, events: readonly StoredEvent[], given: AppendOptions): AppendResult {
   memory.checkOpen()
-  checkRunIds(runId, given.run.create)
+  checkRunIds(runId, given.run)
   checkContinuation(runId, events, given.expectedHead)
   // Copied before anything is changed: a value that cannot be copied must not leave half an append behind.
   const options = frozenCopy(given)
@@ -94,14 +95,20 @@ async function* read(memory: Memory, runId: string, range: ReadRange = {}): Asyn
   yield* memory.runs.get(runId)?.events.slice(first - 1, last) ?? []
 }
 
-function checkRunIds(runId: string, create: RunCreation | undefined): void {
+function checkRunIds(runId: string, { create, version: newVersion }: RunUpdate): void {
   checkId('the run id', runId)
+  if (newVersion !== undefined) checkNewVersion(runId, newVersion, create)
   if (create === undefined) return
   const { workflow, version, tags, queue, parent, lease } = create
   for (const [what, id] of Object.entries({ workflow, version, queue })) checkId(what, id)
   for (const tag of tags) checkId('a tag', tag)
   if (parent !== undefined) checkId('parent', parent)
   if (lease !== undefined) checkLease(lease.owner, lease.leaseMs)
+}
+
+function checkNewVersion(runId: string, version: string, create: RunCreation | undefined): void {
+  checkId('the version', version)
+  if (create !== undefined) throw new StoreError('INVALID_ARGUMENT', 'a new run has the version of create', { runId })
 }
 
 /** The envelope and nothing else that the object may carry. */

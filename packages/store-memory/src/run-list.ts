@@ -17,9 +17,11 @@ export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): 
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {
-  const { workflow, statuses, tags, parent, parked, owing, createdFrom = -Infinity, createdBefore = Infinity } = filter
+  const { workflow, version, statuses, tags, parent, parked, owing } = filter
+  const { createdFrom = -Infinity, createdBefore = Infinity } = filter
   return (
     (workflow === undefined || run.creation.workflow === workflow) &&
+    (version === undefined || run.version === version) &&
     (statuses === undefined || statuses.includes(run.status)) &&
     (tags === undefined || tags.every((tag) => run.creation.tags.includes(tag))) &&
     (parent === undefined || run.creation.parent === parent) &&

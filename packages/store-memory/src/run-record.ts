@@ -19,7 +19,7 @@ import { frozenCopy } from './frozen-copy.ts'
 /** One run with everything that belongs to it. */
 export interface RunRecord {
   readonly runId: string
-  readonly creation: Omit<RunCreation, 'lease'>
+  readonly creation: Omit<RunCreation, 'lease' | 'version'>
   readonly createdAt: number
   /** Its log; the head is its length. */
   readonly events: StoredEvent[]
@@ -30,6 +30,7 @@ export interface RunRecord {
   readonly rejected: RejectedPost[]
   /** Ascending by seq. */
   readonly snapshots: Snapshot[]
+  version: string
   status: RunStatus
   blockedOn: readonly BlockedOn[]
   wakeAt: number | null
@@ -46,13 +47,14 @@ export function newRecord(runId: string, creation: RunCreation, now: number): Ru
   const { workflow, version, tags, queue, parent } = creation
   return {
     runId,
-    creation: { workflow, version, tags, queue, ...(parent !== undefined && { parent }) },
+    creation: { workflow, tags, queue, ...(parent !== undefined && { parent }) },
     createdAt: now,
     events: [],
     waiting: new Map(),
     taken: new Set(),
     rejected: [],
     snapshots: [],
+    version,
     status: 'running',
     blockedOn: [],
     wakeAt: null,
@@ -70,6 +72,7 @@ export function applyUpdate(run: RunRecord, update: RunUpdate, now: number): voi
   run.status = update.status
   run.blockedOn = update.blockedOn
   run.owes = update.owes ?? run.owes
+  run.version = update.version ?? run.version
   if (update.progressed === true) run.recoveries = 0
   run.wakeAt = nextWakeAt(run, update, now)
 }
@@ -127,6 +130,7 @@ export function rowOf(run: RunRecord): RunRow {
   return {
     runId: run.runId,
     ...run.creation,
+    version: run.version,
     status: run.status,
     blockedOn: run.blockedOn,
     wakeAt: run.wakeAt,

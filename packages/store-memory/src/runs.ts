@@ -1,4 +1,5 @@
 import {
+  checkId,
   isTerminal,
   StoreError,
   type AcquireRequest,
@@ -48,7 +49,7 @@ function claimDue(memory: Memory, request: ClaimRequest): readonly Claim[] {
 }
 
 function driverOf({ workflows, queues, formats }: ClaimRequest): (run: RunRecord) => boolean {
-  return ({ creation: { workflow, version, queue }, format }) =>
+  return ({ creation: { workflow, queue }, version, format }) =>
     workflows.some(({ name, versions }) => name === workflow && versions.includes(version)) &&
     queues.includes(queue) &&
     formats.includes(format)
@@ -85,6 +86,7 @@ function renew(memory: Memory, claim: Claim, leaseMs: number): Claim {
 
 function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOutcome {
   memory.checkOpen()
+  if (given.run?.version !== undefined) checkId('the version', given.run.version)
   const run = memory.get(claim.runId)
   if (run.lease === undefined || run.token !== claim.token) return 'lost'
 

@@ -10,15 +10,13 @@ export interface Appending {
   /** Ids of the posts that the turn carries. */
   readonly take: readonly string[]
   readonly reject: readonly PostRejection[]
-  /** What the turn makes the run owe. */
-  readonly debts: readonly Debt[]
-  /** True when the row still names debts that were paid. */
-  readonly paid: boolean
+  /** All that the run owes from now on; undefined when the row says so already. */
+  readonly owes: readonly Debt[] | undefined
 }
 
 /** What a turn's append compares and sets; the row is told nothing that it knows already. */
 export function appendOptions(appending: Appending): AppendOptions {
-  const { turn, claim, create, take, reject, debts, paid } = appending
+  const { turn, claim, create, take, reject, owes } = appending
   const { progressed, ...row } = turn.run
   const recovered = progressed === true && (claim?.recoveries ?? 0) > 0
   return {
@@ -26,7 +24,7 @@ export function appendOptions(appending: Appending): AppendOptions {
     fencingToken: claim?.token ?? 0,
     run: {
       ...row,
-      ...((paid || debts.length > 0) && { owes: debts }),
+      ...(owes !== undefined && { owes }),
       ...(recovered && { progressed }),
       ...(claim === undefined && create !== undefined && { create }),
     },

@@ -42,27 +42,47 @@ export function debtsOf(system: System, events: readonly LogEvent[]): Debt[] {
   return debts
 }
 
+/** Debts that could not be paid here and now, and why the first of them could not. */
+export interface Unpaid {
+  readonly unpaid: readonly Debt[]
+  readonly problem: Error | undefined
+}
+
 /**
- * Pays what a run owes: by an idempotent start or post under a derived id. No transaction spans runs.
- *
- * @throws KernelError `WORKFLOW_MISSING` when the run to start is not registered here.
+ * Pays what a run owes: by an idempotent start or post under a derived id. No transaction spans runs. What cannot be paid,
+ * such as the start of a run whose workflow is not registered here, keeps nothing else from being paid.
  */
-export async function payDebts(env: Environment, system: System, debts: readonly Debt[]): Promise<void> {
+export async function payDebts(env: Environment, system: System, debts: readonly Debt[]): Promise<Unpaid> {
+  const unpaid: Debt[] = []
+  let problem: Error | undefined
   for (const debt of debts) {
-    const known = debtSchema.parse(debt)
-    if (known.kind === 'start') await startOwed(env, system, known.seq)
-    else if (known.kind === 'cancel') await cancelOwed(env, system.runId, known.runId)
-    else
-      await post(env, known.runId, `child:${system.runId}`, { type: 'ChildCompleted', data: endOf(system, known.key) })
+    try {
+      await payDebt(env, system, debt)
+    } catch (error) {
+      if (!isKernelError(error)) throw error
+      unpaid.push(debt)
+      problem ??= error
+    }
   }
+  return { unpaid, problem }
+}
+
+async function payDebt(env: Environment, system: System, debt: Debt): Promise<void> {
+  const known = debtSchema.parse(debt)
+  if (known.kind === 'start') await startOwed(env, system, known.seq)
+  else if (known.kind === 'cancel') await cancelOwed(env, system.runId, known.runId)
+  else await post(env, known.runId, `child:${system.runId}`, { type: 'ChildCompleted', data: endOf(system, known.key) })
 }
 
 async function startOwed(env: Environment, system: System, seq: number): Promise<void> {
   const { runId } = system
   for await (const { type, body } of env.store.events.read(runId, { from: seq, limit: 1 })) {
     const data: unknown = JSON.parse(body)
-    if (type === 'ChildStarted') await startChild(env, runId, eventSchemas.ChildStarted.parse(data))
-    else await startSuccessor(env, system, eventSchemas.ContinuedAsNew.parse(data))
+    if (type === 'ChildStarted') {
+      const child = eventSchemas.ChildStarted.parse(data)
+      // One that was given up before it could be started is not started any more.
+      if (system.open.has(child.key)) await startChild(env, runId, child)
+    } else await startSuccessor(env, system, eventSchemas.ContinuedAsNew.parse(data))
   }
 }
 

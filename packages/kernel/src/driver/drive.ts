@@ -1,45 +1,30 @@
-import { isStoreError, type Claim, type Debt, type Json, type ReleaseOutcome, type RunCreation } from '@varve/store'
-import type { Timer } from '../clock.ts'
+import { isStoreError, type Claim, type ReleaseOutcome } from '@varve/store'
 import { isKernelError, KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
+import type { FindReusable } from '../run/reuse.ts'
 import type { RunFold } from '../run/run-fold.ts'
-import { wakeAt } from '../run/system.ts'
+import { isAttemptingOnce, wakeAt } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
-import type { Definition } from '../workflow/define-workflow.ts'
 import { appendOptions } from './append-options.ts'
 import { appendSettled, repeatable, type Appended } from './append.ts'
 import { breathing } from './breath.ts'
-import { debtsOf, payDebts } from './debts.ts'
+import { debtsOf } from './debts.ts'
+import type { DriveOptions } from './drive-options.ts'
 import type { Environment } from './environment.ts'
 import { orphanInputs, type Input } from './inputs.ts'
 import { Intake } from './intake.ts'
 import { keepLease, type Lease } from './lease.ts'
+import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
+import { movesSoon, nextMove } from './next-move.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
 import { checkPoison, park } from './park.ts'
 import { handIn } from './hand-in.ts'
+import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
-
-/** Retries that are due sooner are waited for in process; for others the run blocks durably. */
-const IN_PROCESS_WAIT_MS = 5000
-
-/** Which run to drive, and with what. */
-export interface DriveOptions {
-  readonly runId: string
-  readonly definition: Definition
-  readonly initialState?: Json
-  /** The lease to drive under; without it the run is created. */
-  readonly claim?: Claim
-  /** Drive it although it is poisoned. */
-  readonly revive?: boolean
-  /** Monotonic time before the lease was asked for. */
-  readonly claimedAt: number
-  /** Present when the run is to be created. */
-  readonly create?: { readonly started: LogDraft; readonly row: RunCreation }
-}
 
 /**
  * Drives one run until it ends or blocks: read, check, settle orphans, decide, append once per turn, act.
@@ -55,13 +40,15 @@ export class Drive {
   readonly #intake: Intake
   readonly #breathe: () => Promise<void>
   #fold!: RunFold
+  #reusable: FindReusable | undefined
   #snapshots: SnapshotWriter | undefined
   #claim: Claim | undefined
   #lease: Lease | undefined
   #postsWait = false
-  /** What the run owes others, as its row says; undefined when the row has to be told that it is paid. */
-  #owes: readonly Debt[] | undefined = []
+  readonly #ledger = new Ledger()
   #over = false
+  /** Why the run is to be given up as soon as nothing that must not happen twice is under way. */
+  #resting: Error | undefined
   /** True until the step has been asked about everything that is folded. */
   #undecided = true
 
@@ -90,6 +77,17 @@ export class Drive {
   /** Aborts the run's handlers and gives the run up. */
   stop(reason: Error): void {
     this.#mailbox.stop(reason)
+  }
+
+  /** As {@link stop}, but not while an at-most-once action is being attempted: aborted, its outcome would be unknown. */
+  rest(reason: Error): void {
+    this.#resting ??= reason
+    this.#mailbox.wakeUp()
+  }
+
+  #checkStop(): void {
+    this.#mailbox.checkStop()
+    if (this.#resting !== undefined && !isAttemptingOnce(this.#fold.system)) throw this.#resting
   }
 
   /**
@@ -124,7 +122,7 @@ export class Drive {
     if (this.#claim !== undefined && this.#options.revive !== true) checkPoison(this.#env, this.#claim)
     await this.#load()
     this.#intake.begin(create === undefined ? orphanInputs(this.#fold.system) : [{ draft: create.started }])
-    await this.#pay(this.#claim?.owes ?? [])
+    await this.#ledger.pay(this.#env, this.#fold.system, this.#claim?.owes ?? [])
   }
 
   #keep(claim: Claim, askedAt: number): void {
@@ -149,6 +147,7 @@ export class Drive {
       ? unreadRun(this.#env, this.#options)
       : await repeatable(this.#env, () => loadForDrive(this.#env, runId, this.#options))
     this.#fold = fold
+    this.#reusable = await repeatable(this.#env, () => readReusable(this.#env.store, fold.system))
     this.#snapshots = new SnapshotWriter(this.#env, definition, read, this.#snapshots)
     this.#undecided = true
   }
@@ -156,16 +155,20 @@ export class Drive {
   async #loop(): Promise<Outcome> {
     for (;;) {
       await this.#breathe()
-      this.#mailbox.checkStop()
+      this.#checkStop()
       const more = await this.#turn()
       const { system } = this.#fold
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
-      this.#mailbox.checkStop()
+      this.#checkStop()
       // What waits for its append may be that an attempt is over: nothing is started beside it.
       if (this.#intake.inputs.length === 0) this.#act()
       if (more || this.#postsWait || this.#mailbox.hasNews) continue
-      if (this.#running.size > 0 || this.#movesSoon()) await this.#wait()
-      else if (await this.#release()) return blockedOutcome(system)
+      if (this.#running.size > 0 || movesSoon(this.#env, system)) {
+        await nextMove(this.#env, system, this.#mailbox)
+        continue
+      }
+      this.#ledger.check()
+      if (await this.#release()) return blockedOutcome(system)
     }
   }
 
@@ -212,7 +215,8 @@ export class Drive {
   /** Undefined when the fold has to be read anew, because the reducer failed on a post that is now rejected. */
   #take(): Turn | undefined {
     try {
-      return takeTurn(this.#env, this.#fold, this.#options.definition, this.#intake.inputs)
+      const { definition } = this.#options
+      return takeTurn(this.#env, this.#fold, { definition, reusable: this.#reusable }, this.#intake.inputs)
     } catch (error) {
       if (!(error instanceof UnfoldablePost)) throw error
       this.#intake.reject(error.postId, error.cause)
@@ -229,8 +233,8 @@ export class Drive {
     const events = turn.events.map(({ stored }) => stored)
     const debts = debtsOf(this.#fold.system, turn.log)
     const options = appendOptions({
-      ...{ turn, debts, take: taken, reject, claim: this.#claim, create: this.#options.create?.row },
-      paid: this.#owes === undefined,
+      ...{ turn, take: taken, reject, claim: this.#claim, create: this.#options.create?.row },
+      owes: this.#ledger.owes(debts),
     })
     let appended: Appended
     const askedAt = this.#env.clock.monotonic()
@@ -244,12 +248,12 @@ export class Drive {
       return false
     }
     this.#intake.rejected()
-    if (this.#owes === undefined) this.#owes = []
+    this.#ledger.told()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
     this.#env.committed(runId, turn.log)
     this.#snapshots?.appended(runId, turn.events, turn.held)
-    await this.#pay(debts)
+    await this.#ledger.pay(this.#env, this.#fold.system, debts)
     return true
   }
 
@@ -284,53 +288,13 @@ export class Drive {
     return { runId, item, action, fencingToken: this.#claim?.token ?? 0 }
   }
 
-  /** Pays what the run owes; the row learns of it with the next append or the release. */
-  async #pay(debts: readonly Debt[]): Promise<void> {
-    if (debts.length === 0) return
-    this.#owes = debts
-    await payDebts(this.#env, this.#fold.system, debts)
-    this.#owes = undefined
-  }
-
-  /** True when something that this process can wait for moves the run: a time that is near, a child that is driven here. */
-  #movesSoon(): boolean {
-    const due = wakeAt(this.#fold.system)
-    if (due !== null && due - this.#env.clock.now() <= IN_PROCESS_WAIT_MS) return true
-    return this.#childrenMoving().length > 0
-  }
-
-  #childrenMoving(): Promise<void>[] {
-    const { open } = this.#fold.system
-    return [...open.values()].flatMap((item) => {
-      const moving = item.kind === 'child' ? this.#env.moving(item.childRunId) : undefined
-      return moving === undefined ? [] : [moving]
-    })
-  }
-
-  async #wait(): Promise<void> {
-    const due = wakeAt(this.#fold.system)
-    let timer: Timer | undefined
-    if (due !== null) {
-      const ms = Math.max(0, due - this.#env.clock.now())
-      timer = this.#env.clock.schedule(ms, () => {
-        this.#mailbox.wakeUp()
-      })
-    }
-    for (const child of this.#childrenMoving()) {
-      void child.then(() => {
-        this.#mailbox.wakeUp()
-      })
-    }
-    await this.#mailbox.wait()
-    timer?.cancel()
-  }
-
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */
   async #release(): Promise<boolean> {
     const { runId } = this.#options
     this.#snapshots?.blocked(runId)
     const expectedHead = this.#fold.system.end.seq
-    const run = { ...runUpdate(this.#fold), ...(this.#owes === undefined && { owes: [] }) }
+    const owes = this.#ledger.owes()
+    const run = { ...runUpdate(this.#fold), ...(owes && { owes }) }
     this.#lease?.stop()
     const release = (claim: Claim): Promise<ReleaseOutcome> =>
       repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
@@ -350,7 +314,7 @@ export class Drive {
       await this.#load()
       this.#intake.begin(orphanInputs(this.#fold.system))
       // Whoever had the run in between may have left debts.
-      await this.#pay(again.owes)
+      await this.#ledger.pay(this.#env, this.#fold.system, again.owes)
     }
     return false
   }
@@ -378,12 +342,14 @@ export class Drive {
     const { runId } = this.#options
     this.#running.abortAll(new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
     this.#snapshots?.ended(this.#fold)
+    this.#ledger.check()
     const claim = this.#claim
+    const owes = this.#ledger.owes()
     // The end of a run that owed nothing has ended its lease, too.
-    if (this.#owes === undefined && claim !== undefined) {
+    if (owes !== undefined && claim !== undefined) {
       this.#lease?.stop()
       const expectedHead = this.#fold.system.end.seq
-      const run = { ...runUpdate(this.#fold), owes: [] }
+      const run = { ...runUpdate(this.#fold), owes }
       await repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
     }
     return outcome

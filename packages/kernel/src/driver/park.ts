@@ -9,6 +9,7 @@ const RETRY_MS = 60_000
 /** What is wrong with a run, its code or its log, and stays wrong until somebody changes something. */
 const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
   'CODE_CHANGED',
+  'REUSE_GONE',
   'NO_PROGRESS',
   'KEY_REUSED',
   'STEP_FAILED',

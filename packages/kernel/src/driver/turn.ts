@@ -6,6 +6,7 @@ import { askPolicy, denialOf } from '../policy/ask-policy.ts'
 import { labelsOf } from '../policy/labels.ts'
 import { decide, TURN_EVENTS } from '../run/decide.ts'
 import { derivedRunId } from '../run/request-draft.ts'
+import type { FindReusable } from '../run/reuse.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
 import { applyToSystem, blockedOn, statusOf, wakeAt } from '../run/system.ts'
@@ -32,6 +33,13 @@ export interface Turn {
   readonly problem?: Error
 }
 
+/** What a turn is decided with. */
+export interface TurnOptions {
+  readonly definition: Definition
+  /** Finds results that need not be executed again. */
+  readonly reusable: FindReusable | undefined
+}
+
 /** A post that the log or the workflow cannot take; the fold is not to be used afterwards. */
 export class UnfoldablePost extends Error {
   readonly postId: string
@@ -48,7 +56,12 @@ export class UnfoldablePost extends Error {
  *
  * @throws UnfoldablePost when the reducer fails on a post, or the log cannot keep it: it is then to be rejected.
  */
-export function takeTurn(env: Environment, fold: RunFold, definition: Definition, inputs: readonly Input[]): Turn {
+export function takeTurn(
+  env: Environment,
+  fold: RunFold,
+  { definition, reusable }: TurnOptions,
+  inputs: readonly Input[],
+): Turn {
   const { system } = fold
   const openBefore = system.open.size
   const expectedHead = system.end.seq
@@ -62,6 +75,7 @@ export function takeTurn(env: Environment, fold: RunFold, definition: Definition
     const { actions, name } = definition
     const { events, more } = decide(fold, {
       ...{ definition, at, limits: env.limits },
+      reusable,
       verdict: (request) => askPolicy(env.policy, () => denialOf(verdict?.(request), 'authorize')),
       labels: (action, input) => labelsOf(actions[action] as AnyAction, input, `${name}.${action}`),
       childRunId: (key) => derivedRunId(system.runId, key),

@@ -1,14 +1,26 @@
-import { isStoreError, isTerminal, type Claim, type Json, type RunRow } from '@varve/store'
+import {
+  isStoreError,
+  isTerminal,
+  StoreError,
+  type Claim,
+  type Json,
+  type ReleaseRequest,
+  type RunRow,
+} from '@varve/store'
 import type { Timer } from '../clock.ts'
-import { Drive, type DriveOptions } from '../driver/drive.ts'
+import { Drive } from '../driver/drive.ts'
+import type { DriveOptions } from '../driver/drive-options.ts'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { endOutcome, type Outcome } from '../driver/outcome.ts'
+import { park } from '../driver/park.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { isKnownDead } from '../owner.ts'
 import { readEnd } from '../views/read-end.ts'
 import type { MoveWaiter } from '../views/watch.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
 import { Changes } from './changes.ts'
+import { actUnderLease } from './act-under-lease.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
 const POLL_MS = 250
@@ -20,6 +32,8 @@ const RETRY_MS = 5000
 interface Slot {
   readonly outcome: Promise<Outcome | undefined>
   drive?: Drive
+  /** Settles when the drive is over. */
+  driving?: Promise<unknown>
   /** True when something was posted since the run was last looked at. */
   again: boolean
 }
@@ -31,6 +45,11 @@ export interface MoveOptions {
   readonly follow: boolean
   /** Drive it although it is poisoned. */
   readonly revive?: boolean
+  /**
+   * True when it was asked for that this process drives it: without its code here it is parked. A process that only posts
+   * to runs, or hears of them, leaves that to those that have the code.
+   */
+  readonly parks?: boolean
 }
 
 /** The drives of one kernel, at most one per run. */
@@ -38,6 +57,8 @@ export class Drives {
   readonly #env: Environment
   readonly #slots = new Map<string, Slot>()
   readonly #wakeUps = new Map<string, Timer>()
+  /** Runs that nothing drives here for a moment; resolves when they are free again. */
+  readonly #held = new Map<string, Promise<void>>()
   readonly #changes: Changes
   #closed: KernelError | undefined
 
@@ -66,6 +87,50 @@ export class Drives {
    */
   move(runId: string, options: MoveOptions): Promise<Outcome | undefined> {
     return this.#join(runId, (slot) => this.#move(slot, runId, options))
+  }
+
+  /**
+   * Does something to a run under a lease of its own, while nothing drives it here. A drive of this kernel gives the run up,
+   * and takes it again afterwards; one of another process is waited for.
+   *
+   * @param act - called with the lease; once more when it throws `LEASE_LOST`. What it answers is what the run is released with.
+   * @throws StoreError `RUN_NOT_FOUND` | `RUN_TERMINAL`, or what `act` throws.
+   */
+  async exclusively(runId: string, act: (claim: Claim) => Promise<ReleaseRequest>): Promise<void> {
+    while (this.#held.has(runId)) await this.#held.get(runId)
+    let free = (): void => undefined
+    this.#held.set(runId, new Promise((resolve) => (free = resolve)))
+    try {
+      while (!(await this.#tryExclusively(runId, act))) this.checkOpen()
+    } finally {
+      this.#held.delete(runId)
+      free()
+    }
+  }
+
+  async #tryExclusively(runId: string, act: (claim: Claim) => Promise<ReleaseRequest>): Promise<boolean> {
+    this.checkOpen()
+    const change = this.#changes.of(runId)
+    try {
+      await this.#rest(runId)
+      const row = await repeatable(this.#env, () => this.#env.store.runs.find(runId))
+      if (row === undefined) throw runNotFound(runId)
+      const askedAt = this.#env.clock.monotonic()
+      const claim = await this.#acquire(row)
+      if (claim !== undefined) return await actUnderLease(this.#env, claim, askedAt, act)
+      if (isTerminal(row.status)) throw new StoreError('RUN_TERMINAL', `run ${runId} has ended`, { runId })
+      await change.next(POLL_MS)
+      return false
+    } finally {
+      change.cancel()
+    }
+  }
+
+  /** Resolves when no drive of this kernel has the run any more. */
+  async #rest(runId: string): Promise<void> {
+    const slot = this.#slots.get(runId)
+    slot?.drive?.rest(new KernelError('LEASE_LOST', `run ${runId} is held for a moment`, { runId }))
+    await slot?.driving
   }
 
   /** Says that something was posted to a run. */
@@ -144,7 +209,7 @@ export class Drives {
     const outcomes = [...this.#slots.values()].map(({ outcome }) => outcome)
     for (const { drive } of this.#slots.values()) drive?.stop(this.#closed)
     await this.#changes.close()
-    await Promise.allSettled(outcomes)
+    await Promise.allSettled([...outcomes, ...this.#held.values()])
   }
 
   /** @throws KernelError `KERNEL_CLOSED`. */
@@ -178,6 +243,7 @@ export class Drives {
 
   async #move(slot: Slot, runId: string, options: MoveOptions): Promise<Outcome | undefined> {
     for (;;) {
+      await this.#held.get(runId)
       this.checkOpen()
       slot.again = false
       const change = this.#changes.of(runId)
@@ -188,6 +254,7 @@ export class Drives {
           this.#leave(runId, slot)
           return outcome
         }
+        if (outcome === undefined && this.#held.has(runId)) continue
         if (outcome === undefined && !options.follow) return undefined
         if (outcome === undefined) await change.next(POLL_MS)
       } finally {
@@ -197,19 +264,33 @@ export class Drives {
   }
 
   /** @returns undefined when the run is another process's. */
-  async #moveOnce(slot: Slot, runId: string, { initialState, revive }: MoveOptions): Promise<Outcome | undefined> {
+  async #moveOnce(slot: Slot, runId: string, options: MoveOptions): Promise<Outcome | undefined> {
+    const { initialState, revive } = options
     const row = await repeatable(this.#env, () => this.#env.store.runs.find(runId))
     if (row === undefined) throw runNotFound(runId)
     const paid = row.owes.length === 0
     if (isTerminal(row.status) && paid) return endOutcome(runId, await readEnd(this.#env.store, row))
     if (isIdle(row, this.#env.clock.now())) return this.#blocked(row)
-    const definition = this.#env.definitionOf(row)
+    const definition = await this.#codeOf(row, options.parks === true)
+    if (definition === undefined) return undefined
     const claimedAt = this.#env.clock.monotonic()
     const claim = await this.#acquire(row)
     if (claim === undefined) return undefined
     const state = initialState !== undefined && { initialState }
     const drive = { runId, definition, claim, claimedAt, ...state, ...(revive === true && { revive }) }
     return this.#drive(slot, drive)
+  }
+
+  /** @returns undefined when another process drives the run, and so has its code. */
+  async #codeOf(row: RunRow, parks: boolean): Promise<Definition | undefined> {
+    try {
+      return this.#env.definitionOf(row)
+    } catch (error) {
+      if (!parks) throw error
+      const claim = await this.#acquire(row)
+      if (claim === undefined) return undefined
+      throw await park(this.#env, claim, error)
+    }
   }
 
   async #acquire(row: RunRow): Promise<Claim | undefined> {
@@ -229,8 +310,10 @@ export class Drives {
     slot.drive = drive
     // A lease that was given while the kernel was being disposed has to be given back.
     if (this.#closed !== undefined) drive.stop(this.#closed)
+    const running = drive.run()
+    slot.driving = running.catch(() => undefined)
     try {
-      const outcome = await drive.run()
+      const outcome = await running
       this.wakeAt(options.runId, outcome.status === 'blocked' ? outcome.wakeAt : null)
       return outcome
     } catch (error) {

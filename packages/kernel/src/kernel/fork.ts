@@ -1,7 +1,7 @@
-import { genesis, sealEvent, type Json, type LogEnd, type StoredEvent } from '@varve/store'
+import { genesis, sealEvent, type Limits, type LogEnd, type StoredEvent } from '@varve/store'
 import { appendSettled } from '../driver/append.ts'
-import { checkAnswer, checkSignal } from '../driver/inputs.ts'
 import type { Environment } from '../driver/environment.ts'
+import { checkAnswer, checkSignal } from '../driver/inputs.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { runUpdate } from '../driver/turn.ts'
 import { KernelError } from '../errors.ts'
@@ -15,6 +15,7 @@ import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { findRun } from './post.ts'
 import { moveRun, type KernelParts } from './parts.ts'
+import { checkCopy } from './takeover.ts'
 
 /** Where a fork leaves the run it is taken from. */
 export interface ForkOptions {
@@ -24,6 +25,16 @@ export interface ForkOptions {
   readonly as?: string
   /** Replaces the data of the event at `at`, and nothing before it: another output, another signal, another input. */
   readonly edit?: Readonly<Record<string, unknown>>
+  /**
+   * Another registered version to go on with: it must decide all that is copied as it is recorded. Default: the version that
+   * the run was of at `at`.
+   */
+  readonly version?: string
+  /**
+   * True: an action that the fork asks for with the same key and input as the run it was taken from is not executed when that
+   * has recorded a success for it behind `at`; the fork gets that result. Failures, and the clean-up of a cancel, are executed.
+   */
+  readonly reuse?: boolean
   /** False: record the fork and return at once. Default true. */
   readonly wait?: boolean
 }
@@ -52,37 +63,66 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
       seq: at,
     })
   }
-  const definition = env.definitionOf(row)
   const prefix = await readPrefix(kernel, runId, at)
   const last = prefix.at(-1) as LogEvent
   if (isEnd(last)) {
     throw new KernelError('INVALID_INPUT', `seq ${at} ends run ${runId}; fork before it`, { runId, seq: at })
   }
-  const fold: RunFold = { system: emptySystem(as), stepper: definition.stepper(env.guard) }
-  const events: StoredEvent[] = []
-  const push = (draft: LogDraft, when: number): void => {
-    const sealed = sealEvent(as, fold.system.end, draft, when, env.limits)
-    applyEvent(fold, asLogEvent(sealed))
-    events.push(sealed.stored)
-  }
+  const { workflow, tags, queue } = row
+  const from = versionOf(prefix) ?? row.version
+  const { version: to = from } = options
+  const definition = env.definitionOf({ runId, workflow, version: to })
+  const copy = new Copy(env, as, definition)
   const secrets: NewSecret[] = []
   for (const event of prefix) {
-    const isEdited = event === last && options.edit !== undefined
-    push(
-      isEdited ? enterEdit(env, edited(event, fold.system, definition, runId, options.edit), prefix, secrets) : event,
-      event.at,
-    )
+    const draft = event === last ? edited(event, copy.fold.system, definition, runId, options.edit) : event
+    copy.push(draft === event ? event : enterEdit(env, draft, prefix, secrets), event.at)
   }
-  checkNotTwice(fold, runId, at)
-  const edits = options.edit !== undefined && { edited: true }
-  const forked = { fromRunId: runId, atSeq: at, fromHash: last.hash, ...edits }
-  push({ type: 'RunForked', data: forked }, Math.max(env.clock.now(), last.at))
-  const { workflow, version, tags, queue } = row
-  const create = { workflow, version, tags, queue }
-  const run = { ...runUpdate(fold), create }
-  await withSecrets(env, secrets, () => appendSettled(env, as, events, { expectedHead: 0, fencingToken: 0, run }))
-  env.committed(as, events.map((stored) => ({ stored, data: JSON.parse(stored.body) as Json })).map(asLogEvent))
+  checkNotTwice(copy.fold, runId, at)
+  const now = Math.max(env.clock.now(), last.at)
+  const flags = { ...(options.edit !== undefined && { edited: true }), ...(options.reuse === true && { reuse: true }) }
+  copy.push({ type: 'RunForked', data: { fromRunId: runId, atSeq: at, fromHash: last.hash, ...flags } }, now)
+  if (to !== from) {
+    checkCopy(env, definition, copy.events, { runId, from, to })
+    copy.push({ type: 'Migrated', data: { fromVersion: from, toVersion: to } }, now)
+  }
+  const run = { ...runUpdate(copy.fold), create: { workflow, version: to, tags, queue } }
+  const append = () => appendSettled(env, as, copy.events, { expectedHead: 0, fencingToken: 0, run })
+  await withSecrets(env, secrets, append)
+  env.committed(as, copy.log)
   return wait ? moveRun(kernel, as) : { status: 'running', runId: as }
+}
+
+/** The new run's log as it grows, and its fold. */
+class Copy {
+  readonly #limits: Limits
+  readonly fold: RunFold
+  readonly events: StoredEvent[] = []
+  readonly log: LogEvent[] = []
+
+  constructor({ limits, guard }: Environment, runId: string, definition: Definition) {
+    this.#limits = limits
+    this.fold = { system: emptySystem(runId), stepper: definition.stepper(guard) }
+  }
+
+  push(draft: LogDraft, at: number): void {
+    const { system } = this.fold
+    const sealed = sealEvent(system.runId, system.end, draft, at, this.#limits)
+    const event = asLogEvent(sealed)
+    applyEvent(this.fold, event)
+    this.events.push(sealed.stored)
+    this.log.push(event)
+  }
+}
+
+/** The version that a run is of where its log stands; undefined when the log does not say. */
+function versionOf(prefix: readonly LogEvent[]): string | undefined {
+  let version: string | undefined
+  for (const { type, data } of prefix) {
+    if (type === 'RunStarted') version = data.version
+    if (type === 'Migrated') version = data.toVersion
+  }
+  return version
 }
 
 /** An edit may hold new secrets, and references to those that the copied events have. */

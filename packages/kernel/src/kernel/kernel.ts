@@ -27,6 +27,7 @@ import { truncated, verifyLog, type Verification } from '../views/verify.ts'
 import { watchRun, type WatchOptions } from '../views/watch.ts'
 import { Drives, runNotFound } from './drives.ts'
 import { forkRun, type ForkOptions } from './fork.ts'
+import { migrateRun, type MigrateOptions } from './migrate.ts'
 import { moveRun, type KernelParts } from './parts.ts'
 import type { KernelOptions, RunOptions, StartOptions } from './options.ts'
 import {
@@ -70,7 +71,8 @@ export interface Kernel extends AsyncDisposable {
   run(runId: string, options?: RunOptions): Promise<Outcome>
   /**
    * Drives what no living process drives: runs whose process died or gave up, runs that are due. Keeps the timers of those
-   * that wait for a time. What an embedded program calls once at its start.
+   * that wait for a time. What an embedded program calls once at its start. A run of a registered workflow in a version that
+   * is not registered is parked with `WORKFLOW_MISSING`; runs of other workflows are left to those who have them.
    */
   recover(options?: { readonly concurrency?: number }): Promise<readonly RecoveredRun[]>
   /**
@@ -113,10 +115,19 @@ export interface Kernel extends AsyncDisposable {
   /**
    * A new run from a copied prefix of another, driven on from there. With `edit` the last copied event holds other data.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a seq that cannot be forked at, an edit that does not fit);
-   * StoreError `HEAD_CONFLICT` when the new id is taken.
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a seq that cannot be forked at, an edit that does not fit) |
+   * `WORKFLOW_MISSING` | `CODE_CHANGED` (`version` decides otherwise than copied; nothing is written); StoreError `HEAD_CONFLICT` when the new id is taken.
    */
   fork(runId: string, options: ForkOptions): Promise<Outcome>
+  /**
+   * Moves a run to another version of its workflow and drives it on. The version must decide everything in the log as it is
+   * recorded. A drive of this kernel gives the run up for it, once no at-most-once action is being attempted; one of another
+   * process is waited for. A run that is of that version already is driven on.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `WORKFLOW_MISSING` | `CODE_CHANGED` with the divergence, or what the
+   * code throws when it is asked; nothing is written then.
+   */
+  migrate(runId: string, options: MigrateOptions): Promise<Outcome>
   /**
    * Erases, for good, every secret that a run's log and its posts refer to, also for the runs that they were passed on to or
    * copied into by a fork. The logs stay whole: only an action that still needs one of them fails with `SECRET_GONE`. Secrets
@@ -171,7 +182,7 @@ export function createKernel(options: KernelOptions): Kernel {
     run: async (runId, runOptions = {}) => {
       drives.checkOpen()
       checkId('a run id', runId)
-      return moveRun(kernel, runId, stateOf(runOptions))
+      return moveRun(kernel, runId, { ...stateOf(runOptions), parks: true })
     },
     recover: async ({ concurrency = 10 } = {}) => {
       drives.checkOpen()
@@ -180,10 +191,9 @@ export function createKernel(options: KernelOptions): Kernel {
     retry: async (runId) => {
       drives.checkOpen()
       checkId('a run id', runId)
-      return (await drives.move(runId, { follow: true, revive: true })) ?? moveRun(kernel, runId)
+      return (await drives.move(runId, { follow: true, revive: true, parks: true })) ?? moveRun(kernel, runId)
     },
     ...postingVerbs(kernel),
-    eraseSecrets: eraserOf(kernel),
     ...readingVerbs(env),
     watch: async function* (runId, watchOptions = {}) {
       drives.checkOpen()
@@ -198,11 +208,15 @@ export function createKernel(options: KernelOptions): Kernel {
       drives.checkOpen()
       return forkRun(kernel, runId, forkOptions)
     },
+    migrate: async (runId, migrateOptions) => {
+      drives.checkOpen()
+      return migrateRun(kernel, runId, migrateOptions, stateOf(migrateOptions))
+    },
     [Symbol.asyncDispose]: () => drives.close(),
   }
 }
 
-function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | 'cancel' | 'settle'> {
+function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | 'cancel' | 'settle' | 'eraseSecrets'> {
   const whileOpen =
     <T>(verb: (kernel: KernelParts, runId: string, options: T) => Promise<Outcome>) =>
     async (runId: string, options: T): Promise<Outcome> => {
@@ -214,6 +228,7 @@ function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | '
     signal: whileOpen(signalRun),
     cancel: whileOpen(cancelRun),
     settle: whileOpen(settleAction),
+    eraseSecrets: eraserOf(kernel),
   }
 }
 
@@ -287,7 +302,7 @@ function readingVerbs(env: Environment): ReadingVerbs {
   }
 }
 
-function stateOf({ initialState }: RunOptions): { initialState: Json } | undefined {
+function stateOf({ initialState }: Pick<RunOptions, 'initialState'>): { initialState: Json } | undefined {
   if (initialState === undefined) return undefined
   return { initialState: canonicalize(initialState, { name: 'initialState' }).copy }
 }

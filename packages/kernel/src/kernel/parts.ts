@@ -1,7 +1,6 @@
-import type { Json } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
-import type { Drives } from './drives.ts'
+import type { Drives, MoveOptions } from './drives.ts'
 
 /** What the verbs of one kernel share. */
 export interface KernelParts {
@@ -13,11 +12,11 @@ export interface KernelParts {
 export async function moveRun(
   { drives }: KernelParts,
   runId: string,
-  state?: { readonly initialState: Json },
+  options?: Omit<MoveOptions, 'follow'>,
 ): Promise<Outcome> {
   for (;;) {
     // A call that was already under way may have been one that does not follow.
-    const outcome = await drives.move(runId, { ...state, follow: true })
+    const outcome = await drives.move(runId, { ...options, follow: true })
     if (outcome !== undefined) return outcome
   }
 }

@@ -189,7 +189,7 @@ export async function postTo(env: Environment, row: RunRow, post: PostDraft): Pr
 }
 
 /** Something new for a run that has ended. */
-export function runTerminal({ runId, status }: RunRow, key?: string): KernelError {
+export function runTerminal({ runId, status }: Pick<RunRow, 'runId' | 'status'>, key?: string): KernelError {
   const how = isTerminal(status) ? ` (${status})` : ''
   return new KernelError('RUN_TERMINAL', `run ${runId} has ended${how} and takes nothing new`, {
     runId,

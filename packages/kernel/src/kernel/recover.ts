@@ -10,7 +10,8 @@ export type RecoveredRun =
 
 /**
  * Takes up all runs of the given workflows that no living process drives and that have something to do; sets timers for
- * those that wait for a time. Runs that another process took meanwhile, and parked ones before their time, are left out.
+ * those that wait for a time. Runs that another process took meanwhile, and parked ones before their time, are left out. A
+ * run of a version that is not among them is parked.
  */
 export async function recoverRuns(
   kernel: KernelParts,
@@ -18,10 +19,10 @@ export async function recoverRuns(
   concurrency: number,
 ): Promise<readonly RecoveredRun[]> {
   const recovered: RecoveredRun[] = []
-  const ours = new Set(workflows.map(({ name, version }) => JSON.stringify([name, version])))
+  const ours = new Set(workflows.map(({ name }) => name))
   const queue: string[] = []
   for await (const row of unfinished(kernel)) {
-    if (!ours.has(JSON.stringify([row.workflow, row.version])) || kernel.drives.has(row.runId)) continue
+    if (!ours.has(row.workflow) || kernel.drives.has(row.runId)) continue
     const due = dueAt(kernel, row)
     if (due === undefined) continue
     if (due <= kernel.env.clock.now()) queue.push(row.runId)
@@ -64,7 +65,7 @@ function dueAt({ env }: KernelParts, { wakeAt, lease, problem }: RowView): numbe
 
 async function recoverOne({ drives }: KernelParts, runId: string): Promise<RecoveredRun | undefined> {
   try {
-    const outcome = await drives.move(runId, { follow: false })
+    const outcome = await drives.move(runId, { follow: false, parks: true })
     return outcome && { runId, outcome }
   } catch (error) {
     return { runId, error: error as Error }

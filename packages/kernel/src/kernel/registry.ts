@@ -27,21 +27,26 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
     byName.set(nameOf(name, version), definition)
   }
   const newest = new Map([...byName.values()].map((definition) => [definition.name, definition.version]))
-  const definitionOf: Registry['definitionOf'] = ({ runId, workflow, version }) => {
+  const find = (
+    run: { readonly runId: string; readonly workflow: string; readonly version: string },
+    remedy: string,
+  ) => {
+    const { runId, workflow, version } = run
     const definition = byName.get(nameOf(workflow, version))
     if (definition !== undefined) return definition
     const registered = [...byName.values()].map((known) => `${known.name}@${known.version}`).join(', ')
     const text =
       `run ${runId} needs ${workflow}@${version}, which is not registered here` +
-      ` (registered: ${registered === '' ? 'nothing' : registered}); add it to the workflows of createKernel`
+      ` (registered: ${registered === '' ? 'nothing' : registered}); add it to the workflows of createKernel${remedy}`
     throw new KernelError('WORKFLOW_MISSING', text, { runId })
   }
+  const definitionOf: Registry['definitionOf'] = (row) =>
+    find(row, newest.has(row.workflow) ? ', or migrate the run to a version that is' : '')
   return {
     definitionOf,
-    definitionFor: ({ version, ...run }) =>
-      definitionOf({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }),
+    definitionFor: ({ version, ...run }) => find({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }, ''),
     check: ({ name, version, definition }) => {
-      if (definitionOf({ runId: '(new)', workflow: name, version }) === definition) return
+      if (find({ runId: '(new)', workflow: name, version }, '') === definition) return
       const text = `${name}@${version} is registered with other code than that of the workflow given; start that one`
       throw new KernelError('WORKFLOW_MISSING', text)
     },

@@ -276,19 +276,6 @@ describe('versions', () => {
     expect(outcome).toMatchObject({ status: 'completed', output: 'by 1' })
   })
 
-  test('a missing version is an error that names the registered ones, and changes nothing', async () => {
-    const store = memoryStore()
-    const [v1, v2] = [version('1'), version('2')]
-    await createKernel({ store, workflows: [v1] }).start(v1, null, { runId: 'r', wait: false })
-    const before = await store.runs.find('r')
-
-    const running = createKernel({ store, workflows: [v2] }).run('r')
-
-    await expect(running).rejects.toMatchObject({ ...kernelError('WORKFLOW_MISSING'), where: { runId: 'r' } })
-    await expect(running).rejects.toThrow(/v@1.*v@2/)
-    expect(await store.runs.find('r')).toEqual(before)
-  })
-
   test('one name and version cannot be registered twice, the very same workflow can', () => {
     const [one, two] = [version('1'), version('1')]
 

@@ -19,7 +19,8 @@ export interface DecisionChecker {
 
 /**
  * Compares recorded decisions with what the code decides in their place. Decisions that follow one another are gathered
- * first, since a recorded denial is the policy's verdict on the request that the code makes there.
+ * first, since a recorded denial is the policy's verdict on the request that the code makes there, and a recorded reuse is
+ * its result.
  */
 export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits): DecisionChecker {
   let stretch: LogEvent[] = []
@@ -65,6 +66,12 @@ function checkTurn(
       const recorded = recordedAt(seq)
       const labeled = recorded?.type === 'ActionRequested' || recorded?.type === 'ActionDenied'
       return labeled ? recordedLabels(recorded.data) : {}
+    },
+    reusable: (_, seq) => {
+      const recorded = recordedAt(seq)
+      if (recorded?.type !== 'ActionReused') return undefined
+      const { output, attempts, from } = recorded.data
+      return { output, attempts, from }
     },
     childRunId: (key, seq) => {
       const recorded = recordedAt(seq)

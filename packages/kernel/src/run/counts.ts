@@ -22,13 +22,14 @@ export const nothingSpent: Counts = { requests: 0, attempts: 0, turns: 0, usage:
  */
 export function countsAfter(run: Counted, event: LogEvent): Counts {
   const before = event.seq === 1 ? countsAtStart(event) : run.counts
-  const requests = event.type === 'ActionRequested' ? 1 : 0
+  // A result that is reused was asked for all the same: a budget decides as it did in the run that it comes from.
+  const requests = event.type === 'ActionRequested' || event.type === 'ActionReused' ? 1 : 0
   const attempts = grantsAttempt(run, event) ? 1 : 0
   const turns = isDecision(event.type) && !run.deciding ? 1 : 0
   const usage = 'usage' in event.data ? event.data.usage : undefined
   // The time between the last event that was copied and the fork is spent by nobody.
   const pause = event.type === 'RunForked' && event.seq > 1 ? event.at - run.at : 0
-  if (attempts === 0 && turns === 0 && pause === 0 && usage === undefined) return before
+  if (requests === 0 && attempts === 0 && turns === 0 && pause === 0 && usage === undefined) return before
   return {
     requests: before.requests + requests,
     attempts: before.attempts + attempts,

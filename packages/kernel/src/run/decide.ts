@@ -11,6 +11,7 @@ import { parse } from '../workflow/schema.ts'
 import { spentWhenDeciding } from './counts.ts'
 import { nameOf, openedItem, type OpeningEvent } from './open-item.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
+import type { ReusableResult } from './reuse.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
 import { isKnown, type Cancel } from './system.ts'
 
@@ -33,6 +34,8 @@ export interface Deciding {
   readonly verdict: (request: AuthorizeRequest, seq: number) => Denial | undefined
   /** What an action is labeled with; a log keeps the labels that it has. */
   readonly labels: (action: string, input: Json, seq: number) => Labels
+  /** What was recorded elsewhere for an action that may run; asked with the seq that its event will have. */
+  readonly reusable?: ((request: AuthorizeRequest, seq: number) => ReusableResult | undefined) | undefined
   /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
   readonly childRunId: (key: string, seq: number) => string
   /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
@@ -213,19 +216,19 @@ function userEvent({ definition }: Turn, event: UserEvent): LogDraft {
 }
 
 function openAll(turn: Turn, requests: readonly ItemRequest[]): Advance {
-  let denied = false
+  let closed = false
   for (const request of requests) {
     if (isFull(turn)) return 'more'
     if (isKnown(turn.fold.system, request.key)) checkSame(turn, request)
-    else denied = openOne(turn, request) || denied
+    else closed = openOne(turn, request) || closed
   }
-  if (denied) return 'again'
+  if (closed) return 'again'
   if (isFull(turn)) return 'more'
   // A new wait may find its signal kept already; what it closes changes the state, so the step is asked again.
   return deliver(turn) ? 'again' : 'done'
 }
 
-/** @returns true when it is closed already, because it was denied. */
+/** @returns true when it is closed already, because nothing is executed for it. */
 function openOne(turn: Turn, request: ItemRequest): boolean {
   const draft = requestDraft(turn, request)
   if (draft.type === 'ChildStarted') {
@@ -244,10 +247,18 @@ function openOne(turn: Turn, request: ItemRequest): boolean {
   const what = { runId: turn.runId, workflow: turn.definition.name, key, action, input, effect, ...labels }
   const spent = spentWhenDeciding(system, turn.at)
   const about = { tags: system.started?.tags ?? [], spent, canceling: system.cancel !== undefined }
-  const denial = turn.verdict({ ...what, ...about }, seq)
-  if (denial === undefined) push(turn, { type: draft.type, data: { ...draft.data, ...labels } })
-  else push(turn, { type: 'ActionDenied', data: { key, action, input, ...labels, ...denial } })
-  return denial !== undefined
+  const asked = { ...what, ...about }
+  const denial = turn.verdict(asked, seq)
+  const reused = denial === undefined ? reusableFor(turn, asked, seq) : undefined
+  if (denial !== undefined) push(turn, { type: 'ActionDenied', data: { key, action, input, ...labels, ...denial } })
+  else if (reused !== undefined) push(turn, { type: 'ActionReused', data: { key, action, input, ...reused } })
+  else push(turn, { type: draft.type, data: { ...draft.data, ...labels } })
+  return denial !== undefined || reused !== undefined
+}
+
+/** A clean-up is for what this run has done, so it is executed. */
+function reusableFor(turn: Turn, asked: AuthorizeRequest, seq: number): ReusableResult | undefined {
+  return turn.fold.system.cancel === undefined ? turn.reusable?.(asked, seq) : undefined
 }
 
 /** A key names one item: asking it again must mean the same thing. */

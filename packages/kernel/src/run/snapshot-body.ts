@@ -3,7 +3,7 @@ import { KernelError, textOf } from '../errors.ts'
 import type { Counts, EventData } from '../log/event-data.ts'
 import type { ClosedItem, OpenItem } from './item.ts'
 import type { RunFold } from './run-fold.ts'
-import type { Cancel, System, TerminalEvent } from './system.ts'
+import type { Cancel, Reuse, System, TerminalEvent } from './system.ts'
 
 /** Version of the format of a snapshot's body; others are passed over. */
 export const SNAPSHOT_FORMAT = 1
@@ -20,7 +20,7 @@ export interface HeldFold {
  * that is what lets a snapshot stand before the run's last decision.
  */
 export function holdFold({ system, stepper }: RunFold): HeldFold {
-  const { end, at, started, signals, cancel, terminal, counts, deciding } = system
+  const { end, at, started, signals, cancel, reuse, terminal, counts, deciding } = system
   const closedBefore = system.closed.size
   // This hold's own: a turn that decides nothing holds anew, and must not take from the hold before it.
   const removed: OpenItem[] = (system.removed = [])
@@ -29,7 +29,8 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
     const items = [...system.open.values(), ...removed].filter(({ seq }) => seq <= end.seq)
     const open = items.sort((a, b) => a.seq - b.seq)
     const closed = [...system.closed].slice(0, closedBefore).map(([key, item]) => ({ ...item, key }))
-    const rest = { started: started ?? null, signals, cancel: cancel ?? null, terminal: terminal ?? null }
+    const ends = { cancel: cancel ?? null, terminal: terminal ?? null }
+    const rest = { started: started ?? null, signals, ...ends, reuse: reuse ?? null }
     const saved = { at, open, closed, ...rest, counts, deciding, state: checkedState(state()) }
     // Not canonical: a step that walks over the state's properties must meet them in the order it gave them.
     return JSON.stringify(saved)
@@ -56,6 +57,7 @@ interface SavedFold {
   readonly started: EventData['RunStarted'] | null
   readonly signals: readonly EventData['SignalReceived'][]
   readonly cancel: Cancel | null
+  readonly reuse: Reuse | null
   readonly terminal: TerminalEvent | null
   readonly counts: Counts
   readonly deciding: boolean
@@ -71,6 +73,7 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   system.started = saved.started ?? undefined
   system.signals = [...saved.signals]
   system.cancel = saved.cancel ?? undefined
+  system.reuse = saved.reuse ?? undefined
   system.terminal = saved.terminal ?? undefined
   // Counting anew from here on would give the run its budgets back.
   if ((saved.counts as Counts | undefined)?.usage === undefined) throw new TypeError('a snapshot without counts')

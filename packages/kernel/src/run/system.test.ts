@@ -49,6 +49,10 @@ const abandoned = (key: string, attempt: number): LogDraft => ({
 })
 const succeeded = (key: string): LogDraft => ({ type: 'ActionSucceeded', data: { key, output: 1, attempts: 1 } })
 const failedAction = (key: string): LogDraft => ({ type: 'ActionFailed', data: { key, error, attempts: 1 } })
+const migrated = (fromVersion: string, toVersion: string): LogDraft => ({
+  type: 'Migrated',
+  data: { fromVersion, toVersion },
+})
 const denied = (key: string): LogDraft => ({
   type: 'ActionDenied',
   data: { key, action: 'act', input: null, policy: 'p', reason: 'r' },
@@ -85,6 +89,11 @@ const cancelRequested: LogDraft = { type: 'CancelRequested', data: { reason: 'r'
 const canceled: LogDraft = { type: 'Canceled', data: { reason: 'r' } }
 const continued: LogDraft = { type: 'ContinuedAsNew', data: { newRunId: 'next', input: null } }
 const forked: LogDraft = { type: 'RunForked', data: { fromRunId: 'x', atSeq: 1, fromHash: 'h' } }
+const reusing: LogDraft = { type: 'RunForked', data: { ...forked.data, reuse: true } }
+const reused = (key: string, runId = 'x', seq = 2): LogDraft => ({
+  type: 'ActionReused',
+  data: { key, action: 'act', input: null, output: 1, attempts: 1, from: { runId, seq } },
+})
 const updated: LogDraft = { type: 'StateUpdated', data: { payload: 1 } }
 const domain: LogDraft = { type: 'DomainEvent', data: { name: 'n', payload: 1 } }
 const completed: LogDraft = { type: 'Completed', data: { output: null } }
@@ -100,6 +109,7 @@ const legal: Record<KeyState, Partial<Record<LogDraft['type'], KeyState>>> = {
   fresh: {
     ActionRequested: 'attempting',
     ActionDenied: 'closed',
+    ActionReused: 'closed',
     Interrupted: 'asked',
     TimerStarted: 'timing',
     WaitStarted: 'waiting',
@@ -144,16 +154,29 @@ interface Model {
   kept: string[]
   others: number
   cancels: number
+  /** Unknown in a log that began without a start. */
+  version: string | undefined
+  /** Whether it was forked so that it may reuse. */
+  reuses: boolean
 }
 
 function freshModel(): Model {
-  return { head: 0, ended: false, keys: new Map(), kept: [], others: 0, cancels: 0 }
+  return { head: 0, ended: false, keys: new Map(), kept: [], others: 0, cancels: 0, version: undefined, reuses: false }
 }
 
 /** Whether the draft may stand next; moves the model when it may. */
 function allows(model: Model, draft: LogDraft): boolean {
   if (model.ended) return false
-  if (draft.type === 'RunStarted') return model.head === 0
+  if (draft.type === 'RunStarted') {
+    if (model.head === 0) model.version = draft.data.version
+    return model.head === 0
+  }
+  if (draft.type === 'Migrated') {
+    const { fromVersion, toVersion } = draft.data
+    if (fromVersion === toVersion || (model.version ?? fromVersion) !== fromVersion) return false
+    if (model.version !== undefined) model.version = toVersion
+    return true
+  }
   if (draft.type === 'CancelRequested') model.cancels++
   if (anywhere.has(draft.type)) return true
   if (draft.type === 'SignalReceived') {
@@ -164,7 +187,12 @@ function allows(model: Model, draft: LogDraft): boolean {
   if (draft.type === 'RunForked') {
     // What was open is forgotten, as if it had never been asked for.
     for (const [key, { state }] of model.keys) if (state !== 'closed') model.keys.delete(key)
+    model.reuses = draft.data.reuse === true
     return true
+  }
+  if (draft.type === 'ActionReused') {
+    const { from } = draft.data
+    if (!model.reuses || from.runId !== 'x' || from.seq < 2) return false
   }
   if (ends.has(draft.type)) {
     const open = [...model.keys.values()].some(({ state }) => state !== 'closed')
@@ -194,7 +222,7 @@ const anyAttemptDraft = fc
 const ofKey = [requested, succeeded, failedAction, denied, interrupted, resumed, dropped, timerStarted, timerFired]
 const ofKeyToo = [waitStarted, waitTimedOut, delivered, expired, childStarted, childCompleted]
 const anyDraft: fc.Arbitrary<LogDraft> = fc.oneof(
-  { weight: 2, arbitrary: fc.constantFrom(started, updated, domain, cancelRequested, forked) },
+  { weight: 2, arbitrary: fc.constantFrom(started, updated, domain, cancelRequested, forked, reusing) },
   { weight: 1, arbitrary: fc.constantFrom(completed, failedRun, canceled, continued) },
   {
     weight: 10,
@@ -203,6 +231,8 @@ const anyDraft: fc.Arbitrary<LogDraft> = fc.oneof(
       .map(([make, key]: [(key: string) => LogDraft, string]) => make(key)),
   },
   { weight: 3, arbitrary: anyAttemptDraft },
+  { weight: 1, arbitrary: fc.constantFrom(reused('a'), reused('b'), reused('a', 'y'), reused('a', 'x', 1)) },
+  { weight: 1, arbitrary: fc.constantFrom(migrated('1', '2'), migrated('2', '1'), migrated('2', '2')) },
   { weight: 2, arbitrary: fc.constantFrom('s1', 's3').map((id) => received(id, 'go')) },
   { weight: 1, arbitrary: fc.constant('s2').map((id) => received(id, 'stop')) },
 )
@@ -243,6 +273,7 @@ describe('against a table of legal transitions', () => {
         }
         expect(system.signals).toHaveLength(model.kept.length + model.others)
         expect(system.cancel?.requests ?? 0).toBe(model.cancels)
+        expect(system.started?.version).toBe(model.version)
       }),
       { numRuns: 2000 },
     )
@@ -435,12 +466,22 @@ describe('what the fold keeps', () => {
     expect(applyToSystem(system, events[1]!)).toMatchObject({ kind: 'action', key: 'a', action: 'act' })
   })
 
-  test('a key that was denied or failed keeps its error, one that succeeded has none', () => {
-    const system = fold(eventsOf([denied('a'), requested('b'), failedAction('b'), requested('c'), succeeded('c')]))
+  test('a key that was denied or failed keeps its error, one that succeeded or was reused has none', () => {
+    const drafts = [
+      reusing,
+      denied('a'),
+      requested('b'),
+      failedAction('b'),
+      requested('c'),
+      succeeded('c'),
+      reused('d'),
+    ]
+    const system = fold(eventsOf(drafts))
 
     expect(system.closed.get('a')?.error).toMatchObject({ message: 'p: r', code: 'ACTION_DENIED' })
     expect(system.closed.get('b')?.error).toEqual(error)
     expect(system.closed.get('c')).not.toHaveProperty('error')
+    expect(system.closed.get('d')).toEqual(system.closed.get('c'))
   })
 
   test('keys such as __proto__ are keys like any other', () => {

@@ -27,12 +27,17 @@ export interface System {
   signals: EventData['SignalReceived'][]
   /** The first request to cancel the run, and how many there were. */
   cancel: Cancel | undefined
+  /** Whose results the run takes over instead of executing again; set by a fork. */
+  reuse: Reuse | undefined
   terminal: TerminalEvent | undefined
   /** What the run has spent, itself and the runs that it continues. */
   counts: Counts
   /** True when the last event was a decision. */
   deciding: boolean
 }
+
+/** The log that a fork was taken from, and where. */
+export type Reuse = Pick<EventData['RunForked'], 'fromRunId' | 'atSeq' | 'fromHash'>
 
 /** That a run is to be canceled. */
 export interface Cancel {
@@ -57,7 +62,7 @@ export type TerminalEvent =
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
   const maps = { open: new Map<string, OpenItem>(), closed: new Map<string, ClosedItem>(), removed: [], signals: [] }
-  const none = { started: undefined, cancel: undefined, terminal: undefined }
+  const none = { started: undefined, cancel: undefined, reuse: undefined, terminal: undefined }
   return { runId, end, at: 0, ...maps, ...none, counts: nothingSpent, deciding: false }
 }
 
@@ -92,7 +97,10 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
       system.signals = [...system.signals, event.data]
       return undefined
     case 'RunForked':
-      fork(system)
+      fork(system, event.data)
+      return undefined
+    case 'Migrated':
+      migrate(system, event)
       return undefined
     case 'CancelRequested':
       system.cancel = requestCancel(system, event.data)
@@ -112,6 +120,8 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
       return undefined
     case 'ActionDenied':
       return deny(system, event)
+    case 'ActionReused':
+      return reuse(system, event)
     case 'Completed':
     case 'Failed':
     case 'Canceled':
@@ -146,11 +156,23 @@ const CLOSES = {
 type ClosingEvent = Extract<LogEvent, { type: keyof typeof CLOSES }>
 
 /** What was open belongs to the run that was copied: it is asked for again here. Nobody waits for the copy, and it has time. */
-function fork(system: System): void {
+function fork(system: System, { fromRunId, atSeq, fromHash, reuse }: EventData['RunForked']): void {
   system.open.clear()
+  system.reuse = reuse === true ? { fromRunId, atSeq, fromHash } : undefined
   if (system.started === undefined) return
   const { parent: _parent, deadlineAt: _deadlineAt, ...started } = system.started
   system.started = started
+}
+
+/** A log that began without `RunStarted` does not say its version; its row does. */
+function migrate(system: System, event: Extract<LogEvent, { type: 'Migrated' }>): void {
+  const { fromVersion, toVersion } = event.data
+  const { started } = system
+  if (fromVersion === toVersion) throw illegal(system, event, 'the version stays the same')
+  if (started === undefined) return
+  const { version } = started
+  if (version !== fromVersion) throw illegal(system, event, `the run is of version ${version}, not ${fromVersion}`)
+  system.started = { ...started, version: toVersion }
 }
 
 function requestCancel(system: System, data: EventData['CancelRequested']): Cancel {
@@ -170,12 +192,36 @@ function open(system: System, event: LogEvent, item: OpenItem): void {
 }
 
 function deny(system: System, event: Extract<LogEvent, { type: 'ActionDenied' }>): OpenItem {
+  return openAndClose(system, event, deniedError(event.data))
+}
+
+function reuse(system: System, event: Extract<LogEvent, { type: 'ActionReused' }>): OpenItem {
+  const { from } = event.data
+  if (from.runId !== system.reuse?.fromRunId || from.seq <= system.reuse.atSeq) {
+    throw illegal(system, event, `the run does not reuse seq ${from.seq} of run ${from.runId}`)
+  }
+  return openAndClose(system, event, undefined)
+}
+
+/** An action that nothing is executed for opens and closes in one. */
+function openAndClose(
+  system: System,
+  event: Extract<LogEvent, { type: 'ActionDenied' | 'ActionReused' }>,
+  error: ErrorInfo | undefined,
+): OpenItem {
   const { key, action, input } = event.data
-  const denied = { key, seq: event.seq, action, input, fingerprint: fingerprint(input), attempt: 0, failures: 0 }
-  const idle = { attempting: false, inDoubt: false, effect: 'idempotent' } as const
-  const item: OpenItem = { kind: 'action', ...denied, ...idle }
+  const idle = { attempt: 0, failures: 0, attempting: false, inDoubt: false, effect: 'idempotent' } as const
+  const item: OpenItem = {
+    kind: 'action',
+    key,
+    seq: event.seq,
+    action,
+    input,
+    fingerprint: fingerprint(input),
+    ...idle,
+  }
   open(system, event, item)
-  remember(system, item, deniedError(event.data))
+  remember(system, item, error)
   return item
 }
 
@@ -275,6 +321,14 @@ export function blockedOn(system: System): BlockedOn[] {
       ...(inDoubt && { inDoubt }),
     }
   })
+}
+
+/** True while an attempt is under way that must not be made again. */
+export function isAttemptingOnce({ open }: System): boolean {
+  for (const item of open.values()) {
+    if (item.kind === 'action' && item.attempting && item.effect === 'at-most-once') return true
+  }
+  return false
 }
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */

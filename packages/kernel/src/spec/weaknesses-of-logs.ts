@@ -63,8 +63,8 @@ export const weaknessesOfLogs: Readonly<Record<string, readonly Shown[]>> = {
     ],
     [
       'A run is driven by no other version of its workflow.',
-      '../kernel/run',
-      'a missing version is an error that names the registered ones, and changes nothing',
+      '../kernel/missing-versions',
+      'is parked where it is run, with an error that says what can be done, and its log is left as it is',
     ],
     [
       'Changed code under the same version is found when it would decide otherwise.',

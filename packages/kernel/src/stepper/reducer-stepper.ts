@@ -150,6 +150,11 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
     case 'ActionFailed':
     case 'ActionDenied':
       return { type, seq, data: { ...event.data, ...(closed && { action: nameOf(closed) }) } } as SeenEvent
+    case 'ActionReused': {
+      // To a workflow it makes no difference where a result comes from; else it would decide otherwise for that.
+      const { key, action, output, attempts } = event.data
+      return { type: 'ActionSucceeded', seq, data: { key, action, output, attempts } }
+    }
     case 'Resumed':
     case 'InterruptExpired':
       return { type, seq, data: { ...event.data, ...(closed && { kind: nameOf(closed) }) } } as SeenEvent

@@ -38,48 +38,51 @@ export const sum = defineWorkflow(
 )
 
 /** Everything beside each other: retries, a denial, a timer, a signal, a question, events of its own, a failure. */
-export const rich = defineWorkflow(
-  {
-    ...{ name: 'rich', version: '1', input: z.object({ id: z.string() }) },
-    initialState: ({ id }) => ({ id, seen: [] as string[], noted: 0 }),
-    events: { noted: z.object({ n: z.number() }) },
-    signals: { paid: z.object({ cents: z.number() }) },
-    interrupts: { approve: { ask: z.string(), answer: z.boolean() } },
-    actions: {
-      flaky: {
-        retry: { maxAttempts: 3, baseMs: 0 },
-        run: (_: null, { attempt }): string => {
-          if (attempt < 2) throw new ActionError('transient', 'busy')
-          return 'grün'
+const richOf = (version: string) =>
+  defineWorkflow(
+    {
+      ...{ name: 'rich', version, input: z.object({ id: z.string() }) },
+      initialState: ({ id }) => ({ id, seen: [] as string[], noted: 0 }),
+      events: { noted: z.object({ n: z.number() }) },
+      signals: { paid: z.object({ cents: z.number() }) },
+      interrupts: { approve: { ask: z.string(), answer: z.boolean() } },
+      actions: {
+        flaky: {
+          retry: { maxAttempts: 3, baseMs: 0 },
+          run: (_: null, { attempt }): string => {
+            if (attempt < 2) throw new ActionError('transient', 'busy')
+            return 'grün'
+          },
         },
-      },
-      broken: {
-        run: (): null => {
-          throw new ActionError('permanent', 'no', { code: 'NO' })
+        broken: {
+          run: (): null => {
+            throw new ActionError('permanent', 'no', { code: 'NO' })
+          },
         },
+        forbidden: { run: () => null },
+        once: { effect: 'at-most-once', run: () => ({ paid: true }) },
       },
-      forbidden: { run: () => null },
-      once: { effect: 'at-most-once', run: () => ({ paid: true }) },
     },
-  },
-  {
-    reduce: (state, event) => {
-      if (event.type === 'DomainEvent') return { ...state, noted: event.data.payload.n }
-      return 'key' in event.data ? { ...state, seen: [...state.seen, `${event.type} ${event.data.key}`] } : state
+    {
+      reduce: (state, event) => {
+        if (event.type === 'DomainEvent') return { ...state, noted: event.data.payload.n }
+        return 'key' in event.data ? { ...state, seen: [...state.seen, `${event.type} ${event.data.key}`] } : state
+      },
+      step: ({ id, seen, noted }, next) => {
+        const has = (key: string): boolean => seen.some((text) => text.endsWith(` ${key}`))
+        if (noted === 0) return next.emit({ type: 'DomainEvent', name: 'noted', payload: { n: 1 } })
+        if (!['flaky', 'broken', 'forbidden', 'sleep'].every(has)) {
+          return next.all([next.run('flaky'), next.run('broken'), next.run('forbidden'), next.sleep(1000)])
+        }
+        if (!has('paid')) return next.waitFor('paid', { timeoutMs: 60_000 })
+        if (!has('approve')) return next.all([next.interrupt('approve', id), next.sleep(5e6, { key: 'late' })])
+        if (!has('once')) return next.run('once')
+        return next.complete({ seen, noted })
+      },
     },
-    step: ({ id, seen, noted }, next) => {
-      const has = (key: string): boolean => seen.some((text) => text.endsWith(` ${key}`))
-      if (noted === 0) return next.emit({ type: 'DomainEvent', name: 'noted', payload: { n: 1 } })
-      if (!['flaky', 'broken', 'forbidden', 'sleep'].every(has)) {
-        return next.all([next.run('flaky'), next.run('broken'), next.run('forbidden'), next.sleep(1000)])
-      }
-      if (!has('paid')) return next.waitFor('paid', { timeoutMs: 60_000 })
-      if (!has('approve')) return next.all([next.interrupt('approve', id), next.sleep(5e6, { key: 'late' })])
-      if (!has('once')) return next.run('once')
-      return next.complete({ seen, noted })
-    },
-  },
-)
+  )
+
+export const rich = richOf('1')
 
 /** Has a child, and goes on as a new run until it has counted down. */
 export const parent = defineWorkflow(
@@ -151,7 +154,7 @@ export async function runGolden() {
   const store = memoryStore({ now: clock.now })
   let ids = 0
   const policy = allowList({ actions: ['add', 'flaky', 'broken', 'once'] })
-  const options = { store, workflows: goldenWorkflows, clock, policy, newId: () => `id-${++ids}` }
+  const options = { store, workflows: [...goldenWorkflows, richOf('2')], clock, policy, newId: () => `id-${++ids}` }
   const kernel = createKernel({ ...options, onWarning: () => undefined })
   await kernel.start(sum, [1, 2, 3], { runId: 'sum', tags: ['golden'] })
   const rest = kernel.start(rich, { id: 'né' }, { runId: 'rich' })
@@ -166,15 +169,22 @@ export async function runGolden() {
   const frugal = createKernel({ ...options, policy: budget({ requests: 2 }) })
   await frugal.start(metered, 0, { runId: 'metered' })
   await settled()
+  await kernel.fork('rich', { at: 4, as: 'rich-moved', version: '2', reuse: true, wait: false })
+  const moved = kernel.run('rich-moved')
+  await settled()
+  await clock.advance(1000)
+  await moved
   return { store, clock, kernel }
 }
 
-/** Writes the logs of this release. What is there stays as it is. */
+/** Writes the logs of this release that are not there yet. What is there stays as it is. */
 export async function writeGolden(): Promise<void> {
   const { store } = await runGolden()
-  for (const runId of ['sum', 'rich', 'parent', 'rich-fork', 'metered', LAST_METERED]) {
+  const known = new Set(goldenLogs().map(({ name }) => name))
+  for (const runId of ['sum', 'rich', 'parent', 'rich-fork', 'rich-moved', 'metered', LAST_METERED]) {
     const row = await store.runs.find(runId)
     const name = `${row?.workflow ?? ''}.${runId}.jsonl`
+    if (known.has(name)) continue
     const lines = (await readLog(store, runId)).map((event) => `${JSON.stringify(event)}\n`)
     writeFileSync(new URL(name, folder), lines.join(''), { flag: 'wx' })
   }

@@ -57,6 +57,13 @@ function shown({ seq, type, data }: LogEvent): DiffEvent {
   return { seq, type, data: data as unknown as Json }
 }
 
+/** What was reused became of its key just what became of it where it was executed. */
+function outcomeOf(event: LogEvent): LogEvent {
+  if (event.type !== 'ActionReused') return event
+  const { key, output, attempts } = event.data
+  return { ...event, type: 'ActionSucceeded', data: { key, output, attempts } }
+}
+
 /** The last event about each key tells what became of it. */
 function differentKeys(a: readonly LogEvent[], b: readonly LogEvent[]): string[] {
   const [endsA, endsB] = [endsByKey(a), endsByKey(b)]
@@ -66,6 +73,6 @@ function differentKeys(a: readonly LogEvent[], b: readonly LogEvent[]): string[]
 
 function endsByKey(log: readonly LogEvent[]): Map<string, LogEvent> {
   const ends = new Map<string, LogEvent>()
-  for (const event of log) if ('key' in event.data) ends.set(event.data.key, event)
+  for (const event of log) if ('key' in event.data) ends.set(event.data.key, outcomeOf(event))
   return ends
 }

@@ -187,7 +187,7 @@ describe('logs of earlier releases', () => {
       }),
     )
 
-    expect(logs.length).toBeGreaterThanOrEqual(6)
+    expect(logs.length).toBeGreaterThanOrEqual(7)
     expect(verified).toEqual(
       logs.map(({ runId, events }) => ({ ok: true, runId, head: events.length, hash: events.at(-1)?.hash })),
     )

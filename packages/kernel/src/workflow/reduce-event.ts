@@ -18,7 +18,7 @@ export interface WorkflowTypes {
 
 /**
  * What a reducer sees: only what a step can act on. Attempts, crashes and arrivals never reach it, so no state depends on
- * whether a process died.
+ * whether a process died. A result that a fork reuses is seen as `ActionSucceeded`, with the attempts that it once took.
  */
 export type ReduceEvent<T extends WorkflowTypes> =
   | Seen<'RunStarted', { readonly input: T['input'] }>

@@ -1,7 +1,7 @@
-import { equal } from 'node:assert/strict'
+import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { rejectsWith, rowOf } from '../expectations.ts'
-import { acquire, claimDue, post, startIdleRun, startRun } from '../test-run.ts'
+import { acquire, claimDue, extend, post, release, running, startIdleRun, startRun } from '../test-run.ts'
 
 /** Ids that no store accepts: SQL, logs and terminals would each make something else of them. */
 const wrong: readonly string[] = ['', 'a\u0000b', 'line\nbreak', '\u0007', '\u0085', '\ud800', 'x'.repeat(201)]
@@ -21,6 +21,18 @@ export const argumentCases: readonly ContractCase[] = contractGroup('arguments',
       await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { owner: id }))
     }
     equal(await store.runs.find('run-1'), undefined)
+  },
+
+  'a run is not moved to a version that no store accepts': async ({ store }) => {
+    const run = await startRun(store)
+
+    for (const version of wrong) {
+      await rejectsWith('INVALID_ARGUMENT', async () => extend(store, run, { run: { version } }))
+      await rejectsWith('INVALID_ARGUMENT', async () => release(store, run, { ...running, version }))
+    }
+
+    const row = await rowOf(store, 'run-1')
+    deepEqual([row.head, row.version, row.lease?.owner.id], [1, '1', 'a'])
   },
 
   'a post and an owner with an id that no store accepts change nothing': async ({ store }) => {

@@ -3,13 +3,27 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { everythingOf, readAll, rejectsWith, rowOf } from '../expectations.ts'
 import { sampleEvents } from '../sample-events.ts'
-import { completed, creating, extend, post, startRun, type ExtendOptions, type TestRun } from '../test-run.ts'
+import {
+  blocked,
+  claimDue,
+  completed,
+  creating,
+  extend,
+  post,
+  release,
+  runIds,
+  running,
+  startIdleRun,
+  startRun,
+  type ExtendOptions,
+  type TestRun,
+} from '../test-run.ts'
 
 /** An append that would change everything a run has, if it were accepted. */
 const sweeping: ExtendOptions = {
   take: ['p1'],
   reject: [{ id: 'p2', error: '{}' }],
-  run: { blockedOn: [{ kind: 'timer', key: 't' }], wakeAt: 5, owes: ['x'], progressed: true },
+  run: { blockedOn: [{ kind: 'timer', key: 't' }], wakeAt: 5, owes: ['x'], progressed: true, version: '2' },
 }
 
 const refusals: Readonly<Record<string, (run: TestRun) => readonly [StoreErrorCode, ExtendOptions]>> = {
@@ -57,6 +71,7 @@ export const atomicBatchCases: readonly ContractCase[] = [
 
       const row = await rowOf(store, run.runId)
       deepEqual([row.head, row.blockedOn, row.owes], [4, [{ kind: 'timer', key: 't' }], ['x']])
+      deepEqual([row.workflow, row.version], ['sample', '2'])
       equal((await readAll(store, run.runId)).length, 4)
       equal(after.waiting, 1)
       deepEqual(
@@ -64,6 +79,36 @@ export const atomicBatchCases: readonly ContractCase[] = [
         ['p3'],
       )
       equal((await store.inbox.rejected(run.runId, { limit: 10 })).items.length, 1)
+    },
+
+    'a run keeps its version until an append or a release says another': async ({ store }) => {
+      let run = await extend(store, await startRun(store))
+      equal((await rowOf(store, run.runId)).version, '1')
+
+      run = await extend(store, run, { run: { version: '2' } })
+      run = await extend(store, run)
+      equal((await rowOf(store, run.runId)).version, '2')
+
+      await release(store, run, { ...blocked, version: '3' })
+      equal((await rowOf(store, run.runId)).version, '3')
+    },
+
+    'a run is claimed and listed by the version that it has come to': async ({ store }) => {
+      const run = await extend(store, await startRun(store), { run: { version: '2' } })
+      await startIdleRun(store, { runId: 'run-2' })
+      await release(store, run, running)
+      const workflows = [{ name: 'sample', versions: ['2'] }]
+
+      deepEqual(runIds((await store.runs.list({ version: '2' }, { limit: 10 })).items), ['run-1'])
+      deepEqual(runIds((await store.runs.list({ version: '1' }, { limit: 10 })).items), ['run-2'])
+      deepEqual(runIds(await claimDue(store, 'b', { workflows })), ['run-1'])
+      deepEqual(runIds(await claimDue(store, 'b')), ['run-2'])
+    },
+
+    'a create that says a version beside its own is refused': async ({ store }) => {
+      await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { update: { version: '2' } }))
+
+      equal(await store.runs.find('run-1'), undefined)
     },
 
     'a create that is refused leaves no run': async ({ store }) => {

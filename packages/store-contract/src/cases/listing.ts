@@ -28,7 +28,8 @@ async function fiveRuns(store: Store, clock: TestClock): Promise<void> {
   clock.advance(1000)
   await release(store, await startRun(store, { runId: 'r2', creation: { tags: ['eu'] } }), blocked)
   clock.advance(1000)
-  await extend(store, await startRun(store, { runId: 'r3', creation: { workflow: 'other', tags } }), { run: completed })
+  const third = await startRun(store, { runId: 'r3', creation: { workflow: 'other', tags } })
+  await extend(store, third, { run: { ...completed, version: '2' } })
   clock.advance(1000)
   const { claim } = await startRun(store, { runId: 'r4', creation: { parent: 'r1' } })
   await store.runs.release(claim, { expectedHead: 1, problem: parkedProblem })
@@ -78,6 +79,9 @@ export const listingCases: readonly ContractCase[] = contractGroup('listing', {
     const expected: readonly (readonly [filter: RunFilter, runs: readonly string[]])[] = [
       [{ workflow: 'other' }, ['r5', 'r3']],
       [{ workflow: 'nothing' }, []],
+      [{ version: '2' }, ['r3']],
+      [{ workflow: 'other', version: '1' }, ['r5']],
+      [{ version: '3' }, []],
       [{ statuses: ['blocked', 'failed'] }, ['r5', 'r2']],
       [{ statuses: [] }, []],
       [{ tags: ['eu'] }, ['r3', 'r2', 'r1']],

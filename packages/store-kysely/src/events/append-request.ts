@@ -16,8 +16,12 @@ import type { Addition, Creation, SettledPost } from '../writes.ts'
 export function checkAppend(runId: string, events: readonly StoredEvent[], options: AppendOptions): void {
   checkId('the run id', runId)
   checkContinuation(runId, events, options.expectedHead)
-  const { create } = options.run
+  const { create, version } = options.run
+  if (version !== undefined) checkId('the version', version)
   if (create === undefined) return
+  if (version !== undefined) {
+    throw new StoreError('INVALID_ARGUMENT', 'a new run has the version of create', { runId })
+  }
   checkId('the workflow', create.workflow)
   checkId('the version', create.version)
   checkId('the queue', create.queue)

@@ -55,6 +55,8 @@ export interface UpdateArgs {
   readonly blockedOn: string
   readonly wakeAt: number | null
   readonly owes: string | null
+  /** Empty unless the shape sets it. */
+  readonly newVersion: string
 }
 
 /** The columns that a `RunUpdate` sets. */
@@ -64,6 +66,7 @@ export interface UpdatedColumns {
   readonly wake_at: RawBuilder<number | null>
   readonly owes?: RawBuilder<string | null>
   readonly recoveries?: RawBuilder<number>
+  readonly version?: RawBuilder<string>
 }
 
 /**
@@ -85,6 +88,7 @@ export function updatedColumns<Args extends UpdateArgs>(
       else ${p.int('wakeAt')} end`,
     ...(shape.setsOwes && { owes }),
     ...(shape.progressed && { recoveries: sql.lit(0) }),
+    ...(shape.setsVersion && { version: p.text('newVersion') }),
   }
 }
 

@@ -25,6 +25,7 @@ interface ListArgs {
   readonly afterAt?: number
   readonly afterId?: string
   readonly workflow?: string
+  readonly version?: string
   readonly parent?: string
   readonly statuses?: unknown
   readonly tags?: unknown
@@ -50,9 +51,9 @@ export function runLister(
 }
 
 function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): ListArgs {
-  const { workflow, statuses, tags, parent, createdFrom, createdBefore } = filter
+  const { workflow, version, statuses, tags, parent, createdFrom, createdBefore } = filter
   checkLimit(page.limit)
-  for (const [what, id] of Object.entries({ workflow, parent })) if (id !== undefined) checkId(what, id)
+  for (const [what, id] of Object.entries({ workflow, version, parent })) if (id !== undefined) checkId(what, id)
   for (const tag of tags ?? []) checkId('a tag', tag)
   const distinct = [...new Set(tags)]
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
@@ -61,6 +62,7 @@ function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): Li
     limit: page.limit + 1,
     ...(after !== undefined && { afterAt: after[0], afterId: after[1] }),
     ...(workflow !== undefined && { workflow }),
+    ...(version !== undefined && { version }),
     ...(parent !== undefined && { parent }),
     ...(statuses !== undefined && { statuses: dialect.list(statuses) }),
     ...(distinct.length > 0 && { tags: dialect.list(distinct), tagCount: distinct.length }),
@@ -79,6 +81,7 @@ function listQuery(dialect: SqlDialect, shape: ListArgs, { parked, owing }: Flag
       query = query.where(sql<boolean>`${position} < (${p.int('afterAt')}, ${p.text('afterId')})`)
     }
     if (shape.workflow !== undefined) query = query.where('workflow', '=', p.text('workflow'))
+    if (shape.version !== undefined) query = query.where('version', '=', p.text('version'))
     if (shape.parent !== undefined) query = query.where('parent', '=', p.text('parent'))
     if (shape.statuses !== undefined) query = query.where(p.textIn(runColumn('status'), 'statuses'))
     if (shape.createdFrom !== undefined) query = query.where('created_at', '>=', p.int('createdFrom'))

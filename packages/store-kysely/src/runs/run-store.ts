@@ -116,6 +116,7 @@ async function release(
   const { runId, token } = claim
   const { expectedHead, run: update, problem } = request
   checkId('the run id', runId)
+  if (update?.version !== undefined) checkId('the version', update.version)
   const args = {
     runId,
     token,

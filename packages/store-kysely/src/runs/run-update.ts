@@ -9,6 +9,7 @@ export function updateArgs(update: RunUpdate): Omit<UpdateArgs, 'now'> {
     // An ended run has nothing to do again, unless it owes something, which the row decides.
     wakeAt: isTerminal(update.status) ? null : update.wakeAt,
     owes: debtsText(update.owes),
+    newVersion: update.version ?? '',
   }
 }
 

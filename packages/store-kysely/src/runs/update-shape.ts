@@ -8,11 +8,13 @@ export interface UpdateShape {
   readonly setsOwes: boolean
   /** `recoveries` begins again at 0. */
   readonly progressed: boolean
+  /** The workflow's version changes. */
+  readonly setsVersion: boolean
 }
 
 /** The shape of an update. */
-export function shapeOf({ status, owes, progressed = false }: RunUpdate): UpdateShape {
-  return { ended: isTerminal(status), setsOwes: owes !== undefined, progressed }
+export function shapeOf({ status, owes, progressed = false, version }: RunUpdate): UpdateShape {
+  return { ended: isTerminal(status), setsOwes: owes !== undefined, progressed, setsVersion: version !== undefined }
 }
 
 /** One query for each shape, compiled when it is first asked for. The shapes must have their properties in one order. */

@@ -47,6 +47,10 @@ const appendMutants: readonly Mutant[] = [
         return healthy.append(runId, events.slice(expectedHead - options.expectedHead), { ...options, expectedHead })
       },
     }),
+    'an append forgets the version': (healthy) => ({
+      append: (runId, events, { run: { version: _, ...run }, ...options }) =>
+        healthy.append(runId, events, { ...options, run }),
+    }),
     'an append forgets the row': (healthy) => ({
       append: (runId, events, options) =>
         healthy.append(runId, events, { ...options, run: { ...options.run, blockedOn: [], owes: [] } }),

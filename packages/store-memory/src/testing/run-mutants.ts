@@ -119,6 +119,16 @@ const takeoverMutants = spoiling('takeover', 'runs', {
   }),
 })
 
+const updateMutants = spoiling('atomic batches', 'runs', {
+  'a release forgets the version': (healthy) => ({
+    release: (claim, { run, ...request }) => {
+      if (run === undefined) return healthy.release(claim, request)
+      const { version: _, ...rest } = run
+      return healthy.release(claim, { ...request, run: rest })
+    },
+  }),
+})
+
 const releaseMutants = spoiling('release', 'runs', {
   'a post before the release is not told': (healthy) => ({
     release: async (claim, request) => {
@@ -173,6 +183,9 @@ const listMutants = spoiling('listing', 'runs', {
   'one of the tags is enough': (healthy) => ({
     list: ({ tags, ...filter }, page) => healthy.list({ ...filter, ...(tags && { tags: tags.slice(0, 1) }) }, page),
   }),
+  'the version is no condition': (healthy) => ({
+    list: ({ version: _, ...filter }, page) => healthy.list(filter, page),
+  }),
   'a filter without statuses asks for all': (healthy) => ({
     list: ({ statuses, ...filter }, page) =>
       healthy.list({ ...filter, ...(statuses !== undefined && statuses.length > 0 && { statuses }) }, page),
@@ -223,6 +236,7 @@ function owner(): Parameters<Store['runs']['acquire']>[1]['owner'] {
 export const runMutants: readonly Mutant[] = [
   ...claimMutants,
   ...takeoverMutants,
+  ...updateMutants,
   ...releaseMutants,
   ...listMutants,
   ...removalMutants,

@@ -59,6 +59,8 @@ export interface RunStore {
 /** Which runs to list; all given conditions must hold. */
 export interface RunFilter {
   readonly workflow?: string
+  /** The version that the run is of now. */
+  readonly version?: string
   readonly statuses?: readonly RunStatus[]
   /** The run has all of these. */
   readonly tags?: readonly string[]

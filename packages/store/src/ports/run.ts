@@ -82,11 +82,13 @@ export interface RunUpdate {
   readonly owes?: readonly Debt[]
   /** True when an item was closed: sets `recoveries` to 0. */
   readonly progressed?: boolean
+  /** The version of its workflow that the run is of from now on. Not together with `create`, which names it. */
+  readonly version?: string
   /** With the first append, and with no other. */
   readonly create?: RunCreation
 }
 
-/** What is fixed when a run is created. */
+/** What is said when a run is created: fixed, but for the version. */
 export interface RunCreation {
   readonly workflow: string
   readonly version: string

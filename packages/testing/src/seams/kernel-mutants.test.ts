@@ -54,8 +54,8 @@ const mutants: readonly (Mutation & {
     fails: debtsPaid,
     because: /owes/,
     file: 'driver/drive.ts',
-    find: 'await this.#pay(this.#claim?.owes ?? [])',
-    replace: 'await this.#pay([])',
+    find: 'this.#fold.system, this.#claim?.owes ?? [])',
+    replace: 'this.#fold.system, [])',
   },
 ]
 

@@ -1,0 +1,40 @@
+import type { Timer } from '../clock.ts'
+import { wakeAt, type System } from '../run/system.ts'
+import type { Environment } from './environment.ts'
+import type { Mailbox } from './mailbox.ts'
+
+/** Retries that are due sooner are waited for in process; for others the run blocks durably. */
+const IN_PROCESS_WAIT_MS = 5000
+
+/** True when something that this process can wait for moves the run: a time that is near, a child that is driven here. */
+export function movesSoon(env: Environment, system: System): boolean {
+  const due = wakeAt(system)
+  if (due !== null && due - env.clock.now() <= IN_PROCESS_WAIT_MS) return true
+  return childrenMoving(env, system).length > 0
+}
+
+function childrenMoving(env: Environment, { open }: System): Promise<void>[] {
+  return [...open.values()].flatMap((item) => {
+    const moving = item.kind === 'child' ? env.moving(item.childRunId) : undefined
+    return moving === undefined ? [] : [moving]
+  })
+}
+
+/** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */
+export async function nextMove(env: Environment, system: System, mailbox: Mailbox): Promise<void> {
+  const due = wakeAt(system)
+  let timer: Timer | undefined
+  if (due !== null) {
+    const ms = Math.max(0, due - env.clock.now())
+    timer = env.clock.schedule(ms, () => {
+      mailbox.wakeUp()
+    })
+  }
+  for (const child of childrenMoving(env, system)) {
+    void child.then(() => {
+      mailbox.wakeUp()
+    })
+  }
+  await mailbox.wait()
+  timer?.cancel()
+}
