@@ -44,10 +44,22 @@ export { effectSink } from './views/effects.ts'
 export type { Effect as RecordedEffect } from './views/effects.ts'
 export type { ExecutionLogEntry } from './views/execution-log.ts'
 export type { RunDiff } from './views/diff-runs.ts'
+export type { Lineage } from './views/lineage.ts'
+export type { InterruptFilter, OpenInterrupt } from './views/open-interrupts.ts'
 export type { ReplayedRun } from './views/read-fold.ts'
 export type { Timeline, TimelineEntry } from './views/timeline.ts'
 export type { Verification } from './views/verify.ts'
 export type { WatchOptions } from './views/watch.ts'
+
+// For everybody who checks runs that were exported.
+export type { EvidenceCode } from './evidence/evidence-error.ts'
+export type { ExportEvidenceOptions } from './evidence/export-evidence.ts'
+export type { EvidenceSigner } from './evidence/signature.ts'
+export type { EvidenceSource } from './evidence/text-lines.ts'
+export { verifyEvidence } from './evidence/verify-evidence.ts'
+export type { EvidenceVerification, VerifyEvidenceOptions } from './evidence/verify-evidence.ts'
+export { verifyHistories } from './evidence/verify-histories.ts'
+export type { HistoryVerification, VerifyHistoriesOptions } from './evidence/verify-histories.ts'
 
 // For tests and embedders: what the kernel takes from its surroundings.
 export { systemClock } from './clock.ts'

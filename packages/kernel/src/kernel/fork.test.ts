@@ -248,6 +248,14 @@ describe('an edit at the fork', () => {
     for (const id of ['a', 'b', 'c']) expect(await kernel.verify(id)).toMatchObject({ ok: true })
   })
 
+  test('of tags and queue is what the fork is listed by, and driven from', async () => {
+    const { kernel } = await talked()
+
+    await kernel.fork('r', { at: 1, as: 'f', edit: { tags: ['retold'], queue: 'slow' } })
+
+    expect(await kernel.get('f')).toMatchObject({ tags: ['retold'], queue: 'slow' })
+  })
+
   test.for<[what: string, type: string, edit: Record<string, unknown>]>([
     ['a decision', 'WaitStarted', { signal: 'go' }],
     ['an unknown field', 'Resumed', { answer: true }],

@@ -68,7 +68,7 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   if (isEnd(last)) {
     throw new KernelError('INVALID_INPUT', `seq ${at} ends run ${runId}; fork before it`, { runId, seq: at })
   }
-  const { workflow, tags, queue } = row
+  const { workflow } = row
   const from = versionOf(prefix) ?? row.version
   const { version: to = from } = options
   const definition = env.definitionOf({ runId, workflow, version: to })
@@ -86,6 +86,8 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
     checkCopy(env, definition, copy.events, { runId, from, to })
     copy.push({ type: 'Migrated', data: { fromVersion: from, toVersion: to } }, now)
   }
+  // An edit of the first event may name others than the row of the run that it was taken from.
+  const { tags, queue } = copy.fold.system.started ?? row
   const run = { ...runUpdate(copy.fold), create: { workflow, version: to, tags, queue } }
   const append = () => appendSettled(env, as, copy.events, { expectedHead: 0, fencingToken: 0, run })
   await withSecrets(env, secrets, append)

@@ -13,12 +13,15 @@ import { systemClock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
+import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import { createGuard } from '../guard/guard.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll } from '../policy/policy.ts'
 import { TURN_BYTES, TURN_EVENTS } from '../run/decide.ts'
 import { readExecutionLog, type ExecutionLogEntry } from '../views/execution-log.ts'
 import { readFold, type ReplayedRun } from '../views/read-fold.ts'
+import { readLineage, type Lineage } from '../views/lineage.ts'
+import { listInterrupts, type InterruptFilter, type OpenInterrupt } from '../views/open-interrupts.ts'
 import { readTimeline, type Timeline } from '../views/timeline.ts'
 import type { Workflow } from '../workflow/define-workflow.ts'
 import type { LogEvent } from '../log/log-event.ts'
@@ -146,6 +149,26 @@ export interface Kernel extends AsyncDisposable {
   timeline(runId: string): Promise<Timeline>
   /** Every event with its data and the hash of the state after it. */
   executionLog(runId: string, options?: RunOptions): AsyncGenerator<ExecutionLogEntry, void, undefined>
+  /**
+   * Writes a run's log, as it stands now, as one text that proves itself: `verifyEvidence` checks it without a store and
+   * without code. Yields line after line; each log is read twice, in pages. Signed with `sign`; `children` adds the runs that
+   * it has started, and theirs.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a key that does not sign by Ed25519), when it is iterated.
+   */
+  exportEvidence(runId: string, options?: ExportEvidenceOptions): AsyncGenerator<string, void, undefined>
+  /** Where a run comes from and which runs it has started. Reads its whole log and no other; checks it on the way. */
+  lineage(runId: string): Promise<Lineage>
+  /**
+   * The questions that blocked runs ask, those of the newest runs first. What is answered meanwhile shifts no later page. A run
+   * that is also at work on an action is blocked, and listed, when that has ended.
+   *
+   * Reads the rows of all blocked runs that the filter lets through until the page is full, and of those that ask, the log
+   * from its end back to the question; folds nothing and does not check the log.
+   *
+   * @throws KernelError `INVALID_INPUT` (limit); StoreError `INVALID_ARGUMENT` (cursor).
+   */
+  listInterrupts(filter?: InterruptFilter, page?: Partial<PageRequest>): Promise<Page<OpenInterrupt>>
   /** A run's row. @throws KernelError `RUN_NOT_FOUND`. */
   get(runId: string): Promise<RunRow>
   /** A run's row, or undefined. */
@@ -249,6 +272,9 @@ type ReadingVerbs = Pick<
   | 'replayFromSnapshot'
   | 'timeline'
   | 'executionLog'
+  | 'exportEvidence'
+  | 'lineage'
+  | 'listInterrupts'
   | 'get'
   | 'find'
   | 'list'
@@ -293,6 +319,14 @@ function readingVerbs(env: Environment): ReadingVerbs {
       await Promise.all([get(a), get(b)])
       return diffRuns(env.store, a, b)
     },
+    exportEvidence: async function* (runId, options = {}) {
+      yield* exportEvidence({ store: env.store, row: await get(runId), now: () => env.clock.now() }, options)
+    },
+    lineage: async (runId) => {
+      await get(runId)
+      return readLineage(env.store, runId)
+    },
+    listInterrupts: (filter = {}, page = {}) => listInterrupts(env.store, filter, { limit: 100, ...page }),
     get,
     find: async (runId) => {
       checkId('a run id', runId)

@@ -58,8 +58,8 @@ export const weaknessesOfLogs: Readonly<Record<string, readonly Shown[]>> = {
     ],
     [
       'Logs of earlier releases are read by this one.',
-      '../views/verify',
-      'are all verified by this one, in one loop over the folder',
+      '../evidence/verify-histories',
+      'of earlier releases is verified by this one',
     ],
     [
       'A run is driven by no other version of its workflow.',
@@ -177,6 +177,20 @@ export const weaknessesOfLogs: Readonly<Record<string, readonly Shown[]>> = {
       '../kernel/kernel',
       'the timeline has every event with its time and what it is about',
     ],
+  ],
+  W35: [
+    [
+      'The same log makes the same bundle.',
+      '../evidence/verify-evidence',
+      'of the same log is the same, byte for byte',
+    ],
+    ['All of it is covered.', '../evidence/verify-evidence', 'whichever byte of a signed bundle it is'],
+    [
+      'It can be anchored by a head or a key.',
+      '../evidence/verify-evidence',
+      '%s passes unanchored, and is refused with the head that was noted',
+    ],
+    ['It is that of a run.', '../evidence/verify-evidence', 'of any run is verified, and says that nothing anchors it'],
   ],
   W36: [
     [

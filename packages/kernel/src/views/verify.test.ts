@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { unguarded } from '../guard/guard.ts'
 import { createKernel } from '../kernel/kernel.ts'
 import { kernelError } from '../testing/expected-errors.ts'
-import { goldenLogs, goldenWorkflows, rich, runGolden, sum } from '../testing/golden.ts'
+import { goldenWorkflows, rich, runGolden, sum } from '../testing/golden.ts'
 import { readLog, sealLog } from '../testing/sealed-log.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
@@ -173,23 +173,5 @@ describe('verifying', () => {
     const kernel = createKernel({ store: { ...store, events }, workflows: goldenWorkflows })
 
     expect(await kernel.verify('sum')).toMatchObject({ ok: false, code: 'CORRUPT_LOG', seq: 4 })
-  })
-})
-
-describe('logs of earlier releases', () => {
-  test('are all verified by this one, in one loop over the folder', async () => {
-    const logs = goldenLogs()
-
-    const verified = await Promise.all(
-      logs.map(({ workflow, runId, events }) => {
-        const known = goldenWorkflows.find(({ name }) => name === workflow)!
-        return verify(known, runId, events)
-      }),
-    )
-
-    expect(logs.length).toBeGreaterThanOrEqual(7)
-    expect(verified).toEqual(
-      logs.map(({ runId, events }) => ({ ok: true, runId, head: events.length, hash: events.at(-1)?.hash })),
-    )
   })
 })

@@ -1,0 +1,121 @@
+import { createHash, type KeyObject } from 'node:crypto'
+import type { RunRow, Store, StoredEvent } from '@varve/store'
+import { KernelError } from '../errors.ts'
+import { eventSchemas } from '../log/event-data.ts'
+import { bundleText, type BundleLine, type RunFacts } from './bundle-line.ts'
+import { signStatement, type EvidenceSigner } from './signature.ts'
+
+/** What goes into a bundle of evidence. */
+export interface ExportEvidenceOptions {
+  /**
+   * Signs the run's id, the end of its log, the whole bundle and the time: an Ed25519 private key of `node:crypto`, or whatever
+   * signs by one. Without it a bundle shows that it is consistent, and no more.
+   */
+  readonly sign?: KeyObject | EvidenceSigner
+  /** Also export the runs that it has started, and those that they have, as far as they are there. Default false. */
+  readonly children?: boolean
+}
+
+/** Where a bundle comes from. */
+export interface EvidenceOrigin {
+  readonly store: Store
+  readonly row: RunRow
+  /** Unix milliseconds. */
+  readonly now: () => number
+}
+
+/**
+ * Writes a bundle line by line. Each log is read twice, in pages: what it was forked from has to stand before its events, so
+ * that a reader need not keep them.
+ */
+export async function* exportEvidence(
+  { store, row, now }: EvidenceOrigin,
+  { sign, children = false }: ExportEvidenceOptions,
+): AsyncGenerator<string, void, undefined> {
+  const digest = createHash('sha256')
+  const written = (line: BundleLine): string => {
+    const text = bundleText(line)
+    digest.update(text)
+    return text
+  }
+  const { runId } = row
+  yield written({ kind: 'header', runId, children })
+  const seen = new Set([runId])
+  const queue = [runId]
+  let first: RunFacts | undefined
+  let runs = 0
+  let events = 0
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const found = next === runId ? row : await store.runs.find(next)
+    // A child that was removed, or is not there yet.
+    if (found === undefined) continue
+    const { facts, started } = await survey(store, found)
+    first ??= facts
+    yield written({ kind: 'run', facts })
+    for await (const event of readWhole(store, found)) yield written({ kind: 'event', event })
+    runs++
+    events += facts.head
+    if (!children) break
+    // A run that goes on as another one is followed where a parent waits for its end.
+    const families = next === runId ? started.children : [...started.children, ...started.successors]
+    for (const id of families) {
+      if (!seen.has(id)) queue.push(id)
+      seen.add(id)
+    }
+  }
+  const end = { runs, events, digest: digest.digest('hex') }
+  yield bundleText({ kind: 'end', end })
+  if (sign === undefined || first === undefined) return
+  const statement = { runId, end: { seq: first.head, hash: first.hash }, digest: end.digest, signedAt: now() }
+  yield bundleText({ kind: 'signature', signature: await signStatement(statement, sign) })
+}
+
+/** Runs that a log says it has started. */
+interface Started {
+  readonly children: string[]
+  readonly successors: string[]
+}
+
+/** What has to be known of a log before it is written. Nothing is checked here: whoever reads the bundle will. */
+async function survey(store: Store, row: RunRow): Promise<{ readonly facts: RunFacts; readonly started: Started }> {
+  const { runId, workflow, version, tags, queue, parent, createdAt, head } = row
+  const forks: RunFacts['forks'] = []
+  const started: Started = { children: [], successors: [] }
+  let hash = ''
+  for await (const event of readWhole(store, row)) {
+    hash = event.hash
+    const forked = dataOf(event, 'RunForked')
+    if (forked !== undefined) forks.push({ fromRunId: forked.fromRunId, atSeq: forked.atSeq })
+    const child = dataOf(event, 'ChildStarted')
+    if (child !== undefined) started.children.push(child.childRunId)
+    const successor = dataOf(event, 'ContinuedAsNew')
+    if (successor !== undefined) started.successors.push(successor.newRunId)
+  }
+  const named = { runId, workflow, version, tags: [...tags], queue, ...(parent !== undefined && { parent }) }
+  return { facts: { ...named, createdAt, head, hash, forks }, started }
+}
+
+/** The log as the row knows it; what is appended meanwhile is left out. @throws KernelError `RUN_NOT_FOUND`. */
+async function* readWhole(store: Store, { runId, head }: RunRow): AsyncGenerator<StoredEvent, void, undefined> {
+  let read = 0
+  for await (const event of store.events.read(runId, { to: head })) {
+    yield event
+    read++
+  }
+  if (read === head) return
+  const text = `the log of run ${runId} has ${read} events where its row says ${head}; was it removed while it was exported?`
+  throw new KernelError('RUN_NOT_FOUND', text, { runId })
+}
+
+type Announced = 'RunForked' | 'ChildStarted' | 'ContinuedAsNew'
+type DataOf<T extends Announced> = ReturnType<(typeof eventSchemas)[T]['parse']>
+
+/** Data of another shape is the reader's to find. */
+function dataOf<T extends Announced>({ type, body }: StoredEvent, wanted: T): DataOf<T> | undefined {
+  if (type !== wanted) return undefined
+  try {
+    return eventSchemas[wanted].parse(JSON.parse(body)) as DataOf<T>
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest'
+import { readLogEvent } from '../log/log-event.ts'
+import { applyToSystem, emptySystem, statusOf } from '../run/system.ts'
+import { runGolden } from '../testing/golden.ts'
+import { readLog, runStarted, sealLog } from '../testing/sealed-log.ts'
+import { lifecycle } from './lifecycle.ts'
+
+const long = 'x'.repeat(10_000)
+
+/** Folds a log's lifecycle. */
+function folded(drafts: Parameters<typeof sealLog>[1]) {
+  const folding = lifecycle('r')
+  for (const stored of sealLog('r', drafts)) folding.add(readLogEvent(folding.system.end, stored))
+  return folding.system
+}
+
+describe('the lifecycle alone', () => {
+  test('stands after every event as the fold by which runs are driven', async () => {
+    const { store } = await runGolden()
+    for (const runId of ['sum', 'rich', 'parent', 'rich-fork']) {
+      const system = emptySystem(runId)
+      const folding = lifecycle(runId)
+      for (const stored of await readLog(store, runId)) {
+        const event = readLogEvent(system.end, stored)
+        applyToSystem(system, event)
+        folding.add(event)
+
+        expect(folding.system.end).toEqual(system.end)
+        expect(statusOf(folding.system)).toBe(statusOf(system))
+        expect([...folding.system.open.keys()]).toEqual([...system.open.keys()])
+        expect([...folding.system.closed.keys()]).toEqual([...system.closed.keys()])
+      }
+    }
+  })
+
+  test('keeps no value and no long text', () => {
+    const system = folded([
+      runStarted('w'),
+      { type: 'ActionRequested', data: { key: 'a', action: long, input: long, effect: 'pure' } },
+      { type: 'Interrupted', data: { key: 'i', kind: long, value: long } },
+      { type: 'SignalReceived', data: { signalId: 's', name: long, value: long } },
+      {
+        type: 'ActionFailed',
+        data: { key: 'a', error: { message: long, kind: 'permanent', name: long, code: long }, attempts: 1 },
+      },
+    ])
+
+    const kept = JSON.stringify([[...system.open], [...system.closed], system.signals, system.removed])
+    expect(kept.length).toBeLessThan(2000)
+  })
+
+  test('finds the signal of a wait however long its name is', () => {
+    const system = folded([
+      runStarted('w'),
+      { type: 'WaitStarted', data: { key: 'w', signal: long } },
+      { type: 'SignalReceived', data: { signalId: 's', name: long, value: 1 } },
+      { type: 'SignalDelivered', data: { key: 'w', signalId: 's', value: 1 } },
+    ])
+
+    expect(system.signals).toEqual([])
+    expect([...system.closed.keys()]).toEqual(['w'])
+  })
+
+  test('takes any number of requests to cancel', () => {
+    const cancel = { type: 'CancelRequested', data: { reason: 'enough' } }
+
+    const system = folded([runStarted('w'), cancel, cancel, cancel, { type: 'Canceled', data: { reason: 'enough' } }])
+
+    expect(statusOf(system)).toBe('canceled')
+    expect(system.end.seq).toBe(5)
+    expect(() => folded([runStarted('w'), cancel, { type: 'Canceled', data: { reason: 'x' } }, cancel])).toThrow(
+      'the run has ended',
+    )
+  })
+})
