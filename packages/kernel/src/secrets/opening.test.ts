@@ -3,6 +3,7 @@ import { canonicalJson, StoreError, type Store } from '@varve/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { verifyEvidence } from '../evidence/verify-evidence.ts'
 import { createKernel } from '../kernel/kernel.ts'
 import { ActionError } from '../policy/action-error.ts'
 import { kernelError, storeError } from '../testing/expected-errors.ts'
@@ -227,6 +228,18 @@ describe('a handler', () => {
     }
   })
 
+  test('is not called by a fork that reuses results, unless the secret is another one', async () => {
+    const seen: string[] = []
+    const { kernel, workflow } = secretRun(({ token }) => void seen.push(token))
+    await kernel.start(workflow, input, { runId: 'r' })
+
+    await kernel.fork('r', { at: 1, reuse: true })
+    const edit = { input: { user: 'ada', token: secret('another token') } }
+    await kernel.fork('r', { at: 1, reuse: true, edit })
+
+    expect(seen).toEqual([TOKEN, 'another token'])
+  })
+
   test('gets another secret in a fork whose event was edited, also one that is edited around a reference', async () => {
     const seen: string[] = []
     const { store, kernel, workflow } = secretRun(({ token, path }) => void seen.push(`${token} ${path}`))
@@ -389,6 +402,10 @@ describe('a secret that was erased', () => {
 
     expect(await kernel.verify('r')).toMatchObject({ ok: true })
     expect(await kernel.replay('r')).toEqual(before)
+    const evidence = await Array.fromAsync(kernel.exportEvidence('r'))
+    expect(await verifyEvidence(evidence)).toMatchObject({ ok: true })
+    expect(evidence.join('')).toContain('$secret')
+    expect(evidence.join('')).not.toContain(TOKEN)
     expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: { output: 'done' } })
   })
 
