@@ -26,6 +26,8 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `INVALID_LOG` | events that cannot follow each other, or whose data has the wrong shape |
  * | `LIMIT_EXCEEDED` | the run has grown beyond a limit |
  * | `LEASE_LOST` | this process lost the run to another one |
+ * | `SECRET_GONE` | a secret that is needed was erased |
+ * | `SECRET_KEY_MISSING`, `SECRET_CORRUPT`, `SECRET_UNRESOLVED` | no key for it; not the value that was sealed; a name without a value |
  * | `KERNEL_CLOSED` | the kernel was disposed |
  */
 export type KernelErrorCode =
@@ -53,6 +55,10 @@ export type KernelErrorCode =
   | 'INVALID_LOG'
   | 'LIMIT_EXCEEDED'
   | 'LEASE_LOST'
+  | 'SECRET_GONE'
+  | 'SECRET_KEY_MISSING'
+  | 'SECRET_CORRUPT'
+  | 'SECRET_UNRESOLVED'
   | 'KERNEL_CLOSED'
   | 'POISONED'
 

@@ -14,6 +14,7 @@ import { processCases } from './cases/processes.ts'
 import { readingCases } from './cases/reading.ts'
 import { releaseCases } from './cases/release.ts'
 import { removalCases } from './cases/removal.ts'
+import { secretCases } from './cases/secrets.ts'
 import { snapshotCases } from './cases/snapshots.ts'
 import { takeoverCases } from './cases/takeover.ts'
 import { valueCases } from './cases/values.ts'
@@ -39,6 +40,7 @@ export const contractCases: readonly ContractCase[] = [
   ...idCases,
   ...argumentCases,
   ...snapshotCases,
+  ...secretCases,
   ...removalCases,
   ...lifecycleCases,
   ...processCases,

@@ -13,7 +13,7 @@ export interface SqlDialect {
   readonly locksRows: boolean
   readonly ddl: SqlDdl
   /** A placeholder of which the database knows the type. */
-  typed(placeholder: RawBuilder<unknown>, type: 'bigint' | 'text'): RawBuilder<unknown>
+  typed(placeholder: RawBuilder<unknown>, type: 'bigint' | 'text' | 'bytea'): RawBuilder<unknown>
   /** The time of the statement in Unix milliseconds: the bound one, or the server's own where null is bound. */
   now(placeholder: RawBuilder<unknown>): RawBuilder<number>
   anyOf(value: Expression<unknown>, list: RawBuilder<unknown>, type: 'bigint' | 'text'): RawBuilder<SqlBool>
@@ -32,6 +32,7 @@ export interface SqlDdl {
   readonly int: RawBuilder<unknown>
   /** Text that compares byte by byte. */
   readonly text: RawBuilder<unknown>
+  readonly bytes: RawBuilder<unknown>
   /** What stands behind the columns of a table: one whose rows change often, and one of small rows found by key alone. */
   readonly options: Readonly<Record<'hot' | 'keyed' | 'plain', RawBuilder<unknown>>>
   /** Names of what is in our place already, of whomever. Empty for a place that is ours to fill. */

@@ -27,6 +27,7 @@ export interface Params<Args> {
   readonly now: RawBuilder<number>
   int<K extends keyof Args & string>(name: K): RawBuilder<Args[K]>
   text<K extends keyof Args & string>(name: K): RawBuilder<Args[K]>
+  bytes<K extends keyof Args & string>(name: K): RawBuilder<Args[K]>
   /** The placeholder as it is, without a type. */
   bare(name: keyof Args & string): RawBuilder<unknown>
   /** True when the value is in a list that was bound with {@link SqlDialect.list}. */
@@ -83,12 +84,14 @@ function shareNumbered(text: string, parameters: readonly unknown[]): { sql: str
 }
 
 function paramsOf<Args>(dialect: SqlDialect): Params<Args> {
-  const typed = (type: 'bigint' | 'text') => (name: string) => dialect.typed(sql`${new Parameter(name)}`, type)
+  const typed = (type: 'bigint' | 'text' | 'bytea') => (name: string) =>
+    dialect.typed(sql`${new Parameter(name)}`, type)
   const bare = (name: string): RawBuilder<unknown> => sql`${new Parameter(name)}`
   return {
     now: dialect.now(sql`${new Parameter('now')}`),
     int: typed('bigint') as Params<Args>['int'],
     text: typed('text') as Params<Args>['text'],
+    bytes: typed('bytea') as Params<Args>['bytes'],
     bare,
     textIn: (value, name) => dialect.anyOf(value, bare(name), 'text'),
     intIn: (value, name) => dialect.anyOf(value, bare(name), 'bigint'),

@@ -9,6 +9,7 @@ export interface Schema {
   readonly events: EventsTable
   readonly posts: PostsTable
   readonly snapshots: SnapshotsTable
+  readonly secrets: SecretsTable
 }
 
 /** One row: marks the database as ours and says how far it was migrated. */
@@ -94,6 +95,13 @@ export interface SnapshotsTable {
   readonly workflow_version: string
   readonly build: string
   readonly body: string
+}
+
+/** The sealed values. */
+export interface SecretsTable {
+  readonly id: string
+  /** Null once it was erased: the row stays, and with it the id is taken for good. */
+  readonly sealed: Uint8Array | null
 }
 
 /** Inside a query with common table expressions the builder knows more tables than ours; only ours matter here. */

@@ -43,7 +43,7 @@ async function queriesOf(dialect: SqlDialect): Promise<readonly Query<never, unk
   return queries
 }
 
-function callsOf({ events, runs, inbox, snapshots }: Store): readonly (() => Promise<unknown>)[] {
+function callsOf({ events, runs, inbox, snapshots, secrets }: Store): readonly (() => Promise<unknown>)[] {
   const claim = {
     runId: 'r',
     owner,
@@ -76,13 +76,16 @@ function callsOf({ events, runs, inbox, snapshots }: Store): readonly (() => Pro
     async () => snapshots.save(snapshot),
     async () => snapshots.latest('r'),
     async () => snapshots.prune('r', { keep: 1 }),
+    async () => secrets.put('s', Uint8Array.of(1)),
+    async () => secrets.get('s'),
+    async () => secrets.erase('s'),
   ]
 }
 
 test('every table of PostgreSQL is named with its schema, so no search path is needed', async () => {
   const queries = await queriesOf(postgresDialect('my_runs'))
 
-  const tables = '(?:varve_schema|runs|run_tags|events|posts|snapshots)'
+  const tables = '(?:varve_schema|runs|run_tags|events|posts|snapshots|secrets)'
   const bare = new RegExp(`(?:from|into|update|join) "?${tables}\\b`)
   expect(queries.length).toBeGreaterThan(15)
   expect(queries.map((query) => query.sql).filter((sql) => bare.test(sql))).toEqual([])

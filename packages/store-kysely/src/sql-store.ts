@@ -4,6 +4,7 @@ import { sqlEvents } from './events/event-store.ts'
 import type { SqlExecutor } from './executor.ts'
 import { sqlInbox } from './inbox/inbox-store.ts'
 import { sqlRuns } from './runs/run-store.ts'
+import { sqlSecrets } from './secrets/secret-store.ts'
 import { sqlSnapshots } from './snapshots/snapshot-store.ts'
 import type { StoreParts } from './store-parts.ts'
 
@@ -27,6 +28,7 @@ export function sqlStore({ executor, dialect, capabilities, now, close }: SqlSto
     runs: sqlRuns(parts),
     inbox: sqlInbox(parts),
     snapshots: sqlSnapshots(parts),
+    secrets: sqlSecrets(parts),
     [Symbol.asyncDispose]: close,
   }
 }

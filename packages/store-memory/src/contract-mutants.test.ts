@@ -4,10 +4,11 @@ import { inboxMutants } from './testing/inbox-mutants.ts'
 import { logMutants } from './testing/log-mutants.ts'
 import type { Mutant } from './testing/mutant.ts'
 import { runMutants } from './testing/run-mutants.ts'
+import { secretMutants } from './testing/secret-mutants.ts'
 import { sharedMemoryHarness } from './testing/shared-memory.ts'
 import { storeMutants } from './testing/store-mutants.ts'
 
-const mutants: readonly Mutant[] = [...logMutants, ...inboxMutants, ...runMutants, ...storeMutants]
+const mutants: readonly Mutant[] = [...logMutants, ...inboxMutants, ...runMutants, ...secretMutants, ...storeMutants]
 
 const TIMEOUT_MS = 120_000
 

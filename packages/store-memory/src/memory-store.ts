@@ -4,6 +4,7 @@ import { memoryInbox } from './inbox.ts'
 import { Memory } from './memory.ts'
 import { memoryNotifications } from './notifications.ts'
 import { memoryRuns } from './runs.ts'
+import { memorySecrets } from './secrets.ts'
 import { memorySnapshots } from './snapshots.ts'
 
 /** Options of {@link memoryStore}. */
@@ -26,6 +27,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     runs: memoryRuns(memory),
     inbox: memoryInbox(memory),
     snapshots: memorySnapshots(memory),
+    secrets: memorySecrets(memory),
     notifications: memoryNotifications(memory),
     [Symbol.asyncDispose]: async () => memory.close(),
   }

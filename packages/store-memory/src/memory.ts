@@ -7,6 +7,8 @@ export type Listener = Parameters<Notifications['subscribe']>[0]
 /** All that one store holds. The ports are views of it. */
 export class Memory {
   readonly runs = new Map<string, RunRecord>()
+  /** Sealed values by id; undefined for one that was erased. */
+  readonly secrets = new Map<string, Uint8Array | undefined>()
   readonly listeners = new Set<Listener>()
   /** The store's clock, Unix milliseconds. */
   readonly now: () => number
@@ -45,5 +47,6 @@ export class Memory {
     this.#closed = true
     this.listeners.clear()
     this.runs.clear()
+    this.secrets.clear()
   }
 }

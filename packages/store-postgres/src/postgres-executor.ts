@@ -123,7 +123,10 @@ function statement(text: string, values: unknown[] = []): PostgresQuery {
   return { text, values, types }
 }
 
-/** Types 20, 21 and 23 are the integers. All of ours are exact in a double, and the driver would answer text for the first. */
+/** Type 17 is bytes. 20, 21 and 23 are the integers: all of ours are exact in a double, and the driver would answer text for the first. */
 const types: PostgresQuery['types'] = {
-  getTypeParser: (oid) => (oid === 20 || oid === 21 || oid === 23 ? Number : (text) => text),
+  getTypeParser: (oid) => {
+    if (oid === 17) return (text) => Buffer.from(text.slice(2), 'hex')
+    return oid === 20 || oid === 21 || oid === 23 ? Number : (text) => text
+  },
 }

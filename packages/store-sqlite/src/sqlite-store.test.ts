@@ -273,7 +273,7 @@ describe('statements', () => {
 
     await callEverything(store)
 
-    const scans = plans.filter((step) => /^SCAN (runs|events|posts|run_tags|snapshots)\b/.test(step))
+    const scans = plans.filter((step) => /^SCAN (runs|events|posts|run_tags|snapshots|secrets)\b/.test(step))
     expect(scans.filter((step) => !step.includes('USING INDEX runs_newest'))).toEqual([])
     expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(wake_at<\?\)/)
     expect(plans.join('\n')).toMatch(/runs_by_workflow \(workflow=\?/)
@@ -309,7 +309,7 @@ describe('statements', () => {
   })
 })
 
-async function callEverything({ runs, events, inbox, snapshots }: Store): Promise<void> {
+async function callEverything({ runs, events, inbox, snapshots, secrets }: Store): Promise<void> {
   const page = { limit: 10, cursor: Buffer.from('[1,"a"]').toString('base64url') }
   await runs.list({}, page)
   await runs.list({ workflow: 'w' }, page)
@@ -322,4 +322,7 @@ async function callEverything({ runs, events, inbox, snapshots }: Store): Promis
   for await (const event of events.read('run-1')) expect(event.seq).toBe(1)
   await snapshots.latest('run-1')
   await snapshots.prune('run-1', { keep: 2 })
+  await secrets.put('s-1', Uint8Array.of(1))
+  await secrets.get('s-1')
+  await secrets.erase('s-1')
 }

@@ -61,6 +61,7 @@ export function isCodedError(error: unknown, layer?: string, code?: string): err
  * | `INBOX_FULL` | too many posts wait for the run |
  * | `UNKNOWN_OUTCOME` | the answer of a write was lost: it may or may not have happened |
  * | `RUN_NOT_FOUND`, `RUN_TERMINAL`, `RUN_NOT_TERMINAL`, `RUN_BUSY` | the run is unknown, has ended, has not ended, is leased |
+ * | `SECRET_CONFLICT`, `SECRET_ERASED` | the id of a secret holds another value, or was erased for good |
  * | `INVALID_ARGUMENT` | an id, a limit or an option that no store accepts |
  * | `NOT_JSON`, `LIMIT_EXCEEDED` | a value that would not survive JSON, or is too large; with its path |
  * | `CORRUPT_LOG`, `NEWER_FORMAT` | a stored event whose hash, order or text is wrong, or that a later release wrote |
@@ -77,6 +78,8 @@ export type StoreErrorCode =
   | 'RUN_TERMINAL'
   | 'RUN_NOT_TERMINAL'
   | 'RUN_BUSY'
+  | 'SECRET_CONFLICT'
+  | 'SECRET_ERASED'
   | 'INVALID_ARGUMENT'
   | 'NOT_JSON'
   | 'LIMIT_EXCEEDED'

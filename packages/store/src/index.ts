@@ -40,8 +40,9 @@ export type {
   RunUpdate,
   TerminalStatus,
 } from './ports/run.ts'
+export type { SecretStore } from './ports/secret-store.ts'
 export type { Snapshot, SnapshotStore } from './ports/snapshot-store.ts'
 
 // For authors of adapters: what every store checks and answers alike.
-export { checkContinuation, checkLease, checkLimit, checkWhole } from './adapter/arguments.ts'
+export { checkContinuation, checkLease, checkLimit, checkSealed, checkWhole } from './adapter/arguments.ts'
 export { pageOf, readCursor } from './adapter/cursor.ts'

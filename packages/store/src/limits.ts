@@ -16,6 +16,8 @@ export interface Limits {
   readonly keptSignals: number
   /** Events of one run. */
   readonly runEvents: number
+  /** Bytes of one sealed secret. Stores refuse more than the default, whatever is configured. */
+  readonly sealedBytes: number
 }
 
 /** The limits that hold unless others are configured. */
@@ -27,6 +29,7 @@ export const defaultLimits: Limits = {
   waitingPosts: 1000,
   keptSignals: 10_000,
   runEvents: 100_000,
+  sealedBytes: 1024 * 1024,
 }
 
 const CONTROL = /\p{Cc}/u

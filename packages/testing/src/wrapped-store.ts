@@ -15,6 +15,7 @@ export type StoreCallName =
   | `runs.${'find' | 'list' | 'claim' | 'acquire' | 'renew' | 'release' | 'remove'}`
   | `inbox.${'post' | 'list' | 'rejected'}`
   | `snapshots.${'save' | 'latest' | 'prune'}`
+  | `secrets.${'put' | 'get' | 'erase'}`
 
 const READS: ReadonlySet<StoreCallName> = new Set([
   'events.read',
@@ -23,6 +24,7 @@ const READS: ReadonlySet<StoreCallName> = new Set([
   'inbox.list',
   'inbox.rejected',
   'snapshots.latest',
+  'secrets.get',
 ])
 
 /** Stands between a caller and a store. `proceed` makes the call. */
@@ -30,7 +32,7 @@ export type Interceptor = <T>(call: StoreCall, proceed: () => Promise<T>) => Pro
 
 /** A store whose every call passes an interceptor. Disposing of it leaves the store below open. */
 export function interceptStore(store: Store, intercept: Interceptor): Store {
-  const { events, runs, inbox, snapshots } = store
+  const { events, runs, inbox, snapshots, secrets } = store
   const pass = <A extends readonly unknown[], T>(name: StoreCallName, method: (...args: A) => Promise<T>) => {
     const mutates = !READS.has(name)
     return (...args: A): Promise<T> => intercept({ name, mutates, args }, () => method(...args))
@@ -41,8 +43,14 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
     events: {
       append: pass('events.append', (...args) => events.append(...args)),
       read: async function* (...args) {
-        await intercept({ name: 'events.read', mutates: false, args }, () => Promise.resolve())
-        yield* events.read(...args)
+        const log = events.read(...args)[Symbol.asyncIterator]()
+        try {
+          // The call is under way until its first page is there.
+          let next = await intercept({ name: 'events.read', mutates: false, args }, () => log.next())
+          for (; next.done !== true; next = await log.next()) yield next.value
+        } finally {
+          await log.return?.()
+        }
       },
     },
     runs: {
@@ -63,6 +71,11 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
       save: pass('snapshots.save', (...args) => snapshots.save(...args)),
       latest: pass('snapshots.latest', (...args) => snapshots.latest(...args)),
       prune: pass('snapshots.prune', (...args) => snapshots.prune(...args)),
+    },
+    secrets: {
+      put: pass('secrets.put', (...args) => secrets.put(...args)),
+      get: pass('secrets.get', (...args) => secrets.get(...args)),
+      erase: pass('secrets.erase', (...args) => secrets.erase(...args)),
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }

@@ -1,5 +1,6 @@
 import { canonicalJson, sha256, type Json } from '@varve/store'
 import type { Timer } from '../clock.ts'
+import { textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { ActionError, errorInfoOf, hasKind, saysNotExecuted } from '../policy/action-error.ts'
@@ -9,6 +10,9 @@ import { retryDelay } from '../policy/retry.ts'
 import { usageMeter, type UsageMeter } from '../policy/usage-meter.ts'
 import type { OpenAction } from '../run/item.ts'
 import { derivedRandom } from '../stepper/step-context.ts'
+import type { OpenedInput } from '../secrets/opening.ts'
+import { outputDraft, withoutSecrets } from '../secrets/output.ts'
+import type { Redact } from '../secrets/redact.ts'
 import type { ActionContext, AnyAction, InquiryContext, Reconciliation } from '../workflow/action.ts'
 import type { Environment } from './environment.ts'
 import type { FactDesk } from './fact-desk.ts'
@@ -23,40 +27,44 @@ export interface Attempt {
   /** The run's, for what is derived from it. */
   readonly seed: string
   readonly facts: FactDesk
+  /** There when the input refers to secrets. */
+  readonly opened?: OpenedInput
 }
 
 /**
  * Calls a handler once and turns what comes of it into the event to record. The handler is called synchronously, with
  * nothing awaited between the caller's last check and it.
  *
- * @throws what the policy throws; a handler that throws is an outcome.
+ * @throws what the policy throws, and what keeps a secret of the output from being kept; a handler that throws is an outcome.
  */
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
-  const { key, attempt: attempts } = attempt.item
-  const meter = usageMeter({ runId: attempt.runId, key }, env.warn)
+  const { runId, item } = attempt
+  const meter = usageMeter({ runId, key: item.key }, env.warn)
+  let output: unknown
   try {
-    const output = (await callHandler(env, attempt, meter)) as Json | undefined
-    return { type: 'ActionSucceeded', data: { key, output: output ?? null, attempts, ...meter.close() } }
+    output = await callHandler(env, attempt, meter)
   } catch (thrown) {
     return failedAttempt(env, attempt, thrown, meter.close())
   }
+  return outputDraft(env, attempt, output, meter.close())
 }
 
 /**
  * The event for an attempt that threw. It is retried as the action's own options say, else as the policy says; an
  * at-most-once action only when its error says that nothing was executed, and any other of its errors tells nothing.
  */
-function failedAttempt(
+export function failedAttempt(
   env: Environment,
-  { runId, item, action }: Attempt,
+  { runId, item, action, opened }: Omit<Attempt, 'controller'>,
   thrown: unknown,
-  used: ReturnType<UsageMeter['close']>,
+  used: ReturnType<UsageMeter['close']> = {},
 ): LogDraft {
   const { key, attempt, failures } = item
+  const redact = opened?.redact
   if (item.effect === 'at-most-once' && !saysNotExecuted(thrown)) {
-    return { type: 'ActionInDoubt', data: { key, attempt, reason: errorInfoOf(thrown).message } }
+    return { type: 'ActionInDoubt', data: { key, attempt, reason: errorInfoOf(thrown, redact).message } }
   }
-  const error = classified(env, thrown)
+  const error = classified(env, thrown, redact)
   const failure: AttemptFailure = { runId, key, action: item.action, error, failures: failures + 1 }
   const retryInMs = action.retry === undefined ? policyDelay(env, failure) : retryDelay(action.retry, failure)
   if (retryInMs === undefined) return { type: 'ActionFailed', data: { key, error, attempts: attempt, ...used } }
@@ -65,10 +73,10 @@ function failedAttempt(
 }
 
 /** What the error says of itself counts; else what the policy knows of it. @throws KernelError `POLICY_FAILED`. */
-function classified({ policy, clock }: Environment, thrown: unknown): ErrorInfo {
-  const error = errorInfoOf(thrown)
+function classified({ policy, clock }: Environment, thrown: unknown, redact: Redact | undefined): ErrorInfo {
+  const error = errorInfoOf(thrown, redact)
   if (hasKind(thrown) || policy.classify === undefined) return error
-  const known = askPolicy(policy, () => classificationOf(policy.classify?.(thrown, clock.now())))
+  const known = askPolicy(policy, () => classificationOf(policy.classify?.(thrown, clock.now())), redact)
   return known === undefined ? error : { ...error, ...known }
 }
 
@@ -87,26 +95,24 @@ function policyDelay({ policy }: Environment, failure: AttemptFailure): number |
  * @returns the event to record; undefined when the answer settles nothing.
  */
 export async function reconcileAttempt(env: Environment, attempt: Attempt): Promise<LogDraft | undefined> {
-  const { item, action } = attempt
+  const { item, action, opened } = attempt
   const { key, attempt: attempts } = item
+  const redact = opened?.redact ?? ((text: string) => text)
   const meter = usageMeter({ runId: attempt.runId, key }, env.warn)
   try {
     const answer: Reconciliation | undefined = await action.reconcile?.(
-      inputOf(item),
+      inputOf(attempt),
       inquiryContextOf(attempt, meter, () => undefined),
     )
     const used = meter.close()
     const by = 'reconcile'
     switch (answer?.status) {
       case 'succeeded':
-        return {
-          type: 'ActionSucceeded',
-          data: { key, attempts, output: (answer.output ?? null) as Json, by, ...used },
-        }
+        return await outputDraft(env, attempt, answer.output, { by, ...used })
       case 'failed':
         return {
           type: 'ActionFailed',
-          data: { key, attempts, error: { message: answer.message, kind: 'permanent' }, by, ...used },
+          data: { key, attempts, error: { message: redact(answer.message), kind: 'permanent' }, by, ...used },
         }
       case 'not-executed':
         return action.fenced === true
@@ -116,17 +122,17 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
         return undefined
     }
   } catch (thrown) {
-    env.warn(thrown as Error)
+    env.warn(opened === undefined ? (thrown as Error) : new Error(redact(textOf(thrown))))
     return undefined
   }
 }
 
 async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter): Promise<unknown> {
-  const { item, action, controller } = attempt
+  const { action, controller } = attempt
   const { timeoutMs } = action
   if (timeoutMs === undefined)
     return action.run(
-      inputOf(item),
+      inputOf(attempt),
       contextOf(env, attempt, meter, () => undefined),
     )
   return new Promise((resolve, reject) => {
@@ -149,7 +155,8 @@ async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter
     // A handler that was told to stop has all the time it needs, and keeps no process alive.
     controller.signal.addEventListener('abort', stop, { once: true })
     heartbeat()
-    const running = async (): Promise<unknown> => action.run(inputOf(item), contextOf(env, attempt, meter, heartbeat))
+    const running = async (): Promise<unknown> =>
+      action.run(inputOf(attempt), contextOf(env, attempt, meter, heartbeat))
     running().then(resolve, reject).finally(stop)
   })
 }
@@ -165,16 +172,19 @@ function inquiryContextOf(
   return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
 }
 
-function contextOf({ clock }: Environment, attempt: Attempt, meter: UsageMeter, heartbeat: () => void): ActionContext {
+function contextOf(env: Environment, attempt: Attempt, meter: UsageMeter, heartbeat: () => void): ActionContext {
   const { item, facts, seed } = attempt
   const context = inquiryContextOf(attempt, meter, heartbeat)
   const asker = { actionKey: item.key, signal: context.signal }
   const fact: ActionContext['fact'] = (key, read, options) => {
-    const value = facts.ask(asker, key, read, options)
+    const clean = (value: unknown): Json => withoutSecrets(env, attempt, value ?? null, `fact ${key}`)
+    const cleanRead = async (): Promise<Json> => clean(await read())
+    const value = facts.ask(asker, key, cleanRead, options && { ...options, request: clean(options.request) })
     // A handler that does not wait for its fact must not bring its process down.
     value.catch(() => undefined)
     return value as never
   }
+  const { clock } = env
   const startedAt = clock.now()
   const began = clock.monotonic()
   const now = (): number => startedAt + Math.floor(clock.monotonic() - began)
@@ -182,6 +192,6 @@ function contextOf({ clock }: Environment, attempt: Attempt, meter: UsageMeter, 
 }
 
 /** A copy: what a handler does to its input must not reach a later attempt. */
-function inputOf(item: OpenAction): never {
-  return structuredClone(item.input) as never
+function inputOf({ item, opened }: Attempt): never {
+  return structuredClone(opened?.input ?? item.input) as never
 }

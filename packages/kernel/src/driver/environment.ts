@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { Guard } from '../guard/guard.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { SecretsSetup } from '../secrets/options.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 
 /** What all drives of one kernel share. */
@@ -13,6 +14,7 @@ export interface Environment {
   readonly policy: Policy
   readonly limits: Limits
   readonly leaseMs: number
+  readonly secrets: SecretsSetup
   /** What to do with a run whose recorded decisions the code does not repeat. */
   readonly onDrift: 'stop' | 'warn'
   /** Calls the pure functions of workflows. */

@@ -84,6 +84,9 @@ export interface Answer {
   readonly by?: string | undefined
 }
 
+/** An answer as it was given: its secrets are marked, and not replaced yet. */
+export type GivenAnswer = Omit<Answer, 'value'> & { readonly value: unknown }
+
 const by = z.string().max(1000).optional()
 
 /** Post type of a verdict on an action in doubt. */
@@ -198,13 +201,13 @@ function settled(system: System, { key, outcome, by }: Settlement): LogDraft {
 }
 
 /** What the schema of an interrupt makes of an answer. @throws KernelError `INVALID_INPUT`. */
-export function checkAnswer(definition: Definition, interrupt: string, { key, value }: Answer): Json {
+export function checkAnswer(definition: Definition, interrupt: string, { key, value }: GivenAnswer): Json {
   const spec = Object.hasOwn(definition.interrupts, interrupt) ? definition.interrupts[interrupt] : undefined
-  return spec === undefined ? value : parse(spec.answer, value, `the answer to ${key}`, 'INVALID_INPUT')
+  return spec === undefined ? (value as Json) : parse(spec.answer, value, `the answer to ${key}`, 'INVALID_INPUT')
 }
 
 /** What the schema of a signal makes of its value. @throws KernelError `INVALID_INPUT` for an undeclared one, too. */
-export function checkSignal(definition: Definition, name: string, value: Json): Json {
+export function checkSignal(definition: Definition, name: string, value: unknown): Json {
   const schema = Object.hasOwn(definition.signals, name) ? definition.signals[name] : undefined
   if (schema !== undefined) return parse(schema, value, `the value of ${name}`, 'INVALID_INPUT')
   const names = Object.keys(definition.signals).join(', ')

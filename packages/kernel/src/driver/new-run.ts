@@ -1,6 +1,7 @@
 import { canonicalize, checkId, type Json, type RunCreation } from '@varve/store'
 import type { Counts } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
+import { enter, type NewSecret } from '../secrets/entering.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import type { Environment } from './environment.ts'
@@ -22,14 +23,19 @@ export interface NewRunOptions {
 export interface NewRun {
   readonly runId: string
   readonly input: Json
+  /** To be kept before the run is created. */
+  readonly secrets: readonly NewSecret[]
+  /** The input as it was given, its secrets marked. */
+  readonly given: unknown
   readonly started: LogDraft
   readonly row: RunCreation
 }
 
 /**
- * Checks everything about a run before anything is written.
+ * Checks everything about a run before anything is written. The input of a run that another one starts comes from a log, and
+ * its secrets are references already.
  *
- * @throws KernelError `INVALID_INPUT`; StoreError `INVALID_ARGUMENT` | `NOT_JSON` | `LIMIT_EXCEEDED`.
+ * @throws KernelError `INVALID_INPUT` | `SECRET_KEY_MISSING`; StoreError `INVALID_ARGUMENT` | `NOT_JSON` | `LIMIT_EXCEEDED`.
  */
 export function newRun(env: Environment, definition: Definition, input: unknown, options: NewRunOptions): NewRun {
   const { runId, tags = [], queue = 'default', deadlineAt, parent, previous, spent } = options
@@ -38,7 +44,9 @@ export function newRun(env: Environment, definition: Definition, input: unknown,
   for (const tag of tags) checkId('a tag', tag)
   const { name: workflow, version } = definition
   const parsed = parse(definition.input, input, 'input', 'INVALID_INPUT')
-  const recorded = canonicalize(parsed, { name: 'input', maxDepth: env.limits.depth }).copy
+  const isOwed = parent !== undefined || previous !== undefined
+  const entered = isOwed ? { value: parsed, secrets: [] } : enter(env, parsed, 'input')
+  const recorded = canonicalize(entered.value, { name: 'input', maxDepth: env.limits.depth }).copy
   const data = {
     ...{ workflow, version, input: recorded, seed: env.newId(), tags: [...tags], queue },
     ...(parent && { parent }),
@@ -47,5 +55,5 @@ export function newRun(env: Environment, definition: Definition, input: unknown,
     ...(spent && { spent }),
   }
   const row = { workflow, version, tags: [...tags], queue, ...(parent && { parent: parent.runId }) }
-  return { runId, input: recorded, started: { type: 'RunStarted', data }, row }
+  return { runId, input: recorded, secrets: entered.secrets, given: parsed, started: { type: 'RunStarted', data }, row }
 }

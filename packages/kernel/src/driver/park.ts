@@ -21,6 +21,9 @@ const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
   'POISONED',
   'UNKNOWN_ACTION',
   'INVALID_LOG',
+  'SECRET_KEY_MISSING',
+  'SECRET_CORRUPT',
+  'SECRET_UNRESOLVED',
   'LIMIT_EXCEEDED',
   'WORKFLOW_MISSING',
   // The successor's: a newer version refuses what the run continues with.

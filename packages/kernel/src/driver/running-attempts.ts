@@ -1,11 +1,13 @@
 import type { LogDraft } from '../log/log-event.ts'
+import { ActionError } from '../policy/action-error.ts'
 import type { OpenAction } from '../run/item.ts'
 import type { System } from '../run/system.ts'
-import { reconcileAttempt, runAttempt, type Attempt } from './attempt.ts'
+import { hasSecrets, openInput, type OpenedInput } from '../secrets/opening.ts'
+import { failedAttempt, reconcileAttempt, runAttempt, type Attempt } from './attempt.ts'
 import type { Environment } from './environment.ts'
 
 /** What to start: the handler's abort controller is made here. */
-export type NewAttempt = Omit<Attempt, 'controller'>
+export type NewAttempt = Omit<Attempt, 'controller' | 'opened'>
 
 interface Running {
   readonly attempt: number
@@ -23,6 +25,8 @@ export class RunningAttempts {
   readonly #running = new Map<string, Running>()
   /** Attempts in doubt that were asked about: once per drive. */
   readonly #asked = new Set<string>()
+  /** Inputs whose secrets were opened for an attempt that has not begun. */
+  readonly #opened = new Map<string, { readonly attempt: number; readonly input: OpenedInput }>()
 
   /**
    * @param onResult - gets the event to record, or undefined when an inquiry settled nothing.
@@ -42,10 +46,15 @@ export class RunningAttempts {
     return this.#running.has(key)
   }
 
-  /** Calls the handler of a durable attempt. Nothing is awaited between the caller's last look at its lease and the call. */
+  /**
+   * Calls the handler of a durable attempt. Nothing is awaited between the caller's last look at its lease and the call: where
+   * the input has secrets, they are opened first, and the caller is woken up to look again.
+   */
   start(attempt: NewAttempt): void {
+    const ready = this.#ready(attempt, (error) => failedAttempt(this.#env, attempt, error))
+    if (ready === undefined) return
     const running = this.#begin(attempt, false)
-    runAttempt(this.#env, { ...attempt, controller: running.controller }).then(
+    runAttempt(this.#env, { ...attempt, ...ready, controller: running.controller }).then(
       (result) => {
         running.finished = true
         this.#onResult(result)
@@ -61,13 +70,59 @@ export class RunningAttempts {
     const { key, attempt: number } = attempt.item
     const asked = `${number}:${key}`
     if (attempt.action.reconcile === undefined || this.#asked.has(asked)) return
+    const ready = this.#ready(attempt, (error) => {
+      this.#asked.add(asked)
+      this.#env.warn(error)
+      return undefined
+    })
+    if (ready === undefined) return
     this.#asked.add(asked)
     const running = this.#begin(attempt, true)
-    void reconcileAttempt(this.#env, { ...attempt, controller: running.controller }).then((result) => {
+    void reconcileAttempt(this.#env, { ...attempt, ...ready, controller: running.controller }).then((result) => {
       running.finished = true
       if (result === undefined) this.#running.delete(key)
       this.#onResult(result)
     })
+  }
+
+  /**
+   * What a handler is given besides the recorded input; undefined while that is being opened, which this begins.
+   *
+   * @param refuse - answers the event for an attempt that cannot begin for want of a secret.
+   */
+  #ready(
+    attempt: NewAttempt,
+    refuse: (error: Error) => LogDraft | undefined,
+  ): { readonly opened?: OpenedInput } | undefined {
+    const { key, attempt: number, input } = attempt.item
+    if (!hasSecrets(input)) return {}
+    const opened = this.#opened.get(key)
+    this.#opened.delete(key)
+    if (opened?.attempt === number) return { opened: opened.input }
+    const opening = this.#begin(attempt, attempt.item.inDoubt)
+    const isOver = (): boolean => this.#running.get(key) !== opening
+    openInput(this.#env, input, opening.controller.signal)
+      .then(
+        (openedInput) => {
+          if (isOver()) return
+          this.#running.delete(key)
+          this.#opened.set(key, { attempt: number, input: openedInput })
+          this.#onResult(undefined)
+        },
+        (error: unknown) => {
+          if (isOver()) return
+          // Everything else has to be mended before the run can go on.
+          if (!(error instanceof ActionError)) throw error
+          const result = refuse(error)
+          opening.finished = true
+          if (result === undefined) this.#running.delete(key)
+          this.#onResult(result)
+        },
+      )
+      .catch((error: unknown) => {
+        this.#onError(error as Error)
+      })
+    return undefined
   }
 
   /** Forgets what the log says is over, and aborts what of it is still under way. */
@@ -79,12 +134,14 @@ export class RunningAttempts {
       this.#running.delete(key)
       if (!running.finished) running.controller.abort()
     }
+    for (const key of this.#opened.keys()) if (!open.has(key)) this.#opened.delete(key)
   }
 
   /** Aborts everything. */
   abortAll(reason: unknown): void {
     for (const { finished, controller } of this.#running.values()) if (!finished) controller.abort(reason)
     this.#running.clear()
+    this.#opened.clear()
   }
 
   #begin({ item }: NewAttempt, asks: boolean): Running {

@@ -9,6 +9,8 @@ import { eventSchemas, type EventType } from '../log/event-data.ts'
 import { asLogEvent, readLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { emptySystem, type System } from '../run/system.ts'
+import { enter, withSecrets, type NewSecret } from '../secrets/entering.ts'
+import { addReferences } from '../secrets/erase.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { findRun } from './post.ts'
@@ -71,9 +73,10 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   const { version: to = from } = options
   const definition = env.definitionOf({ runId, workflow, version: to })
   const copy = new Copy(env, as, definition)
+  const secrets: NewSecret[] = []
   for (const event of prefix) {
     const draft = event === last ? edited(event, copy.fold.system, definition, runId, options.edit) : event
-    copy.push(draft, event.at)
+    copy.push(draft === event ? event : enterEdit(env, draft, prefix, secrets), event.at)
   }
   checkNotTwice(copy.fold, runId, at)
   const now = Math.max(env.clock.now(), last.at)
@@ -86,7 +89,8 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   // An edit of the first event may name others than the row of the run that it was taken from.
   const { tags, queue } = copy.fold.system.started ?? row
   const run = { ...runUpdate(copy.fold), create: { workflow, version: to, tags, queue } }
-  await appendSettled(env, as, copy.events, { expectedHead: 0, fencingToken: 0, run })
+  const append = () => appendSettled(env, as, copy.events, { expectedHead: 0, fencingToken: 0, run })
+  await withSecrets(env, secrets, append)
   env.committed(as, copy.log)
   return wait ? moveRun(kernel, as) : { status: 'running', runId: as }
 }
@@ -121,6 +125,15 @@ function versionOf(prefix: readonly LogEvent[]): string | undefined {
     if (type === 'Migrated') version = data.toVersion
   }
   return version
+}
+
+/** An edit may hold new secrets, and references to those that the copied events have. */
+function enterEdit(env: Environment, draft: LogDraft, prefix: readonly LogEvent[], secrets: NewSecret[]): LogDraft {
+  const known = new Set<string>()
+  for (const { data } of prefix) addReferences(data, known)
+  const entered = enter(env, draft.data, 'edit', known)
+  secrets.push(...entered.secrets)
+  return { ...draft, data: entered.value } as LogDraft
 }
 
 /**

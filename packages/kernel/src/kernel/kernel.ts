@@ -43,6 +43,8 @@ import {
   type SignalOptions,
 } from './post.ts'
 import { recoverRuns, type RecoveredRun } from './recover.ts'
+import { eraseSecretsOf } from '../secrets/erase.ts'
+import { secretsSetup } from '../secrets/options.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
 import { enqueueRun, startRun } from './start.ts'
@@ -129,6 +131,14 @@ export interface Kernel extends AsyncDisposable {
    * code throws when it is asked; nothing is written then.
    */
   migrate(runId: string, options: MigrateOptions): Promise<Outcome>
+  /**
+   * Erases, for good, every secret that a run's log and its posts refer to, also for the runs that they were passed on to or
+   * copied into by a fork. The logs stay whole: only an action that still needs one of them fails with `SECRET_GONE`. Secrets
+   * of children and successors are those of runs of their own.
+   *
+   * @returns the ids; none for a run without secrets. @throws KernelError `RUN_NOT_FOUND`.
+   */
+  eraseSecrets(runId: string): Promise<readonly string[]>
   /**
    * Committed events from `from` on and as they come, whoever drives the run, until it has ended.
    *
@@ -229,7 +239,7 @@ export function createKernel(options: KernelOptions): Kernel {
   }
 }
 
-function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | 'cancel' | 'settle'> {
+function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | 'cancel' | 'settle' | 'eraseSecrets'> {
   const whileOpen =
     <T>(verb: (kernel: KernelParts, runId: string, options: T) => Promise<Outcome>) =>
     async (runId: string, options: T): Promise<Outcome> => {
@@ -241,6 +251,15 @@ function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | '
     signal: whileOpen(signalRun),
     cancel: whileOpen(cancelRun),
     settle: whileOpen(settleAction),
+    eraseSecrets: eraserOf(kernel),
+  }
+}
+
+function eraserOf({ env, drives }: KernelParts): Kernel['eraseSecrets'] {
+  return async (runId) => {
+    drives.checkOpen()
+    await findRun(env, runId)
+    return eraseSecretsOf(env.store, runId, env.limits.waitingPosts)
   }
 }
 
@@ -353,6 +372,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     policy: options.policy ?? allowAll,
     limits: checkedLimits({ ...defaultLimits, ...options.limits }),
     leaseMs,
+    secrets: secretsSetup(options.secrets),
     onDrift: options.onDrift ?? 'stop',
     guard: createGuard(options.guard ?? 'throw', warn),
     buildOf: (definition) => build ?? definition.build,

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { GuardMode } from '../guard/guard.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { Policy } from '../policy/policy.ts'
+import type { SecretsOptions } from '../secrets/options.ts'
 import type { Workflow } from '../workflow/define-workflow.ts'
 
 /** What a kernel is made of. */
@@ -28,6 +29,8 @@ export interface KernelOptions {
   readonly guard?: GuardMode
   /** Bounds on values, posts and logs; left out, each has its default. */
   readonly limits?: Partial<Limits>
+  /** How values that are marked as secret are kept out of the log, and how configuration secrets are resolved. */
+  readonly secrets?: SecretsOptions
   /** Told of events right after they became durable, in order, once per commit of this kernel. */
   readonly onCommitted?: (runId: string, events: readonly LogEvent[]) => void
   /** Told of what went wrong without harm to a run, such as a snapshot that could not be written. Default: a process warning. */

@@ -18,6 +18,8 @@ import { detach } from '../log/detach.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { itemKeyOf, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
+import { enter, withSecrets, type NewSecret } from '../secrets/entering.ts'
+import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { runNotFound } from './drives.ts'
@@ -61,11 +63,14 @@ export async function signalRun(kernel: KernelParts, runId: string, signal: Sign
   const { name, id: signalId = env.newId(), by } = signal
   checkId('a signal id', signalId)
   const row = await findRun(env, runId)
-  const value = detach(env, signal.value, 'signal')
+  const entered = enter(env, signal.value, 'signal')
+  const value = detach(env, entered.value, 'signal')
   const definition = registered(env, row)
-  if (definition !== undefined) checkSignal(definition, name, value)
+  // Its secrets are checked now: whoever takes it sees references.
+  if (definition !== undefined) checkSignal(definition, name, entered.secrets.length > 0 ? signal.value : value)
   const body = canonicalJson({ signalId, name, value, ...(by !== undefined && { by }) })
-  return postAndMove(kernel, row, { id: `signal:${sha256(signalId)}`, type: 'SignalReceived', body })
+  const post = { id: `signal:${sha256(signalId)}`, type: 'SignalReceived', body }
+  return postAndMove(kernel, row, post, entered.secrets)
 }
 
 /** Asks a run to end, and drives it through its clean-up. Asking a second time ends it at once. */
@@ -83,17 +88,18 @@ export async function settleAction(kernel: KernelParts, runId: string, options: 
   const { env } = kernel
   const { key, outcome, by } = options
   const row = await findRun(env, runId)
-  const recorded = recordedOutcome(env, outcome)
+  const { recorded, secrets } = recordedOutcome(env, outcome)
   let last: LogEvent | undefined
   const system = await readSystem(env.store, runId, (event) => {
     if (itemKeyOf(event) === key) last = event
   })
-  if (isSettledSo(last, recorded)) return moveRun(kernel, runId)
+  if (await isSettledSo(env, last, recorded, outcome)) return moveRun(kernel, runId)
   if (isTerminal(row.status)) throw runTerminal(row, key)
   const item = system.open.get(key)
   if (item?.kind !== 'action' || !item.inDoubt) throw notInDoubt(runId, key)
   const body = canonicalJson({ key, outcome: recorded, ...(by !== undefined && { by }) })
-  return postAndMove(kernel, row, { id: `settle:${sha256(`${item.attempt}\n${body}`)}`, type: SETTLEMENT, body })
+  const post = { id: `settle:${sha256(`${item.attempt}\n${body}`)}`, type: SETTLEMENT, body }
+  return postAndMove(kernel, row, post, secrets)
 }
 
 type RecordedOutcome =
@@ -101,18 +107,29 @@ type RecordedOutcome =
   | { readonly status: 'failed'; readonly error: ErrorInfo }
   | { readonly status: 'retry' }
 
-function recordedOutcome(env: Environment, outcome: SettleOptions['outcome']): RecordedOutcome {
+interface Verdict {
+  readonly recorded: RecordedOutcome
+  readonly secrets: readonly NewSecret[]
+}
+
+function recordedOutcome(env: Environment, outcome: SettleOptions['outcome']): Verdict {
   if (outcome.status === 'succeeded') {
-    return { status: outcome.status, output: detach(env, outcome.output ?? null, 'output') }
+    const { value, secrets } = enter(env, outcome.output ?? null, 'output')
+    return { recorded: { status: outcome.status, output: detach(env, value, 'output') }, secrets }
   }
-  if (outcome.status === 'failed') return { status: outcome.status, error: errorInfoOf(new Error(outcome.message)) }
-  return outcome
+  if (outcome.status === 'retry') return { recorded: outcome, secrets: [] }
+  return { recorded: { status: outcome.status, error: errorInfoOf(new Error(outcome.message)) }, secrets: [] }
 }
 
 /** True when the item has closed in just the way that a verdict says. */
-function isSettledSo(last: LogEvent | undefined, verdict: RecordedOutcome): boolean {
-  if (last?.type === 'ActionSucceeded' && verdict.status === 'succeeded') {
-    return canonicalJson(last.data.output) === canonicalJson(verdict.output)
+async function isSettledSo(
+  env: Environment,
+  last: LogEvent | undefined,
+  verdict: RecordedOutcome,
+  given: SettleOptions['outcome'],
+): Promise<boolean> {
+  if (last?.type === 'ActionSucceeded' && given.status === 'succeeded') {
+    return isSameValue(env, last.data.output, given.output ?? null)
   }
   if (last?.type === 'ActionFailed' && verdict.status === 'failed') {
     return canonicalJson(last.data.error) === canonicalJson(verdict.error)
@@ -139,12 +156,17 @@ export function registered(env: Environment, row: RunRow): Definition | undefine
 }
 
 /** Posts, drives the run on, and says so when the driver set the post aside. A post that was kept before is not repeated. */
-async function postAndMove(kernel: KernelParts, row: RunRow, post: PostDraft): Promise<Outcome> {
+async function postAndMove(
+  kernel: KernelParts,
+  row: RunRow,
+  post: PostDraft,
+  secrets: readonly NewSecret[] = [],
+): Promise<Outcome> {
   const { env, drives } = kernel
   const { runId } = row
   if (isTerminal(row.status) && post.type !== 'SignalReceived') throw runTerminal(row)
   const before = await rejectionsOf(env, runId, post.id)
-  await postTo(env, row, post)
+  await withSecrets(env, secrets, () => postTo(env, row, post))
   drives.posted(runId)
   const outcome = await moveRun(kernel, runId)
   // One that was set aside and is sent again may be taken this time.

@@ -1,10 +1,12 @@
 import { canonicalJson, checkId, isTerminal, sha256, type Json, type RunRow } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
-import { checkAnswer, notOpen, type Answer } from '../driver/inputs.ts'
+import { checkAnswer, notOpen, type Answer, type GivenAnswer } from '../driver/inputs.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { detach } from '../log/detach.ts'
 import { eventSchemas } from '../log/event-data.ts'
+import { enter, withSecrets, type Entered } from '../secrets/entering.ts'
+import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import { findRun, postTo, registered, rejectionOf, runTerminal } from './post.ts'
 import { moveRun, type KernelParts } from './parts.ts'
@@ -23,30 +25,34 @@ export interface AnswerOptions {
 export async function resumeRun(kernel: KernelParts, runId: string, given: AnswerOptions): Promise<Outcome> {
   const { env, drives } = kernel
   checkId('the key of an interrupt', given.key)
-  const answer = answerOf(env, given)
+  const entered = enter(env, given.value, 'answer')
+  const answer = answerOf(env, given, entered)
   const row = await findRun(env, runId)
-  const question = await questionOf(env, row, answer)
+  const question = await questionOf(env, row, answer, given)
   if (question === 'answered so') return moveRun(kernel, runId)
   const definition = registered(env, row)
-  const value = definition === undefined ? answer.value : checkAnswer(definition, question.interrupt, answer)
-  checkRecordable(env, { ...answer, value })
+  if (definition !== undefined) {
+    // Its secrets are checked now: whoever takes it sees references.
+    if (entered.secrets.length > 0) checkAnswer(definition, question.interrupt, given)
+    checkRecordable(env, { ...answer, value: checkAnswer(definition, question.interrupt, answer) })
+  } else checkRecordable(env, answer)
   // The same answer has the same id, so an answer that is sent twice is kept once.
   const post = { id: postId(answer), type: 'Resumed', body: canonicalJson(answer) }
   try {
-    await postTo(env, row, post)
+    await withSecrets(env, entered.secrets, () => postTo(env, row, post))
   } catch (error) {
     if (!isKernelError(error, 'RUN_TERMINAL')) throw error
     // It ended meanwhile, perhaps with this very answer.
-    await questionOf(env, await findRun(env, runId), answer)
+    await questionOf(env, await findRun(env, runId), answer, given)
     return moveRun(kernel, runId)
   }
   drives.posted(runId)
   const outcome = await moveRun(kernel, runId)
-  await checkTaken(env, row, answer)
+  await checkTaken(env, row, answer, given)
   return outcome
 }
 
-function answerOf(env: Environment, { key, value, by }: AnswerOptions): Answer {
+function answerOf(env: Environment, { key, by }: AnswerOptions, { value }: Entered): Answer {
   return { key, value: detach(env, value, 'answer'), ...(by !== undefined && { by }) }
 }
 
@@ -75,13 +81,14 @@ async function questionOf(
   env: Environment,
   row: RunRow,
   answer: Answer,
+  given: GivenAnswer,
 ): Promise<{ readonly interrupt: string } | 'answered so'> {
   const { runId } = row
   const listed = row.blockedOn.find(({ kind, key }) => kind === 'interrupt' && key === answer.key)
   if (listed?.name !== undefined) return { interrupt: listed.name }
   const log = await answersOf(env, runId, answer.key)
   if (log.interrupt !== undefined) return { interrupt: log.interrupt }
-  if (log.taken !== undefined && isSameAnswer(env, row, log.taken, answer)) return 'answered so'
+  if (log.taken !== undefined && (await isSameAnswer(env, row, log.taken, given))) return 'answered so'
   if (!isTerminal(row.status)) throw notOpen(runId, answer.key, 'interrupt')
   throw runTerminal(row, answer.key)
 }
@@ -106,25 +113,27 @@ async function answersOf(env: Environment, runId: string, key: string): Promise<
   }
 }
 
-function isSameAnswer(
+/** @param answer - with its secrets as they were given. */
+async function isSameAnswer(
   env: Environment,
   row: RunRow,
   taken: { readonly interrupt: string; readonly value: Json },
-  answer: Answer,
-): boolean {
+  answer: GivenAnswer,
+): Promise<boolean> {
   const definition = registered(env, row)
+  let value = answer.value
   try {
-    const value = definition === undefined ? answer.value : checkAnswer(definition, taken.interrupt, answer)
-    return canonicalJson(value) === canonicalJson(taken.value)
+    if (definition !== undefined) value = checkAnswer(definition, taken.interrupt, answer)
   } catch {
     return false
   }
+  return isSameValue(env, taken.value, value)
 }
 
 /** @throws KernelError with the reason when the driver set the answer aside and no equal one was taken. */
-async function checkTaken(env: Environment, row: RunRow, answer: Answer): Promise<void> {
+async function checkTaken(env: Environment, row: RunRow, answer: Answer, given: GivenAnswer): Promise<void> {
   const rejection = await rejectionOf(env, row.runId, postId(answer), answer.key)
   if (rejection === undefined) return
   const { taken } = await answersOf(env, row.runId, answer.key)
-  if (taken === undefined || !isSameAnswer(env, row, taken, answer)) throw rejection
+  if (taken === undefined || !(await isSameAnswer(env, row, taken, given))) throw rejection
 }

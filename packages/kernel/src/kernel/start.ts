@@ -1,10 +1,12 @@
-import { canonicalJson, genesis, isStoreError, sealEvent } from '@varve/store'
+import { genesis, isStoreError, sealEvent } from '@varve/store'
 import { appendSettled } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { newRun, type NewRun } from '../driver/new-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
-import { KernelError } from '../errors.ts'
+import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent, readLogEvent } from '../log/log-event.ts'
+import { isRefusal, withSecrets } from '../secrets/entering.ts'
+import { isSameValue } from '../secrets/same-value.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { StartOptions } from './options.ts'
 import { moveRun, type KernelParts } from './parts.ts'
@@ -18,17 +20,24 @@ export async function startRun(
 ): Promise<Outcome> {
   const { env, drives } = kernel
   const run = runOf(kernel, definition, input, options)
-  const { runId, started } = run
+  const { runId, started, secrets } = run
+  // A run that is there needs none of them.
+  if (secrets.length > 0 && (await isSameRun(env, definition, run))) return moveRun(kernel, runId)
   const row = { ...run.row, lease: { owner: env.owner, leaseMs: env.leaseMs } }
+  // Nothing is written of a run whose first decision fails.
+  const isUnwritten = async (error: unknown): Promise<boolean> =>
+    isRefusal(error) || (isKernelError(error) && (await env.store.runs.find(runId)) === undefined)
   for (;;) {
     // Another call of this kernel may be about to create it; whether it succeeded shows in the store.
     if (drives.has(runId)) await drives.move(runId, { follow: false }).catch(() => undefined)
     else {
       const drive = { runId, definition, claimedAt: env.clock.monotonic(), create: { started, row } }
-      const outcome = await unlessExists(drives.create(drive))
+      const outcome = await unlessExists(withSecrets(env, secrets, () => drives.create(drive), isUnwritten))
       if (outcome !== 'exists') return outcome ?? moveRun(kernel, runId)
     }
     if (await isSameRun(env, definition, run)) return moveRun(kernel, runId)
+    // The run is gone again, and its secrets with it.
+    if (secrets.length > 0) return startRun(kernel, definition, input, { ...options, runId })
   }
 }
 
@@ -41,11 +50,12 @@ export async function enqueueRun(
 ): Promise<Outcome> {
   const { env } = kernel
   const run = runOf(kernel, definition, input, options)
-  const { runId, started, row } = run
+  const { runId, started, row, secrets } = run
+  if (secrets.length > 0 && (await isSameRun(env, definition, run))) return { status: 'running', runId }
   const sealed = sealEvent(runId, genesis(runId), started, env.clock.now(), env.limits)
   const update = { status: 'running', blockedOn: [], wakeAt: 0, create: row } as const
-  const appending = appendSettled(env, runId, [sealed.stored], { expectedHead: 0, fencingToken: 0, run: update })
-  const appended = await unlessExists(appending)
+  const append = () => appendSettled(env, runId, [sealed.stored], { expectedHead: 0, fencingToken: 0, run: update })
+  const appended = await unlessExists(withSecrets(env, secrets, append))
   if (appended === 'exists') await isSameRun(env, definition, run)
   else env.committed(runId, [asLogEvent(sealed)])
   return { status: 'running', runId }
@@ -75,13 +85,13 @@ function runOf({ env }: KernelParts, definition: Definition, input: unknown, opt
 
 /**
  * @returns false when there is no such run after all.
- * @throws KernelError `RUN_EXISTS` for a run of another workflow or input.
+ * @throws KernelError `RUN_EXISTS` for a run of another workflow or input; `SECRET_GONE` when that cannot be told any more.
  */
-async function isSameRun(env: Environment, definition: Definition, { runId, input }: NewRun): Promise<boolean> {
+async function isSameRun(env: Environment, definition: Definition, { runId, given }: NewRun): Promise<boolean> {
   for await (const stored of env.store.events.read(runId, { from: 1, limit: 1 })) {
     const event = readLogEvent(genesis(runId), stored)
     const data = event.type === 'RunStarted' ? event.data : undefined
-    if (data?.workflow === definition.name && canonicalJson(data.input) === canonicalJson(input)) return true
+    if (data?.workflow === definition.name && (await isSameValue(env, data.input, given))) return true
     const text =
       `the run id ${runId} is taken by a run of ${data?.workflow ?? 'unknown origin'} with another workflow or input; ` +
       'start with another run id, or read that run with get'

@@ -36,16 +36,17 @@ const KINDS: ReadonlySet<unknown> = new Set<FailureKind>(['transient', 'permanen
 const MAX_MESSAGE = 4000
 const MAX_NAME = 200
 
-/** A thrown value as it stands in the log: no stack, no cause, bounded, well-formed text. */
-export function errorInfoOf(thrown: unknown): ErrorInfo {
-  const message = cut(textOf(thrown), MAX_MESSAGE)
+/** A thrown value as it stands in the log: no stack, no cause, without secrets, bounded, well-formed text. */
+export function errorInfoOf(thrown: unknown, redact = (text: string): string => text): ErrorInfo {
+  // Before anything is cut off: half a secret would not be found.
+  const message = cut(redact(textOf(thrown)), MAX_MESSAGE)
   const { name, code, kind, retryAfterMs } = fieldsOf(thrown)
   return {
     message,
     // Recognised by its fields, so that an error from a second installed copy counts.
     kind: KINDS.has(kind) ? (kind as FailureKind) : 'permanent',
-    ...(typeof name === 'string' && name !== '' && name !== 'Error' && { name: cut(name, MAX_NAME) }),
-    ...(typeof code === 'string' && { code: cut(code, MAX_NAME) }),
+    ...(typeof name === 'string' && name !== '' && name !== 'Error' && { name: cut(redact(name), MAX_NAME) }),
+    ...(typeof code === 'string' && { code: cut(redact(code), MAX_NAME) }),
     ...(isHint(retryAfterMs) && { retryAfterMs: boundedHint(retryAfterMs) }),
   }
 }

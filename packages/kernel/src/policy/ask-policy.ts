@@ -2,12 +2,18 @@ import { KernelError, textOf } from '../errors.ts'
 import { boundedHint, isHint } from './action-error.ts'
 import type { Classification, Denial, Policy } from './policy.ts'
 
-/** What a policy answers. @throws KernelError `POLICY_FAILED` when it throws, or answers what cannot be. */
-export function askPolicy<T>({ name }: Policy, ask: () => T): T {
+/**
+ * What a policy answers.
+ *
+ * @param redact - takes secrets out of what it throws, where it was shown what a handler threw.
+ * @throws KernelError `POLICY_FAILED` when it throws, or answers what cannot be.
+ */
+export function askPolicy<T>({ name }: Policy, ask: () => T, redact?: (text: string) => string): T {
   try {
     return ask()
   } catch (cause) {
-    throw new KernelError('POLICY_FAILED', `the policy ${name} threw: ${textOf(cause)}`, { cause })
+    const text = `the policy ${name} threw: ${textOf(cause)}`
+    throw new KernelError('POLICY_FAILED', redact?.(text) ?? text, redact === undefined ? { cause } : {})
   }
 }
 

@@ -24,5 +24,6 @@ export function recordCalls(store: Store, calls: string[], before: BeforeCall = 
     runs: wrap('runs', store.runs),
     inbox: wrap('inbox', store.inbox),
     snapshots: wrap('snapshots', store.snapshots),
+    secrets: wrap('secrets', store.secrets),
   }
 }

@@ -12,7 +12,7 @@ export interface ActionContext extends InquiryContext {
   /**
    * Asks the outside world once: `read` is called unless the answer is recorded already, and its answer is given out when it is
    * durable. Whoever asks for the same key meanwhile waits for the same answer. Facts that are read in one tick share an append.
-   * `undefined` is recorded as null; what `read` throws is recorded nowhere, and the next one to ask tries again.
+   * `undefined` is recorded as null; no fact holds a secret. What `read` throws is recorded nowhere, and the next one to ask tries again.
    *
    * @param key - 1-200 characters, not beginning with `varve:`.
    * @throws KernelError `FACT_MISMATCH` (recorded with another `request`) | `FACT_CYCLE` | `INVALID_INPUT`; StoreError `NOT_JSON` |

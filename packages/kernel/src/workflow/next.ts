@@ -3,6 +3,7 @@ import type { ActionInput } from './action.ts'
 import type { Complete, Continue, Emit, Fail, FailReason, Requests } from './decision.ts'
 import type { Workflow } from './define-workflow.ts'
 import type { WorkflowTypes } from './reduce-event.ts'
+import type { WithSecrets } from '../secrets/secret.ts'
 import type { Schema, SchemaInput } from './schema.ts'
 
 /** A question's schemas: what is asked, and what counts as an answer. */
@@ -72,7 +73,7 @@ export type EmittedEvent<E extends DomainEvents> =
 
 type InputArguments<In> = [In] extends [null]
   ? [input?: null, options?: RequestOptions]
-  : [input: In, options?: RequestOptions]
+  : [input: WithSecrets<In>, options?: RequestOptions]
 
 /** The one `next` that all steps share: it only builds values. */
 export const next: Next<WorkflowTypes> = {

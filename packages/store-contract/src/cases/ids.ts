@@ -16,7 +16,7 @@ import {
 } from '../test-run.ts'
 
 /** Ids that break a store which builds SQL from them, matches them as patterns, folds their case or cuts them. */
-const odd: readonly string[] = [
+export const odd: readonly string[] = [
   `'; drop table runs; --`,
   `' or '1'='1`,
   `"quoted" \`ticks\` [brackets]`,

@@ -6,6 +6,8 @@ import { acquire, claimDue, extend, LEASE_MS, post, release, running, startRun, 
 
 const snapshot = { runId: 'run-1', seq: 1, hash: 'h', format: 1, workflowVersion: '1', build: 'b', body: '{}' }
 
+const sealed = Uint8Array.of(1, 2, 3)
+
 /** Every method of a store, called on a run that exists. */
 function everyCall(store: Store, run: TestRun): Readonly<Record<string, () => Promise<unknown>>> {
   const { claim } = run
@@ -26,6 +28,9 @@ function everyCall(store: Store, run: TestRun): Readonly<Record<string, () => Pr
     'snapshots.save': async () => store.snapshots.save(snapshot),
     'snapshots.latest': async () => store.snapshots.latest('run-1'),
     'snapshots.prune': async () => store.snapshots.prune('run-1', { keep: 1 }),
+    'secrets.put': async () => store.secrets.put('s-1', sealed),
+    'secrets.get': async () => store.secrets.get('s-1'),
+    'secrets.erase': async () => store.secrets.erase('s-1'),
     ...(store.notifications !== undefined && {
       'notifications.subscribe': async () => store.notifications?.subscribe(() => undefined),
     }),
@@ -80,6 +85,8 @@ export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle'
     for (const id of ['p', 'q', 'r']) await post(store, 'run-1', id)
     const after = await extend(store, run, { take: ['p'], reject: [{ id: 'q', error: '{}' }], run: { owes: ['x'] } })
     await store.snapshots.save({ ...snapshot, seq: 3 })
+    await store.secrets.put('s-1', sealed)
+    await store.secrets.erase('s-2')
     const before = await everythingOf(store, 'run-1')
     await store[Symbol.asyncDispose]()
 
@@ -87,9 +94,12 @@ export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle'
 
     if (!store.capabilities.durable) {
       equal(await reopened.runs.find('run-1'), undefined)
+      equal(await reopened.secrets.get('s-1'), undefined)
       return
     }
     deepEqual(await everythingOf(reopened, 'run-1'), before)
+    deepEqual([...((await reopened.secrets.get('s-1')) ?? [])], [...sealed])
+    await rejectsWith('SECRET_ERASED', async () => reopened.secrets.put('s-2', sealed))
     equal(await post(reopened, 'run-1', 'p'), 'duplicate')
     const last = await extend(reopened, after, { take: ['r'], run: { owes: [] } })
     equal(await release(reopened, last, running), 'due')
@@ -107,6 +117,9 @@ export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle'
     const after = await extend(store, run, { take: ['p'] })
     deepEqual(await everythingOf(other, 'run-1'), await everythingOf(store, 'run-1'))
     await rejectsWith('RUN_BUSY', async () => acquire(other, 'run-1', 'b'))
+    await store.secrets.put('s-1', sealed)
+    await other.secrets.erase('s-1')
+    equal(await store.secrets.get('s-1'), undefined)
     await other[Symbol.asyncDispose]()
     await extend(store, after)
   },

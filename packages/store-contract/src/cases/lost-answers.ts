@@ -155,6 +155,19 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
     },
   ),
 
+  'secrets: what was put is there, what was erased is gone, and a repeat is fine': losing(async ({ store }, lose) => {
+    const sealed = Uint8Array.of(1, 2, 3)
+
+    await lose(async () => store.secrets.put('s-1', sealed))
+    deepEqual([...((await store.secrets.get('s-1')) ?? [])], [1, 2, 3])
+    await store.secrets.put('s-1', sealed)
+    await lose(async () => store.secrets.erase('s-1'))
+
+    equal(await store.secrets.get('s-1'), undefined)
+    await store.secrets.erase('s-1')
+    await rejectsWith('SECRET_ERASED', async () => store.secrets.put('s-1', sealed))
+  }),
+
   'remove: the run is gone, and a repeat finds none': losing(async ({ store }, lose) => {
     await startIdleRun(store)
 

@@ -1,7 +1,7 @@
 import { sql, type Compilable, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 
-type Table = 'varve_schema' | 'runs' | 'run_tags' | 'events' | 'posts' | 'snapshots'
+type Table = 'varve_schema' | 'runs' | 'run_tags' | 'events' | 'posts' | 'snapshots' | 'secrets'
 
 /** The tables and indexes of version 1. */
 export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
@@ -13,11 +13,12 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
     table(dialect, 'events', ddl.options.plain, events, ['run_id', 'seq']),
     table(dialect, 'posts', ddl.options.plain, posts, ['run_id', 'number']),
     table(dialect, 'snapshots', ddl.options.plain, snapshots, ['run_id', 'seq']),
+    table(dialect, 'secrets', ddl.options.plain, { id: 'text', sealed: 'bytes?' }, ['id']),
     ...indexes(dialect),
   ]
 }
 
-type Columns = Readonly<Record<string, 'int' | 'int?' | 'text' | 'text?'>>
+type Columns = Readonly<Record<string, 'int' | 'int?' | 'text' | 'text?' | 'bytes?'>>
 
 const runs: Columns = {
   run_id: 'text',
@@ -98,7 +99,7 @@ function table(
 ): Compilable {
   let builder = db.schema.createTable(name)
   for (const [column, type] of Object.entries(columns)) {
-    const dataType = type.startsWith('int') ? ddl.int : ddl.text
+    const dataType = type.startsWith('int') ? ddl.int : type.startsWith('bytes') ? ddl.bytes : ddl.text
     builder = builder.addColumn(column, sql`${dataType}`, (definition) =>
       type.endsWith('?') ? definition : definition.notNull(),
     )

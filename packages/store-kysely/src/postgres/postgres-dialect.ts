@@ -52,6 +52,7 @@ function postgresDdl(db: Kysely<Schema>, schema: string): SqlDdl {
   return {
     int: sql`bigint`,
     text: sql`text collate "C"`,
+    bytes: sql`bytea`,
     // Room on each page for the new version of a row: an update that changes no indexed column touches no index.
     options: { hot: sql`with (fillfactor = 70)`, keyed: sql``, plain: sql`` },
     *relations() {

@@ -39,6 +39,7 @@ function sqliteDdl(): SqlDdl {
   return {
     int: sql`integer`,
     text: sql`text`,
+    bytes: sql`blob`,
     options: { hot: sql`strict`, keyed: sql`strict, without rowid`, plain: sql`strict` },
     *relations() {
       return (yield* all(relations, {})).map(({ name }) => name)

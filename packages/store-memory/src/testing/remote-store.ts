@@ -2,12 +2,13 @@ import { isStoreError, StoreError, type Json, type Store, type StoreErrorCode } 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
+import { deserialize, serialize } from 'node:v8'
 import { memoryStore } from '../memory-store.ts'
 
 /** One call of a port's method; what `read` yields is sent as an array. */
 interface Call {
-  readonly port: 'events' | 'runs' | 'inbox' | 'snapshots'
+  readonly port: 'events' | 'runs' | 'inbox' | 'snapshots' | 'secrets'
   readonly method: string
   readonly args: readonly unknown[]
 }
@@ -17,9 +18,9 @@ type Answer = { readonly value?: unknown } | { readonly refusal: StoreErrorCode 
 /** Lets other processes of this machine call a store. */
 export async function serveStore(store: Store): Promise<{ readonly url: string; readonly close: () => void }> {
   const server = createServer((request, response) => {
-    void text(request)
-      .then(async (body) => answerTo(store, JSON.parse(body) as Call))
-      .then((answer) => response.end(JSON.stringify(answer)))
+    void buffer(request)
+      .then(async (body) => answerTo(store, deserialize(body) as Call))
+      .then((answer) => response.end(serialize(answer)))
   })
   server.listen(0, '127.0.0.1').unref()
   await once(server, 'listening')
@@ -51,8 +52,8 @@ async function collect(values: AsyncIterable<unknown>): Promise<unknown[]> {
 /** Opens the store that another process serves at this address. */
 export async function openRemoteStore(url: Json): Promise<Store> {
   const call = async (call: Call): Promise<unknown> => {
-    const response = await fetch(url as string, { method: 'POST', body: JSON.stringify(call) })
-    const answer = (await response.json()) as Answer
+    const response = await fetch(url as string, { method: 'POST', body: serialize(call) })
+    const answer = deserialize(Buffer.from(await response.arrayBuffer())) as Answer
     if ('refusal' in answer) throw new StoreError(answer.refusal, 'refused by the process that serves the store')
     return answer.value
   }
@@ -78,6 +79,7 @@ export async function openRemoteStore(url: Json): Promise<Store> {
     runs: port('runs'),
     inbox: port('inbox'),
     snapshots: port('snapshots'),
+    secrets: port('secrets'),
     [Symbol.asyncDispose]: async () => undefined,
   }
 }

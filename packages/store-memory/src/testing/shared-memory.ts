@@ -4,7 +4,7 @@ import { memoryStore } from '../memory-store.ts'
 import { serveStore } from './remote-store.ts'
 
 const mutating: ReadonlySet<PropertyKey> = new Set(
-  ['append', 'post', 'claim', 'acquire', 'renew', 'release', 'remove', 'save', 'prune'], //
+  ['append', 'post', 'claim', 'acquire', 'renew', 'release', 'remove', 'save', 'prune', 'put', 'erase'], //
 )
 
 /** Whether the answer of the next mutating call gets lost. */
@@ -53,6 +53,7 @@ function openHandle(data: Store, answers: Answers): Store {
     runs: handle(data.runs),
     inbox: handle(data.inbox),
     snapshots: handle(data.snapshots),
+    secrets: handle(data.secrets),
     ...(data.notifications !== undefined && { notifications: handle(data.notifications) }),
     [Symbol.asyncDispose]: async () => {
       isClosed = true

@@ -126,6 +126,7 @@ function losingEarly(harness: Harness): Harness {
     runs: port(store.runs),
     inbox: port(store.inbox),
     snapshots: port(store.snapshots),
+    secrets: port(store.secrets),
   }))
   return { ...spoil(harness), loseNextAnswer: () => void (isLost = true) }
 }
@@ -144,6 +145,19 @@ const answerMutants: readonly Mutant[] = [
           'UNKNOWN_OUTCOME',
           () => healthy.append(...args),
           () => healthy.append(...args),
+        ),
+    }),
+  }),
+  ...spoiling('lost answers', 'secrets', {
+    'a lost put is undone': (healthy) => ({
+      put: async (id, sealed) =>
+        unless(
+          'UNKNOWN_OUTCOME',
+          () => healthy.put(id, sealed),
+          async () => {
+            await healthy.erase(id)
+            throw new StoreError('UNKNOWN_OUTCOME', 'the answer was lost')
+          },
         ),
     }),
   }),

@@ -1,5 +1,5 @@
 import { StoreError } from '../errors.ts'
-import { checkId } from '../limits.ts'
+import { checkId, defaultLimits } from '../limits.ts'
 import type { StoredEvent } from '../log/stored-event.ts'
 import type { Owner } from '../ports/run.ts'
 
@@ -32,4 +32,19 @@ export function checkContinuation(runId: string, events: readonly StoredEvent[],
     }
     checkId(`the type of seq ${seq}`, event.type)
   }
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` for no bytes, and for what is not a Uint8Array; `LIMIT_EXCEEDED`. */
+export function checkSealed(id: string, sealed: unknown): asserts sealed is Uint8Array {
+  checkId('the id of a secret', id)
+  if (!(sealed instanceof Uint8Array) || sealed.byteLength === 0) {
+    throw new StoreError(
+      'INVALID_ARGUMENT',
+      `the sealed value of secret ${id} must be a Uint8Array with at least a byte`,
+    )
+  }
+  const { sealedBytes } = defaultLimits
+  if (sealed.byteLength <= sealedBytes) return
+  const text = `the sealed value of secret ${id} has ${sealed.byteLength} bytes and ${sealedBytes} are allowed`
+  throw new StoreError('LIMIT_EXCEEDED', text)
 }

@@ -1,6 +1,7 @@
 import type { EventStore } from './event-store.ts'
 import type { InboxStore } from './inbox-store.ts'
 import type { RunStore } from './run-store.ts'
+import type { SecretStore } from './secret-store.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 
 /** What a store says of itself. The contract suite asserts both sides of each. */
@@ -26,6 +27,7 @@ export interface Store extends AsyncDisposable {
   readonly runs: RunStore
   readonly inbox: InboxStore
   readonly snapshots: SnapshotStore
+  readonly secrets: SecretStore
   /** There exactly when `capabilities.notify` is true. */
   readonly notifications?: Notifications
 }

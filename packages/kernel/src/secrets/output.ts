@@ -1,0 +1,72 @@
+import { isStoreError, type Json } from '@varve/store'
+import type { Environment } from '../driver/environment.ts'
+import { isKernelError } from '../errors.ts'
+import { detach } from '../log/detach.ts'
+import type { EventData } from '../log/event-data.ts'
+import type { LogDraft } from '../log/log-event.ts'
+import { errorInfoOf } from '../policy/action-error.ts'
+import { enter, keepSecrets } from './entering.ts'
+import type { OpenedInput } from './opening.ts'
+import { redactJson } from './redact.ts'
+
+/** Whose output it is. */
+interface Origin {
+  readonly runId: string
+  readonly item: { readonly key: string; readonly attempt: number }
+  readonly opened?: OpenedInput
+}
+
+/** What else is recorded of it. */
+type More = Pick<EventData['ActionSucceeded'], 'by' | 'usage'>
+
+/**
+ * The event for what a handler answered. What it marked as secret is kept first; a secret of its input that it answers
+ * unmarked is taken out. An answer that cannot be recorded is recorded as a failure that says why.
+ *
+ * @throws KernelError `SECRET_KEY_MISSING`, or what the store throws: the answer is lost then, as if the process had died.
+ */
+export function outputDraft(
+  env: Environment,
+  origin: Origin,
+  output: unknown,
+  more: More,
+): LogDraft | Promise<LogDraft> {
+  const { key, attempt: attempts } = origin.item
+  try {
+    const { value, secrets } = enter(env, output ?? null, 'output')
+    const draft: LogDraft = {
+      type: 'ActionSucceeded',
+      data: { key, output: withoutSecrets(env, origin, value, 'output'), attempts, ...more },
+    }
+    if (secrets.length === 0) return draft
+    return keepSecrets(env, secrets).then(
+      () => draft,
+      (error: unknown) => unrecordable(origin, error, more),
+    )
+  } catch (error) {
+    return unrecordable(origin, error, more)
+  }
+}
+
+function unrecordable({ item: { key, attempt: attempts } }: Origin, error: unknown, more: More): LogDraft {
+  const isOfValue =
+    isKernelError(error, 'INVALID_INPUT') || isStoreError(error, 'NOT_JSON') || isStoreError(error, 'LIMIT_EXCEEDED')
+  if (!isOfValue) throw error
+  return { type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error), ...more } }
+}
+
+/**
+ * A value as it may be recorded: a secret of the attempt's input that it holds unmarked is taken out, with a warning.
+ *
+ * @throws StoreError `NOT_JSON` | `LIMIT_EXCEEDED`.
+ */
+export function withoutSecrets(env: Environment, { runId, item, opened }: Origin, value: unknown, what: string): Json {
+  if (opened === undefined) return value as Json
+  const recorded = detach(env, value, what)
+  const clean = redactJson(recorded, opened.redact)
+  if (clean !== recorded) {
+    const text = `the ${what} of ${item.key} of run ${runId} holds a secret of its input, which is not recorded; return secret(value) to pass it on`
+    env.warn(new Error(text))
+  }
+  return clean
+}
