@@ -1,6 +1,7 @@
 import { isStoreError, StoreError, type AppendOptions, type AppendResult, type StoredEvent } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { Environment } from './environment.ts'
+import { appendFacts } from './observer.ts'
 import { pause } from './pause.ts'
 
 /** How often a call that failed without doing anything is made again, and how long to wait before the first time. */
@@ -26,7 +27,7 @@ export async function appendSettled(
   let uncertain = false
   for (let attempt = 1; ; attempt++) {
     try {
-      return await env.store.events.append(runId, events, options)
+      return await observedAppend(env, runId, events, options)
     } catch (error) {
       const lost = isStoreError(error, 'UNKNOWN_OUTCOME')
       const refused = isStoreError(error, 'HEAD_CONFLICT') || isStoreError(error, 'FENCED')
@@ -41,6 +42,25 @@ export async function appendSettled(
       if (attempt >= TRIES) throw error
       await pause(env.clock, PAUSE_MS * 2 ** (attempt - 1))
     }
+  }
+}
+
+async function observedAppend(
+  { store, observe }: Environment,
+  runId: string,
+  events: readonly StoredEvent[],
+  options: AppendOptions,
+): Promise<AppendResult> {
+  if (!observe.tellsAppends) return store.events.append(runId, events, options)
+  const elapsed = observe.begin()
+  const facts = { runId, ...appendFacts(events, options.expectedHead) }
+  try {
+    const result = await store.events.append(runId, events, options)
+    observe.append({ ...facts, ...elapsed() })
+    return result
+  } catch (error) {
+    observe.append({ ...facts, ...elapsed(), error: isStoreError(error) ? error.code : 'UNKNOWN_OUTCOME' })
+    throw error
   }
 }
 

@@ -20,6 +20,7 @@ import type { FactDesk } from './fact-desk.ts'
 /** One try of an action. */
 export interface Attempt {
   readonly runId: string
+  readonly workflow: string
   readonly item: OpenAction
   readonly action: AnyAction
   readonly fencingToken: number

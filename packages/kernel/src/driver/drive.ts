@@ -19,6 +19,7 @@ import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
 import { movesSoon, nextMove } from './next-move.ts'
+import type { TurnSpan } from './observer.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
 import { checkPoison, park } from './park.ts'
 import { FactDesk } from './fact-desk.ts'
@@ -188,6 +189,7 @@ export class Drive {
     for (;;) {
       await this.#gather()
       if (this.#intake.isEmpty && !this.#undecided) return false
+      const elapsed = this.#env.observe.begin()
       const turn = this.#take()
       if (turn === undefined) {
         await this.#load()
@@ -198,12 +200,20 @@ export class Drive {
       const { inputs } = this.#intake
       const consumed = inputs.slice(0, inputs.length - turn.rest.length)
       if (!(await this.#append(turn, consumed))) continue
+      this.#tell(turn, elapsed())
       this.#running.prune(this.#fold.system)
       this.#intake.appended(turn.rest)
       this.#undecided = turn.more || turn.rest.length > 0
       if (turn.problem !== undefined) throw turn.problem
       return this.#undecided
     }
+  }
+
+  #tell({ events, expectedHead }: Turn, span: Pick<TurnSpan, 'startedAt' | 'durationMs'>): void {
+    const { runId, definition } = this.#options
+    const { name: workflow, version } = definition
+    const seqs = { fromSeq: expectedHead + 1, toSeq: expectedHead + events.length }
+    if (events.length > 0) this.#env.observe.turn({ runId, workflow, version, ...seqs, ...span })
   }
 
   /** Adds what has come in to the inputs of the turn. */
@@ -301,7 +311,15 @@ export class Drive {
       throw new KernelError('LEASE_LOST', `the lease on run ${runId} has run out`, { runId })
     }
     const seed = this.#fold.system.started?.seed ?? runId
-    return { runId, item, action, seed, facts: this.#facts, fencingToken: this.#claim?.token ?? 0 }
+    return {
+      runId,
+      workflow: definition.name,
+      item,
+      action,
+      seed,
+      facts: this.#facts,
+      fencingToken: this.#claim?.token ?? 0,
+    }
   }
 
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */

@@ -1,6 +1,7 @@
 import type { Limits, Owner, RunRow, Store } from '@varve/store'
 import type { Clock } from '../clock.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import type { Observation } from './observer.ts'
 import type { Guard } from '../guard/guard.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { SecretsSetup } from '../secrets/options.ts'
@@ -37,6 +38,8 @@ export interface Environment {
   readonly moved: (runId: string) => void
   /** Resolves when this kernel stops moving a run; undefined when it is not at work on it. */
   readonly moving: (runId: string) => Promise<void> | undefined
+  /** Tells what this kernel does. */
+  readonly observe: Observation
   /** Tells of events that have become durable. */
   readonly committed: (runId: string, events: readonly LogEvent[]) => void
   /** Tells of something that went wrong and does not matter to the run's outcome. */

@@ -5,6 +5,7 @@ import type { System } from '../run/system.ts'
 import { hasSecrets, openInput, type OpenedInput } from '../secrets/opening.ts'
 import { failedAttempt, reconcileAttempt, runAttempt, type Attempt } from './attempt.ts'
 import type { Environment } from './environment.ts'
+import { outcomeOf } from './observer.ts'
 
 /** What to start: the handler's abort controller is made here. */
 export type NewAttempt = Omit<Attempt, 'controller' | 'opened'>
@@ -54,7 +55,8 @@ export class RunningAttempts {
     const ready = this.#ready(attempt, (error) => failedAttempt(this.#env, attempt, error))
     if (ready === undefined) return
     const running = this.#begin(attempt, false)
-    runAttempt(this.#env, { ...attempt, ...ready, controller: running.controller }).then(
+    const given = { ...attempt, ...ready, controller: running.controller }
+    this.#observed(attempt, () => runAttempt(this.#env, given)).then(
       (result) => {
         running.finished = true
         this.#onResult(result)
@@ -63,6 +65,16 @@ export class RunningAttempts {
         this.#onError(error as Error)
       },
     )
+  }
+
+  async #observed({ runId, workflow, item }: NewAttempt, call: () => Promise<LogDraft>): Promise<LogDraft> {
+    const { observe } = this.#env
+    const { key, action, attempt } = item
+    const identity = { runId, workflow, key, action, attempt }
+    const elapsed = observe.begin()
+    const result = await observe.around(identity, call)
+    observe.attempt({ ...identity, ...elapsed(), ...outcomeOf(result) })
+    return result
   }
 
   /** Asks what became of an attempt in doubt, unless this drive has asked already or there is nobody to ask. */

@@ -11,6 +11,7 @@ import {
 } from '@varve/store'
 import { systemClock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
+import { observation } from '../driver/observer.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
 import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
@@ -361,19 +362,21 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
   if (!Number.isSafeInteger(leaseMs) || leaseMs < 100) {
     throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
   }
+  const clock = options.clock ?? systemClock
   const warn = (warning: Error): void => {
     if (onWarning === undefined) process.emitWarning(warning)
     else onWarning(warning)
   }
   return {
     store: options.store,
-    clock: options.clock ?? systemClock,
+    clock,
     owner: options.owner ?? processOwner(),
     policy: options.policy ?? allowAll,
     limits: checkedLimits({ ...defaultLimits, ...options.limits }),
     leaseMs,
     secrets: secretsSetup(options.secrets),
     onDrift: options.onDrift ?? 'stop',
+    observe: observation(options.observer ?? {}, clock, warn),
     guard: createGuard(options.guard ?? 'throw', warn),
     buildOf: (definition) => build ?? definition.build,
     definitionOf: registry.definitionOf,

@@ -1,6 +1,7 @@
 import type { Limits, Owner, Store } from '@varve/store'
 import type { Clock } from '../clock.ts'
 import type { GuardMode } from '../guard/guard.ts'
+import type { Observer } from '../driver/observer.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { SecretsOptions } from '../secrets/options.ts'
@@ -33,6 +34,8 @@ export interface KernelOptions {
   readonly secrets?: SecretsOptions
   /** Told of events right after they became durable, in order, once per commit of this kernel. */
   readonly onCommitted?: (runId: string, events: readonly LogEvent[]) => void
+  /** Told of turns, appends and attempts, with their times: what traces and metrics are made of. */
+  readonly observer?: Observer
   /** Told of what went wrong without harm to a run, such as a snapshot that could not be written. Default: a process warning. */
   readonly onWarning?: (warning: Error) => void
   /** Identifies the build of the code. Default: a hash of the workflow's functions. Another build reads no snapshots of this one. */
