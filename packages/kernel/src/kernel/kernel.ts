@@ -1,9 +1,7 @@
 import {
-  canonicalize,
   checkId,
   defaultLimits,
   type Limits,
-  type Json,
   type Page,
   type PageRequest,
   type RunFilter,
@@ -14,22 +12,22 @@ import type { Environment } from '../driver/environment.ts'
 import { observation } from '../driver/observer.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
-import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
+import type { ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import { createGuard } from '../guard/guard.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll } from '../policy/policy.ts'
 import { TURN_BYTES, TURN_EVENTS } from '../run/decide.ts'
-import { readExecutionLog, type ExecutionLogEntry } from '../views/execution-log.ts'
-import { readFold, type ReplayedRun } from '../views/read-fold.ts'
-import { readLineage, type Lineage } from '../views/lineage.ts'
-import { listInterrupts, type InterruptFilter, type OpenInterrupt } from '../views/open-interrupts.ts'
-import { readTimeline, type Timeline } from '../views/timeline.ts'
+import type { ExecutionLogEntry } from '../views/execution-log.ts'
+import type { ReplayedRun } from '../views/read-fold.ts'
+import type { Lineage } from '../views/lineage.ts'
+import type { InterruptFilter, OpenInterrupt } from '../views/open-interrupts.ts'
+import type { Timeline } from '../views/timeline.ts'
 import type { Workflow } from '../workflow/define-workflow.ts'
 import type { LogEvent } from '../log/log-event.ts'
-import { diffRuns, type RunDiff } from '../views/diff-runs.ts'
-import { truncated, verifyLog, type Verification } from '../views/verify.ts'
+import type { RunDiff } from '../views/diff-runs.ts'
+import type { Verification } from '../views/verify.ts'
 import { watchRun, type WatchOptions } from '../views/watch.ts'
-import { Drives, runNotFound } from './drives.ts'
+import { Drives } from './drives.ts'
 import { forkRun, type ForkOptions } from './fork.ts'
 import { migrateRun, type MigrateOptions } from './migrate.ts'
 import { moveRun, type KernelParts } from './parts.ts'
@@ -46,6 +44,7 @@ import {
 import { recoverRuns, type RecoveredRun } from './recover.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { secretsSetup } from '../secrets/options.ts'
+import { readingVerbs, stateOf } from './reading.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
 import { enqueueRun, startRun } from './start.ts'
@@ -111,9 +110,9 @@ export interface Kernel extends AsyncDisposable {
   /** As {@link replay}, from the newest usable snapshot. */
   replayFromSnapshot(runId: string, options?: RunOptions): Promise<ReplayedRun>
   /** The run's state after the event at `seq`. Nothing is executed and nothing is written. */
-  stateAt(runId: string, seq: number): Promise<ReplayedRun>
+  stateAt(runId: string, seq: number, options?: RunOptions): Promise<ReplayedRun>
   /** Checks the whole log, and asks the code again for every decision in it. */
-  verify(runId: string): Promise<Verification>
+  verify(runId: string, options?: RunOptions): Promise<Verification>
   /** Compares two runs: types and data of their events, and what became of each key. */
   diff(a: string, b: string): Promise<RunDiff>
   /**
@@ -262,84 +261,6 @@ function eraserOf({ env, drives }: KernelParts): Kernel['eraseSecrets'] {
     await findRun(env, runId)
     return eraseSecretsOf(env.store, runId, env.limits.waitingPosts)
   }
-}
-
-type ReadingVerbs = Pick<
-  Kernel,
-  | 'stateAt'
-  | 'verify'
-  | 'diff'
-  | 'replay'
-  | 'replayFromSnapshot'
-  | 'timeline'
-  | 'executionLog'
-  | 'exportEvidence'
-  | 'lineage'
-  | 'listInterrupts'
-  | 'get'
-  | 'find'
-  | 'list'
->
-
-function readingVerbs(env: Environment): ReadingVerbs {
-  const get = async (runId: string): Promise<RunRow> => {
-    checkId('a run id', runId)
-    const row = await env.store.runs.find(runId)
-    if (row === undefined) throw runNotFound(runId)
-    return row
-  }
-  const replay = async (runId: string, options: RunOptions, snapshots: boolean): Promise<ReplayedRun> => {
-    const definition = env.definitionOf(await get(runId))
-    return readFold(env, runId, { definition, snapshots, ...stateOf(options) })
-  }
-  return {
-    replay: (runId, options = {}) => replay(runId, options, false),
-    replayFromSnapshot: (runId, options = {}) => replay(runId, options, true),
-    timeline: async (runId) => {
-      await get(runId)
-      return readTimeline(env.store, runId)
-    },
-    executionLog: async function* (runId, options = {}) {
-      const definition = env.definitionOf(await get(runId))
-      yield* readExecutionLog(env, runId, definition, stateOf(options)?.initialState)
-    },
-    stateAt: async (runId, seq) => {
-      const row = await get(runId)
-      if (!Number.isInteger(seq) || seq < 0 || seq > row.head) {
-        throw new KernelError('INVALID_INPUT', `run ${runId} has the seqs 0-${row.head}, not ${seq}`, { runId, seq })
-      }
-      return readFold(env, runId, { definition: env.definitionOf(row), snapshots: true, to: seq })
-    },
-    verify: async (runId) => {
-      const row = await get(runId)
-      const verification = await verifyLog(env, runId, env.definitionOf(row), env.store.events.read(runId))
-      // The row was read first, so the log can only be longer.
-      return verification.ok && verification.head < row.head ? truncated(row, verification.head) : verification
-    },
-    diff: async (a, b) => {
-      await Promise.all([get(a), get(b)])
-      return diffRuns(env.store, a, b)
-    },
-    exportEvidence: async function* (runId, options = {}) {
-      yield* exportEvidence({ store: env.store, row: await get(runId), now: () => env.clock.now() }, options)
-    },
-    lineage: async (runId) => {
-      await get(runId)
-      return readLineage(env.store, runId)
-    },
-    listInterrupts: (filter = {}, page = {}) => listInterrupts(env.store, filter, { limit: 100, ...page }),
-    get,
-    find: async (runId) => {
-      checkId('a run id', runId)
-      return env.store.runs.find(runId)
-    },
-    list: (filter = {}, page = {}) => env.store.runs.list(filter, { limit: 100, ...page }),
-  }
-}
-
-function stateOf({ initialState }: Pick<RunOptions, 'initialState'>): { initialState: Json } | undefined {
-  if (initialState === undefined) return undefined
-  return { initialState: canonicalize(initialState, { name: 'initialState' }).copy }
 }
 
 const DEFAULT_LEASE_MS = 30_000

@@ -7,7 +7,7 @@ import { unguarded } from '../guard/guard.ts'
 import { createKernel } from '../kernel/kernel.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import { goldenWorkflows, rich, runGolden, sum } from '../testing/golden.ts'
-import { readLog, sealLog } from '../testing/sealed-log.ts'
+import { readLog, sealLog, writeLog } from '../testing/sealed-log.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
 import { verifyLog } from './verify.ts'
@@ -174,4 +174,27 @@ describe('verifying', () => {
 
     expect(await kernel.verify('sum')).toMatchObject({ ok: false, code: 'CORRUPT_LOG', seq: 4 })
   })
+})
+
+test('a log that began without a start is verified, and its state told, with the state that it began with', async () => {
+  const bare = defineWorkflow(
+    {
+      ...{ name: 'bare', version: '1', input: z.null(), initialState: () => ({ n: 0 }) },
+      interrupts: { ask: { ask: z.number(), answer: z.null() } },
+    },
+    { reduce: (state) => state, step: ({ n }, next) => next.interrupt('ask', n) },
+  )
+  const store = memoryStore()
+  await writeLog(store, 'r', [], { workflow: 'bare' })
+  const kernel = createKernel({ store, workflows: [bare] })
+  const initialState = { n: 5 }
+  await kernel.run('r', { initialState })
+
+  expect(await kernel.verify('r', { initialState })).toMatchObject({ ok: true, head: 1 })
+  expect(await kernel.verify('r', { initialState: { n: 6 } })).toMatchObject({
+    ok: false,
+    code: 'CODE_CHANGED',
+    seq: 1,
+  })
+  expect(await kernel.stateAt('r', 1, { initialState })).toMatchObject({ state: { n: 5 } })
 })

@@ -1,4 +1,4 @@
-import { isCodedError, isStoreError, type RunRow, type StoredEvent } from '@varve/store'
+import { isCodedError, isStoreError, type Json, type RunRow, type StoredEvent } from '@varve/store'
 import { isKernelError, type Divergence } from '../errors.ts'
 import { readLogEvent } from '../log/log-event.ts'
 import { decisionChecker } from '../run/check-decisions.ts'
@@ -37,8 +37,9 @@ export async function verifyLog(
   runId: string,
   definition: Definition,
   log: AsyncIterable<StoredEvent> | Iterable<StoredEvent>,
+  initialState?: Json,
 ): Promise<Verification> {
-  const fold: RunFold = { system: emptySystem(runId), stepper: definition.stepper(env.guard) }
+  const fold: RunFold = { system: emptySystem(runId), stepper: definition.stepper(env.guard, initialState) }
   const checker = decisionChecker(fold, definition, env.limits)
   let end = fold.system.end
   try {
