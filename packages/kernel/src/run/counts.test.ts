@@ -51,6 +51,15 @@ test('a request is one, and its first attempt, too; a denied one is none', () =>
   expect(countsOf(started, requested('a'), requested('b'), denied('c'))).toMatchObject({ requests: 2, attempts: 2 })
 })
 
+test('a request whose result is reused counts, and its attempts, which nobody makes, do not', () => {
+  const reusing: LogDraft = { type: 'RunForked', data: { ...forked.data, reuse: true } as never }
+  const data = { key: 'b', action: 'act', input: null, output: 1, attempts: 1, from: { runId: 'x', seq: 2 } }
+
+  expect(countsOf(started, reusing, requested('a'), { type: 'ActionReused', data })).toMatchObject({
+    ...{ requests: 2, attempts: 1 },
+  })
+})
+
 test('a retry counts once, from when it is granted', () => {
   const granted = [started, requested('a'), failedOnce('a')]
 
