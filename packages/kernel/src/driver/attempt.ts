@@ -1,6 +1,6 @@
 import { canonicalJson, sha256, type Json } from '@varve/store'
 import type { Timer } from '../clock.ts'
-import { textOf } from '../errors.ts'
+import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { ActionError, errorInfoOf, hasKind, saysNotExecuted } from '../policy/action-error.ts'
@@ -40,13 +40,25 @@ export interface Attempt {
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
   const { runId, item } = attempt
   const meter = usageMeter({ runId, key: item.key }, env.warn)
+  const over = new AbortController()
   let output: unknown
   try {
-    output = await callHandler(env, attempt, meter)
+    output = await callHandler(env, attempt, { meter, over: over.signal })
   } catch (thrown) {
     return failedAttempt(env, attempt, thrown, meter.close())
+  } finally {
+    over.abort(
+      new KernelError('NOT_OPEN', `the attempt of ${item.key} of run ${runId} is over`, { runId, key: item.key }),
+    )
   }
   return outputDraft(env, attempt, output, meter.close())
+}
+
+/** What is the call's own. */
+interface Call {
+  readonly meter: UsageMeter
+  /** Aborted when the attempt is over, however it ended. */
+  readonly over: AbortSignal
 }
 
 /**
@@ -127,13 +139,13 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   }
 }
 
-async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter): Promise<unknown> {
+async function callHandler(env: Environment, attempt: Attempt, call: Call): Promise<unknown> {
   const { action, controller } = attempt
   const { timeoutMs } = action
   if (timeoutMs === undefined)
     return action.run(
       inputOf(attempt),
-      contextOf(env, attempt, meter, () => undefined),
+      contextOf(env, attempt, call, () => undefined),
     )
   return new Promise((resolve, reject) => {
     let timer: Timer | undefined
@@ -155,8 +167,7 @@ async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter
     // A handler that was told to stop has all the time it needs, and keeps no process alive.
     controller.signal.addEventListener('abort', stop, { once: true })
     heartbeat()
-    const running = async (): Promise<unknown> =>
-      action.run(inputOf(attempt), contextOf(env, attempt, meter, heartbeat))
+    const running = async (): Promise<unknown> => action.run(inputOf(attempt), contextOf(env, attempt, call, heartbeat))
     running().then(resolve, reject).finally(stop)
   })
 }
@@ -172,14 +183,20 @@ function inquiryContextOf(
   return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
 }
 
-function contextOf(env: Environment, attempt: Attempt, meter: UsageMeter, heartbeat: () => void): ActionContext {
+function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, heartbeat: () => void): ActionContext {
   const { item, facts, seed } = attempt
   const context = inquiryContextOf(attempt, meter, heartbeat)
-  const asker = { actionKey: item.key, signal: context.signal }
+  let signal: AbortSignal | undefined
   const fact: ActionContext['fact'] = (key, read, options) => {
     const clean = (value: unknown): Json => withoutSecrets(env, attempt, value ?? null, `fact ${key}`)
     const cleanRead = async (): Promise<Json> => clean(await read())
-    const value = facts.ask(asker, key, cleanRead, options && { ...options, request: clean(options.request) })
+    signal ??= AbortSignal.any([context.signal, over])
+    const value = facts.ask(
+      { actionKey: item.key, signal },
+      key,
+      cleanRead,
+      options && { ...options, request: clean(options.request) },
+    )
     // A handler that does not wait for its fact must not bring its process down.
     value.catch(() => undefined)
     return value as never
