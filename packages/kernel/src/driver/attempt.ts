@@ -187,16 +187,15 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, he
   const { item, facts, seed } = attempt
   const context = inquiryContextOf(attempt, meter, heartbeat)
   let signal: AbortSignal | undefined
-  const fact: ActionContext['fact'] = (key, read, options) => {
+  const ask: FactDesk['ask'] = async (asker, key, read, options) => {
+    checkKeyHasNoSecret(attempt, key)
     const clean = (value: unknown): Json => withoutSecrets(env, attempt, value ?? null, `fact ${key}`)
     const cleanRead = async (): Promise<Json> => clean(await read())
+    return facts.ask(asker, key, cleanRead, options && { ...options, request: clean(options.request) })
+  }
+  const fact: ActionContext['fact'] = (key, read, options) => {
     signal ??= AbortSignal.any([context.signal, over])
-    const value = facts.ask(
-      { actionKey: item.key, signal },
-      key,
-      cleanRead,
-      options && { ...options, request: clean(options.request) },
-    )
+    const value = ask({ actionKey: item.key, signal }, key, read, options)
     // A handler that does not wait for its fact must not bring its process down.
     value.catch(() => undefined)
     return value as never
@@ -206,6 +205,13 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, he
   const began = clock.monotonic()
   const now = (): number => startedAt + Math.floor(clock.monotonic() - began)
   return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, now }
+}
+
+/** With the secret taken out, two keys could become one. @throws KernelError `INVALID_INPUT`. */
+function checkKeyHasNoSecret({ runId, item, opened }: Attempt, key: unknown): void {
+  if (opened === undefined || typeof key !== 'string' || opened.redact(key) === key) return
+  const text = `a key of a fact in ${item.key} of run ${runId} holds a secret of its input, and would be recorded; name the fact otherwise`
+  throw new KernelError('INVALID_INPUT', text, { runId, key: item.key })
 }
 
 /** A copy: what a handler does to its input must not reach a later attempt. */
