@@ -296,6 +296,36 @@ describe('a fact that is still being read when its attempt is over', () => {
   })
 })
 
+test('a handler whose action is dropped together with its fact is not told to go on', async () => {
+  // Nobody tells the drive of the post: it is found when the fact is appended.
+  const { notifications: _, ...store } = memoryStore()
+  let answer: (value: number) => void = () => undefined
+  const seen: unknown[] = []
+  let begun: () => void = () => undefined
+  const underWay = new Promise<void>((resolve) => (begun = resolve))
+  const workflow = asking(async (_, { fact }) => {
+    const read = (): Promise<number> =>
+      new Promise((resolve) => {
+        answer = resolve
+        begun()
+      })
+    await fact('a', read).then(
+      () => seen.push('told'),
+      () => seen.push('aborted'),
+    )
+    return null
+  })
+  const run = createKernel({ store, workflows: [workflow] }).start(workflow, 1, { runId: 'r' })
+  await underWay
+  const cancel = { id: 'c', type: 'CancelRequested', body: '{"reason":"enough"}' }
+  await store.inbox.post('r', cancel, { maxWaiting: 10 })
+  answer(1)
+
+  expect(await run).toMatchObject({ status: 'canceled' })
+  await settled()
+  expect(seen).toEqual(['aborted'])
+})
+
 /** Hash of no request. */
 const NULL_HASH = '74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b'
 
