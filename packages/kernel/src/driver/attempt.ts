@@ -1,6 +1,6 @@
 import { canonicalJson, sha256, type Json } from '@varve/store'
 import type { Timer } from '../clock.ts'
-import { textOf } from '../errors.ts'
+import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { ActionError, errorInfoOf, hasKind, saysNotExecuted } from '../policy/action-error.ts'
@@ -41,13 +41,25 @@ export interface Attempt {
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
   const { runId, item } = attempt
   const meter = usageMeter({ runId, key: item.key }, env.warn)
+  const over = new AbortController()
   let output: unknown
   try {
-    output = await callHandler(env, attempt, meter)
+    output = await callHandler(env, attempt, { meter, over: over.signal })
   } catch (thrown) {
     return failedAttempt(env, attempt, thrown, meter.close())
+  } finally {
+    over.abort(
+      new KernelError('NOT_OPEN', `the attempt of ${item.key} of run ${runId} is over`, { runId, key: item.key }),
+    )
   }
   return outputDraft(env, attempt, output, meter.close())
+}
+
+/** What is the call's own. */
+interface Call {
+  readonly meter: UsageMeter
+  /** Aborted when the attempt is over, however it ended. */
+  readonly over: AbortSignal
 }
 
 /**
@@ -128,13 +140,13 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   }
 }
 
-async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter): Promise<unknown> {
+async function callHandler(env: Environment, attempt: Attempt, call: Call): Promise<unknown> {
   const { action, controller } = attempt
   const { timeoutMs } = action
   if (timeoutMs === undefined)
     return action.run(
       inputOf(attempt),
-      contextOf(env, attempt, meter, () => undefined),
+      contextOf(env, attempt, call, () => undefined),
     )
   return new Promise((resolve, reject) => {
     let timer: Timer | undefined
@@ -156,8 +168,7 @@ async function callHandler(env: Environment, attempt: Attempt, meter: UsageMeter
     // A handler that was told to stop has all the time it needs, and keeps no process alive.
     controller.signal.addEventListener('abort', stop, { once: true })
     heartbeat()
-    const running = async (): Promise<unknown> =>
-      action.run(inputOf(attempt), contextOf(env, attempt, meter, heartbeat))
+    const running = async (): Promise<unknown> => action.run(inputOf(attempt), contextOf(env, attempt, call, heartbeat))
     running().then(resolve, reject).finally(stop)
   })
 }
@@ -173,14 +184,19 @@ function inquiryContextOf(
   return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
 }
 
-function contextOf(env: Environment, attempt: Attempt, meter: UsageMeter, heartbeat: () => void): ActionContext {
+function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, heartbeat: () => void): ActionContext {
   const { item, facts, seed } = attempt
   const context = inquiryContextOf(attempt, meter, heartbeat)
-  const asker = { actionKey: item.key, signal: context.signal }
-  const fact: ActionContext['fact'] = (key, read, options) => {
+  let signal: AbortSignal | undefined
+  const ask: FactDesk['ask'] = async (asker, key, read, options) => {
+    checkKeyHasNoSecret(attempt, key)
     const clean = (value: unknown): Json => withoutSecrets(env, attempt, value ?? null, `fact ${key}`)
     const cleanRead = async (): Promise<Json> => clean(await read())
-    const value = facts.ask(asker, key, cleanRead, options && { ...options, request: clean(options.request) })
+    return facts.ask(asker, key, cleanRead, options && { ...options, request: clean(options.request) })
+  }
+  const fact: ActionContext['fact'] = (key, read, options) => {
+    signal ??= AbortSignal.any([context.signal, over])
+    const value = ask({ actionKey: item.key, signal }, key, read, options)
     // A handler that does not wait for its fact must not bring its process down.
     value.catch(() => undefined)
     return value as never
@@ -190,6 +206,13 @@ function contextOf(env: Environment, attempt: Attempt, meter: UsageMeter, heartb
   const began = clock.monotonic()
   const now = (): number => startedAt + Math.floor(clock.monotonic() - began)
   return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, now }
+}
+
+/** With the secret taken out, two keys could become one. @throws KernelError `INVALID_INPUT`. */
+function checkKeyHasNoSecret({ runId, item, opened }: Attempt, key: unknown): void {
+  if (opened === undefined || typeof key !== 'string' || opened.redact(key) === key) return
+  const text = `a key of a fact in ${item.key} of run ${runId} holds a secret of its input, and would be recorded; name the fact otherwise`
+  throw new KernelError('INVALID_INPUT', text, { runId, key: item.key })
 }
 
 /** A copy: what a handler does to its input must not reach a later attempt. */

@@ -12,6 +12,7 @@ export type FactDraft = Extract<LogDraft, { type: 'FactRecorded' }>
 /** An attempt that asks for a fact. */
 export interface Asker {
   readonly actionKey: string
+  /** Aborted when the attempt is over, however it ended. */
   readonly signal: AbortSignal
 }
 
@@ -27,10 +28,15 @@ export interface FactDeskParts {
 
 /** A fact that is asked for and not durable yet. */
 interface Pending {
+  readonly id: string
   readonly requestHash: string
   readonly waiting: Set<Waiting>
+  /** Facts that its reading has asked for; absent when that is over. */
+  waitsFor?: Set<Pending>
   /** What was read. */
   value?: Json
+  /** True when it is on its way to the log. */
+  sent: boolean
 }
 
 interface Waiting {
@@ -45,8 +51,8 @@ const RESERVED = 'varve:'
 /** A fact may be recorded for another asker than the first: room in its body for the longest key. */
 const KEY_BYTES = 800
 
-/** Facts that the current read is for: what waits for itself would wait for ever. */
-const reading = new AsyncLocalStorage<ReadonlySet<Pending>>()
+/** The fact that is being read. */
+const reading = new AsyncLocalStorage<Pending>()
 
 /** Where the handlers of one drive ask the outside world: each fact is read once, and seen when it is durable. */
 export class FactDesk {
@@ -77,7 +83,7 @@ export class FactDesk {
     asker.signal.throwIfAborted()
     if (pending !== undefined) return this.#wait(pending, slot, asker)
     if (known !== undefined) return structuredClone(known.value as Json)
-    const begun: Pending = { requestHash, waiting: new Set() }
+    const begun: Pending = { id, requestHash, waiting: new Set(), waitsFor: new Set(), sent: false }
     this.#pending.set(id, begun)
     const value = this.#wait(begun, slot, asker)
     void this.#read(begun, slot, read)
@@ -115,13 +121,17 @@ export class FactDesk {
   }
 
   #wait(pending: Pending, slot: FactSlot, { signal }: Asker): Promise<Json> {
-    if (reading.getStore()?.has(pending) === true) {
+    const reader = reading.getStore()
+    if (reader !== undefined && reaches(pending, reader)) {
       const { runId } = this.#parts
       throw new KernelError('FACT_CYCLE', `the reading of fact ${slot.key} waits for itself`, { runId, key: slot.key })
     }
+    reader?.waitsFor?.add(pending)
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         pending.waiting.delete(waiting)
+        // What nobody waits for any more may never be answered: the next one to ask has it read anew.
+        if (pending.waiting.size === 0 && !pending.sent) this.#forget(pending)
         reject(signal.reason as Error)
       }
       const done = (): void => {
@@ -145,13 +155,14 @@ export class FactDesk {
 
   async #read(pending: Pending, slot: FactSlot, read: () => unknown): Promise<void> {
     try {
-      const before = reading.getStore() ?? []
-      const value = await reading.run(new Set([...before, pending]), async () => read())
+      const value = await reading.run(pending, async () => read())
       pending.value = this.#checked(slot, pending, value)
     } catch (error) {
-      this.#pending.delete(idOf(slot))
+      this.#forget(pending)
       for (const { reject } of pending.waiting) reject(error as Error)
       return
+    } finally {
+      delete pending.waitsFor
     }
     this.#answer(pending)
   }
@@ -175,17 +186,33 @@ export class FactDesk {
     })
   }
 
-  #draftOf({ waiting, requestHash, value = null }: Pending): FactDraft | undefined {
+  #draftOf(pending: Pending): FactDraft | undefined {
+    const { waiting, requestHash, value = null } = pending
     const [first] = waiting
+    pending.sent = first !== undefined
     if (first !== undefined) return { type: 'FactRecorded', data: { ...first.slot, requestHash, value } }
-    for (const [id, pending] of this.#pending) if (pending.waiting === waiting) this.#pending.delete(id)
+    this.#forget(pending)
     return undefined
+  }
+
+  /** Another one may have been begun in its place. */
+  #forget(pending: Pending): void {
+    if (this.#pending.get(pending.id) === pending) this.#pending.delete(pending.id)
   }
 
   #mismatch({ key }: FactSlot): KernelError {
     const text = `fact ${key} is asked for with another request than before; give it another key, or the same request`
     return new KernelError('FACT_MISMATCH', text, { runId: this.#parts.runId, key })
   }
+}
+
+/** True when the reading of a fact waits for another one, or is that: what waits for itself would wait for ever. */
+function reaches(from: Pending, to: Pending, seen = new Set<Pending>()): boolean {
+  if (from === to) return true
+  if (seen.has(from)) return false
+  seen.add(from)
+  for (const next of from.waitsFor ?? []) if (reaches(next, to, seen)) return true
+  return false
 }
 
 /** Ids have no control characters, so no two slots meet. */

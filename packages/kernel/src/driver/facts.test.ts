@@ -236,6 +236,96 @@ describe('a fact', () => {
   })
 })
 
+describe('a fact that is still being read when its attempt is over', () => {
+  test('is read anew by the retry: the first reading may hang for ever', async () => {
+    const clock = manualClock()
+    let reads = 0
+    const read = (): Promise<number> | number => (++reads === 1 ? new Promise<number>(() => undefined) : reads)
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'hanging', version: '1', input: z.null() },
+        actions: { ask: { timeoutMs: 10, run: (_: null, { fact }) => fact('a', read) } },
+      },
+      { step: ({ results }, next) => (results['ask'] ? next.complete(results['ask']) : next.run('ask', null)) },
+    )
+    const policy = retryWithBackoff({ maxAttempts: 2, baseMs: 0 })
+    const run = createKernel({ store: memoryStore(), workflows: [workflow], clock, policy }).start(workflow, null)
+    await settled()
+    await clock.advance(10)
+    await settled()
+    await clock.advance(10)
+
+    expect(await run).toMatchObject({ output: { status: 'succeeded', output: 2 } })
+  })
+
+  test.for(['run', 'attempt'] as const)('is not that of the next attempt: scope %s', async (scope) => {
+    const answers: ((value: string) => void)[] = []
+    const read = (): Promise<string> => new Promise((resolve) => answers.push(resolve))
+    const store = memoryStore()
+
+    const got = await outputs(
+      1,
+      async (_, { fact, attempt }) => {
+        const answer = fact('a', read, { scope, request: attempt })
+        if (attempt === 1) throw new ActionError('transient', 'something else failed')
+        answers[0]?.('first')
+        answers[1]?.('second')
+        return answer
+      },
+      store,
+    )
+
+    expect(got).toEqual(['second'])
+    expect(await dataOf(store, 'r', 'FactRecorded')).toMatchObject([{ value: 'second' }])
+  })
+
+  test('fails for whoever still waits for it, and nothing more is read', async () => {
+    let late: Promise<unknown> = Promise.resolve()
+    const reads: string[] = []
+    await outputs(1, async (_, { fact }) => {
+      const open = fact('a', () => new Promise<null>(() => undefined)).catch((error: unknown) => error)
+      late = open.then(async (first) => [
+        first,
+        await fact('b', () => reads.push('b')).catch((error: unknown) => error),
+      ])
+      return null
+    })
+
+    expect(await late).toMatchObject([{ code: 'NOT_OPEN' }, { code: 'NOT_OPEN' }])
+    expect(reads).toEqual([])
+  })
+})
+
+test('a handler whose action is dropped together with its fact is not told to go on', async () => {
+  // Nobody tells the drive of the post: it is found when the fact is appended.
+  const { notifications: _, ...store } = memoryStore()
+  let answer: (value: number) => void = () => undefined
+  const seen: unknown[] = []
+  let begun: () => void = () => undefined
+  const underWay = new Promise<void>((resolve) => (begun = resolve))
+  const workflow = asking(async (_, { fact }) => {
+    const read = (): Promise<number> =>
+      new Promise((resolve) => {
+        answer = resolve
+        begun()
+      })
+    await fact('a', read).then(
+      () => seen.push('told'),
+      () => seen.push('aborted'),
+    )
+    return null
+  })
+  const run = createKernel({ store, workflows: [workflow] }).start(workflow, 1, { runId: 'r' })
+  await underWay
+  const cancel = { id: 'c', type: 'CancelRequested', body: '{"reason":"enough"}' }
+  await store.inbox.post('r', cancel, { maxWaiting: 10 })
+  answer(1)
+
+  expect(await run).toMatchObject({ status: 'canceled' })
+  await settled()
+  expect(seen).toEqual(['aborted'])
+})
+
 /** Hash of no request. */
 const NULL_HASH = '74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b'
 
@@ -277,6 +367,20 @@ describe('a fact is refused with a code, and the handler may go on', () => {
         }),
       ),
     ).toBe('FACT_CYCLE')
+  })
+
+  test('when two that are being read wait for each other', async () => {
+    const soon = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    const codes = await outputs(1, async (_, { fact }) => {
+      const other = async (key: string): Promise<number> => {
+        await soon()
+        return fact(key, () => 1)
+      }
+      const both = await Promise.allSettled([fact('a', () => other('b')), fact('b', () => other('a'))])
+      return both.map((each) => (each.status === 'rejected' ? (each.reason as { code: string }).code : 'none'))
+    })
+
+    expect(codes).toEqual([['FACT_CYCLE', 'FACT_CYCLE']])
   })
 
   test.for([

@@ -18,7 +18,8 @@ export function findFact(
 
 /** The action with one more fact of its attempt. Many facts would make copying quadratic: the first one's record grows. */
 export function withFact(item: OpenAction, key: string, fact: Fact): OpenAction {
-  const facts = item.facts ?? (Object.create(null) as Record<string, Fact>)
-  facts[key] = fact
+  const facts = item.facts ?? {}
+  // Not an assignment, which would take the name `__proto__` for something else; out of a snapshot it is a plain object.
+  Object.defineProperty(facts, key, { value: fact, writable: true, enumerable: true, configurable: true })
   return item.facts === undefined ? { ...item, facts } : item
 }

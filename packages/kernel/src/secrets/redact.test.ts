@@ -53,6 +53,17 @@ describe('a JSON value', () => {
     )
   })
 
+  test('loses numbers that are secrets, also as texts, and keeps longer ones', () => {
+    const redact = redactorOf([{ pan: 4111111111111111 }, '123456'])
+
+    expect(redactJson([4111111111111111, 123456, 91234567, 12345], redact)).toEqual([
+      '[secret]',
+      '[secret]',
+      91234567,
+      12345,
+    ])
+  })
+
   test('loses secrets in its texts and in the names of its properties', () => {
     const redact = redactorOf(['abcdef'])
 

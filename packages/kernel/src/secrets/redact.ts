@@ -41,9 +41,11 @@ function spellings(text: string): string[] {
   ]
 }
 
-/** A JSON value without secrets in its texts and names; the value itself when there were none. */
+/** A JSON value without secrets in its texts and names, and no number that is one; the value itself when there were none. */
 export function redactJson(value: Json, redact: Redact): Json {
   if (typeof value === 'string') return redact(value)
+  // Digits that only meet in a longer number are none of it.
+  if (typeof value === 'number') return redact(String(value)) === REDACTED ? REDACTED : value
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value)
   const redacted = entries.map(([key, child]) => [redact(key), redactJson(child, redact)] as const)

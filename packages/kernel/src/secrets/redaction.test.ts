@@ -135,6 +135,17 @@ describe('a handler that says its secret', () => {
     expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
   })
 
+  test('in the key of a fact is refused, for that is recorded as it is', async () => {
+    const { store, kernel, workflow } = secretRun(({ token }, { fact }) =>
+      fact(`quote for ${token}`, () => 1).catch((error: unknown) => String(error)),
+    )
+
+    const outcome = await kernel.start(workflow, input, { runId: 'r' })
+
+    expect(outcome).toMatchObject({ output: { output: expect.stringContaining('a key of a fact') as string } })
+    expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
+  })
+
   test('in an output that no log takes fails as any such output does', async () => {
     const { kernel, workflow } = secretRun(({ token }) => {
       const cycle: Record<string, unknown> = { token }

@@ -15,8 +15,8 @@ export interface ActionContext extends InquiryContext {
    * `undefined` is recorded as null; no fact holds a secret. What `read` throws is recorded nowhere, and the next one to ask tries again.
    *
    * @param key - 1-200 characters, not beginning with `varve:`.
-   * @throws KernelError `FACT_MISMATCH` (recorded with another `request`) | `FACT_CYCLE` | `INVALID_INPUT`; StoreError `NOT_JSON` |
-   * `LIMIT_EXCEEDED`; the signal's reason when the attempt is over.
+   * @throws KernelError `FACT_MISMATCH` (recorded with another `request`) | `FACT_CYCLE` | `INVALID_INPUT` | `NOT_OPEN` (the attempt is over);
+   * StoreError `NOT_JSON` | `LIMIT_EXCEEDED`; the signal's reason when the attempt is aborted.
    */
   readonly fact: <T>(
     key: string,
