@@ -38,7 +38,7 @@ export function boundaryOf(point: CrashPoint): BoundaryName {
 }
 
 /** What happens in the process itself, not in its store: there is no answer to lose. */
-const OWN = ['action', 'effect']
+const OWN = ['action', 'effect', 'fact']
 
 /** Every point along the boundaries that a process has passed. */
 export function pointsAlong(boundaries: readonly BoundaryName[]): CrashPoint[] {

@@ -14,6 +14,8 @@ interface Played {
   readonly outside?: unknown
   readonly faults?: readonly string[]
   readonly early?: string[]
+  readonly reads?: number
+  readonly factFaults?: string[]
 }
 
 /** A case in which everything went well, but for what is said. */
@@ -25,13 +27,16 @@ function played({
   outside,
   faults = [],
   early = [],
+  reads = 1,
+  factFaults = [],
 }: Played = {}): PlayedCase {
   const actions = new Map<string, CalledAction>()
   if (pay !== null) actions.set('p', { ...PAY, ...pay })
   if (mail !== null) actions.set('m', { ...MAIL, ...mail })
   const counted = Object.entries(effects).map(([key, times]) => [key, { times, atMostOnce: key === 'p' }] as const)
+  const facts = { reads: new Map([['rate', reads]]), recorded: new Map(), faults: factFaults }
   return {
-    record: { actions, effects: new Map(counted), early, requested: new Set() },
+    record: { actions, effects: new Map(counted), early, requested: new Set(), facts },
     runs: new Map(Object.entries(runs ?? { r: { status: 'completed', output: { a: 1, b: 2 } } })),
     ...{ outside, faults, after: [], struck: true },
   }
@@ -55,6 +60,8 @@ const allowed: readonly { title: string; crashed: boolean; is: Played }[] = [
     crashed: true,
     is: { pay: { fenced: true, attempts: [1, 2] } },
   },
+  { title: 'a crash has a fact read again before it is durable', crashed: true, is: { reads: 2 } },
+  { title: 'a crash keeps a fact from being read', crashed: true, is: { reads: 0 } },
 ]
 
 test.for(allowed)('it is right that $title', ({ crashed, is }) => {
@@ -134,6 +141,18 @@ const wrong: readonly { title: string; crashed: boolean; is: Played; because: Re
     crashed: true,
     is: { early: ['r: pay was called early'] },
     because: /called early/,
+  },
+  {
+    title: 'a fact is read again without a crash',
+    crashed: false,
+    is: { reads: 2 },
+    because: /the fact rate was read 2 times, not 1/,
+  },
+  {
+    title: 'a recorded fact is read again',
+    crashed: true,
+    is: { factFaults: ['rate was read again'] },
+    because: /read again/,
   },
 ]
 

@@ -1,6 +1,7 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import type { CalledAction, CaseRecord } from './record.ts'
 import type { PlayedCase } from './play-case.ts'
+import type { FactRecord } from './watched-facts.ts'
 
 /** What one case must not do, seen beside the undisturbed one: a sentence for each promise that it broke. */
 export function judge(played: PlayedCase, undisturbed: PlayedCase, crashed: boolean): string[] {
@@ -8,6 +9,7 @@ export function judge(played: PlayedCase, undisturbed: PlayedCase, crashed: bool
   return [
     ...played.faults,
     ...record.early,
+    ...record.facts.faults,
     ...differencesOf(played.runs, undisturbed.runs),
     ...differenceOf('the outside', played.outside, undisturbed.outside),
     ...[...record.actions.values()].flatMap((action) => faultsOfAction(action)),
@@ -56,7 +58,7 @@ function faultsOfKeys({ actions, effects }: CaseRecord, expected: CaseRecord): s
 }
 
 /** What is idempotent may be repeated because of a crash; what happens at most once may not, whatever happens. */
-function faultsOfCounts({ actions, effects }: CaseRecord, expected: CaseRecord, crashed: boolean): string[] {
+function faultsOfCounts({ actions, effects, facts }: CaseRecord, expected: CaseRecord, crashed: boolean): string[] {
   const called = [...actions].flatMap(([id, { runId, key, name, effect, fenced, attempts }]) => {
     const before = expected.actions.get(id)?.attempts ?? [1]
     const tooOften = effect === 'at-most-once' && !fenced && attempts.length > before.length
@@ -69,5 +71,15 @@ function faultsOfCounts({ actions, effects }: CaseRecord, expected: CaseRecord, 
     const wrong = atMostOnce ? times > before : !crashed && times !== before
     return wrong ? [`something took effect ${times} times, not ${before}, under the key ${key}`] : []
   })
-  return [...called, ...counted]
+  return [...called, ...counted, ...faultsOfReads(facts, expected.facts, crashed)]
+}
+
+/** A crash before a fact is durable has it read again; that a recorded one never is has been seen at each reading. */
+function faultsOfReads({ reads }: FactRecord, expected: FactRecord, crashed: boolean): string[] {
+  if (crashed) return []
+  const slots = new Set([...reads.keys(), ...expected.reads.keys()])
+  return [...slots].flatMap((slot) => {
+    const [times, before] = [reads.get(slot) ?? 0, expected.reads.get(slot) ?? 0]
+    return times === before ? [] : [`the fact ${slot} was read ${times} times, not ${before}`]
+  })
 }

@@ -4,6 +4,7 @@ import type { Store } from '@varve/store'
 import type { SimulatedProcess } from '../simulated-process.ts'
 import { interceptStore } from '../wrapped-store.ts'
 import type { Probe } from './scenario.ts'
+import { noFacts, noteFacts, watchFacts, type FactRecord } from './watched-facts.ts'
 
 /** An action that was carried out at least in part. */
 export interface CalledAction {
@@ -31,11 +32,12 @@ export interface CaseRecord {
   readonly early: string[]
   /** Actions whose requests are durable. */
   readonly requested: Set<string>
+  readonly facts: FactRecord
 }
 
 /** An empty record. */
 export function newRecord(): CaseRecord {
-  return { actions: new Map(), effects: new Map(), early: [], requested: new Set() }
+  return { actions: new Map(), effects: new Map(), early: [], requested: new Set(), facts: noFacts() }
 }
 
 const callers = new AsyncLocalStorage<CalledAction>()
@@ -73,7 +75,7 @@ export function recorded<W extends Readonly<Record<string, Workflow>>>(
           const called = calledAction(record, ctx, { name, effect, fenced })
           called.attempts.push(ctx.attempt)
           if (!isDue) record.early.push(`${ctx.runId}: ${ctx.key} was called before its request was durable`)
-          return callers.run(called, () => action.run(input, ctx))
+          return callers.run(called, () => action.run(input, watchFacts(ctx, { passing }, record.facts)))
         })
       }
       return [name, { ...action, run }]
@@ -96,12 +98,13 @@ function calledAction(
   return called
 }
 
-/** The store, with a note of every action that its logs ask for once they do. */
-export function observed(store: Store, { requested }: CaseRecord): Store {
+/** The store, with a note of every action that its logs ask for, and of every fact, once they hold it. */
+export function observed(store: Store, { requested, facts }: CaseRecord): Store {
   const observing = interceptStore(store, async ({ name, args }, proceed) => {
     const answer = await proceed()
     if (name !== 'events.append') return answer
     const [runId, events] = args as Parameters<Store['events']['append']>
+    noteFacts(runId, events, facts)
     for (const { type, body } of events) {
       if (type === 'ActionRequested') requested.add(nameOf(runId, (JSON.parse(body) as { readonly key: string }).key))
     }

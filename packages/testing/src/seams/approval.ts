@@ -9,20 +9,28 @@ export const RUN_ID = 'approval'
 
 /**
  * A workflow that uses every seam of the run loop: an action, events of its own, a fan-out of three, one of which fails at
- * first, with an approval beside them.
+ * first, with an approval beside them, and facts of each scope.
  */
 export function approvalWorkflow({ defineWorkflow, ActionError }: KernelModule, act: Act) {
   const actions = {
     first: {
-      run: async ({ z: first }: { z: number; b: number }, ctx: Kernel.ActionContext) => ({
-        z: await act(ctx, first),
-        b: 0,
-      }),
+      run: async ({ z: first }: { z: number; b: number }, ctx: Kernel.ActionContext) => {
+        // Two in one tick, one for all and one for this action alone.
+        const [rate, fee] = await Promise.all([rateOf(ctx), ctx.fact('fee', () => 0, { scope: 'attempt' })])
+        return { z: await act(ctx, first * rate + fee), b: 0 }
+      },
     },
-    part: { run: (input: number, ctx: Kernel.ActionContext) => act(ctx, input) },
+    part: {
+      run: async (input: number, ctx: Kernel.ActionContext) => {
+        // Asked for by two at the same time.
+        const tax = await ctx.fact('tax', () => 0)
+        return act(ctx, input * (await rateOf(ctx)) + tax)
+      },
+    },
     shaky: {
       retry: { maxAttempts: 50, baseMs: 100, factor: 1, jitter: 'none' as const },
       run: async (input: number, ctx: Kernel.ActionContext) => {
+        await ctx.fact('look', () => ctx.attempt, { scope: 'attempt' })
         // Every other try fails, so that failures and crashes mix.
         if (ctx.attempt % 2 === 1) throw new ActionError('transient', 'not yet')
         return act(ctx, input)
@@ -60,6 +68,10 @@ export function approvalWorkflow({ defineWorkflow, ActionError }: KernelModule, 
       },
     },
   )
+}
+
+function rateOf(ctx: Kernel.ActionContext): Promise<number> {
+  return ctx.fact('rate', () => 1, { request: 'USD' })
 }
 
 interface ApprovalState {

@@ -22,7 +22,7 @@ export type Act = (ctx: Kernel.ActionContext, result: number) => Promise<number>
 
 /**
  * A family of runs that uses timers, early and late signals, timeouts, expiring questions, children, an at-most-once
- * action, a clean-up and a successor.
+ * action, a clean-up, a successor and a fact.
  */
 export function familyOf({ defineWorkflow }: KernelModule, act: Act, { nap, patience }: Pace = UNHURRIED) {
   const child = defineWorkflow(
@@ -43,8 +43,9 @@ export function familyOf({ defineWorkflow }: KernelModule, act: Act, { nap, pati
       signals: { go: z.number(), never: z.null() },
       interrupts: { ask: { ask: z.string(), answer: z.boolean() } },
       actions: {
-        pay: { effect: 'at-most-once', run: (n: number, ctx) => act(ctx, n) },
-        undo: { run: (n: number, ctx: Kernel.ActionContext) => act(ctx, n) },
+        pay: { effect: 'at-most-once', run: async (n: number, ctx) => act(ctx, n * (await rateOf(ctx))) },
+        // After the run was blocked: the fact comes out of its snapshot.
+        undo: { run: async (n: number, ctx: Kernel.ActionContext) => act(ctx, n * (await rateOf(ctx))) },
       },
     },
     {
@@ -65,6 +66,11 @@ export function familyOf({ defineWorkflow }: KernelModule, act: Act, { nap, pati
     },
   )
   return { child, parent }
+}
+
+/** Asked for by one action, and by another that follows later. */
+function rateOf(ctx: Kernel.ActionContext): Promise<number> {
+  return ctx.fact('rate', () => 1)
 }
 
 /** Does what the outside does: sends the signal, settles what is in doubt, cancels. */

@@ -17,6 +17,9 @@ const approvalSurvives: Promised = (module) =>
   survives(module, approvalScenario(module, memoryStore) as unknown as AnyScenario)
 const familySurvives: Promised = (module) =>
   survives(module, familyScenario(module, 'completes', memoryStore) as unknown as AnyScenario)
+/** A fact of one action is asked for again by its clean-up, which comes after the run was blocked and had a snapshot. */
+const canceledFamilySurvives: Promised = (module) =>
+  survives(module, familyScenario(module, 'is canceled', memoryStore) as unknown as AnyScenario)
 
 function survives(module: KernelModule, scenario: AnyScenario): Promise<unknown> {
   return crashMatrixOf(scenario, { pairs: 'none', maxFailures: 1 }, module.createKernel)
@@ -47,6 +50,7 @@ describe('the kernel keeps its promises', () => {
     { promise: 'what comes while a run is let go is taken', holds: takesWhatComesLate },
     { promise: 'a run with an approval survives', holds: approvalSurvives },
     { promise: 'a family of runs survives', holds: familySurvives },
+    { promise: 'a family of runs that is canceled survives', holds: canceledFamilySurvives },
   ])('$promise', async ({ holds }) => {
     await expect(holds(kernel)).resolves.not.toThrow()
   })
@@ -97,6 +101,31 @@ const mutants: readonly (Mutation & {
     file: 'driver/drive.ts',
     find: 'this.#fold.system, this.#claim?.owes ?? [])',
     replace: 'this.#fold.system, [])',
+  },
+  {
+    name: 'gives-out-a-fact-before-it-is-durable',
+    breaks: approvalSurvives,
+    because: /was given the fact \["approval","(rate|fee|tax|look)".*\] before it was durable/,
+    file: 'driver/fact-desk.ts',
+    find: '      return\n    }\n    this.#answer(pending)',
+    replace:
+      '      return\n    }\n    for (const { resolve } of pending.waiting) resolve(pending.value ?? null)\n    this.#answer(pending)',
+  },
+  {
+    name: 'forgets-the-facts-of-a-snapshot',
+    breaks: canceledFamilySurvives,
+    because: /the fact rate is recorded already/,
+    file: 'run/snapshot-body.ts',
+    find: 'for (const [key, fact] of saved.facts) system.facts.set(key, fact)',
+    replace: '',
+  },
+  {
+    name: 'keeps-the-facts-of-an-attempt-that-failed',
+    breaks: approvalSurvives,
+    because: /p2 was given the fact \["approval","look","p2"\] before it was durable/,
+    file: 'run/system.ts',
+    find: 'return { ...failed, attempting: false, failures',
+    replace: 'return { ...rest, attempting: false, failures',
   },
 ]
 
