@@ -5,6 +5,7 @@ import { targetNames, type TargetName } from './targets/target.ts'
 export interface Arguments {
   readonly rounds: number
   readonly steps: number
+  readonly events: number
   readonly stores: readonly TargetName[]
   readonly json?: true
 }
@@ -12,15 +13,16 @@ export interface Arguments {
 /** Reads the command line. What it cannot read ends the process with exit code 1, after the usage. */
 export function readArguments(argv: readonly string[]): Arguments {
   return new Command('bench')
-    .description('Measures what Varve makes of the commit rate of each database.')
+    .description('Measures what Varve makes of the commit rate of each database, and how fast it reads a long run.')
     .option('--rounds <count>', 'how often everything is measured', count, 5)
     .option('--steps <count>', 'actions of a run, appends and raw commits in each round', count, 500)
+    .option('--events <count>', 'events of the run that is replayed, verified and opened', count, 10_000)
     .addOption(
       new Option('--stores <names>', `some of ${targetNames.join(',')}`)
         .argParser(names)
         .default([...targetNames], 'all of them'),
     )
-    .option('--json', 'print one line of JSON per store instead of a table')
+    .option('--json', 'print one line of JSON per store instead of tables')
     .allowExcessArguments(false)
     .showHelpAfterError()
     .parse(argv, { from: 'user' })

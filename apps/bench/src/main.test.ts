@@ -29,8 +29,9 @@ function benchWith(env: NodeJS.ProcessEnv, ...args: readonly string[]) {
 
 test('measures every store that it is asked for, and leaves no files', () => {
   const stores = ['memory', 'sqlite-full', 'sqlite-normal']
+  const amounts = ['--steps', '5', '--rounds', '2', '--events', '20']
 
-  const { status, stdout } = bench('--json', '--steps', '5', '--rounds', '2', '--stores', stores.join(','))
+  const { status, stdout } = bench('--json', ...amounts, '--stores', stores.join(','))
   const measured = stdout
     .trim()
     .split('\n')
@@ -39,24 +40,42 @@ test('measures every store that it is asked for, and leaves no files', () => {
   expect(status).toBe(0)
   expect(measured.map(({ store }) => store)).toEqual(stores)
   for (const each of measured) {
-    expect(each).toMatchObject({ rounds: 2, steps: 5 })
+    const { reads } = each
+    expect(each).toMatchObject({ rounds: 2, steps: 5, reads: { events: 20 } })
     for (const rate of [each.rawCommitsPerSecond, each.appendsPerSecond, each.stepsPerSecond]) {
       expect(rate).toBeGreaterThan(0)
     }
+    for (const number of Object.values(reads)) expect(number).toBeGreaterThan(0)
   }
   expect(existsSync(path.join(folder, '.varve')) ? readdirSync(path.join(folder, '.varve')) : []).toEqual([])
 })
 
 test('counts one append more than there are steps, and nothing else but snapshots', () => {
-  const { stdout } = bench('--json', '--steps', '250', '--rounds', '1', '--stores', 'sqlite-normal')
+  const amounts = ['--steps', '250', '--rounds', '1', '--events', '20']
+  const { stdout } = bench('--json', ...amounts, '--stores', 'sqlite-normal')
 
   const { callsOfRun } = JSON.parse(stdout) as Measured
 
   expect(callsOfRun).toMatchObject({ appends: 251, writes: 0, reads: 0 })
 })
 
+test('opens a long blocked run from its snapshot, and reads no more events of a longer one', () => {
+  const stores = 'memory,sqlite-normal'
+  const opened = ['1000', '4000'].map((events) => {
+    const { stdout } = bench('--json', '--steps', '5', '--rounds', '3', '--events', events, '--stores', stores)
+    const lines = stdout.trim().split('\n')
+    return lines.map((line) => (JSON.parse(line) as Measured).reads).map(({ openingEvents }) => openingEvents)
+  })
+
+  // The snapshot's own event, and the decisions behind it: the signal's delivery and the next wait.
+  expect(opened).toEqual([
+    [3, 3],
+    [3, 3],
+  ])
+})
+
 test('measures the server that DATABASE_URL names, and leaves nothing on it', async () => {
-  const args = ['--json', '--steps', '5', '--rounds', '1', '--stores', 'postgres']
+  const args = ['--json', '--steps', '5', '--rounds', '2', '--events', '300', '--stores', 'postgres']
 
   const { status, stdout } = benchWith({ DATABASE_URL: inject('pgUrl') }, ...args)
   const server = new pg.Client({ connectionString: inject('pgUrl') })
@@ -66,26 +85,31 @@ test('measures the server that DATABASE_URL names, and leaves nothing on it', as
 
   expect(status).toBe(0)
   expect(JSON.parse(stdout)).toMatchObject({ store: 'postgres', callsOfRun: { appends: 6, writes: 0, reads: 0 } })
+  expect(JSON.parse(stdout)).toMatchObject({ reads: { events: 300, openingEvents: 3 } })
   expect(rows).toEqual([])
 })
 
 test('prints a table for people', () => {
-  const { stdout } = bench('--steps', '3', '--rounds', '1', '--stores', 'memory')
+  const { stdout } = bench('--steps', '3', '--rounds', '1', '--events', '100', '--stores', 'memory')
 
   expect(stdout).toContain('raw commits/s')
   expect(stdout).toContain('4 for 3 steps')
+  expect(stdout).toContain('2 of 100')
   expect(stdout).toContain('Medians of 1 rounds of 3')
 })
 
-test.for([[['--steps', '0']], [['--rounds', 'many']], [['--stores', 'memory,tape']], [['--frobnicate']]] as const)(
-  'refuses %j with the usage',
-  ([args]) => {
-    const { status, stderr } = bench(...args)
+test.for([
+  [['--steps', '0']],
+  [['--rounds', 'many']],
+  [['--events', '20001']],
+  [['--stores', 'memory,tape']],
+  [['--frobnicate']],
+] as const)('refuses %j with the usage', ([args]) => {
+  const { status, stderr } = bench(...args)
 
-    expect(status).toBe(1)
-    expect(stderr).toContain('Usage: bench')
-  },
-)
+  expect(status).toBe(1)
+  expect(stderr).toContain('Usage: bench')
+})
 
 test('takes the middle of an odd number of rounds, and the mean of the middle two of an even one', () => {
   expect(median([3, 1, 2])).toBe(2)

@@ -1,5 +1,6 @@
 import { timeAppends } from './measures/appends.ts'
 import { countedStore, type Calls } from './measures/counted-store.ts'
+import { timeOpening, timeReads, writeLongRun, type Opening, type ReadTimes } from './measures/reads.ts'
 import { timeSteps } from './measures/steps.ts'
 import type { Target, TargetName } from './targets/target.ts'
 
@@ -19,28 +20,66 @@ export interface Measured {
   readonly stepRatio: number
   /** What one run of `steps` actions asked of its store, from its start to its end. */
   readonly callsOfRun: Readonly<Calls>
+  readonly reads: MeasuredReads
 }
 
-interface Round {
+/** What was measured of reading one long run. */
+export interface MeasuredReads {
+  /** Of the run, in the first round; every opening adds three. */
+  readonly events: number
+  /** Of the bare loop that reads events, checks their chain and parses them. */
+  readonly bareEventsPerSecond: number
+  /** Of `replay`. */
+  readonly replayEventsPerSecond: number
+  /** Replay to the bare loop of the same round. */
+  readonly replayRatio: number
+  /** Of the bare loop that also seals each event again. */
+  readonly bareSealsPerSecond: number
+  /** Of `verify`. */
+  readonly verifyEventsPerSecond: number
+  /** Verify to the bare loop that seals, of the same round. */
+  readonly verifyRatio: number
+  /** From a signal to a kernel that has just been made until the run is blocked again. */
+  readonly openingMs: number
+  /** The most events that such a kernel read. */
+  readonly openingEvents: number
+}
+
+interface Round extends ReadTimes, Opening {
   readonly raw: number
   readonly appends: number
   readonly steps: number
 }
 
+/** How much is measured. */
+export interface Amounts {
+  readonly rounds: number
+  readonly steps: number
+  /** Of the run that is read. */
+  readonly events: number
+}
+
 /**
- * Measures stores in turns: in every round each store has its raw commits, its appends and its steps right after each
- * other. What the machine does meanwhile hits all three alike, so the ratios are steadier than the rates.
+ * Measures stores in turns: in every round each store has its raw commits, its appends, its steps and its reads right
+ * after each other. What the machine does meanwhile hits all alike, so the ratios are steadier than the rates.
  */
 export async function measure(
   targets: readonly Target[],
-  { rounds, steps }: { readonly rounds: number; readonly steps: number },
+  { rounds, steps, events }: Amounts,
 ): Promise<readonly Measured[]> {
   const calls = new Map<Target, Calls>()
+  const longRuns = new Map<Target, string>()
   // Warms up as well.
-  for (const target of targets) calls.set(target, await countCalls(target, steps))
+  for (const target of targets) {
+    calls.set(target, await countCalls(target, steps))
+    const longRun = await writeLongRun(target.store, events)
+    longRuns.set(target, longRun)
+    await timeReads(target.store, longRun)
+  }
   const results = new Map<Target, Round[]>(targets.map((target) => [target, []]))
   for (let round = 0; round < rounds; round++) {
-    for (const target of targets) results.get(target)?.push(await measureRound(target, steps))
+    for (const target of targets)
+      results.get(target)?.push(await measureRound(target, steps, longRuns.get(target) ?? ''))
   }
   return targets.map((target) => {
     const measured = results.get(target) ?? []
@@ -51,9 +90,26 @@ export async function measure(
       stepsPerSecond: median(measured.map((round) => round.steps)),
       appendRatio: median(measured.map(({ appends, raw }) => appends / raw)),
       stepRatio: median(measured.map((round) => round.steps / round.raw)),
-      callsOfRun: calls.get(target) ?? { appends: 0, writes: 0, reads: 0, snapshots: 0 },
+      callsOfRun: calls.get(target) ?? { appends: 0, writes: 0, reads: 0, snapshots: 0, eventsRead: 0 },
+      reads: readsOf(measured),
     }
   })
+}
+
+function readsOf(rounds: readonly Round[]): MeasuredReads {
+  const perSecond = (msOf: (round: Round) => number): number =>
+    median(rounds.map((round) => (round.events / msOf(round)) * 1000))
+  return {
+    events: Math.min(...rounds.map(({ events }) => events)),
+    bareEventsPerSecond: perSecond(({ bareMs }) => bareMs),
+    replayEventsPerSecond: perSecond(({ replayMs }) => replayMs),
+    replayRatio: median(rounds.map(({ bareMs, replayMs }) => bareMs / replayMs)),
+    bareSealsPerSecond: perSecond(({ bareSealMs }) => bareSealMs),
+    verifyEventsPerSecond: perSecond(({ verifyMs }) => verifyMs),
+    verifyRatio: median(rounds.map(({ bareSealMs, verifyMs }) => bareSealMs / verifyMs)),
+    openingMs: median(rounds.map(({ openingMs }) => openingMs)),
+    openingEvents: Math.max(...rounds.map(({ openingEvents }) => openingEvents)),
+  }
 }
 
 async function countCalls(target: Target, steps: number): Promise<Calls> {
@@ -65,15 +121,16 @@ async function countCalls(target: Target, steps: number): Promise<Calls> {
   return counted
 }
 
-/** Rates of one round, per second. */
-async function measureRound({ store, commitRows }: Target, count: number): Promise<Round> {
+/** One round: rates of writing, per second, and times of reading. */
+async function measureRound({ store, commitRows }: Target, count: number, longRun: string): Promise<Round> {
   const startedAt = performance.now()
   await commitRows(count)
   const rawMs = performance.now() - startedAt
   const appendsMs = await timeAppends(store, count)
   const stepsMs = await timeSteps(store, count)
   const perSecond = (ms: number): number => (count / ms) * 1000
-  return { raw: perSecond(rawMs), appends: perSecond(appendsMs), steps: perSecond(stepsMs) }
+  const rates = { raw: perSecond(rawMs), appends: perSecond(appendsMs), steps: perSecond(stepsMs) }
+  return { ...rates, ...(await timeReads(store, longRun)), ...(await timeOpening(store, longRun)) }
 }
 
 /** The middle of some numbers. */

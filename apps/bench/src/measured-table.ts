@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import type { Measured } from './measure.ts'
 
-/** What was measured, for people. */
+/** What was measured of writing, for people. */
 export function measuredTable(measured: readonly Measured[]): string {
   const table = new Table({
     head: ['store', 'raw commits/s', 'appends/s', 'of raw', 'steps/s', 'of raw', 'appends of a run', 'other calls'],
@@ -18,6 +18,39 @@ export function measuredTable(measured: readonly Measured[]): string {
       ratio(each.stepRatio),
       `${each.callsOfRun.appends} for ${each.steps} steps`,
       otherCalls(each),
+    ])
+  }
+  return table.toString()
+}
+
+/** What was measured of reading, for people. */
+export function readsTable(measured: readonly Measured[]): string {
+  const table = new Table({
+    head: [
+      'store',
+      'bare events/s',
+      'replay',
+      'of bare',
+      'bare seals/s',
+      'verify',
+      'of bare',
+      'opening',
+      'events read',
+    ],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [], compact: true },
+  })
+  for (const { store, reads } of measured) {
+    table.push([
+      store,
+      rate(reads.bareEventsPerSecond),
+      rate(reads.replayEventsPerSecond),
+      ratio(reads.replayRatio),
+      rate(reads.bareSealsPerSecond),
+      rate(reads.verifyEventsPerSecond),
+      ratio(reads.verifyRatio),
+      `${reads.openingMs.toFixed(1)} ms`,
+      `${reads.openingEvents} of ${reads.events}`,
     ])
   }
   return table.toString()

@@ -1,4 +1,4 @@
-import type { Store } from '@varve/store'
+import type { EventStore, Store } from '@varve/store'
 
 /** How often a store was called. */
 export interface Calls {
@@ -10,14 +10,18 @@ export interface Calls {
   reads: number
   /** Snapshots: a cache, written beside the run's own commits. */
   snapshots: number
+  /** Events that were handed out by whatever reads logs. */
+  eventsRead: number
 }
+
+type Kind = Exclude<keyof Calls, 'eventsRead'>
 
 const readers = new Set(['read', 'find', 'list', 'rejected', 'latest'])
 
 /** The same store, its calls counted. */
 export function countedStore(store: Store): { readonly store: Store; readonly calls: Calls } {
-  const calls: Calls = { appends: 0, writes: 0, reads: 0, snapshots: 0 }
-  const counted = <Port extends object>(port: Port, kindOf: (verb: string) => keyof Calls): Port =>
+  const calls: Calls = { appends: 0, writes: 0, reads: 0, snapshots: 0, eventsRead: 0 }
+  const counted = <Port extends object>(port: Port, kindOf: (verb: string) => Kind): Port =>
     new Proxy(port, {
       get: (target, verb) => {
         const value: unknown = Reflect.get(target, verb, target)
@@ -28,7 +32,7 @@ export function countedStore(store: Store): { readonly store: Store; readonly ca
         }
       },
     })
-  const kindOf = (verb: string): keyof Calls => {
+  const kindOf = (verb: string): Kind => {
     if (verb === 'append') return 'appends'
     return readers.has(verb) ? 'reads' : 'writes'
   }
@@ -36,11 +40,23 @@ export function countedStore(store: Store): { readonly store: Store; readonly ca
     calls,
     store: {
       ...store,
-      events: counted(store.events, kindOf),
+      events: counted(countedEvents(store.events, calls), kindOf),
       runs: counted(store.runs, kindOf),
       inbox: counted(store.inbox, kindOf),
       snapshots: counted(store.snapshots, () => 'snapshots'),
       [Symbol.asyncDispose]: async () => undefined,
+    },
+  }
+}
+
+function countedEvents(events: EventStore, calls: Calls): EventStore {
+  return {
+    append: (...args) => events.append(...args),
+    read: async function* (...args) {
+      for await (const event of events.read(...args)) {
+        calls.eventsRead += 1
+        yield event
+      }
     },
   }
 }
