@@ -19,7 +19,7 @@ import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
 import { movesSoon, nextMove } from './next-move.ts'
-import type { TurnSpan } from './observer.ts'
+import { turnFacts, type Span } from './observer.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
 import { checkPoison, park } from './park.ts'
 import { FactDesk } from './fact-desk.ts'
@@ -208,11 +208,9 @@ export class Drive {
     }
   }
 
-  #tell({ events, expectedHead }: Turn, span: Pick<TurnSpan, 'startedAt' | 'durationMs'>): void {
+  #tell(turn: Turn, span: Omit<Span, 'runId'>): void {
     const { runId, definition } = this.#options
-    const { name: workflow, version } = definition
-    const seqs = { fromSeq: expectedHead + 1, toSeq: expectedHead + events.length }
-    if (events.length > 0) this.#env.observe.turn({ runId, workflow, version, ...seqs, ...span })
+    if (turn.events.length > 0) this.#env.observe.turn({ runId, ...turnFacts(definition, turn), ...span })
   }
 
   /** Adds what has come in to the inputs of the turn. */

@@ -1,6 +1,8 @@
 import type { StoredEvent } from '@varve/store'
 import type { Clock } from '../clock.ts'
 import type { LogDraft } from '../log/log-event.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import type { Turn } from './turn.ts'
 
 /**
  * Is told what a kernel does, for traces and metrics. Everything told has happened in this process: a replay, a verification
@@ -111,6 +113,14 @@ export function observation(observer: Observer, clock: Clock, warn: (warning: Er
       return once()
     },
   }
+}
+
+/** What is told of a turn. */
+export function turnFacts(
+  { name: workflow, version }: Definition,
+  { events, expectedHead }: Turn,
+): Omit<TurnSpan, keyof Span> {
+  return { workflow, version, fromSeq: expectedHead + 1, toSeq: expectedHead + events.length }
 }
 
 /** What is told of an append. */

@@ -33,8 +33,8 @@ export async function* textLines(source: EvidenceSource, maxBytes: number): Asyn
       throw new EvidenceError('LIMIT_EXCEEDED', text, { line })
     }
   }
-  const take = (): TextLine => {
-    const taken = { line, text: decode(decoder, Buffer.concat(begun), line) }
+  const take = (amid = false): TextLine => {
+    const taken = { line, text: decode(decoder, Buffer.concat(begun), line, amid) }
     begun = []
     length = 0
     line++
@@ -53,7 +53,7 @@ export async function* textLines(source: EvidenceSource, maxBytes: number): Asyn
   if (length === 0 && line > 1) return
   if (length === 0) throw new EvidenceError('EMPTY_BUNDLE', 'there is nothing; get the bundle again', { line: 1 })
   // What is no text says more about the source than that it ends without an LF.
-  const { text } = take()
+  const { text } = take(true)
   line--
   if (line === 1 && !text.startsWith('{')) yield { line, text }
   throw new EvidenceError('TRUNCATED', `it ends amid line ${line}; get the bundle again`, { line })
@@ -69,9 +69,10 @@ function bytesOf(chunk: unknown): Uint8Array {
   throw new KernelError('INVALID_INPUT', `a bundle is read from text or bytes, not from a ${typeof chunk}`)
 }
 
-function decode(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, line: number): string {
+/** @param amid - the text ends here, perhaps amid a character. */
+function decode(decoder: InstanceType<typeof TextDecoder>, bytes: Uint8Array, line: number, amid: boolean): string {
   try {
-    return decoder.decode(bytes)
+    return decoder.decode(bytes, { stream: amid })
   } catch {
     const text = `line ${line} is not UTF-8 (a binary or compressed file?); give the text that was exported`
     throw new EvidenceError('NOT_TEXT', text, { line })

@@ -201,6 +201,14 @@ describe('a change is found in its line', () => {
     })
   })
 
+  test('also where it is cut off amid a character', async () => {
+    const bytes = Buffer.from(rich)
+    const inside = bytes.findIndex((byte) => byte >= 0x80) + 1
+
+    expect(inside).toBeGreaterThan(0)
+    expect(await verifyEvidence(bytes.subarray(0, inside))).toMatchObject({ ok: false, code: 'TRUNCATED' })
+  })
+
   test('and wherever it is cut off', async () => {
     const bytes = Buffer.from(rich)
     await fc.assert(
