@@ -297,32 +297,37 @@ describe('a fact that is still being read when its attempt is over', () => {
 })
 
 test('a handler whose action is dropped together with its fact is not told to go on', async () => {
-  // Nobody tells the drive of the post: it is found when the fact is appended.
-  const { notifications: _, ...store } = memoryStore()
-  let answer: (value: number) => void = () => undefined
+  const memory = memoryStore()
+  const held = Promise.withResolvers<undefined>()
+  const holding = Promise.withResolvers<undefined>()
+  let appends = 0
+  // The other action's result is held on its way; fact and cancel come in meanwhile, and are taken in one turn.
+  const store = recordCalls(memory, [], (name) => {
+    if (name !== 'events.append' || ++appends !== 2) return undefined
+    holding.resolve(undefined)
+    return held.promise
+  })
+  const answer = Promise.withResolvers<number>()
   const seen: unknown[] = []
-  let begun: () => void = () => undefined
-  const underWay = new Promise<void>((resolve) => (begun = resolve))
-  const workflow = asking(async (_, { fact }) => {
-    const read = (): Promise<number> =>
-      new Promise((resolve) => {
-        answer = resolve
-        begun()
-      })
-    await fact('a', read).then(
+  const workflow = asking(async (n, { fact }) => {
+    if (n === 1) return null
+    await fact('a', () => answer.promise).then(
       () => seen.push('told'),
       () => seen.push('aborted'),
     )
     return null
   })
-  const run = createKernel({ store, workflows: [workflow] }).start(workflow, 1, { runId: 'r' })
-  await underWay
+  const run = createKernel({ store, workflows: [workflow] }).start(workflow, 2, { runId: 'r' })
+  await holding.promise
   const cancel = { id: 'c', type: 'CancelRequested', body: '{"reason":"enough"}' }
-  await store.inbox.post('r', cancel, { maxWaiting: 10 })
-  answer(1)
+  await memory.inbox.post('r', cancel, { maxWaiting: 10 })
+  answer.resolve(1)
+  await settled()
+  held.resolve(undefined)
 
   expect(await run).toMatchObject({ status: 'canceled' })
   await settled()
+  expect(await typesOf(memory, 'r')).toContain('FactRecorded')
   expect(seen).toEqual(['aborted'])
 })
 
