@@ -198,7 +198,6 @@ export class Drive {
       const { inputs } = this.#intake
       const consumed = inputs.slice(0, inputs.length - turn.rest.length)
       if (!(await this.#append(turn, consumed))) continue
-      this.#running.prune(this.#fold.system)
       this.#intake.appended(turn.rest)
       this.#undecided = turn.more || turn.rest.length > 0
       if (turn.problem !== undefined) throw turn.problem
@@ -265,6 +264,8 @@ export class Drive {
     this.#ledger.told()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
+    // A handler whose action was closed with its fact is not told to go on.
+    this.#running.prune(this.#fold.system)
     this.#facts.recorded(turn.log)
     this.#env.committed(runId, turn.log)
     this.#snapshots?.appended(runId, turn.events, turn.held)

@@ -296,6 +296,42 @@ describe('a fact that is still being read when its attempt is over', () => {
   })
 })
 
+test('a handler whose action is dropped together with its fact is not told to go on', async () => {
+  const memory = memoryStore()
+  let answer: (value: number) => void = () => undefined
+  // What the first fact's append finds is taken together with the second fact, which is read meanwhile.
+  const append: Store['events']['append'] = async (runId, events, options) => {
+    if (events[0]?.type === 'FactRecorded' && events[0].body.includes('"first"')) {
+      await memory.inbox.post(
+        'r',
+        { id: 'c', type: 'CancelRequested', body: '{"reason":"enough"}' },
+        { maxWaiting: 10 },
+      )
+      answer(2)
+      await settled()
+    }
+    return memory.events.append(runId, events, options)
+  }
+  const { notifications: _, ...store } = { ...memory, events: { ...memory.events, append } }
+  const seen: unknown[] = []
+  const workflow = asking(async (_, { fact }) => {
+    const second = fact('second', () => new Promise<number>((resolve) => (answer = resolve)))
+    await fact('first', () => 1)
+    await second.then(
+      () => seen.push('told'),
+      () => seen.push('aborted'),
+    )
+    return null
+  })
+
+  const outcome = await createKernel({ store, workflows: [workflow] }).start(workflow, 1, { runId: 'r' })
+
+  expect(outcome).toMatchObject({ status: 'canceled' })
+  await settled()
+  expect(await typesOf(memory, 'r')).toContain('FactRecorded')
+  expect(seen).toEqual(['aborted'])
+})
+
 /** Hash of no request. */
 const NULL_HASH = '74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b'
 
