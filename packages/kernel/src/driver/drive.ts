@@ -237,7 +237,8 @@ export class Drive {
   #take(): Turn | undefined {
     try {
       const { definition } = this.#options
-      return takeTurn(this.#env, this.#fold, { definition, reusable: this.#reusable }, this.#intake.inputs)
+      const options = { definition, reusable: this.#reusable, resting: this.#resting !== undefined }
+      return takeTurn(this.#env, this.#fold, options, this.#intake.inputs)
     } catch (error) {
       if (!(error instanceof UnfoldablePost)) throw error
       this.#intake.reject(error.postId, error.cause)

@@ -9,7 +9,7 @@ import { derivedRunId } from '../run/request-draft.ts'
 import type { FindReusable } from '../run/reuse.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
-import { applyToSystem, blockedOn, statusOf, wakeAt } from '../run/system.ts'
+import { applyToSystem, blockedOn, isAttemptingOnce, statusOf, wakeAt } from '../run/system.ts'
 import type { AnyAction } from '../workflow/action.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment } from './environment.ts'
@@ -38,6 +38,8 @@ export interface TurnOptions {
   readonly definition: Definition
   /** Finds results that need not be executed again. */
   readonly reusable: FindReusable | undefined
+  /** True when the run is to be given up as soon as no at-most-once action is being attempted. */
+  readonly resting: boolean
 }
 
 /** A post that the log or the workflow cannot take; the fold is not to be used afterwards. */
@@ -59,7 +61,7 @@ export class UnfoldablePost extends Error {
 export function takeTurn(
   env: Environment,
   fold: RunFold,
-  { definition, reusable }: TurnOptions,
+  { definition, reusable, resting }: TurnOptions,
   inputs: readonly Input[],
 ): Turn {
   const { system } = fold
@@ -69,6 +71,10 @@ export function takeTurn(
   const taken = foldInputs(env, fold, definition, inputs, at)
   const closed = system.open.size < openBefore
   if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, { ...taken, expectedHead }, [], closed)
+  // Decided on now, it might be the next one.
+  if (resting && !isAttemptingOnce(system)) {
+    return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), more: true }
+  }
   const held = holdFold(fold)
   try {
     const verdict = env.policy.authorize

@@ -383,11 +383,39 @@ describe('a run that is driven', () => {
     expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested'])
     finish('paid')
 
-    // Nothing is left to do by then: the end is the old code's.
-    await expect(migrating).rejects.toMatchObject(kernelError('RUN_TERMINAL'))
-    expect(await started).toMatchObject({ output: ['1', { output: 'paid' }] })
+    // What is made of it is the new code's to say.
+    expect(await migrating).toMatchObject({ output: ['2', { output: 'paid' }] })
+    expect(await started).toMatchObject({ output: ['2', { output: 'paid' }] })
     expect(attempts).toEqual(['1 1'])
     expect(await typesOf(store, 'r')).not.toContain('ActionInDoubt')
+  })
+
+  test('here has its turn between two actions that must not happen twice, however many there are', async () => {
+    const versions: string[] = []
+    const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    const chain = (version: string) =>
+      defineWorkflow(
+        {
+          ...{ name: 'chain', version, input: z.null() },
+          actions: { once: { effect: 'at-most-once', run: (_: number) => tick().then(() => versions.push(version)) } },
+        },
+        {
+          step: ({ results }, next) => {
+            const n = Object.keys(results).length
+            return n === 30 ? next.complete(version) : next.run('once', n, { key: `once:${n}` })
+          },
+        },
+      )
+    const [first, second] = [chain('1'), chain('2')]
+    const kernel = createKernel({ store: memoryStore(), workflows: [first, second] })
+    const started = kernel.start(first, null, { runId: 'r' })
+    while (versions.length < 3) await tick()
+
+    expect(await kernel.migrate('r', { to: '2' })).toMatchObject({ output: '2' })
+
+    expect(await started).toMatchObject({ output: '2' })
+    expect(versions).toHaveLength(30)
+    expect(new Set(versions)).toEqual(new Set(['1', '2']))
   })
 
   test('elsewhere is waited for', async () => {

@@ -5,7 +5,7 @@ import { newRun, type NewRun } from '../driver/new-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent, readLogEvent } from '../log/log-event.ts'
-import { isRefusal, withSecrets } from '../secrets/entering.ts'
+import { withSecrets } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { StartOptions } from './options.ts'
@@ -24,9 +24,9 @@ export async function startRun(
   // A run that is there needs none of them.
   if (secrets.length > 0 && (await isSameRun(env, definition, run))) return moveRun(kernel, runId)
   const row = { ...run.row, lease: { owner: env.owner, leaseMs: env.leaseMs } }
-  // Nothing is written of a run whose first decision fails.
+  // Nothing is written of a run whose first decision fails. Any other error may be of the run that is there now.
   const isUnwritten = async (error: unknown): Promise<boolean> =>
-    isRefusal(error) || (isKernelError(error) && (await env.store.runs.find(runId)) === undefined)
+    isStoreError(error, 'HEAD_CONFLICT') || (isKernelError(error) && (await env.store.runs.find(runId)) === undefined)
   for (;;) {
     // Another call of this kernel may be about to create it; whether it succeeded shows in the store.
     if (drives.has(runId)) await drives.move(runId, { follow: false }).catch(() => undefined)

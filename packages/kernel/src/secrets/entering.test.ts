@@ -1,4 +1,4 @@
-import { canonicalJson } from '@varve/store'
+import { canonicalJson, StoreError } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -318,6 +318,32 @@ describe('the same again', () => {
 
     expect(calls.filter((name) => name.startsWith('secrets.'))).toEqual(['secrets.put', 'secrets.erase'])
     expect(await store.runs.find('r')).toBe(undefined)
+  })
+
+  test('a start whose run fails on the inbox of another one keeps the secrets of its own', async () => {
+    const memory = memoryStore()
+    const full = () => Promise.reject(new StoreError('INBOX_FULL', 'full', { retryable: true }))
+    const store = { ...memory, inbox: { ...memory.inbox, post: full } }
+    const child = defineWorkflow(
+      { ...{ name: 'child', version: '1', input: z.null() }, interrupts: { ask: { ask: z.null(), answer: z.null() } } },
+      { step: (_, next) => next.interrupt('ask', null) },
+    )
+    const parent = defineWorkflow(
+      { ...{ name: 'parent', version: '1', input: holder }, actions: { work: { run: () => null } } },
+      {
+        step: ({ results }, next) =>
+          results['work']
+            ? next.complete(null)
+            : next.all([next.child(child, null, { key: 'child' }), next.run('work', null)]),
+      },
+    )
+    const kernel = createKernel({ store, workflows: [parent, child], secrets: { keys }, onWarning: () => undefined })
+
+    const started = kernel.start(parent, { token: secret(TOKEN) }, { runId: 'r' })
+
+    await expect(started).rejects.toMatchObject({ code: 'INBOX_FULL' })
+    const [id = ''] = idsIn(await everythingOf(memory, 'r'))
+    expect(await memory.secrets.get(id)).toBeDefined()
   })
 
   test('a start whose secret was erased says that nobody can tell whether it is the same', async () => {

@@ -137,7 +137,7 @@ export async function withSecrets<T>(
 }
 
 /** True for an error after which no post and no run refers to anything. */
-export function isRefusal(error: unknown): boolean {
+function isRefusal(error: unknown): boolean {
   if (isKernelError(error)) return error.code === 'RUN_NOT_FOUND' || error.code === 'RUN_TERMINAL'
   return isStoreError(error, 'INBOX_FULL') || isStoreError(error, 'HEAD_CONFLICT')
 }
