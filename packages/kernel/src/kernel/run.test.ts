@@ -394,24 +394,21 @@ describe('a reducer that fails on a result', () => {
       },
     )
 
-  test.for(Object.entries(faults))(
-    'because it %s parks the run, and mended code goes on with what was done',
-    async ([, fault]) => {
-      const store = memoryStore()
-      const faulty = reducing(fault)
-      const starting = kernelOn(store, faulty).start(faulty, null, { runId: 'r' })
-      await expect(starting).rejects.toMatchObject({ ...kernelError('REDUCER_FAILED'), where: { runId: 'r', seq: 3 } })
-      expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionSucceeded'])
-      const row = await store.runs.find('r')
-      expect(row).toMatchObject({ problem: { code: 'REDUCER_FAILED' } })
-      expect(row?.problem?.message).toContain('(run r, seq 3)')
+  test.for(Object.entries(faults))('because it %s parks the run; mended code goes on', async ([, fault]) => {
+    const store = memoryStore()
+    const faulty = reducing(fault)
+    const starting = kernelOn(store, faulty).start(faulty, null, { runId: 'r' })
+    await expect(starting).rejects.toMatchObject({ ...kernelError('REDUCER_FAILED'), where: { runId: 'r', seq: 3 } })
+    expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionSucceeded'])
+    const row = await store.runs.find('r')
+    expect(row).toMatchObject({ problem: { code: 'REDUCER_FAILED' } })
+    expect(row?.problem?.message).toContain('(run r, seq 3)')
 
-      const outcome = await kernelOn(store, reducing(undefined)).run('r')
+    const outcome = await kernelOn(store, reducing(undefined)).run('r')
 
-      expect(outcome).toMatchObject({ status: 'completed', output: 42 })
-      expect(await dataOf(store, 'r', 'ActionRequested')).toHaveLength(1)
-    },
-  )
+    expect(outcome).toMatchObject({ status: 'completed', output: 42 })
+    expect(await dataOf(store, 'r', 'ActionRequested')).toHaveLength(1)
+  })
 })
 
 describe('a log that cannot be read', () => {
