@@ -1,4 +1,4 @@
-import { isStoreError, type Json, type Snapshot } from '@varve/store'
+import { isStoreError, StoreError, type Json, type Snapshot } from '@varve/store'
 import { isKernelError, type KernelErrorCode } from '../errors.ts'
 import { readLogEvent } from '../log/log-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
@@ -155,8 +155,25 @@ function freshFold(
   return { system: emptySystem(runId), stepper: definition.stepper(guard, initialState) }
 }
 
-/** Reads a run for driving: checked against the code, unless the kernel only warns of drift. */
+/**
+ * Reads a run for driving: checked against the code, unless the kernel only warns of drift.
+ *
+ * @param options - with the head that the run had when it was claimed: a log only grows, so one that ends before was cut, and
+ * nothing could ever be appended to what is left.
+ */
 export async function loadForDrive(
+  env: Environment,
+  runId: string,
+  { head, ...options }: Pick<LoadOptions, 'definition' | 'initialState'> & { readonly head: number },
+): Promise<LoadedRun> {
+  const loaded = await loadUnlessDrifted(env, runId, options)
+  const { seq } = loaded.fold.system.end
+  if (seq >= head) return loaded
+  const text = `the log of run ${runId} ends at seq ${seq}, its row says ${head}; restore what is missing from a backup`
+  throw new StoreError('CORRUPT_LOG', text, { runId, seq: seq + 1 })
+}
+
+async function loadUnlessDrifted(
   env: Environment,
   runId: string,
   options: Pick<LoadOptions, 'definition' | 'initialState'>,

@@ -301,8 +301,10 @@ describe('a parked run', () => {
         throw new Error('bug')
       },
     ],
+    ['NONDETERMINISM', (_, next) => next.complete(Date.now())],
     ['INVALID_STEP', () => undefined],
     ['INVALID_STEP', () => Promise.resolve()],
+    ['INVALID_STEP', (_, next) => next.emit({ type: 'ActionSucceeded', key: 'forged', output: 1, attempts: 1 })],
     ['UNKNOWN_ACTION', (_, next) => next.run('nothing', 1)],
     ['KEY_REUSED', (_, next) => next.run('act', 2)],
     ['NO_PROGRESS', (_, next) => next.run('act', 1)],
@@ -318,11 +320,11 @@ describe('a parked run', () => {
 
     const starting = kernel.start(workflow, null, { runId: 'r' })
 
-    await expect(starting).rejects.toMatchObject({ code })
+    await expect(starting).rejects.toMatchObject({ code, where: { runId: 'r', seq: 4 } })
     expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionSucceeded'])
     const row = await kernel.get('r')
     expect(row).toMatchObject({ status: 'running', problem: { code } })
-    expect(row.problem?.message).toContain(code)
+    expect(row.problem?.message).toMatch(new RegExp(`^${code}: .*(run r, seq 4|seq 4 of run r)`))
     expect(row.problem?.retryAt).toBeGreaterThan(0)
     expect(row).not.toHaveProperty('lease')
   })
@@ -370,29 +372,39 @@ describe('a parked run', () => {
   })
 })
 
-describe('a reducer that throws on a result', () => {
-  const reducing = (mended: boolean) =>
+describe('a reducer that fails on a result', () => {
+  interface Counted {
+    sum: number
+  }
+  const faults = {
+    throws: (): Counted => {
+      throw new Error('cannot count')
+    },
+    'changes its state': (state: Counted): Counted => Object.assign(state, { sum: 1 }),
+  }
+  const reducing = (fault: ((state: Counted) => Counted) | undefined) =>
     defineWorkflow(
-      { ...spec, name: 'reducing', initialState: () => ({ sum: 0 }) },
+      { ...spec, name: 'reducing', initialState: (): Counted => ({ sum: 0 }) },
       {
         reduce: (state, event) => {
           if (event.type !== 'ActionSucceeded') return state
-          if (!mended) throw new Error('cannot count')
-          return { sum: 42 }
+          return fault === undefined ? { sum: 42 } : fault(state)
         },
         step: ({ sum }, next) => (sum === 0 ? next.run('act', 1) : next.complete(sum)),
       },
     )
 
-  test('parks the run, keeps the receipt, and mended code goes on without running the action again', async () => {
+  test.for(Object.entries(faults))('because it %s parks the run; mended code goes on', async ([, fault]) => {
     const store = memoryStore()
-    const faulty = reducing(false)
+    const faulty = reducing(fault)
     const starting = kernelOn(store, faulty).start(faulty, null, { runId: 'r' })
-    await expect(starting).rejects.toMatchObject({ ...kernelError('REDUCER_FAILED'), where: { seq: 3 } })
+    await expect(starting).rejects.toMatchObject({ ...kernelError('REDUCER_FAILED'), where: { runId: 'r', seq: 3 } })
     expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionSucceeded'])
-    expect(await store.runs.find('r')).toMatchObject({ problem: { code: 'REDUCER_FAILED' } })
+    const row = await store.runs.find('r')
+    expect(row).toMatchObject({ problem: { code: 'REDUCER_FAILED' } })
+    expect(row?.problem?.message).toContain('(run r, seq 3)')
 
-    const outcome = await kernelOn(store, reducing(true)).run('r')
+    const outcome = await kernelOn(store, reducing(undefined)).run('r')
 
     expect(outcome).toMatchObject({ status: 'completed', output: 42 })
     expect(await dataOf(store, 'r', 'ActionRequested')).toHaveLength(1)
@@ -436,6 +448,44 @@ describe('a log that cannot be read', () => {
 
     expect(error).toMatchObject({ code, where: { runId: 'r', seq: 2 } })
     expect(row).toMatchObject({ problem: { code } })
+  })
+})
+
+describe('a log that a store gives back wrongly', () => {
+  type Log = Awaited<ReturnType<typeof readLog>>
+  const spoilt: [what: string, spoil: (log: Log) => Log, seq: number][] = [
+    ['without its end', (log) => log.slice(0, 2), 3],
+    ['without an event', (log) => log.toSpliced(1, 1), 3],
+    ['with two in another order', ([first, second, third]) => [first!, third!, second!], 3],
+    ['with an event twice', ([first, ...rest]) => [first!, first!, ...rest], 1],
+    ['edited', (log) => log.with(2, { ...log[2]!, body: log[2]!.body.replace('output', 'otherwise') }), 3],
+  ]
+
+  test.for(spoilt)('%s parks its run, and drives nothing; read as it is the run goes on', async ([, spoil, seq]) => {
+    const store = memoryStore()
+    const { actions, ...bare } = spec
+    const failing = withStep(({ results }, next) => (results['act'] ? undefined : next.run('act', 1)))
+    await kernelOn(store, failing)
+      .start(failing, null, { runId: 'r' })
+      .catch(() => undefined)
+    const mended = defineWorkflow(
+      { ...bare, actions },
+      {
+        step: ({ results }, next) => (results['act'] ? next.complete('whole') : next.run('act', 1)),
+      },
+    )
+    const log = await readLog(store, 'r')
+    const read: typeof store.events.read = async function* (_, { from = 1, to = 99 } = {}) {
+      for (const event of spoil(log)) if (event.seq >= from && event.seq <= to) yield event
+    }
+    const spoiling = { ...store, events: { append: store.events.append.bind(store.events), read } }
+
+    const running = kernelOn(spoiling, mended).run('r')
+
+    await expect(running).rejects.toMatchObject({ ...storeError('CORRUPT_LOG'), where: { runId: 'r', seq } })
+    expect(await store.runs.find('r')).toMatchObject({ head: 3, problem: { code: 'CORRUPT_LOG' } })
+    expect(await readLog(store, 'r')).toEqual(log)
+    expect(await kernelOn(store, mended).run('r')).toMatchObject({ status: 'completed', output: 'whole' })
   })
 })
 

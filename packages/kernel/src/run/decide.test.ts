@@ -80,6 +80,9 @@ const failed = (key: string) =>
 const run = (key: string, input: number | null = null, action = 'act'): Requests => next.run(action, input, { key })
 const { all } = next
 
+/** A place that is known at least as well as this. */
+const within = (where: object): unknown => expect.objectContaining({ runId: 'run-1', ...where })
+
 describe('a decision is pure', () => {
   /** A step that walks through scripted answers: one per closed key. */
   const script = fc.array(
@@ -233,7 +236,7 @@ describe('requests', () => {
   ])('%s is refused', ([, log, answer]) => {
     const deciding = (): unknown => decideOnce(answer, { log: [runStarted('w'), ...log] })
 
-    expect(deciding).toThrow(expect.objectContaining({ ...kernelError('KEY_REUSED'), where: { key: 'a' } }))
+    expect(deciding).toThrow(expect.objectContaining({ ...kernelError('KEY_REUSED'), where: within({ key: 'a' }) }))
   })
 
   test('inputs are the same whatever the order of their properties', () => {
@@ -468,7 +471,7 @@ describe('the end of a run', () => {
 
   test('an output that JSON cannot keep is refused with its path', () => {
     expect(() => decideOnce(() => next.complete({ at: new Date(0) }))).toThrow(
-      expect.objectContaining({ code: 'NOT_JSON', where: { path: 'Completed.output.at' } }),
+      expect.objectContaining({ code: 'NOT_JSON', where: within({ path: 'Completed.output.at' }) }),
     )
   })
 })
@@ -510,7 +513,7 @@ describe('events of the workflow', () => {
 
   test('a payload that is undefined is refused with its path', () => {
     expect(() => decideOnce(() => next.emit({ type: 'StateUpdated', payload: undefined }))).toThrow(
-      expect.objectContaining({ code: 'NOT_JSON', where: { path: 'StateUpdated.payload' } }),
+      expect.objectContaining({ code: 'NOT_JSON', where: within({ path: 'StateUpdated.payload' }) }),
     )
   })
 })
@@ -546,7 +549,7 @@ describe('a step that answers what is no decision', () => {
   test('an unknown action is refused, and the error names those that there are', () => {
     const deciding = (): unknown => decideOnce(() => run('a', 1, 'toString'))
 
-    expect(deciding).toThrow(expect.objectContaining({ ...kernelError('UNKNOWN_ACTION'), where: { key: 'a' } }))
+    expect(deciding).toThrow(expect.objectContaining({ ...kernelError('UNKNOWN_ACTION'), where: within({ key: 'a' }) }))
     expect(deciding).toThrow(/there are act, pure/)
   })
 
@@ -558,7 +561,7 @@ describe('a step that answers what is no decision', () => {
 
   test('a question that fails its schema is refused with its path', () => {
     expect(() => decideOnce(() => next.interrupt('ask', { text: 1 }))).toThrow(
-      expect.objectContaining({ ...kernelError('INVALID_STEP'), where: { path: 'the question of ask.text' } }),
+      expect.objectContaining({ ...kernelError('INVALID_STEP'), where: within({ path: 'the question of ask.text' }) }),
     )
   })
 
@@ -569,7 +572,7 @@ describe('a step that answers what is no decision', () => {
   test('an input that JSON cannot keep is refused with its path', () => {
     const deciding = (): unknown => decideOnce(() => next.run('act', { when: new Date(0) }, { key: 'a' }))
 
-    expect(deciding).toThrow(expect.objectContaining({ code: 'NOT_JSON', where: { path: 'input of a.when' } }))
+    expect(deciding).toThrow(expect.objectContaining({ code: 'NOT_JSON', where: within({ path: 'input of a.when' }) }))
   })
 
   test('a step that throws is named with what it threw as the cause', () => {

@@ -10,6 +10,7 @@ import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { spentWhenDeciding } from './counts.ts'
 import { nameOf, openedItem, type OpeningEvent } from './open-item.ts'
+import { located } from './located.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
 import type { ReusableResult } from './reuse.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
@@ -65,7 +66,7 @@ export function decide(fold: RunFold, deciding: Deciding): Decided {
       if (step !== 'again') return { events: turn.events, more: step === 'more' }
     }
   } catch (error) {
-    if (error !== CUT) throw error
+    if (error !== CUT) throw located(error, { runId: system.runId, seq: system.end.seq + 1 })
   }
   return { events: turn.events, more: false }
 }

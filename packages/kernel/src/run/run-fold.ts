@@ -1,5 +1,6 @@
 import type { LogEvent } from '../log/log-event.ts'
 import type { Stepper } from '../stepper/stepper.ts'
+import { located } from './located.ts'
 import { applyToSystem, type System } from './system.ts'
 
 /** A run as folded so far: what every log says, and what its workflow makes of it. */
@@ -11,5 +12,9 @@ export interface RunFold {
 /** Moves both halves of the fold by one event. @throws KernelError `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`. */
 export function applyEvent(fold: RunFold, event: LogEvent): void {
   const closed = applyToSystem(fold.system, event)
-  fold.stepper.apply(event, closed)
+  try {
+    fold.stepper.apply(event, closed)
+  } catch (error) {
+    throw located(error, { runId: fold.system.runId, seq: event.seq })
+  }
 }

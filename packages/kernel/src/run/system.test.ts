@@ -94,6 +94,10 @@ const reused = (key: string, runId = 'x', seq = 2): LogDraft => ({
   type: 'ActionReused',
   data: { key, action: 'act', input: null, output: 1, attempts: 1, from: { runId, seq } },
 })
+const fact = (key: string, scope: 'run' | 'attempt', actionKey: string): LogDraft => ({
+  type: 'FactRecorded',
+  data: { key, scope, actionKey, requestHash: 'h', value: 1 },
+})
 const updated: LogDraft = { type: 'StateUpdated', data: { payload: 1 } }
 const domain: LogDraft = { type: 'DomainEvent', data: { name: 'n', payload: 1 } }
 const completed: LogDraft = { type: 'Completed', data: { output: null } }
@@ -149,7 +153,7 @@ const ends: ReadonlySet<LogDraft['type']> = new Set(['Completed', 'Failed', 'Can
 interface Model {
   head: number
   ended: boolean
-  readonly keys: Map<string, { state: KeyState; attempt: number }>
+  readonly keys: Map<string, { state: KeyState; attempt: number; facts: ReadonlySet<string> }>
   /** Ids of the signals named `go` that nobody took, and of all others. */
   kept: string[]
   others: number
@@ -158,10 +162,13 @@ interface Model {
   version: string | undefined
   /** Whether it was forked so that it may reuse. */
   reuses: boolean
+  /** Facts of the whole run; those of an attempt are with its key. */
+  readonly facts: Set<string>
 }
 
 function freshModel(): Model {
-  return { head: 0, ended: false, keys: new Map(), kept: [], others: 0, cancels: 0, version: undefined, reuses: false }
+  const none = { head: 0, ended: false, kept: [], others: 0, cancels: 0, version: undefined, reuses: false }
+  return { ...none, keys: new Map(), facts: new Set() }
 }
 
 /** Whether the draft may stand next; moves the model when it may. */
@@ -199,8 +206,9 @@ function allows(model: Model, draft: LogDraft): boolean {
     if (!open) model.ended = true
     return !open
   }
+  if (draft.type === 'FactRecorded') return allowsFact(model, draft.data)
   const data = draft.data as { key: string; attempt?: number }
-  const known = model.keys.get(data.key) ?? { state: 'fresh', attempt: 1 }
+  const known = model.keys.get(data.key) ?? { state: 'fresh', attempt: 1, facts: new Set<string>() }
   const next = legal[known.state][draft.type]
   if (next === undefined) return false
   const expected = draft.type === 'ActionAttemptStarted' ? known.attempt + 1 : known.attempt
@@ -210,7 +218,19 @@ function allows(model: Model, draft: LogDraft): boolean {
     if (!model.kept.includes(signalId)) return false
     model.kept.splice(model.kept.indexOf(signalId), 1)
   }
-  model.keys.set(data.key, { state: next, attempt: data.attempt ?? known.attempt })
+  // A failure forgets what the attempt was told, a crash does not.
+  const facts = draft.type === 'ActionAttemptFailed' ? new Set<string>() : known.facts
+  model.keys.set(data.key, { state: next, attempt: data.attempt ?? known.attempt, facts })
+  return true
+}
+
+/** A fact is told to an attempt that is under way, once. */
+function allowsFact({ keys, facts }: Model, data: Extract<LogDraft, { type: 'FactRecorded' }>['data']): boolean {
+  const asker = keys.get(data.actionKey)
+  if (asker?.state !== 'attempting') return false
+  if ((data.scope === 'run' ? facts : asker.facts).has(data.key)) return false
+  if (data.scope === 'run') facts.add(data.key)
+  else keys.set(data.actionKey, { ...asker, facts: new Set([...asker.facts, data.key]) })
   return true
 }
 
@@ -232,10 +252,27 @@ const anyDraft: fc.Arbitrary<LogDraft> = fc.oneof(
   },
   { weight: 3, arbitrary: anyAttemptDraft },
   { weight: 1, arbitrary: fc.constantFrom(reused('a'), reused('b'), reused('a', 'y'), reused('a', 'x', 1)) },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom('f', '__proto__'), fc.constantFrom('run', 'attempt'), anyKey)
+      .map(([key, scope, actionKey]) => fact(key, scope, actionKey)),
+  },
   { weight: 1, arbitrary: fc.constantFrom(migrated('1', '2'), migrated('2', '1'), migrated('2', '2')) },
   { weight: 2, arbitrary: fc.constantFrom('s1', 's3').map((id) => received(id, 'go')) },
   { weight: 1, arbitrary: fc.constant('s2').map((id) => received(id, 'stop')) },
 )
+
+/** An attempt that is told something and fails hardly ever comes about by chance. */
+const toldAndFailed = anyKey.map((key) => [requested(key), fact('f', 'attempt', key), attemptFailed(key, 1)])
+const anyLog = fc
+  .array(
+    fc.oneof({ weight: 12, arbitrary: anyDraft.map((draft) => [draft]) }, { weight: 1, arbitrary: toldAndFailed }),
+    {
+      maxLength: 30,
+    },
+  )
+  .map((parts) => parts.flat())
 
 /** Events as they come, those that the model forbids left out. */
 function legalOnly(drafts: readonly LogDraft[]): LogDraft[] {
@@ -250,7 +287,7 @@ function legalOnly(drafts: readonly LogDraft[]): LogDraft[] {
 describe('against a table of legal transitions', () => {
   test('the fold accepts what the table allows, refuses what it forbids, and is unchanged by what it refuses', () => {
     fc.assert(
-      fc.property(fc.array(anyDraft, { maxLength: 30 }), (drafts) => {
+      fc.property(anyLog, (drafts) => {
         const system = emptySystem('run-1')
         const model = freshModel()
         for (const draft of drafts) {
@@ -274,6 +311,11 @@ describe('against a table of legal transitions', () => {
         expect(system.signals).toHaveLength(model.kept.length + model.others)
         expect(system.cancel?.requests ?? 0).toBe(model.cancels)
         expect(system.started?.version).toBe(model.version)
+        expect([...system.facts.keys()]).toEqual([...model.facts])
+        for (const item of system.open.values()) {
+          const told = item.kind === 'action' ? Object.keys(item.facts ?? {}) : []
+          expect(told).toEqual([...(model.keys.get(item.key)?.facts ?? [])])
+        }
       }),
       { numRuns: 2000 },
     )
@@ -281,7 +323,7 @@ describe('against a table of legal transitions', () => {
 
   test('the status follows from what is open', () => {
     fc.assert(
-      fc.property(fc.array(anyDraft, { maxLength: 30 }), (drafts) => {
+      fc.property(anyLog, (drafts) => {
         const log = legalOnly(drafts)
         const system = fold(eventsOf(log))
 
@@ -300,7 +342,7 @@ describe('against a table of legal transitions', () => {
 
   test('every prefix of a log folds, and folding it twice gives the same', () => {
     fc.assert(
-      fc.property(fc.array(anyDraft, { maxLength: 30 }), (drafts) => {
+      fc.property(anyLog, (drafts) => {
         const events = eventsOf(legalOnly(drafts))
 
         for (let length = 0; length <= events.length; length++) {
@@ -314,7 +356,7 @@ describe('against a table of legal transitions', () => {
 
   test('a log that was folded in two parts stands where one that was folded at once stands', () => {
     fc.assert(
-      fc.property(fc.array(anyDraft, { maxLength: 30 }), fc.nat(), (drafts, cut) => {
+      fc.property(anyLog, fc.nat(), (drafts, cut) => {
         const events = eventsOf(legalOnly(drafts))
         const inParts = fold(events.slice(0, cut % (events.length + 1)))
 
@@ -337,7 +379,7 @@ describe('a snapshot', () => {
 
   test('of a fold at any point of its log loads to the same fold, and folds on alike', () => {
     fc.assert(
-      fc.property(fc.array(anyDraft, { maxLength: 30 }), (drafts) => {
+      fc.property(anyLog, (drafts) => {
         const events = eventsOf(legalOnly(drafts))
         for (let length = 0; length <= events.length; length++) {
           const system = fold(events.slice(0, length))

@@ -237,7 +237,7 @@ export const weaknessesOfDrivers: Readonly<Record<string, readonly Shown[]>> = {
     [
       'A reducer that fails parks its run under a code of its own until it is mended.',
       '../kernel/run',
-      'parks the run, keeps the receipt, and mended code goes on without running the action again',
+      'because it %s parks the run; mended code goes on',
     ],
     [
       'An answer on which it fails is not appended at all.',

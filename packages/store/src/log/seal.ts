@@ -90,6 +90,7 @@ function checkBodySize(body: string, runId: string, seq: number, type: string, l
   if (body.length * 3 <= limits.bodyBytes) return
   const bytes = Buffer.byteLength(body)
   if (bytes <= limits.bodyBytes) return
-  const text = `the data of ${type} has ${bytes} bytes, ${limits.bodyBytes} are allowed; keep large values outside and log a reference`
+  const size = `${bytes} bytes, ${limits.bodyBytes} are allowed`
+  const text = `the data of ${type} at seq ${seq} of run ${runId} has ${size}; keep large values outside and log a reference`
   throw new StoreError('LIMIT_EXCEEDED', text, { runId, seq, path: type })
 }

@@ -15,7 +15,7 @@ interface Played {
   readonly faults?: readonly string[]
   readonly early?: string[]
   readonly reads?: number
-  readonly factFaults?: string[]
+  readonly rereads?: string[]
 }
 
 /** A case in which everything went well, but for what is said. */
@@ -28,13 +28,13 @@ function played({
   faults = [],
   early = [],
   reads = 1,
-  factFaults = [],
+  rereads = [],
 }: Played = {}): PlayedCase {
   const actions = new Map<string, CalledAction>()
   if (pay !== null) actions.set('p', { ...PAY, ...pay })
   if (mail !== null) actions.set('m', { ...MAIL, ...mail })
   const counted = Object.entries(effects).map(([key, times]) => [key, { times, atMostOnce: key === 'p' }] as const)
-  const facts = { reads: new Map([['rate', reads]]), recorded: new Map(), faults: factFaults }
+  const facts = { reads: new Map([['rate', reads]]), recorded: new Map(), rereads, faults: [] }
   return {
     record: { actions, effects: new Map(counted), early, requested: new Set(), facts },
     runs: new Map(Object.entries(runs ?? { r: { status: 'completed', output: { a: 1, b: 2 } } })),
@@ -151,7 +151,7 @@ const wrong: readonly { title: string; crashed: boolean; is: Played; because: Re
   {
     title: 'a recorded fact is read again',
     crashed: true,
-    is: { factFaults: ['rate was read again'] },
+    is: { rereads: ['rate was read again'] },
     because: /read again/,
   },
 ]

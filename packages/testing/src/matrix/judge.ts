@@ -9,6 +9,7 @@ export function judge(played: PlayedCase, undisturbed: PlayedCase, crashed: bool
   return [
     ...played.faults,
     ...record.early,
+    ...record.facts.rereads,
     ...record.facts.faults,
     ...differencesOf(played.runs, undisturbed.runs),
     ...differenceOf('the outside', played.outside, undisturbed.outside),

@@ -9,7 +9,9 @@ export interface FactRecord {
   readonly reads: Map<string, number>
   /** What the logs hold now. */
   readonly recorded: Map<string, RecordedFact>
-  /** One sentence for each fact that was read again although it is recorded, or given out as something that is not. */
+  /** One sentence for each reading of a fact that is recorded already. */
+  readonly rereads: string[]
+  /** One sentence for each fact that was given out as something that is not recorded. */
   readonly faults: string[]
 }
 
@@ -22,21 +24,21 @@ interface RecordedFact {
 
 /** Facts of which none was asked for. */
 export function noFacts(): FactRecord {
-  return { reads: new Map(), recorded: new Map(), faults: [] }
+  return { reads: new Map(), recorded: new Map(), rereads: [], faults: [] }
 }
 
 /** The context with every reading of a fact counted, and with a boundary before and after it. */
 export function watchFacts(
   ctx: ActionContext,
   { passing }: Pick<SimulatedProcess, 'passing'>,
-  { reads, recorded, faults }: FactRecord,
+  { reads, recorded, rereads, faults }: FactRecord,
 ): ActionContext {
   const { runId, key: actionKey } = ctx
   const fact: ActionContext['fact'] = (key, read, options) => {
     const slot = slotOf(runId, key, options?.scope === 'attempt' ? actionKey : undefined)
     const reading: typeof read = () =>
       passing('fact', async () => {
-        if (recorded.has(slot)) faults.push(`${actionKey} read the fact ${slot} again although it is recorded`)
+        if (recorded.has(slot)) rereads.push(`${actionKey} read the fact ${slot} again although it is recorded`)
         reads.set(slot, (reads.get(slot) ?? 0) + 1)
         return read()
       })

@@ -28,7 +28,8 @@ async function race(scenario: AnyScenario, undisturbed: PlayedCase, seed: number
 
   const ends = await Promise.all(processes.map((process, i) => process.finish(liveToTheEnd(world, process, i + 1))))
 
-  const { record } = world
+  // Who has lost the run without knowing it may read what the other one has recorded: its append is refused.
+  const record = { ...world.record, facts: { ...world.record.facts, rereads: [] } }
   await world.store[Symbol.asyncDispose]()
   return ends.flatMap((end) => {
     if (end === 'crashed') return ['a process died']
