@@ -312,15 +312,8 @@ export class Drive {
       throw new KernelError('LEASE_LOST', `the lease on run ${runId} has run out`, { runId })
     }
     const seed = this.#fold.system.started?.seed ?? runId
-    return {
-      runId,
-      workflow: definition.name,
-      item,
-      action,
-      seed,
-      facts: this.#facts,
-      fencingToken: this.#claim?.token ?? 0,
-    }
+    const run = { runId, workflow: definition.name, seed, fencingToken: this.#claim?.token ?? 0 }
+    return { ...run, item, action, facts: this.#facts }
   }
 
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */
