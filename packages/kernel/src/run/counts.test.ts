@@ -52,7 +52,7 @@ test('a request is one, and its first attempt, too; a denied one is none', () =>
 })
 
 test('a request whose result is reused counts, and its attempts, which nobody makes, do not', () => {
-  const reusing: LogDraft = { type: 'RunForked', data: { ...forked.data, reuse: true } as never }
+  const reusing: LogDraft = { type: 'RunForked', data: { ...forked.data, reuse: true } }
   const data = { key: 'b', action: 'act', input: null, output: 1, attempts: 1, from: { runId: 'x', seq: 2 } }
 
   expect(countsOf(started, reusing, requested('a'), { type: 'ActionReused', data })).toMatchObject({

@@ -50,9 +50,7 @@ describe('the state at a seq', () => {
           { ...spec, initialState: () => ({ done: 0, sum: 0 }) },
           {
             reduce: (state, event) =>
-              event.type === 'ActionSucceeded'
-                ? { done: state.done + 1, sum: state.sum + (event.data.output) }
-                : state,
+              event.type === 'ActionSucceeded' ? { done: state.done + 1, sum: state.sum + event.data.output } : state,
             step: (state, next) => {
               had.set(state.done, state)
               if (state.done === input.length) return next.complete(state.sum)

@@ -107,9 +107,9 @@ const mutants: readonly (Mutation & {
     breaks: approvalSurvives,
     because: /was given the fact \["approval","(rate|fee|tax|look)".*\] before it was durable/,
     file: 'driver/fact-desk.ts',
-    find: '      return\n    }\n    this.#answer(pending)',
+    find: '    this.#answered.push(pending)',
     replace:
-      '      return\n    }\n    for (const { resolve } of pending.waiting) resolve(pending.value ?? null)\n    this.#answer(pending)',
+      '    for (const { resolve } of pending.waiting) resolve(pending.value ?? null)\n    this.#answered.push(pending)',
   },
   {
     name: 'forgets-the-facts-of-a-snapshot',
