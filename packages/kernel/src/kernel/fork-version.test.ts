@@ -1,9 +1,8 @@
-import { genesis, sealEvent, type Json, type StoredEvent } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { kernelError } from '../testing/expected-errors.ts'
-import { dataOf, readLog, typesOf } from '../testing/sealed-log.ts'
+import { chainOf, dataOf, readLog, typesOf } from '../testing/sealed-log.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { createKernel } from './kernel.ts'
 
@@ -36,16 +35,6 @@ async function finished(second = v2) {
   await kernel.resume('r', { key: 'ask', value: 7 })
   const log = await readLog(store, 'r')
   return { store, kernel, log, seqOf: (type: string) => log.find((event) => event.type === type)!.seq }
-}
-
-/** Seals the copy of a prefix under the genesis of the run that it was taken from. */
-function chainOf(runId: string, copied: readonly StoredEvent[]): string {
-  let end = genesis(runId)
-  for (const { type, body, at } of copied) {
-    const { stored } = sealEvent(runId, end, { type, data: JSON.parse(body) as Json }, at)
-    end = { seq: stored.seq, hash: stored.hash }
-  }
-  return end.hash
 }
 
 describe('a fork to another version', () => {

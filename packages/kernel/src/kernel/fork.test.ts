@@ -1,12 +1,12 @@
 import fc from 'fast-check'
-import { genesis, sealEvent, type Json, type StoredEvent } from '@varve/store'
+import type { StoredEvent } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { kernelError, storeError } from '../testing/expected-errors.ts'
 import { parent as family, rich, runGolden, sum } from '../testing/golden.ts'
 import { manualClock, settled } from '../testing/manual-clock.ts'
-import { dataOf, readLog, typesOf } from '../testing/sealed-log.ts'
+import { chainOf, dataOf, readLog, typesOf } from '../testing/sealed-log.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { readLogEvent } from '../log/log-event.ts'
 import { applyToSystem, emptySystem, type System } from '../run/system.ts'
@@ -24,16 +24,6 @@ function systemOf(log: readonly StoredEvent[]): System {
   const system = emptySystem('rich')
   for (const stored of log) applyToSystem(system, readLogEvent(system.end, stored))
   return system
-}
-
-/** Seals the copy of a prefix under the genesis of the run that it was taken from. */
-function chainOf(runId: string, copied: readonly StoredEvent[]): string {
-  let end = genesis(runId)
-  for (const { type, body, at } of copied) {
-    const { stored } = sealEvent(runId, end, { type, data: JSON.parse(body) as Json }, at)
-    end = { seq: stored.seq, hash: stored.hash }
-  }
-  return end.hash
 }
 
 const talking = defineWorkflow(

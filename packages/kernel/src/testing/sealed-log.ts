@@ -1,4 +1,12 @@
-import { genesis, sealEvent, type EventDraft, type RunStatus, type Store, type StoredEvent } from '@varve/store'
+import {
+  genesis,
+  sealEvent,
+  type EventDraft,
+  type Json,
+  type RunStatus,
+  type Store,
+  type StoredEvent,
+} from '@varve/store'
 import type { LogDraft } from '../log/log-event.ts'
 
 /** Seals events one behind the other. */
@@ -52,4 +60,14 @@ export async function typesOf(store: Store, runId: string): Promise<string[]> {
 export async function dataOf(store: Store, runId: string, type: string): Promise<Record<string, unknown>[]> {
   const events = (await readLog(store, runId)).filter((event) => event.type === type)
   return events.map(({ body }) => JSON.parse(body) as Record<string, unknown>)
+}
+
+/** Hash of a copied prefix, sealed under the genesis of the run that it was taken from. */
+export function chainOf(runId: string, copied: readonly StoredEvent[]): string {
+  let end = genesis(runId)
+  for (const { type, body, at } of copied) {
+    const { stored } = sealEvent(runId, end, { type, data: JSON.parse(body) as Json }, at)
+    end = { seq: stored.seq, hash: stored.hash }
+  }
+  return end.hash
 }
