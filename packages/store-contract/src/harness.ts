@@ -1,4 +1,4 @@
-import type { Json, Store } from '@varve/store'
+import type { ContentId, Json, Store } from '@varve/store'
 
 /** A clock that moves only when it is told to. */
 export interface TestClock {
@@ -19,6 +19,8 @@ export interface Harness {
    * on its way. A durable store must be able to show this.
    */
   readonly loseNextAnswer?: () => void
+  /** Flips a bit of the bytes that are kept of an artifact, behind the store's back. A durable store must be able to show this. */
+  readonly corruptArtifact?: (id: ContentId) => Promise<void>
   /** How another process opens a store on the same data; there when processes can share it. */
   readonly child?: StoreInChild
   /** Closes what is open and deletes the data. Called once, after the case. */

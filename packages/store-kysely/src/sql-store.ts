@@ -1,4 +1,4 @@
-import type { Store, StoreCapabilities } from '@varve/store'
+import { StoreError, type Store, type StoreCapabilities } from '@varve/store'
 import type { SqlDialect } from './dialect.ts'
 import { sqlEvents } from './events/event-store.ts'
 import type { SqlExecutor } from './executor.ts'
@@ -28,7 +28,16 @@ export function sqlStore({ executor, dialect, capabilities, now, close }: SqlSto
     runs: sqlRuns(parts),
     inbox: sqlInbox(parts),
     snapshots: sqlSnapshots(parts),
+    artifacts: missing,
+    cache: missing,
     secrets: sqlSecrets(parts),
     [Symbol.asyncDispose]: close,
   }
 }
+
+/** Stands where a part is still to be written. */
+const missing = new Proxy({} as never, {
+  get: () => async (): Promise<never> => {
+    throw new StoreError('STORE_FAILED', 'this store keeps no artifacts and no cache yet')
+  },
+})

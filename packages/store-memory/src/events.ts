@@ -1,4 +1,5 @@
 import {
+  checkContentIds,
   checkId,
   isTerminal,
   StoreError,
@@ -95,8 +96,9 @@ async function* read(memory: Memory, runId: string, range: ReadRange = {}): Asyn
   yield* memory.runs.get(runId)?.events.slice(first - 1, last) ?? []
 }
 
-function checkRunIds(runId: string, { create, version: newVersion }: RunUpdate): void {
+function checkRunIds(runId: string, { create, version: newVersion, artifacts = [] }: RunUpdate): void {
   checkId('the run id', runId)
+  checkContentIds(artifacts, 0)
   if (newVersion !== undefined) checkNewVersion(runId, newVersion, create)
   if (create === undefined) return
   const { workflow, version, tags, queue, parent, lease } = create

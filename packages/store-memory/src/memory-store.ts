@@ -1,4 +1,6 @@
 import type { Store } from '@varve/store'
+import { memoryArtifacts } from './artifacts.ts'
+import { memoryCache } from './cache.ts'
 import { memoryEvents } from './events.ts'
 import { memoryInbox } from './inbox.ts'
 import { Memory } from './memory.ts'
@@ -20,13 +22,19 @@ export interface MemoryStoreOptions {
  * Every method runs from its first check to its last write without awaiting anything, so each call is one transaction.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
-  const memory = new Memory(options.now ?? Date.now)
+  return storeOver(new Memory(options.now ?? Date.now))
+}
+
+/** A store on what this memory holds. */
+export function storeOver(memory: Memory): Store {
   return {
     capabilities: { durable: false, shared: false, notify: true },
     events: memoryEvents(memory),
     runs: memoryRuns(memory),
     inbox: memoryInbox(memory),
     snapshots: memorySnapshots(memory),
+    artifacts: memoryArtifacts(memory),
+    cache: memoryCache(memory),
     secrets: memorySecrets(memory),
     notifications: memoryNotifications(memory),
     [Symbol.asyncDispose]: async () => memory.close(),

@@ -1,14 +1,25 @@
-import { StoreError, type Notifications } from '@varve/store'
+import { StoreError, type CacheEntry, type ContentId, type Notifications } from '@varve/store'
 import type { RunRecord } from './run-record.ts'
 
 /** Called after each commit. */
 export type Listener = Parameters<Notifications['subscribe']>[0]
+
+/** An artifact. */
+export interface ArtifactRecord {
+  readonly bytes: Uint8Array
+  readonly mediaType: string
+  readonly createdAt: number
+  usedAt: number
+}
 
 /** All that one store holds. The ports are views of it. */
 export class Memory {
   readonly runs = new Map<string, RunRecord>()
   /** Sealed values by id; undefined for one that was erased. */
   readonly secrets = new Map<string, Uint8Array | undefined>()
+  readonly artifacts = new Map<ContentId, ArtifactRecord>()
+  /** Entries of the cache by key. */
+  readonly cache = new Map<string, CacheEntry>()
   readonly listeners = new Set<Listener>()
   /** The store's clock, Unix milliseconds. */
   readonly now: () => number
@@ -48,5 +59,7 @@ export class Memory {
     this.listeners.clear()
     this.runs.clear()
     this.secrets.clear()
+    this.artifacts.clear()
+    this.cache.clear()
   }
 }

@@ -1,14 +1,24 @@
-import { checkLimit, pageOf, readCursor, type Page, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
+import {
+  checkContentId,
+  checkLimit,
+  pageOf,
+  readCursor,
+  type Page,
+  type PageRequest,
+  type RunFilter,
+  type RunRow,
+} from '@varve/store'
 import type { Memory } from './memory.ts'
 import { rowOf, type RunRecord } from './run-record.ts'
 
-/** Where a run stands in the list; new runs come before all of these, so they shift none. */
-type Position = readonly [createdAt: number, runId: string]
+/** Where something stands in a list, newest first; what is new comes before all of these, so it shifts none. */
+export type Position = readonly [createdAt: number, id: string]
 
 /** One page of the runs that match, newest first. */
 export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): Page<RunRow> {
   memory.checkOpen()
   checkLimit(page.limit)
+  if (filter.artifact !== undefined) checkContentId(filter.artifact)
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
   const found = [...memory.runs.values()]
     .filter((run) => matches(run, filter) && (after === undefined || newestFirst(after, positionOf(run)) < 0))
@@ -17,7 +27,7 @@ export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): 
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {
-  const { workflow, version, statuses, tags, parent, parked, owing } = filter
+  const { workflow, version, statuses, tags, parent, artifact, parked, owing } = filter
   const { createdFrom = -Infinity, createdBefore = Infinity } = filter
   return (
     (workflow === undefined || run.creation.workflow === workflow) &&
@@ -25,6 +35,7 @@ function matches(run: RunRecord, filter: RunFilter): boolean {
     (statuses === undefined || statuses.includes(run.status)) &&
     (tags === undefined || tags.every((tag) => run.creation.tags.includes(tag))) &&
     (parent === undefined || run.creation.parent === parent) &&
+    (artifact === undefined || run.artifacts.has(artifact)) &&
     (parked === undefined || (run.problem !== undefined) === parked) &&
     (owing === undefined || run.owes.length > 0 === owing) &&
     run.createdAt >= createdFrom &&
@@ -36,11 +47,13 @@ function positionOf(run: RunRecord): Position {
   return [run.createdAt, run.runId]
 }
 
-function newestFirst([aAt, aId]: Position, [bAt, bId]: Position): number {
+/** Orders by instant, then by id. */
+export function newestFirst([aAt, aId]: Position, [bAt, bId]: Position): number {
   if (aAt !== bAt) return bAt - aAt
   return aId === bId ? 0 : aId > bId ? -1 : 1
 }
 
-function isPosition(value: unknown): value is Position {
+/** True for what a page may have given as its end. */
+export function isPosition(value: unknown): value is Position {
   return Array.isArray(value) && value.length === 2 && typeof value[0] === 'number' && typeof value[1] === 'string'
 }

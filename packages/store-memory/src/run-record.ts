@@ -2,6 +2,7 @@ import {
   isTerminal,
   type BlockedOn,
   type Claim,
+  type ContentId,
   type Debt,
   type Owner,
   type Post,
@@ -30,6 +31,8 @@ export interface RunRecord {
   readonly rejected: RejectedPost[]
   /** Ascending by seq. */
   readonly snapshots: Snapshot[]
+  /** What the run refers to. */
+  readonly artifacts: Set<ContentId>
   version: string
   status: RunStatus
   blockedOn: readonly BlockedOn[]
@@ -54,6 +57,7 @@ export function newRecord(runId: string, creation: RunCreation, now: number): Ru
     taken: new Set(),
     rejected: [],
     snapshots: [],
+    artifacts: new Set(),
     version,
     status: 'running',
     blockedOn: [],
@@ -74,6 +78,7 @@ export function applyUpdate(run: RunRecord, update: RunUpdate, now: number): voi
   run.owes = update.owes ?? run.owes
   run.version = update.version ?? run.version
   if (update.progressed === true) run.recoveries = 0
+  for (const id of update.artifacts ?? []) run.artifacts.add(id)
   run.wakeAt = nextWakeAt(run, update, now)
 }
 

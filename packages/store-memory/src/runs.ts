@@ -1,4 +1,5 @@
 import {
+  checkContentIds,
   checkId,
   isTerminal,
   StoreError,
@@ -30,6 +31,12 @@ export function memoryRuns(memory: Memory): RunStore {
     acquire: async (runId, request) => acquire(memory, runId, request),
     renew: async (claim, request) => renew(memory, claim, request.leaseMs),
     release: async (claim, request) => release(memory, claim, request),
+    referred: async (artifacts) => {
+      memory.checkOpen()
+      checkContentIds(artifacts, 1)
+      const runs = [...memory.runs.values()]
+      return artifacts.filter((id) => runs.some((run) => run.artifacts.has(id)))
+    },
     remove: async (runId, options) => remove(memory, runId, options.ifTerminal),
   }
 }
@@ -87,6 +94,9 @@ function renew(memory: Memory, claim: Claim, leaseMs: number): Claim {
 function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOutcome {
   memory.checkOpen()
   if (given.run?.version !== undefined) checkId('the version', given.run.version)
+  if (given.run?.artifacts !== undefined) {
+    throw new StoreError('INVALID_ARGUMENT', 'a release takes no artifacts; append them', { runId: claim.runId })
+  }
   const run = memory.get(claim.runId)
   if (run.lease === undefined || run.token !== claim.token) return 'lost'
 

@@ -8,7 +8,7 @@ export function memorySecrets(memory: Memory): SecretStore {
     put: async (id, sealed) => {
       memory.checkOpen()
       checkSealed(id, sealed)
-      if (!secrets.has(id)) secrets.set(id, sealed.slice())
+      if (!secrets.has(id)) secrets.set(id, new Uint8Array(sealed))
       const kept = secrets.get(id)
       if (kept === undefined) throw new StoreError('SECRET_ERASED', `secret ${id} was erased and stays so`)
       if (Buffer.compare(kept, sealed) !== 0) throw new StoreError('SECRET_CONFLICT', `secret ${id} has another value`)

@@ -62,6 +62,7 @@ export function isCodedError(error: unknown, layer?: string, code?: string): err
  * | `UNKNOWN_OUTCOME` | the answer of a write was lost: it may or may not have happened |
  * | `RUN_NOT_FOUND`, `RUN_TERMINAL`, `RUN_NOT_TERMINAL`, `RUN_BUSY` | the run is unknown, has ended, has not ended, is leased |
  * | `SECRET_CONFLICT`, `SECRET_ERASED` | the id of a secret holds another value, or was erased for good |
+ * | `ARTIFACT_NOT_FOUND`, `ARTIFACT_CORRUPT` | no artifact has that id, or its bytes do not have the hash that names them |
  * | `INVALID_ARGUMENT` | an id, a limit or an option that no store accepts |
  * | `NOT_JSON`, `LIMIT_EXCEEDED` | a value that would not survive JSON, or is too large; with its path |
  * | `CORRUPT_LOG`, `NEWER_FORMAT` | a stored event whose hash, order or text is wrong, or that a later release wrote |
@@ -80,6 +81,8 @@ export type StoreErrorCode =
   | 'RUN_BUSY'
   | 'SECRET_CONFLICT'
   | 'SECRET_ERASED'
+  | 'ARTIFACT_NOT_FOUND'
+  | 'ARTIFACT_CORRUPT'
   | 'INVALID_ARGUMENT'
   | 'NOT_JSON'
   | 'LIMIT_EXCEEDED'

@@ -4,7 +4,7 @@ export type { CodedErrorOptions, ErrorWhere, StoreErrorCode } from './errors.ts'
 export type { Json, JsonObject } from './json/json.ts'
 export { canonicalize, canonicalJson, formatPath } from './json/canonical-json.ts'
 export type { Canonical, CanonicalOptions } from './json/canonical-json.ts'
-export { contentId, sha256 } from './content-id.ts'
+export { contentId, isContentId, sha256 } from './content-id.ts'
 export type { ContentId } from './content-id.ts'
 export { checkId, defaultLimits } from './limits.ts'
 export type { Limits } from './limits.ts'
@@ -16,6 +16,8 @@ export { chainHash, genesis, openEvent, sealEvent } from './log/seal.ts'
 export type { EventDraft, LogEnd, SealedEvent } from './log/seal.ts'
 
 // For authors of adapters: the ports.
+export type { ArtifactFilter, ArtifactRow, ArtifactStore, StoredArtifact } from './ports/artifact-store.ts'
+export type { CacheDraft, CacheEntry, CacheFilter, CacheStore } from './ports/cache-store.ts'
 export type { Notifications, Page, PageRequest, Store, StoreCapabilities } from './ports/store.ts'
 export type { AppendOptions, AppendResult, EventStore, PostRejection, ReadRange } from './ports/event-store.ts'
 export type { InboxStore, Post, PostDraft, RejectedPost } from './ports/inbox-store.ts'
@@ -44,5 +46,22 @@ export type { SecretStore } from './ports/secret-store.ts'
 export type { Snapshot, SnapshotStore } from './ports/snapshot-store.ts'
 
 // For authors of adapters: what every store checks and answers alike.
-export { checkContinuation, checkLease, checkLimit, checkSealed, checkWhole } from './adapter/arguments.ts'
+export {
+  checkCacheDraft,
+  checkContentId,
+  checkContentIds,
+  checkContinuation,
+  checkLease,
+  checkLimit,
+  checkSealed,
+  checkWhole,
+} from './adapter/arguments.ts'
+export {
+  ARTIFACT_CHUNK_BYTES,
+  artifactCorrupt,
+  artifactNotFound,
+  collectChunks,
+  inChunks,
+  storedArtifact,
+} from './adapter/artifact-bytes.ts'
 export { pageOf, readCursor } from './adapter/cursor.ts'

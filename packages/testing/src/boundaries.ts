@@ -3,8 +3,8 @@ import type { StoreCall } from './wrapped-store.ts'
 
 /**
  * A place where a process can be struck, such as `append:3:after`: what was done, the how manieth time in this process, and
- * on which side of it. What is done is a mutating call of the store by its method's name, or what was given to
- * `passing`.
+ * on which side of it. What is done is a mutating call of the store by its method's name (of `artifacts` and
+ * `cache` with theirs before it: `artifacts.put:1:before`), or what was given to `passing`.
  */
 export type BoundaryName = `${string}:${number}:${'before' | 'after'}`
 
@@ -58,10 +58,15 @@ export function passBoundaries(
     if ('error' in settled) throw settled.error
     return settled.value
   }
-  /** A mutating call of the store goes by its method's name. */
   const passCall = <T>(call: StoreCall, proceed: () => Promise<T>): Promise<T> =>
-    boundary(call.name.slice(call.name.indexOf('.') + 1), proceed, call)
+    boundary(boundaryNameOf(call), proceed, call)
   return { passed, passCall, passing }
+}
+
+/** The method's name; with that of the port where methods of several ports are called alike. */
+function boundaryNameOf({ name }: StoreCall): string {
+  const [port = '', method = ''] = name.split('.')
+  return port === 'artifacts' || port === 'cache' ? name : method
 }
 
 /** What throws has passed its second boundary as well, unless it died. */

@@ -45,6 +45,15 @@ test('a fault with a number strikes that call of its method alone', async () => 
   await expect(faulty.runs.find('run-3')).resolves.toHaveProperty('runId', 'run-3')
 })
 
+test('reading the bytes of an artifact can fail, whole and in chunks', async () => {
+  const faulty = faultyStore(memoryStore(), [{ call: 'artifacts.read', fault: 'unreachable' }])
+
+  const artifact = await faulty.artifacts.get(await faulty.artifacts.put(Uint8Array.of(1)))
+
+  await expect(artifact.bytes()).rejects.toThrow('STORE_UNREACHABLE: artifacts.read 1')
+  await expect(artifact.stream()[Symbol.asyncIterator]().next()).rejects.toThrow('STORE_UNREACHABLE: artifacts.read 2')
+})
+
 test('reading a log can fail, too', async () => {
   const faulty = faultyStore(memoryStore(), [{ call: 'events.read', fault: 'unreachable' }])
 

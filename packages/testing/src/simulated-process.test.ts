@@ -31,6 +31,26 @@ test('changes of the store and what it passes by name are boundaries; reads are 
   )
 })
 
+test('boundaries at artifacts and in the cache are named with their port', async () => {
+  const { process } = processWith()
+  const { artifacts, cache } = process.store
+
+  const id = await artifacts.put(Uint8Array.of(1))
+  await artifacts.touch([id])
+  await (await artifacts.get(id)).bytes()
+  await cache.putIfAbsent({ key: 'k', group: 'g', artifacts: [id], body: null })
+  await cache.delete('k')
+  await artifacts.delete(id, { ifUnusedSince: 0 })
+
+  expect(process.boundaries().filter((name) => name.endsWith(':before'))).toEqual([
+    'artifacts.put:1:before',
+    'artifacts.touch:1:before',
+    'cache.putIfAbsent:1:before',
+    'cache.delete:1:before',
+    'artifacts.delete:1:before',
+  ])
+})
+
 describe('a process that dies', () => {
   test.for([
     { crashAt: 'append:1:before', happened: false },
@@ -45,6 +65,16 @@ describe('a process that dies', () => {
     expect(end).toBe('crashed')
     expect(process.isAlive()).toBe(false)
     expect((await shared.runs.find('run-1')) !== undefined).toBe(happened)
+  })
+
+  test('reads nothing any more of an artifact that it has got', async () => {
+    const { process } = processWith()
+    const artifact = await process.store.artifacts.get(await process.store.artifacts.put(Uint8Array.of(1)))
+
+    process.kill()
+
+    await expect(artifact.bytes()).rejects.toThrow(SimulatedCrash)
+    await expect(artifact.stream()[Symbol.asyncIterator]().next()).rejects.toThrow(SimulatedCrash)
   })
 
   test('does nothing any more, and takes its timers with it', async () => {

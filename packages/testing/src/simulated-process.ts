@@ -79,21 +79,45 @@ export function simulatedProcess(shared: Store, clock: VirtualClock, faults: Pro
   }
 }
 
-/** The store with logs whose every event is read as a call: pages of a log come from a database, too. */
-function readingAs(store: Store, calling: <T>(call: () => Promise<T>) => Promise<T>): Store {
-  const read: Store['events']['read'] = async function* (...args) {
-    const log = store.events.read(...args)[Symbol.asyncIterator]()
-    try {
-      for (;;) {
-        const next = await calling(() => log.next())
-        if (next.done === true) return
-        yield next.value
-      }
-    } finally {
-      await log.return?.()
-    }
+type Calling = <T>(call: () => Promise<T>) => Promise<T>
+
+/** The store with logs and artifacts whose every part is read as a call: pages and chunks come from a database, too. */
+function readingAs(store: Store, calling: Calling): Store {
+  const { events, artifacts } = store
+  return {
+    ...store,
+    events: {
+      append: (...args) => events.append(...args),
+      read: (...args) => readAs(events.read(...args), calling),
+    },
+    artifacts: {
+      put: (...args) => artifacts.put(...args),
+      get: async (...args) => {
+        const artifact = await artifacts.get(...args)
+        const stream: AsyncIterable<Uint8Array> = {
+          [Symbol.asyncIterator]: () => readAs(artifact.stream(), calling),
+        }
+        return { ...artifact, bytes: () => calling(() => artifact.bytes()), stream: () => stream }
+      },
+      has: (...args) => artifacts.has(...args),
+      touch: (...args) => artifacts.touch(...args),
+      list: (...args) => artifacts.list(...args),
+      delete: (...args) => artifacts.delete(...args),
+    },
   }
-  return { ...store, events: { append: (...args) => store.events.append(...args), read } }
+}
+
+async function* readAs<T>(values: AsyncIterable<T>, calling: Calling): AsyncGenerator<T, void> {
+  const all = values[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const next = await calling(() => all.next())
+      if (next.done === true) return
+      yield next.value
+    }
+  } finally {
+    await all.return?.()
+  }
 }
 
 /** The store's notifications, until this process dies. */

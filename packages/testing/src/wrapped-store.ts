@@ -1,4 +1,4 @@
-import type { Store } from '@varve/store'
+import type { Store, StoredArtifact } from '@varve/store'
 
 /** A call of a store's method, by port and name. */
 export interface StoreCall {
@@ -12,9 +12,11 @@ export interface StoreCall {
 /** Every call of a store, as `port.method`. */
 export type StoreCallName =
   | `events.${'append' | 'read'}`
-  | `runs.${'find' | 'list' | 'claim' | 'acquire' | 'renew' | 'release' | 'remove'}`
+  | `runs.${'find' | 'list' | 'claim' | 'acquire' | 'renew' | 'release' | 'referred' | 'remove'}`
   | `inbox.${'post' | 'list' | 'rejected'}`
   | `snapshots.${'save' | 'latest' | 'prune'}`
+  | `artifacts.${'put' | 'get' | 'read' | 'has' | 'touch' | 'list' | 'delete'}`
+  | `cache.${'find' | 'putIfAbsent' | 'delete' | 'list' | 'referred'}`
   | `secrets.${'put' | 'get' | 'erase'}`
 
 const READS: ReadonlySet<StoreCallName> = new Set([
@@ -23,7 +25,15 @@ const READS: ReadonlySet<StoreCallName> = new Set([
   'runs.list',
   'inbox.list',
   'inbox.rejected',
+  'runs.referred',
   'snapshots.latest',
+  'artifacts.get',
+  'artifacts.read',
+  'artifacts.has',
+  'artifacts.list',
+  'cache.find',
+  'cache.list',
+  'cache.referred',
   'secrets.get',
 ])
 
@@ -32,7 +42,7 @@ export type Interceptor = <T>(call: StoreCall, proceed: () => Promise<T>) => Pro
 
 /** A store whose every call passes an interceptor. Disposing of it leaves the store below open. */
 export function interceptStore(store: Store, intercept: Interceptor): Store {
-  const { events, runs, inbox, snapshots, secrets } = store
+  const { events, runs, inbox, snapshots, artifacts, cache, secrets } = store
   const pass = <A extends readonly unknown[], T>(name: StoreCallName, method: (...args: A) => Promise<T>) => {
     const mutates = !READS.has(name)
     return (...args: A): Promise<T> => intercept({ name, mutates, args }, () => method(...args))
@@ -42,16 +52,7 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
     ...(store.notifications && { notifications: store.notifications }),
     events: {
       append: pass('events.append', (...args) => events.append(...args)),
-      read: async function* (...args) {
-        const log = events.read(...args)[Symbol.asyncIterator]()
-        try {
-          // The call is under way until its first page is there.
-          let next = await intercept({ name: 'events.read', mutates: false, args }, () => log.next())
-          for (; next.done !== true; next = await log.next()) yield next.value
-        } finally {
-          await log.return?.()
-        }
-      },
+      read: (...args) => interceptFirst({ name: 'events.read', mutates: false, args }, events.read(...args), intercept),
     },
     runs: {
       find: pass('runs.find', (...args) => runs.find(...args)),
@@ -60,6 +61,7 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
       acquire: pass('runs.acquire', (...args) => runs.acquire(...args)),
       renew: pass('runs.renew', (...args) => runs.renew(...args)),
       release: pass('runs.release', (...args) => runs.release(...args)),
+      referred: pass('runs.referred', (...args) => runs.referred(...args)),
       remove: pass('runs.remove', (...args) => runs.remove(...args)),
     },
     inbox: {
@@ -72,11 +74,51 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
       latest: pass('snapshots.latest', (...args) => snapshots.latest(...args)),
       prune: pass('snapshots.prune', (...args) => snapshots.prune(...args)),
     },
+    artifacts: {
+      put: pass('artifacts.put', (...args) => artifacts.put(...args)),
+      get: pass('artifacts.get', async (...args) => interceptBytes(await artifacts.get(...args), intercept)),
+      has: pass('artifacts.has', (...args) => artifacts.has(...args)),
+      touch: pass('artifacts.touch', (...args) => artifacts.touch(...args)),
+      list: pass('artifacts.list', (...args) => artifacts.list(...args)),
+      delete: pass('artifacts.delete', (...args) => artifacts.delete(...args)),
+    },
+    cache: {
+      find: pass('cache.find', (...args) => cache.find(...args)),
+      putIfAbsent: pass('cache.putIfAbsent', (...args) => cache.putIfAbsent(...args)),
+      delete: pass('cache.delete', (...args) => cache.delete(...args)),
+      list: pass('cache.list', (...args) => cache.list(...args)),
+      referred: pass('cache.referred', (...args) => cache.referred(...args)),
+    },
     secrets: {
       put: pass('secrets.put', (...args) => secrets.put(...args)),
       get: pass('secrets.get', (...args) => secrets.get(...args)),
       erase: pass('secrets.erase', (...args) => secrets.erase(...args)),
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
+}
+
+/** Yields what `values` yields. The call is under way until its first page is there. */
+async function* interceptFirst<T>(
+  call: StoreCall,
+  values: AsyncIterable<T>,
+  intercept: Interceptor,
+): AsyncGenerator<T, void> {
+  const all = values[Symbol.asyncIterator]()
+  try {
+    let next = await intercept(call, () => all.next())
+    for (; next.done !== true; next = await all.next()) yield next.value
+  } finally {
+    await all.return?.()
+  }
+}
+
+/** Reading the bytes of an artifact is a call of its own. */
+function interceptBytes(artifact: StoredArtifact, intercept: Interceptor): StoredArtifact {
+  const read = { name: 'artifacts.read', mutates: false, args: [artifact.id] } as const
+  return {
+    ...artifact,
+    bytes: () => intercept(read, () => artifact.bytes()),
+    stream: () => ({ [Symbol.asyncIterator]: () => interceptFirst(read, artifact.stream(), intercept) }),
   }
 }

@@ -24,6 +24,8 @@ export function recordCalls(store: Store, calls: string[], before: BeforeCall = 
     runs: wrap('runs', store.runs),
     inbox: wrap('inbox', store.inbox),
     snapshots: wrap('snapshots', store.snapshots),
+    artifacts: wrap('artifacts', store.artifacts),
+    cache: wrap('cache', store.cache),
     secrets: wrap('secrets', store.secrets),
   }
 }

@@ -44,6 +44,9 @@ export function sqlRuns(parts: StoreParts): RunStore {
     acquire: async (runId, request) => acquire(parts, queries, runId, request),
     renew: async (claim, request) => renew(parts, queries, claim, request.leaseMs),
     release: async (claim, request) => release(parts, queries, claim, request),
+    referred: async () => {
+      throw new StoreError('STORE_FAILED', 'this store keeps no references to artifacts yet')
+    },
     remove: async (runId, options) => {
       checkId('the run id', runId)
       return parts.executor.transaction('write', () => remove(parts, queries, runId, options.ifTerminal))

@@ -11,7 +11,7 @@ export interface Mutant {
 }
 
 /** Mutants that differ from the healthy store in some methods of one port. */
-export function spoiling<Name extends 'events' | 'runs' | 'inbox' | 'snapshots' | 'secrets'>(
+export function spoiling<Name extends 'events' | 'runs' | 'inbox' | 'snapshots' | 'artifacts' | 'cache' | 'secrets'>(
   group: string,
   port: Name,
   mutants: Readonly<Record<string, (healthy: Store[Name], store: Store) => Partial<Store[Name]>>>,

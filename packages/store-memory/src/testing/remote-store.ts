@@ -8,7 +8,7 @@ import { memoryStore } from '../memory-store.ts'
 
 /** One call of a port's method; what `read` yields is sent as an array. */
 interface Call {
-  readonly port: 'events' | 'runs' | 'inbox' | 'snapshots' | 'secrets'
+  readonly port: 'events' | 'runs' | 'inbox' | 'snapshots' | 'artifacts' | 'cache' | 'secrets'
   readonly method: string
   readonly args: readonly unknown[]
 }
@@ -79,6 +79,8 @@ export async function openRemoteStore(url: Json): Promise<Store> {
     runs: port('runs'),
     inbox: port('inbox'),
     snapshots: port('snapshots'),
+    artifacts: port('artifacts'),
+    cache: port('cache'),
     secrets: port('secrets'),
     [Symbol.asyncDispose]: async () => undefined,
   }

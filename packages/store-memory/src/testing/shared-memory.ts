@@ -1,10 +1,14 @@
 import { StoreError, type Store } from '@varve/store'
 import { createTestClock, type Harness } from '@varve/store-contract'
-import { memoryStore } from '../memory-store.ts'
+import { storeOver } from '../memory-store.ts'
+import { Memory } from '../memory.ts'
 import { serveStore } from './remote-store.ts'
 
 const mutating: ReadonlySet<PropertyKey> = new Set(
-  ['append', 'post', 'claim', 'acquire', 'renew', 'release', 'remove', 'save', 'prune', 'put', 'erase'], //
+  [
+    ...['append', 'post', 'claim', 'acquire', 'renew', 'release', 'remove', 'save', 'prune'],
+    ...['put', 'erase', 'touch', 'delete', 'putIfAbsent'],
+  ], //
 )
 
 /** Whether the answer of the next mutating call gets lost. */
@@ -18,7 +22,8 @@ interface Answers {
  */
 export async function sharedMemoryHarness(): Promise<Harness> {
   const clock = createTestClock()
-  const data = memoryStore({ now: clock.now })
+  const memory = new Memory(clock.now)
+  const data = storeOver(memory)
   const answers: Answers = { lost: false }
   const server = await serveStore(data)
   return {
@@ -26,6 +31,10 @@ export async function sharedMemoryHarness(): Promise<Harness> {
     open: async () => openHandle(data, answers),
     loseNextAnswer: () => {
       answers.lost = true
+    },
+    corruptArtifact: async (id) => {
+      const bytes = memory.artifacts.get(id)?.bytes
+      bytes?.set([(bytes[0] ?? 0) ^ 1])
     },
     child: { module: new URL('remote-store.ts', import.meta.url).href, export: 'openRemoteStore', args: server.url },
     destroy: async () => server.close(),
@@ -53,6 +62,8 @@ function openHandle(data: Store, answers: Answers): Store {
     runs: handle(data.runs),
     inbox: handle(data.inbox),
     snapshots: handle(data.snapshots),
+    artifacts: handle(data.artifacts),
+    cache: handle(data.cache),
     secrets: handle(data.secrets),
     ...(data.notifications !== undefined && { notifications: handle(data.notifications) }),
     [Symbol.asyncDispose]: async () => {

@@ -126,6 +126,8 @@ function losingEarly(harness: Harness): Harness {
     runs: port(store.runs),
     inbox: port(store.inbox),
     snapshots: port(store.snapshots),
+    artifacts: port(store.artifacts),
+    cache: port(store.cache),
     secrets: port(store.secrets),
   }))
   return { ...spoil(harness), loseNextAnswer: () => void (isLost = true) }

@@ -1,6 +1,9 @@
+import { isContentId, type ContentId } from '../content-id.ts'
 import { StoreError } from '../errors.ts'
+import { canonicalize, type Canonical } from '../json/canonical-json.ts'
 import { checkId, defaultLimits } from '../limits.ts'
 import type { StoredEvent } from '../log/stored-event.ts'
+import type { CacheDraft } from '../ports/cache-store.ts'
 import type { Owner } from '../ports/run.ts'
 
 /** @throws StoreError `INVALID_ARGUMENT` for anything but 1-1000. */
@@ -47,4 +50,40 @@ export function checkSealed(id: string, sealed: unknown): asserts sealed is Uint
   if (sealed.byteLength <= sealedBytes) return
   const text = `the sealed value of secret ${id} has ${sealed.byteLength} bytes and ${sealedBytes} are allowed`
   throw new StoreError('LIMIT_EXCEEDED', text)
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` for what no content can have as its id. */
+export function checkContentId(id: unknown): asserts id is ContentId {
+  if (isContentId(id)) return
+  const shown = typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : typeof id
+  throw new StoreError('INVALID_ARGUMENT', `an artifact is named sha256: and 64 hex digits, got ${shown}`)
+}
+
+/** At most this many artifacts go into one call. */
+const MAX_ARTIFACTS = 1000
+
+/** @throws StoreError `INVALID_ARGUMENT` unless there are `least` to 1000 ids of content. */
+export function checkContentIds(ids: readonly unknown[], least: number): asserts ids is readonly ContentId[] {
+  if (!Array.isArray(ids) || ids.length < least || ids.length > MAX_ARTIFACTS) {
+    const got = Array.isArray(ids) ? ids.length : typeof ids
+    throw new StoreError('INVALID_ARGUMENT', `${least} to ${MAX_ARTIFACTS} artifacts may be named at once, got ${got}`)
+  }
+  for (const id of ids) checkContentId(id)
+}
+
+/**
+ * Checks an entry of a cache.
+ *
+ * @returns its body as canonical text, and as a copy.
+ * @throws StoreError `INVALID_ARGUMENT` | `NOT_JSON` | `LIMIT_EXCEEDED`.
+ */
+export function checkCacheDraft({ key, group, artifacts, body }: CacheDraft): Canonical {
+  checkId('the key of a cache entry', key)
+  checkId('the group of a cache entry', group)
+  checkContentIds(artifacts, 0)
+  const canonical = canonicalize(body, { name: 'body', maxDepth: defaultLimits.depth })
+  const bytes = Buffer.byteLength(canonical.text)
+  if (bytes <= defaultLimits.bodyBytes) return canonical
+  const text = `the body of cache entry ${JSON.stringify(key)} has ${bytes} bytes and ${defaultLimits.bodyBytes} are allowed; keep it as an artifact`
+  throw new StoreError('LIMIT_EXCEEDED', text, { path: 'body' })
 }

@@ -18,7 +18,8 @@ export interface EventStore {
    * status and no debts it also ends the lease.
    *
    * @throws StoreError `RUN_NOT_FOUND` | `FENCED` | `HEAD_CONFLICT` | `INBOX_PENDING` | `UNKNOWN_OUTCOME` | `INVALID_ARGUMENT`
-   * (seqs that do not continue `expectedHead`, events of another run, `run.version` with `run.create`).
+   * (seqs that do not continue `expectedHead`, events of another run, `run.version` with `run.create`, more than 1000
+   * `run.artifacts`).
    */
   append(runId: string, events: readonly StoredEvent[], options: AppendOptions): Promise<AppendResult>
 

@@ -1,3 +1,4 @@
+import type { ContentId } from '../content-id.ts'
 import type { Claim, Owner, Problem, RunRow, RunStatus, RunUpdate } from './run.ts'
 import type { Page, PageRequest } from './store.ts'
 
@@ -43,12 +44,15 @@ export interface RunStore {
    * @returns `due` when the run is due after this, by the definition above: something came, or its `wakeAt` has come, and
    * no `problem` holds it back; otherwise `released`. `lost` when the token has grown or the lease had ended, in which case
    * nothing was changed.
-   * @throws StoreError `RUN_NOT_FOUND`.
+   * @throws StoreError `RUN_NOT_FOUND` | `INVALID_ARGUMENT` for `run.artifacts`, which only an append takes.
    */
   release(claim: Claim, request: ReleaseRequest): Promise<ReleaseOutcome>
 
+  /** Those of the given artifacts, 1-1000, that any run refers to, in the order given. */
+  referred(artifacts: readonly ContentId[]): Promise<readonly ContentId[]>
+
   /**
-   * Deletes a run with its log, posts and snapshots.
+   * Deletes a run with its log, posts, snapshots and references to artifacts.
    *
    * @returns false when there is no such run.
    * @throws StoreError `RUN_BUSY` while a lease is alive; with `ifTerminal`, `RUN_NOT_TERMINAL` when it has not ended or owes.
@@ -65,6 +69,8 @@ export interface RunFilter {
   /** The run has all of these. */
   readonly tags?: readonly string[]
   readonly parent?: string
+  /** The run refers to this artifact. */
+  readonly artifact?: ContentId
   /** Only runs with (true) or without (false) a problem. */
   readonly parked?: boolean
   /** Only runs that owe (true) or owe nothing (false). */

@@ -1,3 +1,4 @@
+import type { ContentId } from '../content-id.ts'
 import type { Json } from '../json/json.ts'
 
 /** How a run stands. The last four are terminal: nothing may follow. */
@@ -84,6 +85,11 @@ export interface RunUpdate {
   readonly progressed?: boolean
   /** The version of its workflow that the run is of from now on. Not together with `create`, which names it. */
   readonly version?: string
+  /**
+   * Artifacts that the run refers to from now on, besides those that it refers to already: kept from being collected as
+   * long as the run is there. At most 1000; with an append alone, not with a release.
+   */
+  readonly artifacts?: readonly ContentId[]
   /** With the first append, and with no other. */
   readonly create?: RunCreation
 }

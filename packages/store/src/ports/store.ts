@@ -1,3 +1,5 @@
+import type { ArtifactStore } from './artifact-store.ts'
+import type { CacheStore } from './cache-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { InboxStore } from './inbox-store.ts'
 import type { RunStore } from './run-store.ts'
@@ -27,6 +29,8 @@ export interface Store extends AsyncDisposable {
   readonly runs: RunStore
   readonly inbox: InboxStore
   readonly snapshots: SnapshotStore
+  readonly artifacts: ArtifactStore
+  readonly cache: CacheStore
   readonly secrets: SecretStore
   /** There exactly when `capabilities.notify` is true. */
   readonly notifications?: Notifications
