@@ -1,4 +1,5 @@
 import { isStoreError, StoreError, type AppendOptions, type AppendResult, type StoredEvent } from '@varve/store'
+import { artifactsOf, checkArtifactCount } from '../artifacts/artifacts-in.ts'
 import { KernelError } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { appendFacts } from './observer.ts'
@@ -15,15 +16,18 @@ export type Appended = Omit<AppendResult, 'waiting'> & { readonly waiting: numbe
  * Appends, and settles what became of it when the answer is lost: the run's own hashes behind the expected head mean that
  * it landed, nothing means that it is to be sent again, other hashes mean that another driver came first.
  *
+ * Tells the run's row which artifacts the events refer to, unless the caller has said it.
+ *
  * @throws KernelError `LEASE_LOST` when another driver has the run.
- * @throws StoreError `INBOX_PENDING`, or what keeps failing.
+ * @throws StoreError `LIMIT_EXCEEDED` (too many artifacts; nothing is sent) | `INBOX_PENDING`, or what keeps failing.
  */
 export async function appendSettled(
   env: Environment,
   runId: string,
   events: readonly StoredEvent[],
-  options: AppendOptions,
+  given: AppendOptions,
 ): Promise<Appended> {
+  const options = withArtifacts(runId, events, given)
   let uncertain = false
   for (let attempt = 1; ; attempt++) {
     try {
@@ -43,6 +47,14 @@ export async function appendSettled(
       await pause(env.clock, PAUSE_MS * 2 ** (attempt - 1))
     }
   }
+}
+
+function withArtifacts(runId: string, events: readonly StoredEvent[], options: AppendOptions): AppendOptions {
+  const { run } = options
+  const artifacts = run.artifacts ?? artifactsOf(events)
+  if (artifacts.length === 0) return options
+  checkArtifactCount(artifacts, `an append to run ${runId}`, { runId })
+  return { ...options, run: { ...run, artifacts } }
 }
 
 async function observedAppend(

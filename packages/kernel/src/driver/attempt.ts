@@ -14,6 +14,7 @@ import type { OpenedInput } from '../secrets/opening.ts'
 import { outputDraft, withoutSecrets } from '../secrets/output.ts'
 import type { Redact } from '../secrets/redact.ts'
 import type { ActionContext, AnyAction, InquiryContext, Reconciliation } from '../workflow/action.ts'
+import { attemptArtifacts } from './attempt-artifacts.ts'
 import type { Environment } from './environment.ts'
 import type { FactDesk } from './fact-desk.ts'
 
@@ -188,6 +189,7 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, he
   const { item, facts, seed } = attempt
   const context = inquiryContextOf(attempt, meter, heartbeat)
   let signal: AbortSignal | undefined
+  const whileOpen = (): AbortSignal => (signal ??= AbortSignal.any([context.signal, over]))
   const ask: FactDesk['ask'] = async (asker, key, read, options) => {
     checkKeyHasNoSecret(attempt, key)
     const clean = (value: unknown): Json => withoutSecrets(env, attempt, value ?? null, `fact ${key}`)
@@ -195,8 +197,7 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, he
     return facts.ask(asker, key, cleanRead, options && { ...options, request: clean(options.request) })
   }
   const fact: ActionContext['fact'] = (key, read, options) => {
-    signal ??= AbortSignal.any([context.signal, over])
-    const value = ask({ actionKey: item.key, signal }, key, read, options)
+    const value = ask({ actionKey: item.key, signal: whileOpen() }, key, read, options)
     // A handler that does not wait for its fact must not bring its process down.
     value.catch(() => undefined)
     return value as never
@@ -205,7 +206,15 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, he
   const startedAt = clock.now()
   const began = clock.monotonic()
   const now = (): number => startedAt + Math.floor(clock.monotonic() - began)
-  return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, now }
+  const artifacts = attemptArtifacts(env, {
+    ...{ runId: attempt.runId, key: item.key },
+    // Most handlers put nothing: no signal is made for them.
+    get signal() {
+      return whileOpen()
+    },
+    clean: (value) => withoutSecrets(env, attempt, value, 'artifact'),
+  })
+  return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, artifacts, now }
 }
 
 /** With the secret taken out, two keys could become one. @throws KernelError `INVALID_INPUT`. */

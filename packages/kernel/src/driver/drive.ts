@@ -27,7 +27,7 @@ import { handIn } from './hand-in.ts'
 import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
-import { runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
+import { CrowdedTurn, runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
 
 /**
  * Drives one run until it ends or blocks: read, check, settle orphans, decide, append once per turn, act.
@@ -234,15 +234,17 @@ export class Drive {
     if (system.end.seq > 0) this.#intake.addDue(system, now)
   }
 
-  /** Undefined when the fold has to be read anew, because the reducer failed on a post that is now rejected. */
+  /** Undefined when the fold has to be read anew, because of a post that is now rejected or inputs that go apart now. */
   #take(): Turn | undefined {
     try {
       const { definition } = this.#options
-      const options = { definition, reusable: this.#reusable, resting: this.#resting !== undefined }
+      const { apart } = this.#intake
+      const options = { definition, reusable: this.#reusable, resting: this.#resting !== undefined, apart }
       return takeTurn(this.#env, this.#fold, options, this.#intake.inputs)
     } catch (error) {
-      if (!(error instanceof UnfoldablePost)) throw error
-      this.#intake.reject(error.postId, error.cause)
+      if (error instanceof CrowdedTurn) this.#intake.keepApart()
+      else if (error instanceof UnfoldablePost) this.#intake.reject(error.postId, error.cause)
+      else throw error
       return undefined
     }
   }

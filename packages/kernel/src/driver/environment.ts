@@ -1,4 +1,4 @@
-import type { Limits, Owner, RunRow, Store } from '@varve/store'
+import type { ArtifactStore, Limits, Owner, RunRow, Store } from '@varve/store'
 import type { Clock } from '../clock.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { Observation } from './observer.ts'
@@ -10,6 +10,8 @@ import type { Definition } from '../workflow/define-workflow.ts'
 /** What all drives of one kernel share. */
 export interface Environment {
   readonly store: Store
+  /** Where artifacts are: the store's own, or another. */
+  readonly artifacts: ArtifactStore
   readonly clock: Clock
   readonly owner: Owner
   readonly policy: Policy

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { canonicalJson, checkId, genesis, sealEvent, sha256, type Json, type Limits } from '@varve/store'
+import { artifactsIn, checkArtifactCount } from '../artifacts/artifacts-in.ts'
 import { KernelError } from '../errors.ts'
 import type { LogDraft, LogEvent } from '../log/log-event.ts'
 import type { FactSlot } from '../run/facts.ts'
@@ -172,7 +173,9 @@ export class FactDesk {
     const { runId, limits } = this.#parts
     const draft = { type: 'FactRecorded', data: { ...slot, requestHash, value: value ?? null } }
     const bodyBytes = Math.max(1, limits.bodyBytes - KEY_BYTES)
-    return (sealEvent(runId, genesis(runId), draft, 0, { ...limits, bodyBytes }).data as { readonly value: Json }).value
+    const { stored, data } = sealEvent(runId, genesis(runId), draft, 0, { ...limits, bodyBytes })
+    checkArtifactCount(artifactsIn(stored.body), `the fact ${slot.key}`, { runId })
+    return (data as { readonly value: Json }).value
   }
 
   /** Facts that are read in one tick share an append. */

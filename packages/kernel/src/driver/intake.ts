@@ -14,6 +14,7 @@ export class Intake {
   readonly #keptSignals: number
   readonly #rejected = new Map<string, string>()
   #inputs: Input[] = []
+  #apart = false
 
   constructor(definition: Definition, keptSignals: number) {
     this.#definition = definition
@@ -28,6 +29,11 @@ export class Intake {
   /** Posts to set aside with the next append. */
   get rejections(): readonly PostRejection[] {
     return [...this.#rejected].map(([id, error]) => ({ id, error }))
+  }
+
+  /** True when the inputs are to be appended before anything is decided on them. */
+  get apart(): boolean {
+    return this.#apart
   }
 
   get isEmpty(): boolean {
@@ -109,9 +115,15 @@ export class Intake {
     this.#inputs = this.#inputs.filter(({ post }) => post?.id !== postId)
   }
 
+  /** Says that the inputs, and what is decided on them, do not fit into one append. */
+  keepApart(): void {
+    this.#apart = true
+  }
+
   /** Keeps what the turn that is durable now had no room for. */
   appended(rest: readonly Input[]): void {
     this.#inputs = [...rest]
+    this.#apart = false
   }
 
   /** Forgets the posts that are set aside now. */

@@ -1,4 +1,5 @@
 import { isStoreError, sealEvent, type Post, type RunUpdate, type SealedEvent } from '@varve/store'
+import { APPEND_ARTIFACTS, artifactsIn, artifactsOf, checkArtifactCount } from '../artifacts/artifacts-in.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
@@ -40,7 +41,12 @@ export interface TurnOptions {
   readonly reusable: FindReusable | undefined
   /** True when the run is to be given up as soon as no at-most-once action is being attempted. */
   readonly resting: boolean
+  /** True when what came in is to be appended before anything is decided on it. */
+  readonly apart: boolean
 }
+
+/** What came in and what is decided on it refer to more artifacts than one append can carry; the fold is not to be used afterwards. */
+export class CrowdedTurn extends Error {}
 
 /** A post that the log or the workflow cannot take; the fold is not to be used afterwards. */
 export class UnfoldablePost extends Error {
@@ -57,11 +63,12 @@ export class UnfoldablePost extends Error {
  * appended all the same, and the run is parked.
  *
  * @throws UnfoldablePost when the reducer fails on a post, or the log cannot keep it: it is then to be rejected.
+ * @throws CrowdedTurn when the inputs are to be appended apart.
  */
 export function takeTurn(
   env: Environment,
   fold: RunFold,
-  { definition, reusable, resting }: TurnOptions,
+  { definition, reusable, resting, apart }: TurnOptions,
   inputs: readonly Input[],
 ): Turn {
   const { system } = fold
@@ -72,7 +79,8 @@ export function takeTurn(
   const closed = system.open.size < openBefore
   if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, { ...taken, expectedHead }, [], closed)
   // Decided on now, it might be the next one.
-  if (resting && !isAttemptingOnce(system)) {
+  const rests = resting && !isAttemptingOnce(system)
+  if (rests || (apart && taken.events.length > 0)) {
     return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), more: true }
   }
   const held = holdFold(fold)
@@ -88,9 +96,11 @@ export function takeTurn(
     })
     checkSize(env, events)
     checkLength(env, fold)
+    checkArtifacts(system.runId, { taken: taken.events, decided: events, isNew: expectedHead === 0 })
     const turn = turnOf(fold, { ...taken, expectedHead }, events, closed)
     return { ...turn, more, ...(events.length > 0 && { held }) }
   } catch (error) {
+    if (error instanceof CrowdedTurn) throw error
     const problem = error as Error
     // What was decided so far is dropped with the fold; nothing of it is in the log.
     return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), problem }
@@ -114,6 +124,23 @@ function checkSize({ limits }: Environment, decided: readonly SealedEvent[]): vo
   throw new KernelError('LIMIT_EXCEEDED', text)
 }
 
+/** What an append is to hold. */
+interface Together {
+  readonly taken: readonly SealedEvent[]
+  readonly decided: readonly SealedEvent[]
+  /** True for a run that is being created: whole, or not at all. */
+  readonly isNew: boolean
+}
+
+/** @throws StoreError `LIMIT_EXCEEDED` | CrowdedTurn when the decisions alone would do. */
+function checkArtifacts(runId: string, { taken, decided, isNew }: Together): void {
+  const together = artifactsOf([...taken, ...decided].map(({ stored }) => stored))
+  if (together.length <= APPEND_ARTIFACTS) return
+  const alone = isNew ? together : artifactsOf(decided.map(({ stored }) => stored))
+  checkArtifactCount(alone, `what the step of run ${runId} decides at once`, { runId })
+  throw new CrowdedTurn()
+}
+
 interface Taken {
   readonly events: readonly SealedEvent[]
   readonly rest: readonly Input[]
@@ -129,6 +156,7 @@ function foldInputs(
 ): Taken {
   const { limits } = env
   const events: SealedEvent[] = []
+  const artifacts = new Set<string>()
   let bytes = 0
   let problem: Error | undefined
   for (const [i, given] of inputs.entries()) {
@@ -138,8 +166,10 @@ function foldInputs(
     if (input === undefined) continue
     const sealed = sealInput(env, fold, input, at)
     bytes += Buffer.byteLength(sealed.stored.body)
+    for (const id of artifactsIn(sealed.stored.body)) artifacts.add(id)
     // Room for a turn's decisions is kept free, so that the last append of a turn can carry them.
-    const full = events.length >= limits.appendEvents - TURN_EVENTS || bytes > limits.appendBytes / 2
+    const tooLarge = bytes > limits.appendBytes / 2 || artifacts.size > APPEND_ARTIFACTS
+    const full = tooLarge || events.length >= limits.appendEvents - TURN_EVENTS
     if (full && events.length > 0) return { events, rest: inputs.slice(i), ...(problem !== undefined && { problem }) }
     problem = foldInput(fold, input, sealed, problem)
     events.push(sealed)
@@ -179,9 +209,15 @@ function isReceipt({ type }: Post): boolean {
 
 /** A result that cannot be recorded is recorded as a failure that says why; a post is set aside. */
 function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input, at: number): SealedEvent {
-  const seal = (what: LogDraft): SealedEvent => sealEvent(system.runId, system.end, what, at, env.limits)
+  const { runId, end } = system
+  const seal = (what: LogDraft): SealedEvent => sealEvent(runId, end, what, at, env.limits)
   try {
-    return seal(draft)
+    const sealed = seal(draft)
+    checkArtifactCount(artifactsIn(sealed.stored.body), `the ${draft.type} of run ${runId}`, {
+      runId,
+      seq: end.seq + 1,
+    })
+    return sealed
   } catch (error) {
     if (draft.type === 'ChildCompleted' && isStoreError(error)) {
       const { key, headHash } = draft.data

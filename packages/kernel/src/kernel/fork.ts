@@ -1,5 +1,4 @@
 import { genesis, sealEvent, type Limits, type LogEnd, type StoredEvent } from '@varve/store'
-import { appendSettled } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { checkAnswer, checkSignal } from '../driver/inputs.ts'
 import type { Outcome } from '../driver/outcome.ts'
@@ -13,6 +12,7 @@ import { enter, withSecrets, type NewSecret } from '../secrets/entering.ts'
 import { addReferences } from '../secrets/erase.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
+import { appendCopy, checkEditedArtifacts } from './append-copy.ts'
 import { findRun } from './post.ts'
 import { moveRun, type KernelParts } from './parts.ts'
 import { checkCopy } from './takeover.ts'
@@ -79,6 +79,7 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
     copy.push(draft === event ? event : enterEdit(env, draft, prefix, secrets), event.at)
   }
   checkNotTwice(copy.fold, runId, at)
+  if (options.edit !== undefined) await checkEditedArtifacts(env, copy.events, last, runId)
   const now = Math.max(env.clock.now(), last.at)
   const flags = { ...(options.edit !== undefined && { edited: true }), ...(options.reuse === true && { reuse: true }) }
   copy.push({ type: 'RunForked', data: { fromRunId: runId, atSeq: at, fromHash: last.hash, ...flags } }, now)
@@ -89,8 +90,7 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   // An edit of the first event may name others than the row of the run that it was taken from.
   const { tags, queue } = copy.fold.system.started ?? row
   const run = { ...runUpdate(copy.fold), create: { workflow, version: to, tags, queue } }
-  const append = () => appendSettled(env, as, copy.events, { expectedHead: 0, fencingToken: 0, run })
-  await withSecrets(env, secrets, append)
+  await withSecrets(env, secrets, () => appendCopy(env, as, copy.events, run))
   env.committed(as, copy.log)
   return wait ? moveRun(kernel, as) : { status: 'running', runId: as }
 }

@@ -1,6 +1,7 @@
 import {
   checkId,
   defaultLimits,
+  type ArtifactStore,
   type Limits,
   type Page,
   type PageRequest,
@@ -54,6 +55,16 @@ import { enqueueRun, startRun } from './start.ts'
  * holder of its lease, and every other caller follows it.
  */
 export interface Kernel extends AsyncDisposable {
+  /** The artifacts that handlers reach by `ctx.artifacts`, for reading results, and for putting what a run is to be given. */
+  readonly artifacts: ArtifactStore
+  /**
+   * Adds a workflow, or a version of one, from now on: the version that is registered last is the one that runs of that name
+   * begin with. The very same one may be registered again, which changes nothing. Runs that lacked it go on when they are
+   * driven next.
+   *
+   * @throws KernelError `INVALID_DEFINITION` (another one has that name and version) | `KERNEL_CLOSED`.
+   */
+  register(workflow: Workflow): void
   /**
    * Starts a run and drives it until it ends or blocks. Idempotent by run id: the same input returns that run.
    *
@@ -196,6 +207,8 @@ export function createKernel(options: KernelOptions): Kernel {
   const drives = new Drives(env)
   const kernel: KernelParts = { env, drives }
   return {
+    artifacts: env.artifacts,
+    ...registeringVerbs(kernel, registry),
     start: async (workflow, input, startOptions = {}) => {
       drives.checkOpen()
       registry.check(workflow)
@@ -206,10 +219,6 @@ export function createKernel(options: KernelOptions): Kernel {
       drives.checkOpen()
       checkId('a run id', runId)
       return moveRun(kernel, runId, { ...stateOf(runOptions), parks: true })
-    },
-    recover: async ({ concurrency = 10 } = {}) => {
-      drives.checkOpen()
-      return recoverRuns(kernel, options.workflows, concurrency)
     },
     retry: async (runId) => {
       drives.checkOpen()
@@ -236,6 +245,20 @@ export function createKernel(options: KernelOptions): Kernel {
       return migrateRun(kernel, runId, migrateOptions, stateOf(migrateOptions))
     },
     [Symbol.asyncDispose]: () => drives.close(),
+  }
+}
+
+function registeringVerbs(kernel: KernelParts, registry: Registry): Pick<Kernel, 'register' | 'recover'> {
+  const { drives } = kernel
+  return {
+    register: (workflow) => {
+      drives.checkOpen()
+      registry.add(workflow)
+    },
+    recover: async ({ concurrency = 10 } = {}) => {
+      drives.checkOpen()
+      return recoverRuns(kernel, registry.names(), concurrency)
+    },
   }
 }
 
@@ -290,6 +313,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
   }
   return {
     store: options.store,
+    artifacts: options.artifacts ?? options.store.artifacts,
     clock,
     owner: options.owner ?? processOwner(),
     policy: options.policy ?? allowAll,

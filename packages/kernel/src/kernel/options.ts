@@ -1,4 +1,4 @@
-import type { Limits, Owner, Store } from '@varve/store'
+import type { ArtifactStore, Limits, Owner, Store } from '@varve/store'
 import type { Clock } from '../clock.ts'
 import type { GuardMode } from '../guard/guard.ts'
 import type { Observer } from '../driver/observer.ts'
@@ -10,6 +10,8 @@ import type { Workflow } from '../workflow/define-workflow.ts'
 /** What a kernel is made of. */
 export interface KernelOptions {
   readonly store: Store
+  /** Where artifacts are kept. Default: in the store. All kernels of a store have to be given the same. */
+  readonly artifacts?: ArtifactStore
   /** Workflows that this kernel can run; several versions of one name may stand side by side. */
   readonly workflows: readonly Workflow[]
   /** Default: allow everything, retry nothing. */

@@ -1,7 +1,6 @@
 import type { RunFilter, RunRow } from '@varve/store'
 import type { Outcome } from '../driver/outcome.ts'
 import { isKnownDead } from '../owner.ts'
-import type { Workflow } from '../workflow/define-workflow.ts'
 import type { KernelParts } from './parts.ts'
 
 /** A run that was taken up again: how far it came, or what keeps it from being driven. */
@@ -15,14 +14,13 @@ export type RecoveredRun =
  */
 export async function recoverRuns(
   kernel: KernelParts,
-  workflows: readonly Workflow[],
+  workflows: ReadonlySet<string>,
   concurrency: number,
 ): Promise<readonly RecoveredRun[]> {
   const recovered: RecoveredRun[] = []
-  const ours = new Set(workflows.map(({ name }) => name))
   const queue: string[] = []
   for await (const row of unfinished(kernel)) {
-    if (!ours.has(row.workflow) || kernel.drives.has(row.runId)) continue
+    if (!workflows.has(row.workflow) || kernel.drives.has(row.runId)) continue
     const due = dueAt(kernel, row)
     if (due === undefined) continue
     if (due <= kernel.env.clock.now()) queue.push(row.runId)

@@ -14,19 +14,27 @@ export interface Registry {
   }) => Definition
   /** @throws KernelError `WORKFLOW_MISSING` unless the very workflow is registered: its runs must find the same code. */
   readonly check: (workflow: Workflow) => void
+  /** @throws KernelError `INVALID_DEFINITION` when another one has that name and version. */
+  readonly add: (workflow: Workflow) => void
+  /** Of all workflows that are registered now. */
+  readonly names: () => ReadonlySet<string>
 }
 
 /** @throws KernelError `INVALID_DEFINITION` when a name and version are registered twice. */
 export function createRegistry(workflows: readonly Workflow[]): Registry {
   const byName = new Map<string, Definition>()
-  for (const { name, version, definition } of workflows) {
+  /** The version registered last, by name. */
+  const newest = new Map<string, string>()
+  const add: Registry['add'] = ({ name, version, definition }) => {
     const known = byName.get(nameOf(name, version))
-    if (known !== undefined && known !== definition) {
+    if (known === definition) return
+    if (known !== undefined) {
       throw new KernelError('INVALID_DEFINITION', `${name}@${version} is registered twice; give one another version`)
     }
     byName.set(nameOf(name, version), definition)
+    newest.set(name, version)
   }
-  const newest = new Map([...byName.values()].map((definition) => [definition.name, definition.version]))
+  for (const workflow of workflows) add(workflow)
   const find = (
     run: { readonly runId: string; readonly workflow: string; readonly version: string },
     remedy: string,
@@ -37,12 +45,14 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
     const registered = [...byName.values()].map((known) => `${known.name}@${known.version}`).join(', ')
     const text =
       `run ${runId} needs ${workflow}@${version}, which is not registered here` +
-      ` (registered: ${registered === '' ? 'nothing' : registered}); add it to the workflows of createKernel${remedy}`
+      ` (registered: ${registered === '' ? 'nothing' : registered}); add it to the workflows of createKernel, or register it${remedy}`
     throw new KernelError('WORKFLOW_MISSING', text, { runId })
   }
   const definitionOf: Registry['definitionOf'] = (row) =>
     find(row, newest.has(row.workflow) ? ', or migrate the run to a version that is' : '')
   return {
+    add,
+    names: () => new Set(newest.keys()),
     definitionOf,
     definitionFor: ({ version, ...run }) => find({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }, ''),
     check: ({ name, version, definition }) => {

@@ -1,3 +1,4 @@
+import type { ActionArtifacts } from '../artifacts/action-artifacts.ts'
 import type { MustBeJson } from './json-check.ts'
 import type { RetryOptions } from '../policy/retry.ts'
 
@@ -23,6 +24,8 @@ export interface ActionContext extends InquiryContext {
     read: () => T | PromiseLike<T>,
     options?: FactOptions & MustBeJson<T>,
   ) => Promise<NullForVoid<T>>
+  /** Keeps and reads what is too large for the log, or to be shared between runs: the log holds references to it. */
+  readonly artifacts: ActionArtifacts
   /**
    * Unix milliseconds that never go back within an attempt. What is recorded of it is `at` of the attempt's events; a value that
    * has to be the same in every attempt is a {@link fact}.

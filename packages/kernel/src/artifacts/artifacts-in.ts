@@ -1,0 +1,48 @@
+import { StoreError, type ContentId, type StoredEvent } from '@varve/store'
+
+/** An append refers to at most so many artifacts; so says its port. */
+export const APPEND_ARTIFACTS = 1000
+
+const HINT = '"$artifact":"sha256:'
+
+/**
+ * A property of that name. In canonical text its opening quote follows a brace or a comma; one inside of a string follows a
+ * backslash.
+ */
+const REFERENCE = /(?<=[{,])"\$artifact":"(sha256:[0-9a-f]{64})"/g
+
+/**
+ * The artifacts that a canonical JSON text refers to, each once, in the order in which they first stand there. Whatever has
+ * a `$artifact` that is a content id counts: a reference that lost its size still keeps what it names.
+ */
+export function artifactsIn(body: string): ContentId[] {
+  // Most bodies hold none, and every body that is appended comes by here.
+  if (!body.includes(HINT)) return []
+  const found = new Set<ContentId>()
+  for (const [, id] of body.matchAll(REFERENCE)) found.add(id as ContentId)
+  return [...found]
+}
+
+/** The artifacts that events refer to, each once. */
+export function artifactsOf(events: readonly Pick<StoredEvent, 'body'>[]): ContentId[] {
+  const found = new Set<ContentId>()
+  for (const { body } of events) for (const id of artifactsIn(body)) found.add(id)
+  return [...found]
+}
+
+/**
+ * Refuses what no append can carry.
+ *
+ * @param what - names what refers to them, for the error.
+ * @throws StoreError `LIMIT_EXCEEDED`.
+ */
+export function checkArtifactCount(
+  { length }: readonly ContentId[],
+  what: string,
+  where: { readonly runId: string; readonly seq?: number },
+): void {
+  if (length <= APPEND_ARTIFACTS) return
+  const remedy = 'put their list into an artifact of its own, and refer to that'
+  const text = `${what} would refer to ${length} artifacts, ${APPEND_ARTIFACTS} are allowed at once; ${remedy}`
+  throw new StoreError('LIMIT_EXCEEDED', text, where)
+}
