@@ -130,7 +130,11 @@ export function defineWorkflow<
 ): Workflow<SchemaInput<I>, OutputOf<D>, NoInfer<S>> {
   const { name, version, input, initialState } = spec
   const { reduce, step, cancel } = behavior
-  checkSpec(spec, reduce !== undefined)
+  checkNamesAndActions(spec)
+  if ((initialState !== undefined) !== (reduce !== undefined)) {
+    const text = `${name}: initialState and reduce go together; leave both out for the stock { input, results }`
+    throw new KernelError('INVALID_DEFINITION', text)
+  }
   const pure = { name, version, initialState, reduce, step, cancel } as unknown as PureParts
   const definition: Definition = {
     ...{ name, version, input },
@@ -165,20 +169,17 @@ interface TypesOf<
   readonly events: E
 }
 
+/** What every workflow has, whatever decides in it. */
 interface CheckedSpec {
   readonly name: string
   readonly version: string
   readonly actions?: Actions
-  readonly initialState?: unknown
 }
 
-function checkSpec(spec: CheckedSpec, hasReducer: boolean): void {
+/** @throws KernelError `INVALID_DEFINITION`; StoreError `INVALID_ARGUMENT` (a name). */
+export function checkNamesAndActions(spec: CheckedSpec): void {
   checkId('the name of a workflow', spec.name)
   checkId(`the version of ${spec.name}`, spec.version)
-  if ((spec.initialState !== undefined) !== hasReducer) {
-    const text = `${spec.name}: initialState and reduce go together; leave both out for the stock { input, results }`
-    throw new KernelError('INVALID_DEFINITION', text)
-  }
   for (const [name, action] of Object.entries(spec.actions ?? {})) {
     checkId(`the name of an action of ${spec.name}`, name)
     if (action.retry !== undefined) checkRetry(action.retry, `retry of ${spec.name}.${name}`)

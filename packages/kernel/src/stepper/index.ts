@@ -1,0 +1,11 @@
+// For everybody who brings a stepper of their own: an engine that decides otherwise than by a reducer and a step function.
+export { stepperWorkflow } from './stepper-workflow.ts'
+export type { StepperSpec } from './stepper-workflow.ts'
+export type { Ask, Stepper, Want } from './stepper.ts'
+export type { OpenItem } from '../run/item.ts'
+export type { LogEvent } from '../log/log-event.ts'
+export type { Guard } from '../guard/guard.ts'
+export type { Actions, AnyAction } from '../workflow/action.ts'
+export type { FailReason, ItemRequest, UserEvent } from '../workflow/decision.ts'
+export type { Definition } from '../workflow/define-workflow.ts'
+export type { Schema } from '../workflow/schema.ts'

@@ -1,0 +1,117 @@
+import type { Json } from '@varve/store'
+import { memoryStore } from '@varve/store-memory'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createKernel } from '../kernel/kernel.ts'
+import { kernelError, storeError } from '../testing/expected-errors.ts'
+import { dataOf } from '../testing/sealed-log.ts'
+import { stepperWorkflow, type ItemRequest, type Stepper, type StepperSpec } from './index.ts'
+
+/** Calls `double` for every number of its input, a few at once, and keeps only what it needs: sums, and where it stands. */
+function adder(atOnce: number): Stepper {
+  let state = { inputs: [] as readonly number[], asked: 0, open: 0, sum: 0 }
+  return {
+    apply: (event) => {
+      if (event.type === 'RunStarted') state = { ...state, inputs: event.data.input as number[] }
+      if (event.type === 'ActionRequested') state = { ...state, asked: state.asked + 1, open: state.open + 1 }
+      if (event.type === 'ActionSucceeded') {
+        state = { ...state, open: state.open - 1, sum: state.sum + (event.data.output as number) }
+      }
+    },
+    want: () => {
+      const { inputs, asked, open, sum } = state
+      if (asked === inputs.length && open === 0) return { kind: 'complete', output: sum }
+      const fresh = inputs.slice(asked, asked + atOnce - open).map((input, i): ItemRequest => {
+        return { kind: 'action', key: `double:${asked + i}`, action: 'double', input }
+      })
+      return { kind: 'requests', known: [], fresh }
+    },
+    hold: () => {
+      const held = state
+      return () => held
+    },
+    load: (saved) => {
+      state = saved as unknown as typeof state
+    },
+  }
+}
+
+const spec: StepperSpec = {
+  ...{ name: 'adding', version: '1', input: z.array(z.number()), build: 'adder-1' },
+  actions: { double: { run: (n: number) => 2 * n } },
+  stepper: () => adder(3),
+}
+
+const adding = stepperWorkflow<readonly number[], number>(spec)
+
+describe('a stepper of one’s own', () => {
+  test('is driven, replayed and verified as a step function is', async () => {
+    const store = memoryStore()
+    const kernel = createKernel({ store, workflows: [adding] })
+
+    const outcome = await kernel.start(adding, [1, 2, 3, 4, 5], { runId: 'r' })
+
+    expect(outcome).toEqual({ status: 'completed', runId: 'r', output: 30 })
+    expect(await dataOf(store, 'r', 'ActionRequested')).toMatchObject([1, 2, 3, 4, 5].map((input) => ({ input })))
+    expect(await kernel.verify('r')).toMatchObject({ ok: true })
+    expect((await kernel.replay('r')).state).toMatchObject({ asked: 5, sum: 30 } satisfies Json)
+  })
+
+  test('goes on from its snapshot in the next process', async () => {
+    const store = memoryStore()
+    const input = Array.from({ length: 200 }, (_, n) => n)
+    const blocking = (): Stepper => {
+      const inner = adder(1)
+      const want: Stepper['want'] = (ask) => {
+        const wanted = inner.want(ask)
+        if (wanted.kind !== 'complete' || ask.isKnown('ok')) return wanted
+        return { kind: 'requests', known: [], fresh: [{ kind: 'wait', key: 'ok', signal: 'ok' }] }
+      }
+      return { ...inner, want }
+    }
+    let applied = 0
+    const counting = (): Stepper => {
+      const inner = blocking()
+      return {
+        ...inner,
+        apply: (event, closed) => {
+          applied++
+          inner.apply(event, closed)
+        },
+      }
+    }
+    const waiting = stepperWorkflow<readonly number[], number>({
+      ...spec,
+      signals: { ok: z.null() },
+      stepper: counting,
+    })
+    await createKernel({ store, workflows: [waiting] }).start(waiting, input, { runId: 'r' })
+    const before = applied
+
+    const outcome = await createKernel({ store, workflows: [waiting] }).signal('r', { name: 'ok', value: null })
+
+    expect(outcome).toMatchObject({ status: 'completed', output: 200 * 199 })
+    expect(before).toBeGreaterThan(400)
+    expect(applied - before).toBeLessThan(10)
+  })
+
+  test('that decides otherwise than recorded is found out', async () => {
+    const store = memoryStore()
+    await createKernel({ store, workflows: [adding] }).start(adding, [1, 2, 3, 4, 5], { runId: 'r' })
+
+    const slower = stepperWorkflow({ ...spec, stepper: () => adder(1) })
+
+    expect(await createKernel({ store, workflows: [slower] }).verify('r')).toMatchObject({
+      ...{ ok: false, code: 'CODE_CHANGED' },
+    })
+  })
+
+  test.for<[string, Partial<StepperSpec>, object]>([
+    ['a name', { name: '' }, storeError('INVALID_ARGUMENT')],
+    ['a version', { version: '\n' }, storeError('INVALID_ARGUMENT')],
+    ['an action', { actions: { '': { run: () => null } } }, storeError('INVALID_ARGUMENT')],
+    ['a timeout', { actions: { a: { run: () => null, timeoutMs: 0 } } }, kernelError('INVALID_DEFINITION')],
+  ])('is refused with %s that cannot work', ([, change, error]) => {
+    expect(() => stepperWorkflow({ ...spec, ...change })).toThrow(expect.objectContaining(error))
+  })
+})
