@@ -103,8 +103,8 @@ describe('an action', () => {
 
   test('reads an artifact in chunks', async () => {
     const { result } = await made(async ({ artifacts }) => {
-      const { stream } = await artifacts.get(await artifacts.put('x'.repeat(3_000_000)))
-      return (await Array.fromAsync(stream())).reduce((sum, { byteLength }) => sum + byteLength, 0)
+      const stored = await artifacts.get(await artifacts.put('x'.repeat(3_000_000)))
+      return (await Array.fromAsync(stored.stream())).reduce((sum, { byteLength }) => sum + byteLength, 0)
     })
 
     expect(result.output).toBe(3_000_000)
@@ -250,8 +250,8 @@ describe('an attempt', () => {
     const { result } = await made(async ({ artifacts }) => {
       kept = artifacts
       const ref = await artifacts.put('a')
-      const { bytes } = await artifacts.get(ref)
-      read = bytes
+      const stored = await artifacts.get(ref)
+      read = () => stored.bytes()
       return ref
     })
 
