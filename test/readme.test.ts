@@ -9,7 +9,7 @@ const run = promisify(execFile)
 const root = path.resolve(import.meta.dirname, '..')
 
 /** A folder from which all packages can be imported. */
-const folder = path.join(root, 'packages', 'testing', '.cache', 'readme')
+const folder = path.join(root, 'packages', 'plan', '.cache', 'readme')
 
 interface Block {
   readonly title: string

@@ -1,20 +1,79 @@
-import { CodedError, isCodedError, type CodedErrorOptions } from '@varve/store'
+import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@varve/store'
 
 /**
- * What can go wrong in plans.
+ * What can be wrong with a plan, or keep one from being run or looked at.
  *
  * | code | meaning |
  * |---|---|
- * | `INVALID_DEFINITION` | a plan, state or transport option that can never work |
- * | `SECRET_IN_MANIFEST` | a value that would be kept for good looks like a secret |
- * | `INEXACT_NUMBER` | a number that is not whole, or that JSON does not keep exactly |
+ * | `EMPTY_PLAN`, `DUPLICATE_STATE`, `MISSING_STATE`, `CIRCULAR_DEPENDENCY` | the graph is none; `details.cycle` is the cycle's path |
+ * | `INVALID_DEFINITION` | an id, an option or a combination of options that no plan accepts |
+ * | `INVALID_PARAMS` | the params fail their schema, or a run config is none; with its path |
+ * | `SECRET_IN_MANIFEST`, `INEXACT_NUMBER` | the manifest would hold something that looks like a secret, or a number that is no safe integer |
+ * | `RUN_EXISTS` | the run id belongs to a run of another plan, params or config |
+ * | `RUN_NOT_FOUND`, `NOT_A_PLAN_RUN` | there is no such run, or it was not started by an engine |
+ * | `STATE_NOT_FOUND`, `NO_OUTPUT` | the plan has no such state, or the state has no output (yet) |
+ * | `PLAN_MISSING` | no plan of that id and version is registered, and no resolver knows it |
+ * | `PLAN_CHANGED` | the plan that is registered is not the one that the run was started with; `details.changes` says where |
+ * | `MANIFEST_CORRUPT` | the manifest is gone, or is not the one that the run has pinned |
+ * | `MISSING_FACT`, `LIVE_IO_IN_REPLAY` | a replay needs what was not recorded |
+ * | `IO_IN_PURE_STATE` | a cached state reached for `io` |
+ * | `TRANSPORT_MISSING` | `io.call` names a transport that is not registered |
+ * | `NOT_REPRODUCIBLE` | a cached state made another output from the same inputs than before |
+ * | `OUTPUT_INVALID` | a state's output fails its schema, or is not what the state declares |
+ * | `APPROVAL_REFUSED`, `APPROVAL_EXPIRED` | an approval was answered with no, or not in time |
+ * | `DUPLICATE_ITEM` | two items of a map have the same key |
+ * | `CHILD_FAILED`, `TOO_DEEP` | a child plan did not complete; child plans nest too deep |
+ * | `STATES_FAILED` | states failed in a run that kept going; names them |
+ * | `NO_PROGRESS` | nothing of the plan can run any more |
  */
-export type PlanErrorCode = 'INVALID_DEFINITION' | 'SECRET_IN_MANIFEST' | 'INEXACT_NUMBER'
+export type PlanErrorCode =
+  | 'EMPTY_PLAN'
+  | 'DUPLICATE_STATE'
+  | 'MISSING_STATE'
+  | 'CIRCULAR_DEPENDENCY'
+  | 'INVALID_DEFINITION'
+  | 'INVALID_PARAMS'
+  | 'SECRET_IN_MANIFEST'
+  | 'INEXACT_NUMBER'
+  | 'RUN_EXISTS'
+  | 'RUN_NOT_FOUND'
+  | 'NOT_A_PLAN_RUN'
+  | 'STATE_NOT_FOUND'
+  | 'NO_OUTPUT'
+  | 'PLAN_MISSING'
+  | 'PLAN_CHANGED'
+  | 'MANIFEST_CORRUPT'
+  | 'MISSING_FACT'
+  | 'LIVE_IO_IN_REPLAY'
+  | 'IO_IN_PURE_STATE'
+  | 'TRANSPORT_MISSING'
+  | 'NOT_REPRODUCIBLE'
+  | 'OUTPUT_INVALID'
+  | 'APPROVAL_REFUSED'
+  | 'APPROVAL_EXPIRED'
+  | 'DUPLICATE_ITEM'
+  | 'CHILD_FAILED'
+  | 'TOO_DEEP'
+  | 'STATES_FAILED'
+  | 'NO_PROGRESS'
 
-/** An error of the plan engine. Test it with {@link isPlanError}, not with `instanceof`. */
+/** What a plan error carries besides its code and its text. */
+export interface PlanErrorOptions extends CodedErrorOptions {
+  /** What code may want to know of it: never a value from outside. */
+  readonly details?: Readonly<Record<string, Json>>
+}
+
+/** An error of a plan or of the engine. Test it with {@link isPlanError}, not with `instanceof`. */
 export class PlanError extends CodedError<PlanErrorCode> {
-  constructor(code: PlanErrorCode, text: string, options?: CodedErrorOptions) {
-    super('Plan', code, text, options)
+  /** What code may want to know of it, such as the path of a cycle. */
+  readonly details: Readonly<Record<string, Json>>
+  /** Recorded with the failure of a state: trying again does not help. */
+  readonly kind = 'permanent'
+
+  constructor(code: PlanErrorCode, text: string, options: PlanErrorOptions = {}) {
+    const { details = {}, ...rest } = options
+    super('Plan', code, text, rest)
+    this.details = details
   }
 }
 

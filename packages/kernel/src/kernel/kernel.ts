@@ -156,6 +156,12 @@ export interface Kernel extends AsyncDisposable {
    * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` | `KERNEL_CLOSED` (also when the kernel is disposed meanwhile).
    */
   watch(runId: string, options?: WatchOptions): AsyncGenerator<LogEvent, void, undefined>
+  /**
+   * A run's committed events as they stand now; checks the log on the way and needs no code of the workflow.
+   *
+   * @throws KernelError `RUN_NOT_FOUND`, when it is iterated.
+   */
+  events(runId: string): AsyncGenerator<LogEvent, void, undefined>
   /** What happened, event by event; checks the log on the way and needs no code of the workflow. */
   timeline(runId: string): Promise<Timeline>
   /** Every event with its data and the hash of the state after it. */

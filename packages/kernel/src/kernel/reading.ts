@@ -6,6 +6,7 @@ import { diffRuns } from '../views/diff-runs.ts'
 import { readExecutionLog } from '../views/execution-log.ts'
 import { readLineage } from '../views/lineage.ts'
 import { listInterrupts } from '../views/open-interrupts.ts'
+import { readEvents } from '../views/read-events.ts'
 import { readFold, type ReplayedRun } from '../views/read-fold.ts'
 import { readTimeline } from '../views/timeline.ts'
 import { truncated, verifyLog } from '../views/verify.ts'
@@ -20,6 +21,7 @@ type ReadingVerbs = Pick<
   | 'diff'
   | 'replay'
   | 'replayFromSnapshot'
+  | 'events'
   | 'timeline'
   | 'executionLog'
   | 'exportEvidence'
@@ -45,6 +47,9 @@ export function readingVerbs(env: Environment): ReadingVerbs {
   return {
     replay: (runId, options = {}) => replay(runId, options, false),
     replayFromSnapshot: (runId, options = {}) => replay(runId, options, true),
+    events: async function* (runId) {
+      yield* readEvents(env.store, (await get(runId)).runId)
+    },
     timeline: async (runId) => {
       await get(runId)
       return readTimeline(env.store, runId)

@@ -1,6 +1,6 @@
 import { canonicalJson, type Json, type Store } from '@varve/store'
-import { itemKeyOf, readLogEvent, type LogEvent } from '../log/log-event.ts'
-import { genesis } from '@varve/store'
+import { itemKeyOf, type LogEvent } from '../log/log-event.ts'
+import { readEvents } from './read-events.ts'
 
 /** How two runs differ. */
 export interface RunDiff {
@@ -23,24 +23,15 @@ export interface DiffEvent {
 
 /** Compares two runs event by event, and item by item. */
 export async function diffRuns(store: Store, a: string, b: string): Promise<RunDiff> {
-  const [logA, logB] = await Promise.all([readAll(store, a), readAll(store, b)])
+  const [logA = [], logB = []] = await Promise.all(
+    [a, b].map(async (runId) => Array.fromAsync(readEvents(store, runId))),
+  )
   let sameUntil = 0
   while (sameUntil < logA.length && sameEvent(logA[sameUntil], logB[sameUntil])) sameUntil++
   const same = sameUntil === logA.length && sameUntil === logB.length
   const [eventA, eventB] = [logA[sameUntil], logB[sameUntil]]
   const first = { ...(eventA && { a: shown(eventA) }), ...(eventB && { b: shown(eventB) }) }
   return { same, sameUntil, ...(!same && { first }), keys: differentKeys(logA, logB) }
-}
-
-async function readAll(store: Store, runId: string): Promise<LogEvent[]> {
-  const events: LogEvent[] = []
-  let end = genesis(runId)
-  for await (const stored of store.events.read(runId)) {
-    const event = readLogEvent(end, stored)
-    end = { seq: event.seq, hash: event.hash }
-    events.push(event)
-  }
-  return events
 }
 
 function sameEvent(a: LogEvent | undefined, b: LogEvent | undefined): boolean {

@@ -1,0 +1,54 @@
+import { canonicalJson, contentId, type ContentId, type Json } from '@varve/store'
+import type { RunRequest } from '../schedule/requests.ts'
+
+/** What a state is, as far as its output depends on it. */
+export interface KeyedState {
+  readonly id: string
+  readonly version: string
+  /** As in its manifest. */
+  readonly code: string
+  readonly output: string
+}
+
+/** All that an output was computed from, each part by its name: a text where it is short, its hash where it is not. */
+export type KeyParts = Readonly<Record<string, string>>
+
+/** The parts that the output of an execution depends on. */
+export function keyParts(
+  state: KeyedState,
+  request: RunRequest,
+  environment: Readonly<Record<string, string>>,
+): KeyParts {
+  const { needs, params, item } = request
+  return {
+    ...{ state: state.id, version: state.version, code: state.code, output: state.output },
+    ...named('needs', needs, (ref) => ref?.$artifact ?? 'skipped'),
+    ...(params !== undefined && paramParts(params)),
+    ...(item !== undefined && { item: 'value' in item ? hashOf(item.value) : item.artifact.$artifact }),
+    ...named('environment', environment, (hash) => hash),
+  }
+}
+
+/** The key that outputs computed from these parts are kept under. */
+export function cacheKey(parts: KeyParts): ContentId {
+  return contentId(canonicalJson({ format: 1, parts }))
+}
+
+/** Names of the parts that differ between two keys. */
+export function changedParts(before: KeyParts, now: KeyParts): readonly string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].filter((name) => before[name] !== now[name]).sort()
+}
+
+/** The params one by one, so that it can be told which of them changed. */
+function paramParts(params: Json): KeyParts {
+  if (typeof params !== 'object' || params === null || Array.isArray(params)) return { params: hashOf(params) }
+  return named('params', params as Readonly<Record<string, Json>>, hashOf)
+}
+
+function named<T>(prefix: string, values: Readonly<Record<string, T>>, text: (value: T) => string): KeyParts {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}.${name}`, text(value)]))
+}
+
+function hashOf(value: Json): string {
+  return contentId(canonicalJson(value))
+}

@@ -1,0 +1,63 @@
+import type { ArtifactRef } from '@varve/kernel'
+import type { ArtifactStore, CacheStore, ContentId } from '@varve/store'
+import { PlanError } from '../errors.ts'
+import { cacheKey, type KeyParts } from './cache-key.ts'
+import { verified } from './verified.ts'
+import { TouchBatch } from './touch-batch.ts'
+
+/** An output that is kept for other runs, and where it comes from. */
+export interface CachedOutput {
+  readonly artifact: ArtifactRef
+  readonly runId: string
+  /** Key of the execution that made it. */
+  readonly key: string
+  readonly parts: KeyParts
+}
+
+/** Outputs of pure states, shared by all runs on one store. */
+export interface OutputCache {
+  /** The output of an equal execution; a hit counts only when its bytes are there and have their hash. */
+  readonly find: (parts: KeyParts) => Promise<CachedOutput | undefined>
+  /** @throws PlanError `NOT_REPRODUCIBLE` when another execution made another output from the same parts. */
+  readonly keep: (output: CachedOutput) => Promise<void>
+}
+
+/** The group under which the outputs of a state are listed. */
+export function cacheGroup(stateId: string): string {
+  return `state:${stateId}`
+}
+
+/** The cache on a store. */
+export function outputCache(cache: CacheStore, artifacts: ArtifactStore): OutputCache {
+  const touches = new TouchBatch(artifacts)
+  return {
+    find: async (parts) => {
+      const entry = await cache.find(cacheKey(parts))
+      if (entry === undefined) return undefined
+      const found = entry.body as unknown as CachedOutput
+      // Used before it is read, so that it is not collected in between.
+      const isThere = await touches.touch(found.artifact.$artifact)
+      return isThere && (await verified(artifacts, found.artifact.$artifact)) ? found : undefined
+    },
+    keep: async (output) => {
+      const { artifact, parts } = output
+      const kept = await cache.putIfAbsent({
+        key: cacheKey(parts),
+        group: cacheGroup(parts['state'] as string),
+        artifacts: [artifact.$artifact],
+        body: output as never,
+      })
+      checkSame(kept.body as unknown as CachedOutput, output)
+    },
+  }
+}
+
+function checkSame(first: CachedOutput, second: CachedOutput): void {
+  const [one, other]: readonly ContentId[] = [first.artifact.$artifact, second.artifact.$artifact]
+  if (one === other) return
+  const text =
+    `${second.key} of run ${second.runId} made ${other} from the same inputs from which ${first.key} of run ` +
+    `${first.runId} had made ${one}; a cached state must depend on nothing else: declare what it depends on, or drop cache: true`
+  const details = { first: { runId: first.runId, artifact: one }, second: { runId: second.runId, artifact: other } }
+  throw new PlanError('NOT_REPRODUCIBLE', text, { details: details as never })
+}

@@ -1,0 +1,43 @@
+import type { ArtifactStore, ContentId } from '@varve/store'
+
+/** So many ids go into one touch. */
+const MOST = 1000
+
+/** Marks artifacts as used, all that are asked for while the store is busy with one commit. */
+export class TouchBatch {
+  readonly #artifacts: ArtifactStore
+  #waiting = new Set<ContentId>()
+  #next: Promise<ReadonlySet<ContentId>> | undefined
+  #current: Promise<unknown> = Promise.resolve()
+
+  constructor(artifacts: ArtifactStore) {
+    this.#artifacts = artifacts
+  }
+
+  /** @returns whether it is there. */
+  async touch(id: ContentId): Promise<boolean> {
+    this.#waiting.add(id)
+    this.#next ??= this.#flushAfter(this.#current)
+    return (await this.#next).has(id)
+  }
+
+  #flushAfter(current: Promise<unknown>): Promise<ReadonlySet<ContentId>> {
+    const flushed = current.then(
+      async () => this.#flush(),
+      async () => this.#flush(),
+    )
+    this.#current = flushed
+    return flushed
+  }
+
+  async #flush(): Promise<ReadonlySet<ContentId>> {
+    const ids = [...this.#waiting]
+    this.#waiting = new Set()
+    this.#next = undefined
+    const there = new Set<ContentId>()
+    for (let at = 0; at < ids.length; at += MOST) {
+      for (const id of await this.#artifacts.touch(ids.slice(at, at + MOST))) there.add(id)
+    }
+    return there
+  }
+}

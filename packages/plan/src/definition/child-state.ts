@@ -1,0 +1,47 @@
+import type { Schema } from '@varve/kernel'
+import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
+import { z } from 'zod'
+import { checkNode } from './check-node.ts'
+import type { NeedIds, NoNeeds, Needs, NeedValues } from './need.ts'
+import type { NodeBase, StateNode } from './node.ts'
+import type { AnyPlan, Plan } from './plan.ts'
+import { baseOf, type NoParams, type State, type StateOptions } from './state.ts'
+
+/** A state that runs another plan. */
+export interface ChildSpec<Id extends string, Params, Output, N extends Needs, P extends Schema> extends Omit<
+  StateOptions<Id, N, P>,
+  'retry' | 'timeoutMs'
+> {
+  readonly plan: Plan<Params, Output>
+  /** The other plan's params; pure. */
+  readonly childParams: (context: {
+    readonly needs: NeedValues<N>
+    readonly params: SchemaOutput<P>
+  }) => NoInfer<Params> | Promise<NoInfer<Params>>
+}
+
+/**
+ * Declares a state that runs another plan as a run of its own, with an id derived from this run's. Its output is that plan's
+ * output. A cancel of this run cancels it.
+ *
+ * @throws PlanError `INVALID_DEFINITION`.
+ */
+export function childState<
+  const Id extends string,
+  Params,
+  Output,
+  const N extends Needs = NoNeeds,
+  P extends Schema = NoParams,
+>(spec: ChildSpec<Id, Params, Output, N, P>): State<Id, Output, SchemaInput<P>, NeedIds<N> & string> {
+  const { plan, childParams } = spec
+  const fixed = { effect: 'idempotent', cache: false, environment: [] } as const
+  const { output, list } = outputOf(plan)
+  const node: StateNode = { kind: 'child', ...baseOf(spec), ...fixed, output, list, plan, childParams }
+  return { id: spec.id, node: checkNode(node) }
+}
+
+/** A plan without an output makes null. */
+function outputOf({ definition }: AnyPlan): Pick<NodeBase, 'output' | 'list'> {
+  const { graph, output } = definition
+  return output === undefined ? { output: z.null(), list: false } : graph.nodeOf(output)
+}

@@ -1,0 +1,101 @@
+import type { Schema } from '@varve/kernel'
+import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
+import { PlanError } from '../errors.ts'
+import { statesOf, type ManifestState } from '../manifest/manifest-state.ts'
+import { contentId, canonicalJson, type ContentId } from '@varve/store'
+import { checkName, checkVersion } from './check-node.ts'
+import { graphOf, type Graph } from './graph.ts'
+import type { AnyState } from './need.ts'
+import type { NoParams, State } from './state.ts'
+
+/** What a plan is. */
+export interface PlanSpec<
+  P extends Schema,
+  S extends readonly AnyState[],
+  O extends S[number] | undefined = S[number] | undefined,
+> {
+  /** A letter, then at most 62 letters, digits, `_` or `-`. */
+  readonly id: string
+  /** A run is pinned to the version it started with. */
+  readonly version: string
+  /** What a run is started with, JSON. Default: nothing. */
+  readonly params?: P
+  /** In any order; where the dependencies leave a choice, states run in this one. */
+  readonly states: S & StatesFit<S, SchemaOutput<P>>
+  /** The state whose output is the plan's. Default: none. */
+  readonly output?: O
+}
+
+/** Refuses states that need what the plan does not have, or params that it does not take. */
+type StatesFit<S extends readonly AnyState[], Params> = {
+  readonly [K in keyof S]: StateFits<S[K], S[number]['id'], Params>
+}
+
+type StateFits<S, Ids extends string, Params> =
+  S extends State<string, unknown, infer Taken, infer Needed>
+    ? [Exclude<Needed, Ids>] extends [never]
+      ? undefined extends Taken
+        ? unknown
+        : [Params] extends [Taken]
+          ? unknown
+          : { readonly stateTakesOtherParams: Taken }
+      : { readonly planHasNoState: Exclude<Needed, Ids> }
+    : unknown
+
+/** A plan that an engine can run. Made by {@link definePlan}. */
+export interface Plan<Params = never, Output = unknown> {
+  readonly id: string
+  readonly version: string
+  readonly definition: PlanDefinition
+  /** Carries the types; never there at run time. */
+  readonly types?: { readonly params: (params: Params) => void; readonly output: Output }
+}
+
+/** Any plan, whatever it takes and makes. */
+export type AnyPlan = Plan
+
+/** A plan without its types. */
+export interface PlanDefinition {
+  readonly id: string
+  readonly version: string
+  readonly params: Schema | undefined
+  readonly graph: Graph
+  /** Id of the state whose output is the plan's. */
+  readonly output: string | undefined
+  /** The states as a manifest has them. */
+  readonly states: readonly ManifestState[]
+  /** Names states, edges, versions and code: two plans of one hash do the same. */
+  readonly hash: ContentId
+}
+
+type PlanParams<P> = P extends NoParams ? undefined : SchemaInput<P>
+
+type PlanOutput<O> = O extends { readonly types?: infer T }
+  ? NonNullable<T> extends { readonly output: infer Out }
+    ? Out
+    : never
+  : null
+
+/**
+ * Declares a plan, and checks it entirely: what is returned can be run.
+ *
+ * @throws PlanError `INVALID_DEFINITION` | `EMPTY_PLAN` | `DUPLICATE_STATE` | `MISSING_STATE` | `CIRCULAR_DEPENDENCY`.
+ */
+export function definePlan<
+  P extends Schema = NoParams,
+  const S extends readonly AnyState[] = readonly AnyState[],
+  O extends S[number] | undefined = undefined,
+>(spec: PlanSpec<P, S, O>): Plan<PlanParams<P>, PlanOutput<O>> {
+  const { id, version, params, states, output } = spec
+  checkName('the id of a plan', id)
+  checkVersion(`the version of plan ${id}`, version)
+  const graph = graphOf(id, states)
+  if (output !== undefined && graph.nodes[graph.indexOf.get(output.id) ?? -1] !== output.node) {
+    const text = `the output of plan ${id} is state ${output.id}, which is none of its states; add it`
+    throw new PlanError('MISSING_STATE', text, { details: { missing: output.id } })
+  }
+  const described = statesOf(graph)
+  const hash = contentId(canonicalJson({ id, version, states: described, output: output?.id ?? null }))
+  const definition = { id, version, params, graph, output: output?.id, states: described, hash }
+  return { id, version, definition }
+}

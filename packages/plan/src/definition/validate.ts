@@ -1,0 +1,26 @@
+import type { Schema } from '@varve/kernel'
+import { PlanError, type PlanErrorCode } from '../errors.ts'
+
+/**
+ * What a schema makes of a value.
+ *
+ * @throws PlanError of the given code, with the path of the first issue and without the value; `INVALID_DEFINITION` for a
+ * schema that validates asynchronously.
+ */
+export function validate(
+  schema: Schema,
+  value: unknown,
+  what: string,
+  code: PlanErrorCode = 'INVALID_PARAMS',
+): unknown {
+  const result = schema['~standard'].validate(value)
+  if (result instanceof Promise) {
+    result.catch(() => undefined)
+    throw new PlanError('INVALID_DEFINITION', `the schema of ${what} is asynchronous; use a synchronous one`)
+  }
+  if (result.issues === undefined) return result.value
+  const issue = result.issues[0]
+  const segments = (issue?.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part))
+  const path = [what, ...segments].join('.')
+  throw new PlanError(code, `${path}: ${issue?.message ?? 'does not fit its schema'}`, { path })
+}

@@ -1,0 +1,226 @@
+import {
+  createKernel,
+  systemClock,
+  type ArtifactRef,
+  type CancelOptions,
+  type Kernel,
+  type KernelOptions,
+  type Outcome,
+  type Workflow,
+} from '@varve/kernel'
+import type { ContentId, StoredArtifact } from '@varve/store'
+import { randomUUID } from 'node:crypto'
+import { outputCache } from '../cache/output-cache.ts'
+import type { AnyState } from '../definition/need.ts'
+import type { AnyPlan, Plan } from '../definition/plan.ts'
+import type { WorkflowRuntime } from '../execution/plan-workflow.ts'
+import { transportRegistry, type TransportFactories } from '../execution/transport-registry.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import type { RunConfigInput } from '../manifest/prepare-run.ts'
+import { provenanceOf, type Provenance } from '../manifest/provenance.ts'
+import type { PlanStatus } from '../view/plan-status.ts'
+import { answerApproval, type ApprovalAnswer } from './answer-approval.ts'
+import { collect, type Collected, type CollectOptions } from './collect.ts'
+import { diffPlans, type PlanDiff } from './diff-plans.ts'
+import { explainState, type ExplainOptions, type Explanation } from './explain.ts'
+import { forkPlan, type PlanForkOptions } from './fork-plan.ts'
+import { artifactOrigins, type ArtifactOrigin } from './lineage.ts'
+import { planOutcome, type PlanOutcome } from './outcome.ts'
+import { readOutput, runOutputs, type OutputOfState } from './outputs.ts'
+import type { EngineParts } from './parts.ts'
+import { pinArtifacts, unpinArtifacts, type Pin } from './pins.ts'
+import { pinnedRun, pinnedStart, samePlan } from './pinned-run.ts'
+import { planRegistry, type PlanResolver } from './plan-registry.ts'
+import { planProgress, type Progress, type ProgressOptions } from './progress.ts'
+import { remakeArtifact, type Remade } from './remake.ts'
+import { replayPlan, type PlanReplay } from './replay-run.ts'
+import { startPlan, type PlanStartOptions } from './start-run.ts'
+import { planStatus } from '../view/plan-status.ts'
+import { verifyPlan, type PlanVerification } from './verify-plan.ts'
+
+/** What an engine is made of: all that a kernel is, and what plans need besides. */
+export interface EngineOptions extends Omit<KernelOptions, 'workflows'> {
+  /** Plans that this engine can run; one that is started is known from then on. Several versions may stand side by side. */
+  readonly plans?: readonly AnyPlan[]
+  /** Makes plans again that were built at run time, when a run of one is taken up. */
+  readonly resolver?: PlanResolver
+  /** Workflows that the same kernel runs beside the plans. */
+  readonly workflows?: readonly Workflow[]
+  /** What `io.call` reaches, by name. A replay makes none of them. */
+  readonly transports?: TransportFactories
+  /** Config of every run, where a start does not say otherwise. */
+  readonly config?: RunConfigInput
+  /** The environment that cached states may declare variables of. Default: that of the process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** What manifests say of the build. Default: what can be found out in the current folder. */
+  readonly build?: string
+  readonly provenance?: Provenance
+}
+
+/**
+ * Runs plans. Everything may be called at any time, from any process, twice at once. Expected ends are outcomes; errors are
+ * PlanErrors with their code, or those of the kernel and the store.
+ */
+export interface Engine extends AsyncDisposable {
+  /** The kernel that runs the plans: evidence, timelines, signals, recovery. */
+  readonly kernel: Kernel
+  /**
+   * Starts a run and drives it until it ends or waits. All is checked before anything is written. Idempotent by run id: the
+   * same plan, params and config return that run.
+   *
+   * @throws PlanError `INVALID_PARAMS` | `SECRET_IN_MANIFEST` | `INEXACT_NUMBER` | `RUN_EXISTS` | `PLAN_CHANGED`.
+   */
+  start<Params, Output>(
+    plan: Plan<Params, Output>,
+    params: NoInfer<Params>,
+    options?: PlanStartOptions,
+  ): Promise<PlanOutcome<Output>>
+  /**
+   * Drives a run on, or follows the process that does. On one that waits with nothing new, and on one that has ended, it
+   * writes nothing.
+   *
+   * @throws PlanError `RUN_NOT_FOUND` | `NOT_A_PLAN_RUN` | `MANIFEST_CORRUPT` | `PLAN_MISSING` | `PLAN_CHANGED` with the difference.
+   */
+  run(runId: string): Promise<PlanOutcome>
+  /** As {@link run}, also for a run that was parked, or has crashed its process too often. @throws as {@link run}. */
+  resume(runId: string): Promise<PlanOutcome>
+  /**
+   * Answers an approval. Answering again with the same changes nothing.
+   *
+   * @throws PlanError `STATE_NOT_FOUND`; KernelError `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`.
+   */
+  approve(runId: string, state: AnyState | string, answer: ApprovalAnswer): Promise<PlanOutcome>
+  /** Ends a run: what is open is dropped, its executions are aborted, its child plans are canceled. */
+  cancel(runId: string, options: CancelOptions): Promise<PlanOutcome>
+  /** Where a run and each of its states stand. Needs no code of the plan. */
+  status(runId: string): Promise<PlanStatus>
+  /** The outputs of a run's states so far, by state id. */
+  outputs(runId: string): Promise<Readonly<Record<string, ArtifactRef>>>
+  /**
+   * The output of one state, read against its hash: JSON as a value, bytes to be read, a map's as its entries.
+   *
+   * @throws PlanError `STATE_NOT_FOUND` | `NO_OUTPUT`; StoreError `ARTIFACT_NOT_FOUND` | `ARTIFACT_CORRUPT`.
+   */
+  output<S extends AnyState | string>(runId: string, state: S): Promise<OutputOfState<S>>
+  /** An artifact by its id. @throws StoreError `ARTIFACT_NOT_FOUND`. */
+  artifact(id: ContentId): Promise<StoredArtifact>
+  /** What a run was started from. */
+  manifest(runId: string): Promise<Manifest>
+  /** Runs the recorded executions again from what was recorded, without live IO, and compares their artifacts. */
+  replay(runId: string): Promise<PlanReplay>
+  /** Checks log, decisions, manifest and every artifact that a run refers to. */
+  verify(runId: string): Promise<PlanVerification>
+  /** A new run that does one thing otherwise, and takes over every result that this leaves as it was. */
+  fork(runId: string, options?: PlanForkOptions): Promise<PlanOutcome>
+  /** Compares two runs by plan, params, states and artifacts. */
+  diff(a: string, b: string): Promise<PlanDiff>
+  /** Why a state ran or did not; of a map, also why each of its items did. */
+  explain(runId: string, state: AnyState | string, options?: ExplainOptions): Promise<readonly Explanation[]>
+  /** Which runs and states made an artifact, and from what; those of the newest runs first. */
+  origins(artifact: ContentId): AsyncGenerator<ArtifactOrigin, void, undefined>
+  /** Follows a run to its end: how many states are done, and which have moved. */
+  progress(runId: string, options?: ProgressOptions): AsyncGenerator<Progress, void, undefined>
+  /** Makes a state's artifact again when it is gone or corrupt. @throws PlanError `NO_OUTPUT` | `NOT_REPRODUCIBLE` | `MISSING_FACT`. */
+  remake(runId: string, key: string): Promise<Remade>
+  /** Deletes artifacts that nothing refers to. */
+  collect(options?: CollectOptions): Promise<Collected>
+  /** Keeps artifacts until the name is taken out again. @throws PlanError `NO_OUTPUT` when one of them is not there. */
+  pin(name: string, artifacts: readonly ContentId[]): Promise<Pin>
+  /** @returns false when there is no such pin. */
+  unpin(name: string): Promise<boolean>
+}
+
+/** @throws PlanError | KernelError for options that cannot work. */
+export function createEngine(options: EngineOptions): Engine {
+  const parts = engineParts(options)
+  const { kernel } = parts
+  const drive = async (runId: string, move: () => Promise<Outcome>): Promise<PlanOutcome> => {
+    const { manifest } = await pinnedStart(parts, runId)
+    const plan = await samePlan(parts, runId, manifest)
+    return planOutcome(parts, plan, await move())
+  }
+  return {
+    kernel,
+    start: async (plan, params, startOptions = {}) =>
+      (await planOutcome(parts, plan, await startPlan(parts, plan, params, startOptions))) as never,
+    run: async (runId) => drive(runId, async () => kernel.run(runId)),
+    resume: async (runId) => drive(runId, async () => kernel.retry(runId)),
+    approve: async (runId, state, answer) =>
+      drive(runId, async () => answerApproval(parts, runId, idOf(state), answer)),
+    cancel: async (runId, cancelOptions) => drive(runId, async () => kernel.cancel(runId, cancelOptions)),
+    fork: async (runId, forkOptions = {}) => {
+      const { plan, outcome } = await forkPlan(parts, runId, forkOptions)
+      return planOutcome(parts, plan, outcome)
+    },
+    ...readingVerbs(parts),
+    collect: async (collectOptions = {}) => collect(parts, (options.clock ?? systemClock).now(), collectOptions),
+    pin: async (name, artifacts) => pinArtifacts(parts, name, artifacts),
+    unpin: async (name) => unpinArtifacts(parts, name),
+    [Symbol.asyncDispose]: async () => kernel[Symbol.asyncDispose](),
+  }
+}
+
+type ReadingVerbs = Pick<
+  Engine,
+  | 'status'
+  | 'outputs'
+  | 'output'
+  | 'artifact'
+  | 'manifest'
+  | 'replay'
+  | 'verify'
+  | 'diff'
+  | 'explain'
+  | 'origins'
+  | 'progress'
+  | 'remake'
+>
+
+function readingVerbs(parts: EngineParts): ReadingVerbs {
+  return {
+    status: async (runId) => {
+      const { record, manifest } = await pinnedRun(parts, runId)
+      return planStatus(record, manifest)
+    },
+    outputs: async (runId) => runOutputs(parts, runId),
+    output: async (runId, state) => (await readOutput(parts, runId, idOf(state))) as never,
+    artifact: async (id) => parts.artifacts.get(id),
+    manifest: async (runId) => (await pinnedStart(parts, runId)).manifest,
+    replay: async (runId) => replayPlan(parts, runId),
+    verify: async (runId) => verifyPlan(parts, runId),
+    diff: async (a, b) => diffPlans(parts, a, b),
+    explain: async (runId, state, explainOptions) => explainState(parts, runId, idOf(state), explainOptions),
+    origins: (artifact) => artifactOrigins(parts, artifact),
+    progress: (runId, progressOptions) => planProgress(parts, runId, progressOptions),
+    remake: async (runId, key) => remakeArtifact(parts, runId, key),
+  }
+}
+
+function engineParts({
+  plans = [],
+  resolver,
+  transports = {},
+  config = {},
+  environment = process.env,
+  provenance,
+  workflows = [],
+  ...options
+}: EngineOptions): EngineParts {
+  const { store, artifacts = store.artifacts, newId = randomUUID } = options
+  const kernel = createKernel({ ...options, workflows })
+  let found: Promise<Provenance> | undefined
+  const runtime: WorkflowRuntime = {
+    cache: outputCache(store.cache, artifacts),
+    transports: transportRegistry(transports),
+    environment,
+    newId,
+    provenance: async () => provenance ?? (found ??= provenanceOf(process.cwd())),
+  }
+  const registry = planRegistry(kernel, runtime, resolver)
+  for (const plan of plans) registry.add(plan)
+  return { kernel, store, artifacts, plans: registry, runtime, config }
+}
+
+function idOf(state: AnyState | string): string {
+  return typeof state === 'string' ? state : state.id
+}

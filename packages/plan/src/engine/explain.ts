@@ -1,0 +1,173 @@
+import { changedParts, keyParts, type KeyParts } from '../cache/cache-key.ts'
+import { cacheGroup, type CachedOutput } from '../cache/output-cache.ts'
+import { PlanError } from '../errors.ts'
+import type { ManifestState } from '../manifest/manifest-state.ts'
+import type { RunRequest } from '../schedule/requests.ts'
+import { planStatus, stateIdOf, type StateStatus, type StateView } from '../view/plan-status.ts'
+import { resultOf, type ItemRecord, type RunRecord } from '../view/run-record.ts'
+import type { EngineParts } from './parts.ts'
+import { pinnedRun, type PinnedRun } from './pinned-run.ts'
+
+/** One part of what an output was computed from, in the former run and in this one; absent where it was no part. */
+export interface ChangedPart {
+  /** Such as `needs.rates`, `params.cents`, `version`, `code`, `environment.TZ`. */
+  readonly part: string
+  readonly before?: string
+  readonly now?: string
+}
+
+/** Why a state, or an item of a map, did or did not run. */
+export interface Explanation {
+  /** The state's id; with the item's key for one of a map. */
+  readonly key: string
+  readonly status: StateStatus
+  /** One sentence. */
+  readonly reason: string
+  /** What it is compared with: the run whose output was taken over, or the one that came nearest. */
+  readonly comparedWith?: { readonly runId: string; readonly key: string }
+  /** What differs from there; empty when the output was taken over. */
+  readonly changed: readonly ChangedPart[]
+}
+
+/** How an explanation is asked for. */
+export interface ExplainOptions {
+  /** The run to compare with. Default: for a cached state the newest like it in the cache, for others the run it was forked from. */
+  readonly against?: string
+}
+
+/** Says why a state of a run did or did not run: first the state, then its items, if it is a map. */
+export async function explainState(
+  parts: EngineParts,
+  runId: string,
+  stateId: string,
+  { against }: ExplainOptions = {},
+): Promise<readonly Explanation[]> {
+  const run = await pinnedRun(parts, runId)
+  const state = run.manifest.states.find(({ id }) => id === stateId)
+  if (state === undefined) {
+    const text = `plan ${run.manifest.plan.id} has no state ${JSON.stringify(stateId)}`
+    throw new PlanError('STATE_NOT_FOUND', text, { runId, details: { state: stateId } })
+  }
+  const former = against ?? (await forkedFrom(parts, runId))
+  const other = former === undefined ? undefined : await pinnedRun(parts, former)
+  const view = planStatus(run.record, run.manifest).states.find(({ id }) => id === stateId) as StateView
+  const executions = [...run.record.items.values()].filter(
+    ({ key }) => key === stateId || key.startsWith(`${stateId}:item:`),
+  )
+  if (executions.length === 0) return [idleExplanation(view)]
+  return Promise.all(executions.map(async (item) => explainItem(parts, { run, state, view, item, other })))
+}
+
+/** Of states whose last execution is the engine's own. */
+const OWN_REASONS: Readonly<Partial<Record<ManifestState['kind'], string>>> = {
+  map: 'lists the outputs of its items',
+  approval: 'asks a person in every run',
+  child: 'runs another plan, which explains itself',
+}
+
+interface Explaining {
+  readonly run: PinnedRun
+  readonly state: ManifestState
+  readonly view: StateView
+  readonly item: ItemRecord
+  readonly other: PinnedRun | undefined
+}
+
+async function explainItem(parts: EngineParts, { run, state, view, item, other }: Explaining): Promise<Explanation> {
+  const { key } = item
+  const status = key === state.id ? view.status : itemStatus(item)
+  const from = resultOf(item)?.cache?.from
+  if (from !== undefined) {
+    return { key, status, reason: `equal to ${from.key} of run ${from.runId}`, comparedWith: from, changed: [] }
+  }
+  if (item.reused) {
+    return { key, status, reason: 'asked for as in the run that this one was forked from', changed: [] }
+  }
+  const own = OWN_REASONS[state.kind]
+  if (own !== undefined && key === state.id) return { key, status, reason: own, changed: [] }
+  const now = partsOf(state, item)
+  const before = other === undefined ? await nearest(parts, run.record, state, item, now) : formerParts(other, item)
+  if (before === undefined) return { key, status, reason: firstReason(state, key), changed: [] }
+  return { key, status, ...compared(before, now, item) }
+}
+
+function compared(
+  { parts: before, runId, key }: Former,
+  now: KeyParts,
+  item: ItemRecord,
+): Pick<Explanation, 'reason' | 'comparedWith' | 'changed'> {
+  const comparedWith = { runId, key }
+  const changed = changedParts(before, now).map((part): ChangedPart => {
+    const [was, is] = [before[part], now[part]]
+    return { part, ...(was !== undefined && { before: was }), ...(is !== undefined && { now: is }) }
+  })
+  const names = changed.map(({ part }) => part).join(', ')
+  if (names !== '') return { reason: `changed: ${names}`, comparedWith, changed }
+  const isFresh = (item.input as unknown as RunRequest).fresh !== undefined
+  const reason = isFresh ? 'a fork runs it again' : 'nothing changed, and its output was not kept for other runs'
+  return { reason, comparedWith, changed }
+}
+
+interface Former {
+  readonly runId: string
+  readonly key: string
+  readonly parts: KeyParts
+}
+
+function formerParts({ record, manifest }: PinnedRun, { key }: ItemRecord): Former | undefined {
+  const item = record.items.get(key)
+  const state = manifest.states.find(({ id }) => id === stateIdOf(key))
+  return item && state && { runId: record.runId, key, parts: partsOf(state, item) }
+}
+
+/** So many of the newest entries of a state are looked at. */
+const LOOKED_AT = 50
+
+/** The kept output that differs in the fewest parts. */
+async function nearest(
+  { store }: EngineParts,
+  { runId }: RunRecord,
+  state: ManifestState,
+  { key }: ItemRecord,
+  now: KeyParts,
+): Promise<Former | undefined> {
+  if (!state.cache) return undefined
+  const { items } = await store.cache.list({ group: cacheGroup(state.id) }, { limit: LOOKED_AT })
+  const others = items
+    .map(({ body }) => body as unknown as CachedOutput)
+    .filter((entry) => entry.key === key && entry.runId !== runId)
+  const distance = (entry: CachedOutput): number => changedParts(entry.parts, now).length
+  // Of equals, the newest.
+  return others.toSorted((a, b) => distance(a) - distance(b))[0]
+}
+
+function partsOf(state: ManifestState, item: ItemRecord): KeyParts {
+  return keyParts(state, item.input as unknown as RunRequest, resultOf(item)?.cache?.environment ?? {})
+}
+
+function itemStatus(item: ItemRecord): StateStatus {
+  if (item.error !== undefined) return 'failed'
+  if (item.output === undefined) return 'running'
+  if (item.reused) return 'reused'
+  return resultOf(item)?.cache?.from === undefined ? 'completed' : 'cached'
+}
+
+function firstReason({ id, cache }: ManifestState, key: string): string {
+  if (cache && key !== id) return 'no run has kept an output of this item before'
+  return cache ? 'no run has kept an output of it before' : 'it is not cached, and runs in every run'
+}
+
+function idleExplanation({ id, status }: StateView): Explanation {
+  const reasons: Partial<Record<StateStatus, string>> = {
+    pending: 'what it needs is not there yet',
+    skipped: 'one of its tags, or a state that it needs, is skipped by the run config',
+    blocked: 'a state that it needs has failed',
+    canceled: 'the run ended before its turn',
+    replaced: 'a fork has put another output in its place',
+  }
+  return { key: id, status, reason: reasons[status] ?? status, changed: [] }
+}
+
+async function forkedFrom({ kernel }: EngineParts, runId: string): Promise<string | undefined> {
+  return (await kernel.lineage(runId)).forkedFrom.at(-1)?.runId
+}

@@ -1,0 +1,97 @@
+import type { ArtifactRef, Outcome } from '@varve/kernel'
+import type { AnyState } from '../definition/need.ts'
+import type { StateNode } from '../definition/node.ts'
+import type { AnyPlan } from '../definition/plan.ts'
+import { PlanError } from '../errors.ts'
+import { keepOutput } from '../execution/keep-output.ts'
+import { prepareRun, type RunConfigInput } from '../manifest/prepare-run.ts'
+import type { PlanInput } from '../schedule/plan-input.ts'
+import type { EngineParts } from './parts.ts'
+import { pinnedStart, samePlan } from './pinned-run.ts'
+import { putManifest } from './put-manifest.ts'
+import { storeWriter } from './store-artifacts.ts'
+
+/** What a fork does otherwise than the run that it is taken from. Every result that this leaves as it was is taken over. */
+export interface PlanForkOptions {
+  /** Id of the new run. Default: a new one. */
+  readonly as?: string
+  /**
+   * A state that runs again, its cache passed over. What depends on it runs again when its output comes out differently.
+   */
+  readonly from?: AnyState | string
+  /** An output to put in the place of that of `from`, which does not run: JSON that fits its schema, or bytes. */
+  readonly output?: unknown
+  /** Other params. Default: the run's own. */
+  readonly params?: unknown
+  /** Goes over the run's own. */
+  readonly config?: RunConfigInput
+  /** Another version of the plan. Default: the plan of the run. */
+  readonly plan?: AnyPlan
+  /** False: record the fork and return at once. Default true. */
+  readonly wait?: boolean
+}
+
+/** A new run of a plan that takes over what a former one has done, as far as it is asked for alike. */
+export async function forkPlan(
+  parts: EngineParts,
+  runId: string,
+  options: PlanForkOptions,
+): Promise<{ readonly plan: AnyPlan; readonly outcome: Outcome }> {
+  const { kernel, artifacts, runtime, plans } = parts
+  const { input, manifest } = await pinnedStart(parts, runId)
+  const plan = options.plan ?? (await samePlan(parts, runId, manifest))
+  if (plan.id !== manifest.plan.id) {
+    throw new PlanError('PLAN_CHANGED', `run ${runId} is of plan ${manifest.plan.id}, not of ${plan.id}`, { runId })
+  }
+  const as = options.as ?? runtime.newId()
+  const params = 'params' in options ? options.params : input.params
+  const config = { ...input.config, ...options.config }
+  const prepared = prepareRun(plan.definition, params, config, await runtime.provenance())
+  const changes = await changesOf(parts, plan, input, { ...options, as })
+  plans.add(plan)
+  const edited = { ...prepared.input(await putManifest(artifacts, prepared.manifest), input.depth), ...changes }
+  const outcome = await kernel.fork(runId, {
+    ...{ at: 1, as, reuse: true, wait: options.wait ?? true },
+    ...(plan.version !== manifest.plan.version && { version: plan.version }),
+    edit: { input: edited },
+  })
+  return { plan, outcome }
+}
+
+/** What an earlier fork has changed stays so, unless it is changed again. */
+async function changesOf(
+  { artifacts }: EngineParts,
+  { definition }: AnyPlan,
+  input: PlanInput,
+  { from, as, ...options }: PlanForkOptions & { readonly as: string },
+): Promise<Pick<PlanInput, 'fresh' | 'replaced'>> {
+  const inPlan = <T>(states: Readonly<Record<string, T>> = {}): Record<string, T> =>
+    Object.fromEntries(Object.entries(states).filter(([id]) => definition.graph.indexOf.has(id)))
+  const fresh = inPlan(input.fresh)
+  const replaced = inPlan(input.replaced)
+  if (from === undefined && 'output' in options) {
+    throw new PlanError('INVALID_PARAMS', 'an output replaces that of a state; say which one with `from`')
+  }
+  if (from !== undefined) {
+    const node = definition.graph.nodeOf(typeof from === 'string' ? from : from.id)
+    if ('output' in options) replaced[node.id] = await replacement(node, options.output, artifacts)
+    else {
+      fresh[node.id] = as
+      Reflect.deleteProperty(replaced, node.id)
+    }
+  }
+  return {
+    ...(Object.keys(fresh).length > 0 && { fresh }),
+    ...(Object.keys(replaced).length > 0 && { replaced }),
+  }
+}
+
+async function replacement(
+  node: StateNode,
+  output: unknown,
+  artifacts: EngineParts['artifacts'],
+): Promise<ArtifactRef> {
+  if (!node.list) return keepOutput(node.id, node.output, output, storeWriter(artifacts))
+  const text = `state ${node.id} makes a list, which cannot be replaced as a whole; replace what it is made from`
+  throw new PlanError('INVALID_PARAMS', text, { details: { state: node.id } })
+}

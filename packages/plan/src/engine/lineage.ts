@@ -1,0 +1,50 @@
+import type { ContentId } from '@varve/store'
+import { artifactOf, resultOf, type ItemRecord } from '../view/run-record.ts'
+import type { RunRequest } from '../schedule/requests.ts'
+import type { EngineParts } from './parts.ts'
+import { isPlanError } from '../errors.ts'
+import { readRecord } from './pinned-run.ts'
+
+/** An execution that made an artifact, or took it over. */
+export interface ArtifactOrigin {
+  readonly runId: string
+  /** The state's id; with the item's key for one of a map. */
+  readonly key: string
+  /** Seq of the event that recorded it. */
+  readonly seq: number
+  /** `made`: executed here. `cached`, `reused`: taken over. */
+  readonly how: 'made' | 'cached' | 'reused'
+  /** What it was made from, by the names that the state knows it under. */
+  readonly inputs: Readonly<Record<string, ContentId | null>>
+}
+
+/** Finds the executions that an artifact is the output of, those of the newest runs first. */
+export async function* artifactOrigins(
+  parts: Pick<EngineParts, 'kernel'>,
+  artifact: ContentId,
+): AsyncGenerator<ArtifactOrigin, void, undefined> {
+  let cursor: string | undefined
+  do {
+    const page = await parts.kernel.list({ artifact }, { limit: 100, ...(cursor !== undefined && { cursor }) })
+    for (const { runId } of page.items) yield* originsIn(parts, runId, artifact)
+    cursor = page.next
+  } while (cursor !== undefined)
+}
+
+async function* originsIn(parts: Pick<EngineParts, 'kernel'>, runId: string, artifact: ContentId) {
+  const record = await readRecord(parts, runId).catch((error: unknown) => {
+    // Removed since it was listed.
+    if (isPlanError(error, 'RUN_NOT_FOUND')) return undefined
+    throw error
+  })
+  for (const item of record?.items.values() ?? []) {
+    if (artifactOf(item)?.$artifact === artifact) yield originOf(runId, item)
+  }
+}
+
+function originOf(runId: string, item: ItemRecord): ArtifactOrigin {
+  const { needs = {} } = item.input as unknown as Partial<RunRequest>
+  const inputs = Object.fromEntries(Object.entries(needs).map(([name, ref]) => [name, ref?.$artifact ?? null]))
+  const taken = resultOf(item)?.cache?.from === undefined ? 'made' : 'cached'
+  return { runId, key: item.key, seq: item.closedSeq as number, how: item.reused ? 'reused' : taken, inputs }
+}

@@ -1,0 +1,30 @@
+// For everybody who writes plans.
+export { defineState } from './definition/state.ts'
+export type { State, StateContext, PureContext } from './definition/state.ts'
+export { mapState } from './definition/map-state.ts'
+export { approvalState } from './definition/approval-state.ts'
+export type { Approval } from './definition/approval-state.ts'
+export { childState } from './definition/child-state.ts'
+export { optional } from './definition/need.ts'
+export { bytes } from './definition/output.ts'
+export type { BytesOutput, MapEntry } from './definition/output.ts'
+export type { Io } from './definition/io.ts'
+export { definePlan } from './definition/plan.ts'
+export type { Plan } from './definition/plan.ts'
+
+// For everybody who runs plans.
+export { createEngine } from './engine/engine.ts'
+export type { Engine, EngineOptions } from './engine/engine.ts'
+export type { PlanOutcome } from './engine/outcome.ts'
+export type { PlanResolver } from './engine/plan-registry.ts'
+export type { PlanForkOptions } from './engine/fork-plan.ts'
+export type { PlanStartOptions } from './engine/start-run.ts'
+export type { RunConfig } from './manifest/run-config.ts'
+export { isPlanError, PlanError } from './errors.ts'
+export type { PlanErrorCode } from './errors.ts'
+
+// For everybody who looks at runs of plans.
+export type { Manifest } from './manifest/manifest.ts'
+export type { PlanStatus, StateStatus, StateView } from './view/plan-status.ts'
+export type { Explanation } from './engine/explain.ts'
+export type { Progress } from './engine/progress.ts'

@@ -1,0 +1,58 @@
+import type { ArtifactRef } from '@varve/kernel'
+import { canonicalize, type Json } from '@varve/store'
+import type { PlanDefinition } from '../definition/plan.ts'
+import { validate } from '../definition/validate.ts'
+import { PlanError } from '../errors.ts'
+import { checkValues } from '../policy/check-values.ts'
+import type { PlanInput } from '../schedule/plan-input.ts'
+import { manifestOf, type Manifest } from './manifest.ts'
+import type { Provenance } from './provenance.ts'
+import { runConfig, type RunConfig } from './run-config.ts'
+
+/** A run config as it is given: what is left out has its default. */
+export type RunConfigInput = { readonly [K in keyof RunConfig]?: Readonly<RunConfig[K]> }
+
+/** All that a run is started with, checked, before anything of it is written. */
+export interface PreparedRun {
+  readonly manifest: Manifest
+  /** The run's input, once the manifest is kept. */
+  readonly input: (manifest: ArtifactRef, depth: number) => PlanInput
+}
+
+/**
+ * Checks params and config of a run, also against what each state takes.
+ *
+ * @throws PlanError `INVALID_PARAMS` | `SECRET_IN_MANIFEST` | `INEXACT_NUMBER`; StoreError `NOT_JSON` | `LIMIT_EXCEEDED`.
+ */
+export function prepareRun(
+  plan: PlanDefinition,
+  params: unknown,
+  config: RunConfigInput,
+  build: Provenance,
+): PreparedRun {
+  const chosen = validate(runConfig, config, 'config') as RunConfig
+  const given = plan.params === undefined ? withoutParams(plan, params) : validate(plan.params, params, 'params')
+  const { copy } = canonicalize(given ?? null, { name: 'params' })
+  const { secrets, numbers } = chosen
+  checkValues('params', copy, { secrets, numbers })
+  checkStates(plan, copy)
+  const manifest = manifestOf(plan, copy, chosen, build)
+  const planHash = plan.hash
+  return { manifest, input: (ref, depth) => ({ manifest: ref, planHash, params: copy, config: chosen, depth }) }
+}
+
+function withoutParams({ id }: PlanDefinition, params: unknown): null {
+  if (params === undefined || params === null) return null
+  throw new PlanError('INVALID_PARAMS', `plan ${id} takes no params; declare them, or leave them out`)
+}
+
+function checkStates({ graph }: PlanDefinition, params: Json): void {
+  for (const node of graph.nodes) {
+    if (node.params === undefined) continue
+    const part = validate(node.params, params, `params of state ${node.id}`)
+    const { text } = canonicalize(part, { name: `params of state ${node.id}` })
+    if (!node.cache || !/"\$secret(Ref)?":/.test(text)) continue
+    const why = `state ${node.id} is cached, and its params hold a secret; drop cache: true, or give it no secret`
+    throw new PlanError('INVALID_PARAMS', why, { path: `params of state ${node.id}` })
+  }
+}

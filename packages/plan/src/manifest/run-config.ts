@@ -1,0 +1,22 @@
+import { z } from 'zod'
+
+/** How a run goes about its states; recorded in its manifest. */
+export const runConfig = z.strictObject({
+  /** Attempts at once; 1 runs the states one after the other, in topological order. */
+  maxConcurrency: z.int().min(1).max(10_000).default(16),
+  /**
+   * What follows when a state has failed for good: `fail-fast` ends the run, `keep-going` runs all that does not depend on it
+   * first.
+   */
+  onFailure: z.enum(['fail-fast', 'keep-going']).default('fail-fast'),
+  /** States with one of these tags are skipped, and what needs them. */
+  skipTags: z.array(z.string().min(1).max(200)).max(100).default([]),
+  /** Child plans may nest so deep. */
+  maxDepth: z.int().min(0).max(100).default(16),
+  /** What of the params is refused: text that looks like a secret, numbers that are no safe integers. */
+  secrets: z.enum(['refuse', 'allow']).default('refuse'),
+  numbers: z.enum(['integers', 'any']).default('integers'),
+})
+
+/** How a run goes about its states, with nothing left out. */
+export type RunConfig = z.output<typeof runConfig>

@@ -1,0 +1,35 @@
+import type { ArtifactRef } from '@varve/kernel'
+import type { ContentId, Json } from '@varve/store'
+import { z } from 'zod'
+import { runConfig, type RunConfig } from '../manifest/run-config.ts'
+
+/** What a run of a plan starts with: the data of its first event. */
+export interface PlanInput {
+  readonly manifest: ArtifactRef
+  /** Hash of the plan that the manifest describes. */
+  readonly planHash: ContentId
+  readonly params: Json
+  readonly config: RunConfig
+  /** 0 for a run that no other one has started, and one more for each that has. */
+  readonly depth: number
+  /** States whose outputs are not taken over from the run that this one was forked from, nor from the cache; by the fork's id. */
+  readonly fresh?: Readonly<Record<string, string>>
+  /** Outputs that were put in the place of those of states, which do not run. */
+  readonly replaced?: Readonly<Record<string, ArtifactRef>>
+}
+
+const contentId = z.templateLiteral(['sha256:', z.string().regex(/^[0-9a-f]{64}$/)])
+
+/** An artifact as requests and results refer to it. */
+const artifactRef = z.strictObject({ $artifact: contentId, size: z.int().min(0), mediaType: z.string() })
+
+/** Checks what a run of a plan starts with. */
+export const planInput = z.strictObject({
+  manifest: artifactRef,
+  planHash: contentId,
+  params: z.json(),
+  config: runConfig,
+  depth: z.int().min(0),
+  fresh: z.record(z.string(), z.string()).optional(),
+  replaced: z.record(z.string(), artifactRef).optional(),
+})
