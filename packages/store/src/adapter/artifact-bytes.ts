@@ -13,9 +13,21 @@ export const ARTIFACT_CHUNK_BYTES = 1024 * 1024
  * @throws StoreError `INVALID_ARGUMENT` for what are no bytes; what the producer throws is thrown on.
  */
 export async function* inChunks(content: unknown): AsyncGenerator<Uint8Array, void> {
+  if (content instanceof Uint8Array) yield* slicesOf(content)
+  else yield* filledChunks(partsOf(content))
+}
+
+/** No more memory than there are bytes: most artifacts are small. */
+function* slicesOf(content: Uint8Array): Generator<Uint8Array, void> {
+  for (let at = 0; at === 0 || at < content.byteLength; at += ARTIFACT_CHUNK_BYTES) {
+    yield Uint8Array.prototype.slice.call(content, at, at + ARTIFACT_CHUNK_BYTES)
+  }
+}
+
+async function* filledChunks(parts: AsyncIterable<unknown>): AsyncGenerator<Uint8Array, void> {
   let chunk = new Uint8Array(ARTIFACT_CHUNK_BYTES)
   let filled = 0
-  for await (const part of partsOf(content)) {
+  for await (const part of parts) {
     if (!(part instanceof Uint8Array)) throw noBytes('a stream must yield Uint8Arrays', part)
     for (let at = 0; at < part.byteLength;) {
       // A full chunk is given out only when there is more: so the last one is never empty by accident.
@@ -33,8 +45,7 @@ export async function* inChunks(content: unknown): AsyncGenerator<Uint8Array, vo
   yield filled === chunk.byteLength ? chunk : chunk.slice(0, filled)
 }
 
-function partsOf(content: unknown): Iterable<unknown> | AsyncIterable<unknown> {
-  if (content instanceof Uint8Array) return [content]
+function partsOf(content: unknown): AsyncIterable<unknown> {
   if (typeof content === 'object' && content !== null && Symbol.asyncIterator in content) {
     return content as AsyncIterable<unknown>
   }
