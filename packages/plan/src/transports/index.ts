@@ -1,0 +1,8 @@
+export { fetchTransport } from './fetch-transport.ts'
+export type { FetchRequest, FetchResponse, FetchTransportOptions } from './fetch-transport.ts'
+export { fileTransport } from './file-transport.ts'
+export type { FileRequest, FileResponse, FileTransportOptions } from './file-transport.ts'
+export { programTransport } from './program-transport.ts'
+export type { ProgramRequest, ProgramResponse, ProgramTransportOptions } from './program-transport.ts'
+export type { Transport, TransportContext } from './transport.ts'
+export type { TransportErrorCode } from './transport-error.ts'
