@@ -6,6 +6,7 @@ export interface Arguments {
   readonly rounds: number
   readonly steps: number
   readonly events: number
+  readonly states: number
   readonly stores: readonly TargetName[]
   readonly json?: true
 }
@@ -13,10 +14,13 @@ export interface Arguments {
 /** Reads the command line. What it cannot read ends the process with exit code 1, after the usage. */
 export function readArguments(argv: readonly string[]): Arguments {
   return new Command('bench')
-    .description('Measures what Varve makes of the commit rate of each database, and how fast it reads a long run.')
+    .description(
+      'Measures writing against the raw commits of each database, reading a long run, and running a large plan.',
+    )
     .option('--rounds <count>', 'how often everything is measured', count, 5)
     .option('--steps <count>', 'actions of a run, appends and raw commits in each round', count, 500)
     .option('--events <count>', 'events of the run that is replayed, verified and opened', count, 10_000)
+    .option('--states <count>', 'states of the plan that is run, and run again from the cache', count, 10_000)
     .addOption(
       new Option('--stores <names>', `some of ${targetNames.join(',')}`)
         .argParser(names)

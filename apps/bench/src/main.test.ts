@@ -29,7 +29,7 @@ function benchWith(env: NodeJS.ProcessEnv, ...args: readonly string[]) {
 
 test('measures every store that it is asked for, and leaves no files', () => {
   const stores = ['memory', 'sqlite-full', 'sqlite-normal']
-  const amounts = ['--steps', '5', '--rounds', '2', '--events', '20']
+  const amounts = ['--steps', '5', '--rounds', '2', '--events', '20', '--states', '150']
 
   const { status, stdout } = bench('--json', ...amounts, '--stores', stores.join(','))
   const measured = stdout
@@ -40,18 +40,19 @@ test('measures every store that it is asked for, and leaves no files', () => {
   expect(status).toBe(0)
   expect(measured.map(({ store }) => store)).toEqual(stores)
   for (const each of measured) {
-    const { reads } = each
-    expect(each).toMatchObject({ rounds: 2, steps: 5, reads: { events: 20 } })
+    const { reads, plan } = each
+    expect(each).toMatchObject({ rounds: 2, steps: 5, reads: { events: 20 }, plan: { states: 150 } })
     for (const rate of [each.rawCommitsPerSecond, each.appendsPerSecond, each.stepsPerSecond]) {
       expect(rate).toBeGreaterThan(0)
     }
     for (const number of Object.values(reads)) expect(number).toBeGreaterThan(0)
+    for (const number of Object.values(plan)) expect(number).toBeGreaterThan(0)
   }
   expect(existsSync(path.join(folder, '.varve')) ? readdirSync(path.join(folder, '.varve')) : []).toEqual([])
 })
 
 test('counts one append more than there are steps, and nothing else but snapshots', () => {
-  const amounts = ['--steps', '250', '--rounds', '1', '--events', '20']
+  const amounts = ['--steps', '250', '--rounds', '1', '--events', '20', '--states', '150']
   const { stdout } = bench('--json', ...amounts, '--stores', 'sqlite-normal')
 
   const { callsOfRun } = JSON.parse(stdout) as Measured
@@ -62,7 +63,19 @@ test('counts one append more than there are steps, and nothing else but snapshot
 test('opens a long blocked run from its snapshot, and reads no more events of a longer one', () => {
   const stores = 'memory,sqlite-normal'
   const opened = ['1000', '4000'].map((events) => {
-    const { stdout } = bench('--json', '--steps', '5', '--rounds', '3', '--events', events, '--stores', stores)
+    const { stdout } = bench(
+      '--json',
+      '--steps',
+      '5',
+      '--rounds',
+      '3',
+      '--events',
+      events,
+      '--states',
+      '10',
+      '--stores',
+      stores,
+    )
     const lines = stdout.trim().split('\n')
     return lines.map((line) => (JSON.parse(line) as Measured).reads).map(({ openingEvents }) => openingEvents)
   })
@@ -75,7 +88,7 @@ test('opens a long blocked run from its snapshot, and reads no more events of a 
 })
 
 test('measures the server that DATABASE_URL names, and leaves nothing on it', async () => {
-  const args = ['--json', '--steps', '5', '--rounds', '2', '--events', '300', '--stores', 'postgres']
+  const args = ['--json', '--steps', '5', '--rounds', '2', '--events', '300', '--states', '10', '--stores', 'postgres']
 
   const { status, stdout } = benchWith({ DATABASE_URL: inject('pgUrl') }, ...args)
   const server = new pg.Client({ connectionString: inject('pgUrl') })
@@ -90,7 +103,7 @@ test('measures the server that DATABASE_URL names, and leaves nothing on it', as
 })
 
 test('prints a table for people', () => {
-  const { stdout } = bench('--steps', '3', '--rounds', '1', '--events', '100', '--stores', 'memory')
+  const { stdout } = bench('--steps', '3', '--rounds', '1', '--events', '100', '--states', '10', '--stores', 'memory')
 
   expect(stdout).toContain('raw commits/s')
   expect(stdout).toContain('4 for 3 steps')

@@ -1,6 +1,7 @@
 import { timeAppends } from './measures/appends.ts'
 import { countedStore, type Calls } from './measures/counted-store.ts'
 import { timeOpening, timeReads, writeLongRun, type Opening, type ReadTimes } from './measures/reads.ts'
+import { timePlans, type PlanTimes } from './measures/plans.ts'
 import { timeSteps } from './measures/steps.ts'
 import type { Target, TargetName } from './targets/target.ts'
 
@@ -21,6 +22,13 @@ export interface Measured {
   /** What one run of `steps` actions asked of its store, from its start to its end. */
   readonly callsOfRun: Readonly<Calls>
   readonly reads: MeasuredReads
+  readonly plan: MeasuredPlan
+}
+
+/** What was measured of a large plan; times are medians over the rounds. */
+export interface MeasuredPlan extends PlanTimes {
+  /** Scheduling to the commits of the same run. */
+  readonly schedulingRatio: number
 }
 
 /** What was measured of reading one long run. */
@@ -46,6 +54,7 @@ export interface MeasuredReads {
 }
 
 interface Round extends ReadTimes, Opening {
+  readonly plan: PlanTimes
   readonly raw: number
   readonly appends: number
   readonly steps: number
@@ -57,6 +66,8 @@ export interface Amounts {
   readonly steps: number
   /** Of the run that is read. */
   readonly events: number
+  /** Of the plan that is run. */
+  readonly states: number
 }
 
 /**
@@ -65,7 +76,7 @@ export interface Amounts {
  */
 export async function measure(
   targets: readonly Target[],
-  { rounds, steps, events }: Amounts,
+  { rounds, steps, events, states }: Amounts,
 ): Promise<readonly Measured[]> {
   const calls = new Map<Target, Calls>()
   const longRuns = new Map<Target, string>()
@@ -79,7 +90,7 @@ export async function measure(
   const results = new Map<Target, Round[]>(targets.map((target) => [target, []]))
   for (let round = 0; round < rounds; round++) {
     for (const target of targets)
-      results.get(target)?.push(await measureRound(target, steps, longRuns.get(target) ?? ''))
+      results.get(target)?.push(await measureRound(target, { steps, states, longRun: longRuns.get(target) ?? '' }))
   }
   return targets.map((target) => {
     const measured = results.get(target) ?? []
@@ -92,6 +103,7 @@ export async function measure(
       stepRatio: median(measured.map((round) => round.steps / round.raw)),
       callsOfRun: calls.get(target) ?? { appends: 0, writes: 0, reads: 0, snapshots: 0, eventsRead: 0 },
       reads: readsOf(measured),
+      plan: planOf(measured),
     }
   })
 }
@@ -112,6 +124,18 @@ function readsOf(rounds: readonly Round[]): MeasuredReads {
   }
 }
 
+function planOf(rounds: readonly Round[]): MeasuredPlan {
+  const plans = rounds.map(({ plan }) => plan)
+  return {
+    states: Math.max(...plans.map(({ states }) => states)),
+    firstMs: median(plans.map(({ firstMs }) => firstMs)),
+    cachedMs: median(plans.map(({ cachedMs }) => cachedMs)),
+    schedulingMs: median(plans.map(({ schedulingMs }) => schedulingMs)),
+    commitsMs: median(plans.map(({ commitsMs }) => commitsMs)),
+    schedulingRatio: median(plans.map(({ schedulingMs, commitsMs }) => schedulingMs / commitsMs)),
+  }
+}
+
 async function countCalls(target: Target, steps: number): Promise<Calls> {
   const { store, calls } = countedStore(target.store)
   await timeSteps(store, steps)
@@ -122,7 +146,10 @@ async function countCalls(target: Target, steps: number): Promise<Calls> {
 }
 
 /** One round: rates of writing, per second, and times of reading. */
-async function measureRound({ store, commitRows }: Target, count: number, longRun: string): Promise<Round> {
+async function measureRound(
+  { store, commitRows }: Target,
+  { steps: count, states, longRun }: { readonly steps: number; readonly states: number; readonly longRun: string },
+): Promise<Round> {
   const startedAt = performance.now()
   await commitRows(count)
   const rawMs = performance.now() - startedAt
@@ -130,7 +157,8 @@ async function measureRound({ store, commitRows }: Target, count: number, longRu
   const stepsMs = await timeSteps(store, count)
   const perSecond = (ms: number): number => (count / ms) * 1000
   const rates = { raw: perSecond(rawMs), appends: perSecond(appendsMs), steps: perSecond(stepsMs) }
-  return { ...rates, ...(await timeReads(store, longRun)), ...(await timeOpening(store, longRun)) }
+  const reads = { ...(await timeReads(store, longRun)), ...(await timeOpening(store, longRun)) }
+  return { ...rates, ...reads, plan: await timePlans(store, states) }
 }
 
 /** The middle of some numbers. */

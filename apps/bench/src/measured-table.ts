@@ -56,6 +56,32 @@ export function readsTable(measured: readonly Measured[]): string {
   return table.toString()
 }
 
+/** What was measured of plans, for people. */
+export function plansTable(measured: readonly Measured[]): string {
+  const table = new Table({
+    head: [
+      'store',
+      'states of a plan',
+      'first run',
+      'from the cache',
+      'scheduling',
+      'commits',
+      'scheduling of commits',
+    ],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [], compact: true },
+  })
+  for (const { store, plan } of measured) {
+    table.push([
+      store,
+      plan.states.toLocaleString('en-US'),
+      ...[plan.firstMs, plan.cachedMs, plan.schedulingMs, plan.commitsMs].map((ms) => `${rate(ms)} ms`),
+      ratio(plan.schedulingRatio),
+    ])
+  }
+  return table.toString()
+}
+
 function otherCalls({ callsOfRun: { writes, reads, snapshots } }: Measured): string {
   return `${writes} writes, ${reads} reads, ${snapshots} of snapshots`
 }
