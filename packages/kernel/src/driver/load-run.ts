@@ -122,7 +122,7 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
       continue
     }
     const event = readLogEvent(end, stored)
-    end = { seq: event.seq, hash: event.hash }
+    end = event
     if (checker === undefined) applyEvent(fold, event)
     else checker.add(event)
     tailEvents++

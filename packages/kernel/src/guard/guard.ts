@@ -11,7 +11,7 @@ export interface PureFunction {
   readonly version: string
   readonly name: 'initialState' | 'reduce' | 'step' | 'cancel'
   /** The event that it was called with. */
-  readonly seq?: number
+  readonly seq?: number | undefined
 }
 
 /** Calls a pure function, and sees to it that it is one. */

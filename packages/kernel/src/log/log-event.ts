@@ -1,6 +1,7 @@
 import { openEvent, StoreError, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
 import { KernelError } from '../errors.ts'
-import { eventSchemas, isEventType, type EventData, type EventType } from './event-data.ts'
+import { wrongIn } from './data-check.ts'
+import { isEventType, type EventData, type EventType } from './event-data.ts'
 
 /** An event of a run's log, its data parsed and checked. */
 export type LogEvent = { [T in EventType]: TypedEvent<T> }[EventType]
@@ -44,15 +45,11 @@ export function readLogEvent(end: LogEnd, event: StoredEvent): LogEvent {
     const text = `seq ${seq} of run ${runId} is a ${JSON.stringify(type)}, which this release does not know; upgrade`
     throw new StoreError('NEWER_FORMAT', text, { runId, seq })
   }
-  const checked = eventSchemas[type].safeParse(opened.data)
-  if (!checked.success) {
-    const issue = checked.error.issues[0]
-    const path = [type, ...(issue?.path ?? [])].join('.')
-    throw new KernelError('INVALID_LOG', `seq ${seq} of run ${runId}: ${path}: ${issue?.message ?? 'wrong shape'}`, {
-      runId,
-      seq,
-      path,
-    })
+  const wrong = wrongIn(type, opened.data)
+  if (wrong !== undefined) {
+    const path = [type, ...wrong.path].join('.')
+    const text = `seq ${seq} of run ${runId}: ${path}: ${wrong.message}`
+    throw new KernelError('INVALID_LOG', text, { runId, seq, path })
   }
   return asLogEvent(opened)
 }

@@ -257,7 +257,8 @@ function remember(system: System, item: OpenItem, error: ErrorInfo | undefined):
   system.open.delete(item.key)
   system.removed.push(item)
   const { kind, key, fingerprint } = item
-  system.closed.set(key, { kind, name: nameOf(item), fingerprint, ...(error && { error }) })
+  const closed = { kind, name: nameOf(item), fingerprint }
+  system.closed.set(key, error ? { ...closed, error } : closed)
 }
 
 function moveAttempt(system: System, event: AttemptEvent): OpenAction {

@@ -63,7 +63,7 @@ interface StateKeeper {
 type GuardedCalls = <T>(what: PureFunction['name'], call: () => T, seq?: number) => T
 
 function guardedCalls({ name: workflow, version }: PureParts, guard: Guard): GuardedCalls {
-  return (name, call, seq) => guard({ workflow, version, name, ...(seq !== undefined && { seq }) }, call)
+  return (name, call, seq) => guard({ workflow, version, name, seq }, call)
 }
 
 function reducedState(definition: PureParts, guarded: GuardedCalls, initialState: Json | undefined): StateKeeper {
@@ -149,7 +149,7 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
     case 'ActionSucceeded':
     case 'ActionFailed':
     case 'ActionDenied':
-      return { type, seq, data: { ...event.data, ...(closed && { action: nameOf(closed) }) } } as SeenEvent
+      return { type, seq, data: closed ? { ...event.data, action: nameOf(closed) } : event.data } as SeenEvent
     case 'ActionReused': {
       // To a workflow it makes no difference where a result comes from; else it would decide otherwise for that.
       const { key, action, output, attempts } = event.data
@@ -157,12 +157,12 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
     }
     case 'Resumed':
     case 'InterruptExpired':
-      return { type, seq, data: { ...event.data, ...(closed && { kind: nameOf(closed) }) } } as SeenEvent
+      return { type, seq, data: closed ? { ...event.data, kind: nameOf(closed) } : event.data } as SeenEvent
     case 'SignalDelivered':
     case 'WaitTimedOut':
-      return { type, seq, data: { ...event.data, ...(closed && { signal: nameOf(closed) }) } } as SeenEvent
+      return { type, seq, data: closed ? { ...event.data, signal: nameOf(closed) } : event.data } as SeenEvent
     case 'ChildCompleted':
-      return { type, seq, data: { ...event.data, ...(closed && { workflow: nameOf(closed) }) } } as SeenEvent
+      return { type, seq, data: closed ? { ...event.data, workflow: nameOf(closed) } : event.data } as SeenEvent
     default:
       return undefined
   }

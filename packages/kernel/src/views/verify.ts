@@ -45,7 +45,7 @@ export async function verifyLog(
   try {
     for await (const stored of log) {
       const event = readLogEvent(end, stored)
-      end = { seq: event.seq, hash: event.hash }
+      end = event
       checker.add(event)
     }
     checker.end()
