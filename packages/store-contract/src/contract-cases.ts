@@ -1,4 +1,7 @@
+import { ofWholeStores, type ArtifactCase } from './artifact-contract.ts'
 import { argumentCases } from './cases/arguments.ts'
+import { artifactUseCases } from './cases/artifact-use.ts'
+import { artifactContentCases } from './cases/artifacts.ts'
 import { atomicBatchCases } from './cases/atomic-batches.ts'
 import { capabilityCases } from './cases/capabilities.ts'
 import { acquireCases, claimCases, recoveryCases } from './cases/claims.ts'
@@ -19,6 +22,9 @@ import { snapshotCases } from './cases/snapshots.ts'
 import { takeoverCases } from './cases/takeover.ts'
 import { valueCases } from './cases/values.ts'
 import type { ContractCase } from './contract-case.ts'
+
+/** The contract of artifact stores, alone or a part of a whole one. */
+export const artifactCases: readonly ArtifactCase[] = [...artifactContentCases, ...artifactUseCases]
 
 /** The whole contract, in the order in which it is best read. */
 export const contractCases: readonly ContractCase[] = [
@@ -41,6 +47,7 @@ export const contractCases: readonly ContractCase[] = [
   ...argumentCases,
   ...snapshotCases,
   ...secretCases,
+  ...artifactCases.map(ofWholeStores),
   ...removalCases,
   ...lifecycleCases,
   ...processCases,

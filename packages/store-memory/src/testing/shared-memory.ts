@@ -47,7 +47,9 @@ function openHandle(data: Store, answers: Answers): Store {
   const handle = <Port extends object>(port: Port): Port =>
     new Proxy(port, {
       get: (target, name) => {
-        const method = Reflect.get(target, name) as (...args: unknown[]) => unknown
+        const method = Reflect.get(target, name) as ((...args: unknown[]) => unknown) | undefined
+        // A promise that is resolved with a port asks it for `then`.
+        if (method === undefined) return undefined
         return (...args: unknown[]) => {
           if (isClosed) throw new StoreError('STORE_CLOSED', 'this handle was closed')
           const answer = method(...args)
