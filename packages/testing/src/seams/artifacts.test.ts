@@ -11,22 +11,26 @@ const PAGES = ['first page', 'second page', 'third page']
 const ALL = PAGES.join('')
 const INDEX = JSON.stringify([...PAGES].map((text) => text.length))
 
-/** What the log refers to in the end, and what was put only to be thrown away. */
-const KEPT = [...PAGES, ALL, INDEX].map((text) => contentId(text))
+/** What both runs refer to in the end, what only the first does, in one event each, and what was put to be thrown away. */
+const SHARED = [...PAGES, ALL, INDEX].map((text) => contentId(text))
+const RECEIPTS = PAGES.map((page) => contentId(`receipt of ${page}`))
 const SCRATCH = contentId('scratch')
 
 const ref = z.custom<ArtifactRef>(isArtifactRef)
+
+type Page = { readonly page: ArtifactRef; readonly receipt: ArtifactRef }
 
 /** Puts pages beside each other, one of them as a fact and one only in a second attempt; a child binds them from a stream. */
 function binding() {
   const actions = {
     page: {
       retry: { maxAttempts: 50, baseMs: 100, factor: 1, jitter: 'none' as const },
-      run: async (n: number, { artifacts, attempt, fact }: ActionContext): Promise<ArtifactRef> => {
+      run: async (n: number, { artifacts, attempt, fact }: ActionContext): Promise<Page> => {
         await artifacts.put('scratch')
-        if (n === 1) return fact('page', () => artifacts.put(PAGES[n] ?? ''))
         if (n === 2 && attempt % 2 === 1) throw new ActionError('transient', 'not yet')
-        return artifacts.put(Buffer.from(PAGES[n] ?? ''))
+        const text = PAGES[n] ?? ''
+        const page = n === 1 ? await fact('page', () => artifacts.put(text)) : await artifacts.put(Buffer.from(text))
+        return { page, receipt: await artifacts.put(`receipt of ${text}`) }
       },
     },
   }
@@ -50,7 +54,7 @@ function binding() {
     {
       step: ({ results }, next) => {
         const pages = PAGES.map((_, n) => results[`page:${n}`])
-        const refs = pages.flatMap((page) => (page?.status === 'succeeded' ? [page.output as ArtifactRef] : []))
+        const refs = pages.flatMap((page) => (page?.status === 'succeeded' ? [(page.output as Page).page] : []))
         if (refs.length < PAGES.length) {
           return next.all(PAGES.map((_, n) => next.run('page', n, { key: `page:${n}` })))
         }
@@ -64,12 +68,12 @@ function binding() {
 /** What the runs of a store refer to, and whether all of it can be read. */
 async function referredIn(store: Store): Promise<Readonly<Record<string, readonly ContentId[]>>> {
   const referred: Record<string, ContentId[]> = {}
-  for (const id of [...KEPT, SCRATCH]) {
+  for (const id of [...SHARED, ...RECEIPTS, SCRATCH]) {
     for (const { workflow } of (await store.runs.list({ artifact: id }, { limit: 100 })).items) {
       ;(referred[workflow] ??= []).push(id)
     }
   }
-  const all = await store.runs.referred([...KEPT, SCRATCH])
+  const all = await store.runs.referred([...SHARED, ...RECEIPTS, SCRATCH])
   for (const id of all) expect(contentId(await (await store.artifacts.get(id)).bytes())).toBe(id)
   return { ...referred, all }
 }
@@ -113,6 +117,7 @@ test.for([
     })
     expect(points.filter((point) => point.startsWith('artifacts.put:')).length).toBeGreaterThanOrEqual(3 * 8)
     expect(ends.length).toBe(cases + 2)
-    for (const end of ends) expect(end).toEqual({ book: KEPT, binder: KEPT, all: KEPT })
+    const all = [...SHARED, ...RECEIPTS]
+    for (const end of ends) expect(end).toEqual({ book: all, binder: SHARED, all })
   },
 )
