@@ -8,6 +8,8 @@ for (const name of process.argv.slice(2)) {
 }
 
 const { createKernel, defineWorkflow, isKernelError } = await import('@varve/kernel')
+const { stepperWorkflow } = await import('@varve/kernel/stepper')
+if (typeof stepperWorkflow !== 'function') throw new Error('@varve/kernel/stepper does not load')
 const { isStoreError } = await import('@varve/store')
 const { sqliteStore } = await import('@varve/store-sqlite')
 

@@ -1,10 +1,10 @@
-import { contentId, type ContentId, type Json, type Store } from '@varve/store'
+import { contentId, StoreError, type ContentId, type Json, type Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { ArtifactRef } from '../artifacts/artifact-ref.ts'
 import { createKernel } from '../kernel/kernel.ts'
-import { storeError } from '../testing/expected-errors.ts'
+import { kernelError, storeError } from '../testing/expected-errors.ts'
 import { dataOf, typesOf } from '../testing/sealed-log.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
@@ -330,6 +330,28 @@ describe('a fork', () => {
     expect(told.map((list) => list?.length)).toEqual([1000, 1000, 500])
     expect(await store.runs.remove('r', { ifTerminal: true })).toBe(true)
     expect(await referred(store, idsOf(all))).toEqual(idsOf(all))
+    expect(await kernel.get('f')).not.toHaveProperty('lease')
+    expect(await kernel.run('f')).toMatchObject({ status: 'completed' })
+  })
+
+  test('says so when another process takes it before all is told', async () => {
+    const memory = memoryStore()
+    const workflow = defineWorkflow(
+      { name: 'given', version: '1', input: z.json(), signals: { more: z.json() } },
+      { step: ({ results }, next) => (results['more'] ? next.complete(null) : next.waitFor('more')) },
+    )
+    const kernel = createKernel({ store: memory, workflows: [workflow] })
+    await kernel.start(workflow, refs(900, 'given'), { runId: 'r' })
+    await kernel.signal('r', { name: 'more', value: refs(900, 'more') })
+    let appends = 0
+    const losing = recordCalls(memory, [], (name) => {
+      if (name !== 'events.append' || ++appends < 2) return undefined
+      return Promise.reject(new StoreError('FENCED', 'taken on purpose'))
+    })
+
+    const forking = createKernel({ store: losing, workflows: [workflow] }).fork('r', { at: 3, as: 'f' })
+
+    await expect(forking).rejects.toMatchObject({ ...kernelError('LEASE_LOST'), where: { runId: 'f' } })
     expect(await kernel.get('f')).not.toHaveProperty('lease')
     expect(await kernel.run('f')).toMatchObject({ status: 'completed' })
   })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isCodedError } from '@varve/store'
 import { parseBundleLine, type BundleEnd, type BundleLine, type BundleSignature } from './bundle-line.ts'
+import { BundleArtifacts } from './bundle-artifacts.ts'
 import { EvidenceError, refusalOf, type Refusal } from './evidence-error.ts'
 import { Family } from './family.ts'
 import type { Folding } from './lifecycle.ts'
@@ -14,6 +15,8 @@ export interface CheckedBundle {
   readonly ok: true
   readonly runs: readonly CheckedRun[]
   readonly signature: BundleSignature | undefined
+  /** False when the artifacts that the runs refer to were left out. */
+  readonly artifacts: boolean
   /** The last line of the first run's log, and of the bundle. */
   readonly lines: { readonly head: number; readonly last: number }
 }
@@ -59,6 +62,7 @@ export async function checkBundle(source: EvidenceSource, checks: BundleChecks):
 class BundleCheck {
   readonly #checks: BundleChecks
   readonly #family: Family
+  readonly #artifacts: BundleArtifacts
   readonly #digest = createHash('sha256')
   readonly #runs: CheckedRun[] = []
   #line = 0
@@ -72,6 +76,7 @@ class BundleCheck {
   constructor(checks: BundleChecks) {
     this.#checks = checks
     this.#family = new Family(checks.limits)
+    this.#artifacts = new BundleArtifacts(checks.limits)
   }
 
   take(line: number, text: string): void {
@@ -79,6 +84,7 @@ class BundleCheck {
     const content = parseBundleLine(text, line)
     if (this.#signature !== undefined) throw this.#misplaced('it comes after the signature')
     if (content.kind !== 'end' && content.kind !== 'signature') this.#digest.update(`${text}\n`)
+    if (content.kind !== 'artifact') this.#artifacts.checkWhole(line)
     switch (content.kind) {
       case 'header':
         if (line > 1) throw this.#misplaced('a bundle begins there')
@@ -89,6 +95,12 @@ class BundleCheck {
         return
       case 'event':
         this.#takeEvent(content)
+        return
+      case 'artifact':
+        if (this.#header?.artifacts !== true || this.#end !== undefined || this.#run?.whole !== true) {
+          throw this.#misplaced('an artifact has no run there')
+        }
+        this.#artifacts.take(content.part, { line, runId: this.#run.runId })
         return
       case 'end':
         this.#takeEnd(content.end)
@@ -106,7 +118,8 @@ class BundleCheck {
       throw new EvidenceError('TRUNCATED', text, { line: this.#line + 1 })
     }
     const lines = { head: this.#headLine, last: this.#line }
-    return { ok: true, runs: this.#runs, signature: this.#signature, lines }
+    const artifacts = this.#header?.artifacts === true
+    return { ok: true, runs: this.#runs, signature: this.#signature, artifacts, lines }
   }
 
   /** The line of an event of the run that is being read. */
@@ -134,6 +147,7 @@ class BundleCheck {
     }
     if (this.#run === undefined || this.#end !== undefined) throw this.#misplaced('an event has no run there')
     this.#run.add(event, line)
+    if (this.#header?.artifacts === true) this.#artifacts.refer(event, line)
     this.#events++
   }
 
@@ -141,6 +155,7 @@ class BundleCheck {
     if (this.#run === undefined) return
     const { runId, head, whole } = this.#run
     if (!whole) throw this.#misplaced(`the log of run ${runId} is said to go on`, { runId, seq: head + 1 })
+    this.#artifacts.endRun()
     this.#runs.push(this.#run.finish())
     if (this.#runs.length === 1) this.#headLine = this.#run.lineOf(this.#run.head)
     this.#run = undefined

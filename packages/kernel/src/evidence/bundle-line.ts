@@ -1,14 +1,15 @@
-import { canonicalJson, sha256, type StoredEvent } from '@varve/store'
+import { canonicalJson, isContentId, sha256, type ContentId, type StoredEvent } from '@varve/store'
 import { z } from 'zod'
 import { EvidenceError } from './evidence-error.ts'
 
 /*
  * A bundle is UTF-8 text in lines, each ended by one LF and each in the one form that its content can have:
  *
- *   {"children":false,"evidence":1,"runId":"r","sha256":"…"}      which run, and whether those it started are with it
+ *   {"artifacts":true,"children":false,"evidence":1,…}            which run, whether artifacts and the runs it started are with it
  *   {"run":{"runId":"r","head":2,"hash":"…",…},"sha256":"…"}      what the run's row says of it, where its log ends
  *   {"runId":"r","seq":1,"v":1,"type":"RunStarted",…}             its events, as they are stored
  *   {"runId":"r","seq":2,…}
+ *   {"artifact":{"bytes":"…","id":"sha256:…",…},"sha256":"…"}     what it refers to and no run before it does, in parts
  *                                                                 (further runs: a line of theirs, then their events)
  *   {"end":{"digest":"…","events":2,"runs":1},"sha256":"…"}       digest: sha256 of all lines before this one
  *   {"signature":{"publicKey":"…","signedAt":…,"value":"…"}}      if it is signed
@@ -16,8 +17,8 @@ import { EvidenceError } from './evidence-error.ts'
  * Lines of events are what the chain of hashes protects; every other line carries the hash of its own content, so that a
  * change is found in the line where it is. Only the lines of events, without anything around them, are a plain history.
  *
- * What belongs to a run besides its events (the manifest of a plan, artifacts) has its place between the run's last event and
- * the line after it, in lines of kinds of their own. Format 1 has none, and its readers refuse them.
+ * What belongs to a run besides its events has its place between the run's last event and the line after it, in lines of kinds
+ * of their own. Format 1 has artifacts, in the order in which the log first refers to them; its readers refuse all others.
  */
 
 /** Version of the format of bundles that this release writes, and the highest that it reads. */
@@ -27,7 +28,27 @@ const digits = z.string().regex(/^[0-9a-f]{64}$/)
 const id = z.string().min(1).max(200)
 const count = z.int().min(0)
 
-const headerSchema = z.strictObject({ evidence: z.literal(EVIDENCE_FORMAT), runId: id, children: z.boolean() })
+/** Bytes of an artifact in one line; only its last part has fewer. */
+export const PART_BYTES = 256 * 1024
+
+const headerSchema = z.strictObject({
+  evidence: z.literal(EVIDENCE_FORMAT),
+  runId: id,
+  children: z.boolean(),
+  artifacts: z.boolean(),
+})
+
+const contentIdSchema = z.custom<ContentId>((value) => isContentId(value))
+
+const partSchema = z.strictObject({
+  id: contentIdSchema,
+  mediaType: id,
+  /** Bytes of the whole artifact, and how many of them came in the parts before. */
+  size: count,
+  offset: count,
+  /** Base64. */
+  bytes: z.string().refine((text) => Buffer.from(text, 'base64').toString('base64') === text),
+})
 
 const factsSchema = z.strictObject({
   runId: id,
@@ -59,6 +80,9 @@ const eventSchema = z.strictObject({
 /** What a bundle says of a run besides its events. */
 export type RunFacts = Readonly<z.infer<typeof factsSchema>>
 
+/** A part of an artifact. `bytes` is base64. */
+export type ArtifactPart = Readonly<z.infer<typeof partSchema>>
+
 /** What closes a bundle. */
 export type BundleEnd = Readonly<z.infer<typeof endSchema>>
 
@@ -67,9 +91,10 @@ export type BundleSignature = Readonly<z.infer<typeof signatureSchema>>
 
 /** One line of a bundle. */
 export type BundleLine =
-  | { readonly kind: 'header'; readonly runId: string; readonly children: boolean }
+  | { readonly kind: 'header'; readonly runId: string; readonly children: boolean; readonly artifacts: boolean }
   | { readonly kind: 'run'; readonly facts: RunFacts }
   | { readonly kind: 'event'; readonly event: StoredEvent }
+  | { readonly kind: 'artifact'; readonly part: ArtifactPart }
   | { readonly kind: 'end'; readonly end: BundleEnd }
   | { readonly kind: 'signature'; readonly signature: BundleSignature }
 
@@ -80,10 +105,14 @@ export function bundleText(line: BundleLine): string {
 
 function textOf(line: BundleLine): string {
   switch (line.kind) {
-    case 'header':
-      return sealed({ evidence: EVIDENCE_FORMAT, runId: line.runId, children: line.children })
+    case 'header': {
+      const { runId, children, artifacts } = line
+      return sealed({ evidence: EVIDENCE_FORMAT, runId, children, artifacts })
+    }
     case 'run':
       return sealed({ run: line.facts })
+    case 'artifact':
+      return sealed({ artifact: line.part })
     case 'end':
       return sealed({ end: line.end })
     case 'signature':
@@ -137,11 +166,16 @@ function contentOf({ sha256: _, ...content }: Record<string, unknown>): BundleLi
     return event.success ? { kind: 'event', event: event.data } : undefined
   }
   const header = headerSchema.safeParse(content)
-  if (header.success) return { kind: 'header', runId: header.data.runId, children: header.data.children }
+  if (header.success) {
+    const { runId, children, artifacts } = header.data
+    return { kind: 'header', runId, children, artifacts }
+  }
   const [name = '', ...more] = Object.keys(content)
   if (more.length > 0) return undefined
   const facts = name === 'run' ? factsSchema.safeParse(content[name]) : undefined
   if (facts?.success) return { kind: 'run', facts: facts.data }
+  const part = name === 'artifact' ? partSchema.safeParse(content[name]) : undefined
+  if (part?.success) return { kind: 'artifact', part: part.data }
   const end = name === 'end' ? endSchema.safeParse(content[name]) : undefined
   if (end?.success) return { kind: 'end', end: end.data }
   const signature = name === 'signature' ? signatureSchema.safeParse(content[name]) : undefined

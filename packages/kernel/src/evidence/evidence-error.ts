@@ -16,6 +16,7 @@ import { isKernelError, type Divergence } from '../errors.ts'
  * | `FACTS_DIFFER` | what is said of a run is not what its log says |
  * | `LINEAGE_DIFFERS` | the copied events of a fork do not lead to the hash of the run it was taken from |
  * | `CHILD_DIFFERS` | a child's log is not the one whose end its parent recorded |
+ * | `ARTIFACT_MISSING`, `ARTIFACT_DIFFERS` | an artifact that a log refers to is not in the bundle; its bytes do not have the hash that names it |
  * | `LIMIT_EXCEEDED` | larger than the reader allows |
  * | `BAD_SIGNATURE`, `UNTRUSTED_KEY` | the signature does not fit; it fits, by a key that is not among the trusted ones |
  * | `HEAD_DIFFERS` | the log does not end with the head that was noted elsewhere |
@@ -33,6 +34,8 @@ export type EvidenceCode =
   | 'FACTS_DIFFER'
   | 'LINEAGE_DIFFERS'
   | 'CHILD_DIFFERS'
+  | 'ARTIFACT_MISSING'
+  | 'ARTIFACT_DIFFERS'
   | 'LIMIT_EXCEEDED'
   | 'BAD_SIGNATURE'
   | 'UNTRUSTED_KEY'

@@ -1,8 +1,17 @@
 import { createHash, type KeyObject } from 'node:crypto'
-import type { RunRow, Store, StoredEvent } from '@varve/store'
+import {
+  isStoreError,
+  StoreError,
+  type ArtifactStore,
+  type ContentId,
+  type RunRow,
+  type Store,
+  type StoredEvent,
+} from '@varve/store'
+import { artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError } from '../errors.ts'
 import { eventSchemas } from '../log/event-data.ts'
-import { bundleText, type BundleLine, type RunFacts } from './bundle-line.ts'
+import { bundleText, PART_BYTES, type ArtifactPart, type BundleLine, type RunFacts } from './bundle-line.ts'
 import { signStatement, type EvidenceSigner } from './signature.ts'
 
 /** What goes into a bundle of evidence. */
@@ -14,11 +23,14 @@ export interface ExportEvidenceOptions {
   readonly sign?: KeyObject | EvidenceSigner
   /** Also export the runs that it has started, and those that they have, as far as they are there. Default false. */
   readonly children?: boolean
+  /** Whether the artifacts that the runs refer to go into the bundle, each once. Default `include`. */
+  readonly artifacts?: 'include' | 'omit'
 }
 
 /** Where a bundle comes from. */
 export interface EvidenceOrigin {
   readonly store: Store
+  readonly artifacts: ArtifactStore
   readonly row: RunRow
   /** Unix milliseconds. */
   readonly now: () => number
@@ -29,8 +41,8 @@ export interface EvidenceOrigin {
  * that a reader need not keep them.
  */
 export async function* exportEvidence(
-  { store, row, now }: EvidenceOrigin,
-  { sign, children = false }: ExportEvidenceOptions,
+  { store, artifacts, row, now }: EvidenceOrigin,
+  { sign, children = false, artifacts: which = 'include' }: ExportEvidenceOptions,
 ): AsyncGenerator<string, void, undefined> {
   const digest = createHash('sha256')
   const written = (line: BundleLine): string => {
@@ -39,7 +51,9 @@ export async function* exportEvidence(
     return text
   }
   const { runId } = row
-  yield written({ kind: 'header', runId, children })
+  const includes = which === 'include'
+  const carried = new Set<ContentId>()
+  yield written({ kind: 'header', runId, children, artifacts: includes })
   const seen = new Set([runId])
   const queue = [runId]
   let first: RunFacts | undefined
@@ -52,7 +66,16 @@ export async function* exportEvidence(
     const { facts, started } = await survey(store, found)
     first ??= facts
     yield written({ kind: 'run', facts })
-    for await (const event of readWhole(store, found)) yield written({ kind: 'event', event })
+    const referred = new Map<ContentId, number>()
+    for await (const event of readWhole(store, found)) {
+      yield written({ kind: 'event', event })
+      for (const id of includes ? artifactsIn(event.body) : []) if (!referred.has(id)) referred.set(id, event.seq)
+    }
+    for (const [id, seq] of referred) {
+      if (carried.has(id)) continue
+      carried.add(id)
+      for await (const part of partsOf(artifacts, id, { runId: next, seq })) yield written({ kind: 'artifact', part })
+    }
     runs++
     events += facts.head
     if (!children) break
@@ -68,6 +91,49 @@ export async function* exportEvidence(
   if (sign === undefined || first === undefined) return
   const statement = { runId, end: { seq: first.head, hash: first.hash }, digest: end.digest, signedAt: now() }
   yield bundleText({ kind: 'signature', signature: await signStatement(statement, sign) })
+}
+
+/** An artifact in parts of one size. @throws StoreError `ARTIFACT_NOT_FOUND` | `ARTIFACT_CORRUPT`. */
+async function* partsOf(
+  artifacts: ArtifactStore,
+  id: ContentId,
+  where: { readonly runId: string; readonly seq: number },
+): AsyncGenerator<ArtifactPart, void, undefined> {
+  try {
+    const stored = await artifacts.get(id)
+    const { size, mediaType } = stored
+    let offset = 0
+    for await (const bytes of inParts(stored.stream())) {
+      yield { id, mediaType, size, offset, bytes: Buffer.from(bytes).toString('base64') }
+      offset += bytes.byteLength
+    }
+  } catch (cause) {
+    if (!isStoreError(cause, 'ARTIFACT_NOT_FOUND') && !isStoreError(cause, 'ARTIFACT_CORRUPT')) throw cause
+    const what = cause.code === 'ARTIFACT_NOT_FOUND' ? 'is not there' : 'is damaged'
+    const text = `seq ${where.seq} of run ${where.runId} refers to ${id}, which ${what}; restore it, or export with artifacts: 'omit'`
+    throw new StoreError(cause.code, text, { ...where, cause })
+  }
+}
+
+/** The same bytes, cut anew: one content has one bundle. Nothing at all is one part. */
+async function* inParts(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  let begun: Uint8Array[] = []
+  let length = 0
+  let none = true
+  for await (const chunk of stream) {
+    for (let from = 0; from < chunk.byteLength;) {
+      const piece = chunk.subarray(from, from + PART_BYTES - length)
+      from += piece.byteLength
+      begun.push(piece)
+      length += piece.byteLength
+      if (length < PART_BYTES) continue
+      yield Buffer.concat(begun)
+      none = false
+      begun = []
+      length = 0
+    }
+  }
+  if (length > 0 || none) yield Buffer.concat(begun)
 }
 
 /** Runs that a log says it has started. */

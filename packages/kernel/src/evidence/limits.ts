@@ -1,5 +1,6 @@
 import { defaultLimits, type Limits } from '@varve/store'
 import { KernelError } from '../errors.ts'
+import { PART_BYTES } from './bundle-line.ts'
 
 /** How much a reader of foreign bundles takes. */
 export interface EvidenceLimits extends Pick<Limits, 'depth' | 'bodyBytes' | 'keptSignals' | 'runEvents'> {
@@ -7,12 +8,14 @@ export interface EvidenceLimits extends Pick<Limits, 'depth' | 'bodyBytes' | 'ke
   readonly runs: number
   /** How many times over a run may have been forked. Default 100: each costs a hash of the copied events. */
   readonly forks: number
+  /** Artifacts that the runs of one bundle refer to. Default 1,000,000. */
+  readonly artifacts: number
 }
 
 /** @throws KernelError `INVALID_INPUT` for a limit that is no whole number from 1. */
 export function evidenceLimits(given: Partial<EvidenceLimits> = {}): EvidenceLimits {
   const { depth, bodyBytes, keptSignals, runEvents } = defaultLimits
-  const limits = { depth, bodyBytes, keptSignals, runEvents, runs: 10_000, forks: 100, ...given }
+  const limits = { depth, bodyBytes, keptSignals, runEvents, runs: 10_000, forks: 100, artifacts: 1_000_000, ...given }
   for (const [name, value] of Object.entries(limits)) {
     if (Number.isSafeInteger(value) && value >= 1) continue
     throw new KernelError('INVALID_INPUT', `limits.${name} must be a whole number from 1, got ${value}`)
@@ -22,5 +25,5 @@ export function evidenceLimits(given: Partial<EvidenceLimits> = {}): EvidenceLim
 
 /** Bytes of the longest line: a body may consist of characters that a line escapes, and has an envelope around it. */
 export function lineBytes({ bodyBytes }: EvidenceLimits): number {
-  return 2 * bodyBytes + 4096
+  return 2 * Math.max(bodyBytes, PART_BYTES) + 4096
 }

@@ -37,7 +37,7 @@ function bundleWith(events: readonly StoredEvent[], facts: Partial<RunFacts> = {
   const { runId, seq, hash } = events.at(-1)!
   const named = { runId, workflow: 'sum', version: '1', tags: [], queue: 'default', createdAt: 0 }
   return closed([
-    { kind: 'header', runId, children: false },
+    { kind: 'header', runId, children: false, artifacts: true },
     { kind: 'run', facts: { ...named, head: seq, hash, forks: [], ...facts } },
     ...events.map((event) => ({ kind: 'event' as const, event })),
   ])
@@ -231,7 +231,11 @@ describe('refused with a code of its own is', () => {
     ['other JSON', 'NOT_A_BUNDLE', '{"hello":"world"}\n'],
     ['an array', 'NOT_A_BUNDLE', '[1,2]\n'],
     ['null', 'NOT_A_BUNDLE', 'null\n'],
-    ['a byte order mark', 'NOT_A_BUNDLE', `\ufeff${bundleText({ kind: 'header', runId: 'r', children: false })}`],
+    [
+      'a byte order mark',
+      'NOT_A_BUNDLE',
+      `\ufeff${bundleText({ kind: 'header', runId: 'r', children: false, artifacts: true })}`,
+    ],
     ['an empty line', 'NOT_A_BUNDLE', '\n'],
     [
       'a plain history',
@@ -358,7 +362,7 @@ describe('a hostile bundle is refused before it does harm:', () => {
   test('an endless line', async () => {
     let pieces = 0
     const endless = (function* () {
-      for (;;) yield `${pieces++ === 0 ? '{' : ''}${'x'.repeat(100)}`
+      for (;;) yield `${pieces++ === 0 ? '{' : ''}${'x'.repeat(10_000)}`
     })()
 
     expect(await verifyEvidence(endless, limits)).toMatchObject({ code: 'LIMIT_EXCEEDED', where: { line: 1 } })
@@ -367,7 +371,7 @@ describe('a hostile bundle is refused before it does harm:', () => {
 
   test('endless events', async () => {
     const endless = (function* () {
-      yield bundleText({ kind: 'header', runId: 'r', children: false })
+      yield bundleText({ kind: 'header', runId: 'r', children: false, artifacts: true })
       const facts = { runId: 'r', workflow: 'w', version: '1', tags: [], queue: 'q', createdAt: 0 }
       yield bundleText({ kind: 'run', facts: { ...facts, head: 5, hash: 'a'.repeat(64), forks: [] } })
       let end = genesis('r')
@@ -423,7 +427,10 @@ describe('a hostile bundle is refused before it does harm:', () => {
       .map((line, i) => parseBundleLine(line.trimEnd(), i + 1))
       .slice(0, -1)
 
-    const verified = await verifyEvidence(closed(lines.with(0, { kind: 'header', runId: 'r', children: true })), limits)
+    const verified = await verifyEvidence(
+      closed(lines.with(0, { kind: 'header', runId: 'r', children: true, artifacts: true })),
+      limits,
+    )
 
     expect(verified).toMatchObject({ ok: false, code: 'LIMIT_EXCEEDED', where: { line: 6 } })
     expect(await verifyEvidence(text, limits)).toMatchObject({ ok: true })

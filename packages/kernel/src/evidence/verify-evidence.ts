@@ -33,6 +33,8 @@ export type EvidenceVerification =
       readonly anchored: Anchor
       /** When it was signed, by the signer's clock in Unix milliseconds; there exactly when `anchored` is `signed`. */
       readonly signedAt?: number
+      /** Whether the artifacts that the runs refer to are in the bundle, each with the hash that names it. */
+      readonly artifacts: 'included' | 'omitted'
       /** That run, then those that it and they have started, when the bundle holds them. */
       readonly runs: readonly (VerifiedRun & { readonly anchored: Anchor })[]
     }
@@ -46,10 +48,11 @@ export type EvidenceVerification =
 
 /**
  * Checks what `kernel.exportEvidence` wrote; needs no store and no code of a workflow. Every line and hash, the data of every
- * event, the lifecycle, what the bundle says of its runs, the copied part of a fork, the ends of children, the signature.
+ * event, the lifecycle, what the bundle says of its runs, the copied part of a fork, the ends of children, the bytes of artifacts,
+ * the signature.
  *
  * What is wrong with the bundle is an answer. The source is read once, in pieces; memory grows with the number of items of one
- * run and of the children it names, not with the size of values.
+ * run, of the children it names and of the artifacts referred to, not with the size of values.
  *
  * @throws KernelError `INVALID_INPUT` for options that cannot work, or a source of something else than text or bytes; and
  * whatever the source throws.
@@ -78,7 +81,9 @@ export async function verifyEvidence(
   }
   const signed = signature !== undefined && trustedKeys.length > 0
   const anchored = signed ? 'signed' : head === undefined ? 'unanchored' : 'known-head'
-  return { ok: true, runId, anchored, ...(signed && { signedAt: signature.signedAt }), runs: anchor(checked, anchored) }
+  const artifacts = checked.artifacts ? 'included' : 'omitted'
+  const when = signed && { signedAt: signature.signedAt }
+  return { ok: true, runId, anchored, ...when, artifacts, runs: anchor(checked, anchored) }
 }
 
 /** A signature is over the whole bundle; a known head over one log, and over those whose ends that log has recorded. */

@@ -2,13 +2,15 @@ import { canonicalJson, StoreError, type Claim, type RunUpdate, type StoredEvent
 import { APPEND_ARTIFACTS, artifactsIn, artifactsOf, checkArtifactCount } from '../artifacts/artifacts-in.ts'
 import { appendSettled, repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
+import { KernelError } from '../errors.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import { actUnderLease } from './act-under-lease.ts'
 
 /**
  * Creates a run from a whole log. What is said of its artifacts beyond the first thousand follows under a lease, in appends
  * without events: a death in between leaves the rest to the run that was copied, which refers to them, too.
  *
- * @throws StoreError `HEAD_CONFLICT` when the run exists.
+ * @throws StoreError `HEAD_CONFLICT` when the run exists; KernelError `LEASE_LOST` when another process took it in between.
  */
 export async function appendCopy(
   env: Environment,
@@ -25,16 +27,22 @@ export async function appendCopy(
   const { owner, leaseMs } = env
   const first = artifacts.slice(0, APPEND_ARTIFACTS)
   const created = { ...row, artifacts: first, ...(create && { create: { ...create, lease: { owner, leaseMs } } }) }
+  const askedAt = env.clock.monotonic()
   const appended = await appendSettled(env, runId, events, { expectedHead: 0, fencingToken: 0, run: created })
   const acquire = (): Promise<Claim> => env.store.runs.acquire(runId, { owner, leaseMs })
   const claim = appended.claim ?? (await repeatable(env, acquire))
   const expectedHead = events.length
-  for (let from = APPEND_ARTIFACTS; from < artifacts.length; from += APPEND_ARTIFACTS) {
-    const batch = artifacts.slice(from, from + APPEND_ARTIFACTS)
-    const said = { ...row, artifacts: batch }
-    await appendSettled(env, runId, [], { expectedHead, fencingToken: claim.token, run: said })
-  }
-  await repeatable(env, () => env.store.runs.release(claim, { expectedHead, run: row }))
+  const told = await actUnderLease(env, claim, askedAt, async () => {
+    for (let from = APPEND_ARTIFACTS; from < artifacts.length; from += APPEND_ARTIFACTS) {
+      const batch = artifacts.slice(from, from + APPEND_ARTIFACTS)
+      const said = { ...row, artifacts: batch }
+      await appendSettled(env, runId, [], { expectedHead, fencingToken: claim.token, run: said })
+    }
+    return { expectedHead, run: row }
+  })
+  if (told) return
+  const text = `run ${runId} was taken by another process before all its artifacts were told; remove it and fork anew`
+  throw new KernelError('LEASE_LOST', text, { runId })
 }
 
 /**

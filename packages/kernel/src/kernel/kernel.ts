@@ -169,9 +169,10 @@ export interface Kernel extends AsyncDisposable {
   /**
    * Writes a run's log, as it stands now, as one text that proves itself: `verifyEvidence` checks it without a store and
    * without code. Yields line after line; each log is read twice, in pages. Signed with `sign`; `children` adds the runs that
-   * it has started, and theirs.
+   * it has started, and theirs; the artifacts that they refer to are in it unless they are omitted.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a key that does not sign by Ed25519), when it is iterated.
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a key that does not sign by Ed25519), StoreError `ARTIFACT_NOT_FOUND` |
+   * `ARTIFACT_CORRUPT`, when it is iterated.
    */
   exportEvidence(runId: string, options?: ExportEvidenceOptions): AsyncGenerator<string, void, undefined>
   /** Where a run comes from and which runs it has started. Reads its whole log and no other; checks it on the way. */

@@ -78,7 +78,8 @@ export function readingVerbs(env: Environment): ReadingVerbs {
       return diffRuns(env.store, a, b)
     },
     exportEvidence: async function* (runId, options = {}) {
-      yield* exportEvidence({ store: env.store, row: await get(runId), now: () => env.clock.now() }, options)
+      const { store, artifacts } = env
+      yield* exportEvidence({ store, artifacts, row: await get(runId), now: () => env.clock.now() }, options)
     },
     lineage: async (runId) => {
       await get(runId)

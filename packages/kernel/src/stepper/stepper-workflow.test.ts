@@ -95,6 +95,48 @@ describe('a stepper of one’s own', () => {
     expect(applied - before).toBeLessThan(10)
   })
 
+  test('does not pay for all that went before with each of its 10,000 items', { timeout: 60_000 }, async () => {
+    const calls = { applied: 0, asked: 0, held: 0, saved: 0 }
+    const counted = (): Stepper => {
+      const inner = adder(100)
+      return {
+        ...inner,
+        apply: (event, closed) => {
+          calls.applied++
+          inner.apply(event, closed)
+        },
+        want: (ask) => {
+          calls.asked++
+          return inner.want(ask)
+        },
+        hold: () => {
+          calls.held++
+          const state = inner.hold()
+          return () => {
+            calls.saved++
+            return state()
+          }
+        },
+      }
+    }
+    let turns = 0
+    const many = stepperWorkflow<readonly number[], number>({ ...spec, stepper: counted })
+    const onTurn = (): void => {
+      turns++
+    }
+    const kernel = createKernel({ store: memoryStore(), workflows: [many], observer: { onTurn } })
+
+    const outcome = await kernel.start(many, Array<number>(10_000).fill(1), { runId: 'r' })
+
+    expect(outcome).toMatchObject({ status: 'completed', output: 20_000 })
+    const { head } = await kernel.get('r')
+    expect(calls.applied).toBe(head)
+    expect(calls.asked).toBeLessThanOrEqual(2 * turns)
+    expect(calls.held).toBeLessThanOrEqual(turns + 1)
+    // Snapshots stand in distances that grow with their size.
+    expect(calls.saved).toBeLessThan(20)
+  })
+
   test('that decides otherwise than recorded is found out', async () => {
     const store = memoryStore()
     await createKernel({ store, workflows: [adding] }).start(adding, [1, 2, 3, 4, 5], { runId: 'r' })

@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto'
 import { genesis, sealEvent, type StoredEvent } from '@varve/store'
-import { bundleText, parseBundleLine, type BundleLine, type RunFacts } from '../evidence/bundle-line.ts'
+import {
+  bundleText,
+  parseBundleLine,
+  type ArtifactPart,
+  type BundleLine,
+  type RunFacts,
+} from '../evidence/bundle-line.ts'
 import type { ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import type { Kernel } from '../kernel/kernel.ts'
 
@@ -19,6 +25,8 @@ export interface Forgery {
   /** Other data, type or time of an event; nothing to leave it out. */
   readonly event?: (event: StoredEvent, data: Record<string, unknown>) => Partial<Draft> | undefined
   readonly facts?: (facts: RunFacts) => Partial<RunFacts>
+  /** Other contents of a part of an artifact; nothing to leave it out. */
+  readonly part?: (part: ArtifactPart) => Partial<ArtifactPart> | undefined
 }
 
 interface Draft {
@@ -28,11 +36,13 @@ interface Draft {
 }
 
 /** A bundle with other contents whose lines, chains and digest all fit; without a signature. */
-export function forge(text: string, { event = () => ({}), facts = () => ({}) }: Forgery): string {
+export function forge(text: string, { event = () => ({}), facts = () => ({}), part = () => ({}) }: Forgery): string {
   const lines = linesOf(text).map((line, i) => parseBundleLine(line.trimEnd(), i + 1))
   const forged: BundleLine[] = []
   for (const [i, line] of lines.entries()) {
     if (line.kind === 'header') forged.push(line)
+    const changed = line.kind === 'artifact' ? part(line.part) : undefined
+    if (line.kind === 'artifact' && changed) forged.push({ ...line, part: { ...line.part, ...changed } })
     if (line.kind !== 'run') continue
     const after = lines.slice(i + 1)
     const until = after.findIndex(({ kind }) => kind !== 'event')
