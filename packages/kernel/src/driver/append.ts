@@ -102,6 +102,9 @@ function leaseLost(runId: string, cause: unknown): KernelError {
 /**
  * Makes a call again whose answer was lost, or that failed without doing anything. For calls that may be repeated: a post
  * of the same id, an acquire by the same owner, a release.
+ *
+ * @param env - the clock by which it pauses in between.
+ * @throws what the last of a few calls throws.
  */
 export async function repeatable<T>(env: Pick<Environment, 'clock'>, call: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {

@@ -3,12 +3,13 @@ import {
   systemClock,
   type ArtifactRef,
   type CancelOptions,
+  type Clock,
   type Kernel,
   type KernelOptions,
   type Outcome,
   type Workflow,
 } from '@varve/kernel'
-import type { ContentId, StoredArtifact } from '@varve/store'
+import type { ContentId, Store, StoredArtifact } from '@varve/store'
 import { randomUUID } from 'node:crypto'
 import { outputCache } from '../cache/output-cache.ts'
 import type { AnyState } from '../definition/need.ts'
@@ -34,18 +35,21 @@ import { planRegistry, type PlanResolver } from './plan-registry.ts'
 import { planProgress, type Progress, type ProgressOptions } from './progress.ts'
 import { remakeArtifact, type Remade } from './remake.ts'
 import { replayPlan, type PlanReplay } from './replay-run.ts'
+import { settleState, type StateSettlement } from './settle-state.ts'
+import { steadyArtifacts, steadyCache } from './steady-stores.ts'
 import { startPlan, type PlanStartOptions } from './start-run.ts'
 import { planStatus } from '../view/plan-status.ts'
 import { verifyPlan, type PlanVerification } from './verify-plan.ts'
 
-/** What an engine is made of: all that a kernel is, and what plans need besides. */
-export interface EngineOptions extends Omit<KernelOptions, 'workflows'> {
+/** What an engine is made of: plans and what they need, and a kernel: one of its own, or one that is there already. */
+export type EngineOptions = PlanEngineOptions & (OwnKernelOptions | GivenKernelOptions)
+
+/** What plans need besides a kernel. */
+export interface PlanEngineOptions {
   /** Plans that this engine can run; one that is started is known from then on. Several versions may stand side by side. */
   readonly plans?: readonly AnyPlan[]
   /** Makes plans again that were built at run time, when a run of one is taken up. */
   readonly resolver?: PlanResolver
-  /** Workflows that the same kernel runs beside the plans. */
-  readonly workflows?: readonly Workflow[]
   /** What `io.call` reaches, by name. A replay makes none of them. */
   readonly transports?: TransportFactories
   /** Config of every run, where a start does not say otherwise. */
@@ -53,8 +57,25 @@ export interface EngineOptions extends Omit<KernelOptions, 'workflows'> {
   /** The environment that cached states may declare variables of. Default: that of the process. */
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** What manifests say of the build. Default: what can be found out in the current folder. */
-  readonly build?: string
   readonly provenance?: Provenance
+}
+
+/** How the engine's own kernel is made; it is closed with the engine. */
+export interface OwnKernelOptions extends Omit<KernelOptions, 'workflows'> {
+  /** Workflows that it runs beside the plans. */
+  readonly workflows?: readonly Workflow[]
+  readonly kernel?: undefined
+}
+
+/** A kernel that plans are to run on; it stays open when the engine is closed. */
+export interface GivenKernelOptions {
+  readonly kernel: Kernel
+  /** The kernel's. */
+  readonly store: Store
+  /** Default: the clock of this machine. */
+  readonly clock?: Clock
+  /** Makes run ids. Default: random UUIDs. */
+  readonly newId?: () => string
 }
 
 /**
@@ -90,6 +111,12 @@ export interface Engine extends AsyncDisposable {
    * @throws PlanError `STATE_NOT_FOUND`; KernelError `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`.
    */
   approve(runId: string, state: AnyState | string, answer: ApprovalAnswer): Promise<PlanOutcome>
+  /**
+   * Says what became of an execution in doubt: of a state, or of an item of a map by its key `<state>:item:<item>`.
+   *
+   * @throws PlanError `STATE_NOT_FOUND` | `OUTPUT_INVALID`; KernelError `NOT_IN_DOUBT` | `RUN_TERMINAL`.
+   */
+  settle(runId: string, state: AnyState | string, settlement: StateSettlement): Promise<PlanOutcome>
   /** Ends a run: what is open is dropped, its executions are aborted, its child plans are canceled. */
   cancel(runId: string, options: CancelOptions): Promise<PlanOutcome>
   /** Where a run and each of its states stand. Needs no code of the plan. */
@@ -134,10 +161,10 @@ export interface Engine extends AsyncDisposable {
 export function createEngine(options: EngineOptions): Engine {
   const parts = engineParts(options)
   const { kernel } = parts
-  const drive = async (runId: string, move: () => Promise<Outcome>): Promise<PlanOutcome> => {
+  const drive = async (runId: string, move: (plan: AnyPlan) => Promise<Outcome>): Promise<PlanOutcome> => {
     const { manifest } = await pinnedStart(parts, runId)
     const plan = await samePlan(parts, runId, manifest)
-    return planOutcome(parts, plan, await move())
+    return planOutcome(parts, plan, await move(plan))
   }
   return {
     kernel,
@@ -147,6 +174,8 @@ export function createEngine(options: EngineOptions): Engine {
     resume: async (runId) => drive(runId, async () => kernel.retry(runId)),
     approve: async (runId, state, answer) =>
       drive(runId, async () => answerApproval(parts, runId, idOf(state), answer)),
+    settle: async (runId, state, settlement) =>
+      drive(runId, async (plan) => settleState(parts, runId, { plan, key: idOf(state) }, settlement)),
     cancel: async (runId, cancelOptions) => drive(runId, async () => kernel.cancel(runId, cancelOptions)),
     fork: async (runId, forkOptions = {}) => {
       const { plan, outcome } = await forkPlan(parts, runId, forkOptions)
@@ -156,7 +185,9 @@ export function createEngine(options: EngineOptions): Engine {
     collect: async (collectOptions = {}) => collect(parts, (options.clock ?? systemClock).now(), collectOptions),
     pin: async (name, artifacts) => pinArtifacts(parts, name, artifacts),
     unpin: async (name) => unpinArtifacts(parts, name),
-    [Symbol.asyncDispose]: async () => kernel[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      if (options.kernel === undefined) await kernel[Symbol.asyncDispose]()
+    },
   }
 }
 
@@ -196,24 +227,17 @@ function readingVerbs(parts: EngineParts): ReadingVerbs {
   }
 }
 
-function engineParts({
-  plans = [],
-  resolver,
-  transports = {},
-  config = {},
-  environment = process.env,
-  provenance,
-  workflows = [],
-  ...options
-}: EngineOptions): EngineParts {
-  const { store, artifacts = store.artifacts, newId = randomUUID } = options
-  const kernel = createKernel({ ...options, workflows })
+function engineParts(options: EngineOptions): EngineParts {
+  const { plans = [], resolver, transports = {}, config = {}, environment = process.env, provenance } = options
+  const { newId = randomUUID, clock = systemClock } = options
+  const kernel = options.kernel ?? createKernel({ ...options, workflows: options.workflows ?? [] })
+  const artifacts = steadyArtifacts(kernel.artifacts, clock)
+  const store = { ...options.store, cache: steadyCache(options.store.cache, clock) }
   let found: Promise<Provenance> | undefined
   const runtime: WorkflowRuntime = {
     cache: outputCache(store.cache, artifacts),
     transports: transportRegistry(transports),
-    environment,
-    newId,
+    ...{ environment, newId },
     provenance: async () => provenance ?? (found ??= provenanceOf(process.cwd())),
   }
   const registry = planRegistry(kernel, runtime, resolver)

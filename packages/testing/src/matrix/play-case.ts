@@ -5,7 +5,7 @@ import { TestingError } from '../errors.ts'
 import { simulatedProcess, type SimulatedProcess } from '../simulated-process.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { boundaryOf, isLostAnswer, livesOf, type CrashPoint } from './crash-point.ts'
-import { newRecord, observed, probeOf, recorded, type CaseRecord } from './record.ts'
+import { newRecord, observed, probeOf, recorded, recordedKernel, type CaseRecord } from './record.ts'
 import type { CrashScenario, EndedRun, Scene } from './scenario.ts'
 
 /** Any scenario, where its types do not matter. */
@@ -99,7 +99,10 @@ function faultsOf({ scenario: { meanwhile }, store, outside }: CaseWorld, life: 
 export async function liveToTheEnd(world: CaseWorld, process: LivingProcess, life: number): Promise<Ended> {
   const { scenario, outside, record } = world
   const { begin, workflows: make, compare = outcomeAndState } = scenario
-  const workflows = recorded(make(probeOf(process, record), outside), process, record)
+  const probe = probeOf(process, record)
+  const watch = <W extends Workflow>(workflow: W): W => recorded(workflow, process, record)
+  const made = Object.entries(make(probe, outside))
+  const workflows = Object.fromEntries(made.map(([name, workflow]) => [name, watch(workflow)]))
   // Until a run is there a process has left nothing behind: the next one draws the same seeds.
   const { items: known } = await process.store.runs.list({}, { limit: 1 })
   const generation = known.length === 0 ? 1 : life
@@ -110,7 +113,10 @@ export async function liveToTheEnd(world: CaseWorld, process: LivingProcess, lif
     newId: () => `id-${generation}-${++ids}`,
   })
   try {
-    const scene: Scene<typeof workflows, unknown> = { kernel, workflows, outside }
+    const { effect } = probe
+    const watched = recordedKernel(kernel, watch)
+    const { store, clock } = process
+    const scene: Scene<typeof workflows, unknown> = { kernel: watched, workflows, outside, store, clock, effect }
     await begin(scene)
     await untilQuiet(world, process, scene)
     const rows = await listAll(kernel)

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { ActionContext, Workflow } from '@varve/kernel'
+import type { ActionContext, Kernel, Workflow } from '@varve/kernel'
 import type { Store } from '@varve/store'
 import type { SimulatedProcess } from '../simulated-process.ts'
 import { interceptStore } from '../wrapped-store.ts'
@@ -58,34 +58,43 @@ export function probeOf({ passing }: Pick<SimulatedProcess, 'passing'>, { effect
   }
 }
 
-/** The workflows with every handler recorded, and with a boundary before and after it. */
-export function recorded<W extends Readonly<Record<string, Workflow>>>(
-  workflows: W,
+/** A workflow with every handler recorded, and with a boundary before and after it. */
+export function recorded<W extends Workflow>(
+  workflow: W,
   { passing }: Pick<SimulatedProcess, 'passing'>,
   record: CaseRecord,
 ): W {
-  const instrumented = Object.entries(workflows).map(([key, workflow]) => {
-    const { definition } = workflow
-    const actions = Object.entries(definition.actions).map(([name, action]) => {
-      const run = async (input: never, ctx: ActionContext): Promise<unknown> => {
-        // Looked up at once: a moment later the request may have become durable.
-        const isDue = record.requested.has(nameOf(ctx.runId, ctx.key))
-        return passing('action', () => {
-          const { effect = 'idempotent', fenced = false } = action
-          const called = calledAction(record, ctx, { name, effect, fenced })
-          called.attempts.push(ctx.attempt)
-          if (!isDue) record.early.push(`${ctx.runId}: ${ctx.key} was called before its request was durable`)
-          return callers.run(called, () => action.run(input, watchFacts(ctx, { passing }, record.facts)))
-        })
-      }
-      return [name, { ...action, run }]
-    })
-    return [
-      key,
-      { ...workflow, definition: { ...definition, actions: Object.fromEntries(actions) as typeof definition.actions } },
-    ]
+  const { definition } = workflow
+  const actions = Object.entries(definition.actions).map(([name, action]) => {
+    const run = async (input: never, ctx: ActionContext): Promise<unknown> => {
+      // Looked up at once: a moment later the request may have become durable.
+      const isDue = record.requested.has(nameOf(ctx.runId, ctx.key))
+      return passing('action', () => {
+        const { effect = 'idempotent', fenced = false } = action
+        const called = calledAction(record, ctx, { name, effect, fenced })
+        called.attempts.push(ctx.attempt)
+        if (!isDue) record.early.push(`${ctx.runId}: ${ctx.key} was called before its request was durable`)
+        return callers.run(called, () => action.run(input, watchFacts(ctx, { passing }, record.facts)))
+      })
+    }
+    return [name, { ...action, run }] as const
   })
-  return Object.fromEntries(instrumented) as W
+  return { ...workflow, definition: { ...definition, actions: Object.fromEntries(actions) } }
+}
+
+/** A kernel that records the handlers of what is registered with it later, too. */
+export function recordedKernel(kernel: Kernel, record: <W extends Workflow>(workflow: W) => W): Kernel {
+  const known = new Map<Workflow, Workflow>()
+  return {
+    ...kernel,
+    register: (workflow) => {
+      const watched = known.get(workflow) ?? record(workflow)
+      kernel.register(watched)
+      known.set(workflow, watched)
+    },
+    start: async (workflow, input, options) =>
+      kernel.start((known.get(workflow) ?? workflow) as typeof workflow, input, options),
+  }
 }
 
 function calledAction(

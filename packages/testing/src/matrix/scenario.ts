@@ -1,4 +1,4 @@
-import type { Kernel, KernelOptions, Outcome, Workflow } from '@varve/kernel'
+import type { Clock, Kernel, KernelOptions, Outcome, Workflow } from '@varve/kernel'
 import type { RunRow, Store } from '@varve/store'
 import type { BoundaryName } from '../boundaries.ts'
 
@@ -18,6 +18,12 @@ export interface Scene<W, Outside> {
   readonly kernel: Kernel
   readonly workflows: W
   readonly outside: Outside
+  /** The store of the process that is alive now: for what works on a store beside the kernel, such as an engine for plans. */
+  readonly store: Store
+  /** Its clock. */
+  readonly clock: Clock
+  /** As the probe's, for handlers that are made here. */
+  readonly effect: Probe['effect']
 }
 
 /** A run when everything is over. */
@@ -38,8 +44,8 @@ export interface CrashScenario<W extends Readonly<Record<string, Workflow>>, Out
   /** The workflows, made anew for each process: what they keep in memory dies with it. */
   readonly workflows: (probe: Probe, outside: Outside) => W
   /**
-   * Starts runs of the scene's workflows, whose handlers are watched. Called by each process, as your program would at its
-   * start: give run ids, so that starting again returns the same runs.
+   * Starts runs of the scene's workflows, whose handlers are watched, as are those of workflows registered with its kernel.
+   * Called by each process, as your program would at its start: give run ids, so that starting again returns the same runs.
    */
   readonly begin: (scene: Scene<W, Outside>) => Promise<unknown>
   /**
