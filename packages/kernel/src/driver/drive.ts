@@ -60,7 +60,7 @@ export class Drive {
     this.#env = env
     this.#options = options
     this.#claim = options.claim
-    this.#intake = new Intake(options.definition, env.limits.keptSignals)
+    this.#intake = new Intake(options.definition, env.limits)
     this.#running = new RunningAttempts(
       env,
       (result) => {
@@ -222,7 +222,7 @@ export class Drive {
       if (!this.#intake.addFact(system, draft)) this.#facts.refused(draft)
     }
     for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
-    if (this.#mailbox.takeNudge()) this.#postsWait = true
+    if (this.#mailbox.takeNudge() || this.#intake.hasPosts) this.#postsWait = true
     if (this.#postsWait) {
       const { appendEvents } = this.#env.limits
       const { runId } = this.#options
