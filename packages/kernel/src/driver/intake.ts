@@ -1,4 +1,4 @@
-import { sealEvent, type Limits, type Post, type PostRejection } from '@varve/store'
+import { isCodedError, sealEvent, type Limits, type Post, type PostRejection } from '@varve/store'
 import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
 import { findFact } from '../run/facts.ts'
 import type { System } from '../run/system.ts'
@@ -106,6 +106,15 @@ export class Intake {
     // An order to try again has to leave the inbox, too: a run that ends leaves none behind.
     for (const { post } of dropped) {
       if (post !== undefined) this.#rejected.set(post.id, rejectionOf.error(rejectionOf.answered(system.runId, key)))
+    }
+  }
+
+  /** Gives up attempts that were not called, and says why; not those that an input tells of already. */
+  abandon(attempts: readonly { readonly key: string; readonly attempt: number }[], reason: Error): void {
+    const notExecuted = isCodedError(reason) ? reason.code : reason.name
+    for (const attempt of attempts) {
+      if (this.#inputs.some(({ draft }) => itemKeyOf(draft) === attempt.key)) continue
+      this.#inputs.push({ draft: { type: 'ActionAttemptAbandoned', data: { ...attempt, notExecuted } } })
     }
   }
 

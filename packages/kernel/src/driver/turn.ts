@@ -9,7 +9,7 @@ import { derivedRunId } from '../run/request-draft.ts'
 import type { FindReusable } from '../run/reuse.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
-import { applyToSystem, blockedOn, isAttemptingOnce, statusOf, wakeAt } from '../run/system.ts'
+import { applyToSystem, blockedOn, statusOf, wakeAt, type System } from '../run/system.ts'
 import type { AnyAction } from '../workflow/action.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment } from './environment.ts'
@@ -27,6 +27,8 @@ export interface Turn {
   readonly rest: readonly Input[]
   /** True when there may be more to decide. */
   readonly more: boolean
+  /** True when nothing was decided, because the run is about to be given up. */
+  readonly paused?: true
   /** The fold before the decisions; absent when there were none. */
   readonly held?: HeldFold
   /** Why the run cannot go on after these events: its code failed on them. */
@@ -38,8 +40,8 @@ export interface TurnOptions {
   readonly definition: Definition
   /** Finds results that need not be executed again. */
   readonly reusable: FindReusable | undefined
-  /** True when the run is to be given up as soon as no at-most-once action is being attempted. */
-  readonly resting: boolean
+  /** True when nothing is to be decided on a fold. */
+  readonly holds: (system: System) => boolean
 }
 
 /** A post that the log or the workflow cannot take; the fold is not to be used afterwards. */
@@ -61,7 +63,7 @@ export class UnfoldablePost extends Error {
 export function takeTurn(
   env: Environment,
   fold: RunFold,
-  { definition, reusable, resting }: TurnOptions,
+  { definition, reusable, holds }: TurnOptions,
   inputs: readonly Input[],
 ): Turn {
   const { system } = fold
@@ -71,9 +73,8 @@ export function takeTurn(
   const taken = foldInputs(env, fold, definition, inputs, at)
   const closed = system.open.size < openBefore
   if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, { ...taken, expectedHead }, [], closed)
-  // Decided on now, it might be the next one.
-  if (resting && !isAttemptingOnce(system)) {
-    return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), more: true }
+  if (holds(system)) {
+    return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), paused: true }
   }
   const held = holdFold(fold)
   try {
