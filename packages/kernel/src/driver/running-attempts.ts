@@ -2,7 +2,7 @@ import type { LogDraft } from '../log/log-event.ts'
 import { ActionError } from '../policy/action-error.ts'
 import type { OpenAction } from '../run/item.ts'
 import type { System } from '../run/system.ts'
-import { hasSecrets, openInput, type OpenedInput } from '../secrets/opening.ts'
+import { hasSecrets, openInputWithin, type OpenedInput } from '../secrets/opening.ts'
 import { failedAttempt, reconcileAttempt, runAttempt, type Attempt } from './attempt.ts'
 import type { Environment } from './environment.ts'
 import { outcomeOf } from './observer.ts'
@@ -128,7 +128,8 @@ export class RunningAttempts {
     if (opened?.attempt === number) return { opened: opened.input }
     const opening = this.#begin(attempt, { asks: attempt.item.inDoubt, called: false })
     const isOver = (): boolean => this.#running.get(key) !== opening
-    openInput(this.#env, input, opening.controller.signal)
+    const { signal } = opening.controller
+    openInputWithin(this.#env, input, { signal, timeoutMs: attempt.action.timeoutMs })
       .then(
         (openedInput) => {
           if (isOver()) return
