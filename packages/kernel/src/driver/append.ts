@@ -95,7 +95,8 @@ function exists(runId: string, cause: unknown): StoreError {
   return new StoreError('HEAD_CONFLICT', `run ${runId} was created by another process`, { runId, cause })
 }
 
-function leaseLost(runId: string, cause: unknown): KernelError {
+/** Another driver has the run. */
+export function leaseLost(runId: string, cause?: unknown): KernelError {
   return new KernelError('LEASE_LOST', `run ${runId} is driven by another process now`, { runId, cause })
 }
 

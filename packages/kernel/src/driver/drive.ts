@@ -4,14 +4,15 @@ import type { LogDraft } from '../log/log-event.ts'
 import type { FindReusable } from '../run/reuse.ts'
 import type { RunFold } from '../run/run-fold.ts'
 import { findFact } from '../run/facts.ts'
-import { isAttemptingOnce, wakeAt } from '../run/system.ts'
+import { wakeAt, type System } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
 import { appendOptions } from './append-options.ts'
-import { appendSettled, repeatable, type Appended } from './append.ts'
+import { appendSettled, leaseLost, repeatable, type Appended } from './append.ts'
 import { breathing } from './breath.ts'
 import { debtsOf } from './debts.ts'
 import type { DriveOptions } from './drive-options.ts'
 import type { Environment } from './environment.ts'
+import { GivingUp, uncalled } from './giving-up.ts'
 import { orphanInputs, type Input } from './inputs.ts'
 import { Intake } from './intake.ts'
 import { keepLease, type Lease } from './lease.ts'
@@ -51,8 +52,7 @@ export class Drive {
   #postsWait = false
   readonly #ledger = new Ledger()
   #over = false
-  /** Why the run is to be given up as soon as nothing that must not happen twice is under way. */
-  #resting: Error | undefined
+  readonly #givingUp = new GivingUp()
   /** True until the step has been asked about everything that is folded. */
   #undecided = true
 
@@ -60,7 +60,7 @@ export class Drive {
     this.#env = env
     this.#options = options
     this.#claim = options.claim
-    this.#intake = new Intake(options.definition, env.limits.keptSignals)
+    this.#intake = new Intake(options.definition, env.limits)
     this.#running = new RunningAttempts(
       env,
       (result) => {
@@ -68,6 +68,10 @@ export class Drive {
       },
       (error) => {
         this.#mailbox.stop(error)
+      },
+      (error) => {
+        this.#givingUp.park(error)
+        this.#mailbox.wakeUp()
       },
     )
     this.#facts = new FactDesk({
@@ -93,13 +97,13 @@ export class Drive {
 
   /** As {@link stop}, but not while an at-most-once action is being attempted: aborted, its outcome would be unknown. */
   rest(reason: Error): void {
-    this.#resting ??= reason
+    this.#givingUp.rest(reason)
     this.#mailbox.wakeUp()
   }
 
   #checkStop(): void {
     this.#mailbox.checkStop()
-    if (this.#resting !== undefined && !isAttemptingOnce(this.#fold.system)) throw this.#resting
+    this.#givingUp.check(this.#fold.system, this.#running)
   }
 
   /**
@@ -174,8 +178,9 @@ export class Drive {
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
       this.#checkStop()
       // What waits for its append may be that an attempt is over: nothing is started beside it.
-      if (this.#intake.inputs.length === 0) this.#act()
-      if (more || this.#postsWait || this.#mailbox.hasNews) continue
+      const parking = this.#givingUp.parking !== undefined
+      if (this.#intake.inputs.length === 0 && !parking) this.#act()
+      if (more || parking || this.#postsWait || this.#mailbox.hasNews) continue
       if (this.#running.size > 0 || movesSoon(this.#env, system)) {
         await nextMove(this.#env, system, this.#mailbox)
         continue
@@ -189,7 +194,8 @@ export class Drive {
   async #turn(): Promise<boolean> {
     for (;;) {
       await this.#gather()
-      if (this.#intake.isEmpty && !this.#undecided) return false
+      const mayDecide = this.#undecided && !this.#givingUp.holds(this.#fold.system)
+      if (this.#intake.isEmpty && !mayDecide) return false
       const elapsed = this.#env.observe.begin()
       const turn = this.#take()
       if (turn === undefined) {
@@ -203,9 +209,10 @@ export class Drive {
       if (!(await this.#append(turn, consumed))) continue
       this.#tell(turn, elapsed())
       this.#intake.appended(turn.rest)
-      this.#undecided = turn.more || turn.rest.length > 0
+      const more = turn.more || turn.rest.length > 0
+      this.#undecided = more || turn.paused === true
       if (turn.problem !== undefined) throw turn.problem
-      return this.#undecided
+      return more
     }
   }
 
@@ -222,28 +229,30 @@ export class Drive {
       if (!this.#intake.addFact(system, draft)) this.#facts.refused(draft)
     }
     for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
-    if (this.#mailbox.takeNudge()) this.#postsWait = true
+    if (this.#mailbox.takeNudge() || this.#intake.hasPosts) this.#postsWait = true
     if (this.#postsWait) {
       const { appendEvents } = this.#env.limits
       const { runId } = this.#options
       const list = () => this.#env.store.inbox.list(runId, { limit: appendEvents })
-      const posts = await repeatable(this.#env, list)
-      this.#intake.addPosts(system, posts)
+      this.#intake.addPosts(system, await repeatable(this.#env, list))
     }
     this.#postsWait = false
-    if (system.end.seq > 0) this.#intake.addDue(system, now)
+    const { parking } = this.#givingUp
+    if (parking !== undefined) this.#intake.abandon(uncalled(system, this.#running), parking)
+    else if (system.end.seq > 0) this.#intake.addDue(system, now)
   }
 
-  /** Undefined when the fold has to be read anew, because of a post that is now rejected or inputs that go apart now. */
+  /** Undefined when the fold has to be read anew: a post is now rejected, inputs go apart, or less is to be decided. */
   #take(): Turn | undefined {
     try {
-      const { definition } = this.#options
-      const { apart } = this.#intake
-      const options = { definition, reusable: this.#reusable, resting: this.#resting !== undefined, apart }
-      return takeTurn(this.#env, this.#fold, options, this.#intake.inputs)
+      const { apart, inputs } = this.#intake
+      const holds = (system: System): boolean => this.#givingUp.holds(system)
+      const options = { ...this.#options, reusable: this.#reusable, holds, apart }
+      const turn = takeTurn(this.#env, this.#fold, options, inputs)
+      return this.#givingUp.refuses(this.#fold.system, turn.log) ? undefined : turn
     } catch (error) {
-      if (error instanceof CrowdedTurn) this.#intake.keepApart()
-      else if (error instanceof UnfoldablePost) this.#intake.reject(error.postId, error.cause)
+      if (error instanceof UnfoldablePost) this.#intake.reject(error.postId, error.cause)
+      else if (error instanceof CrowdedTurn) this.#intake.keepApart()
       else throw error
       return undefined
     }
@@ -330,7 +339,7 @@ export class Drive {
       repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
     const outcome = await release(this.#claim as Claim)
     if (outcome === 'released') return true
-    if (outcome === 'lost') throw this.#leaseLost()
+    if (outcome === 'lost') throw leaseLost(runId)
     const again = await this.#acquireAgain()
     const due = wakeAt(this.#fold.system)
     const isDue = due !== null && due <= this.#env.clock.now()
@@ -359,13 +368,8 @@ export class Drive {
       return claim
     } catch (error) {
       if (!isStoreError(error, 'RUN_BUSY') && !isStoreError(error, 'RUN_TERMINAL')) throw error
-      throw this.#leaseLost(error)
+      throw leaseLost(runId, error)
     }
-  }
-
-  #leaseLost(cause?: unknown): KernelError {
-    const { runId } = this.#options
-    return new KernelError('LEASE_LOST', `run ${runId} is driven by another process now`, { runId, cause })
   }
 
   async #end(outcome: Outcome): Promise<Outcome> {

@@ -32,16 +32,26 @@ interface Pending {
   readonly id: string
   readonly requestHash: string
   readonly waiting: Set<Waiting>
-  /** Facts that its reading has asked for; absent when that is over. */
-  waitsFor?: Set<Pending>
+  /** The latest one; absent when one is over. */
+  reading?: Reading
   /** What was read. */
   value?: Json
   /** True when it is on its way to the log. */
   sent: boolean
 }
 
+/** One call of what an asker gave to read a fact with. */
+interface Reading {
+  readonly of: Pending
+  readonly by: Waiting
+  /** Facts that it has asked for. */
+  readonly waitsFor: Set<Pending>
+}
+
 interface Waiting {
   readonly slot: FactSlot
+  readonly read: () => unknown
+  readonly signal: AbortSignal
   readonly resolve: (value: Json) => void
   readonly reject: (reason: Error) => void
 }
@@ -52,8 +62,8 @@ const RESERVED = 'varve:'
 /** A fact may be recorded for another asker than the first: room in its body for the longest key. */
 const KEY_BYTES = 800
 
-/** The fact that is being read. */
-const reading = new AsyncLocalStorage<Pending>()
+/** What a fact is being read by. */
+const current = new AsyncLocalStorage<Reading>()
 
 /** Where the handlers of one drive ask the outside world: each fact is read once, and seen when it is durable. */
 export class FactDesk {
@@ -82,12 +92,12 @@ export class FactDesk {
     const known = pending ?? this.#parts.find(slot)
     if (known !== undefined && known.requestHash !== requestHash) throw this.#mismatch(slot)
     asker.signal.throwIfAborted()
-    if (pending !== undefined) return this.#wait(pending, slot, asker)
+    if (pending !== undefined) return this.#wait(pending, { slot, read }, asker)
     if (known !== undefined) return structuredClone(known.value as Json)
-    const begun: Pending = { id, requestHash, waiting: new Set(), waitsFor: new Set(), sent: false }
+    const begun: Pending = { id, requestHash, waiting: new Set(), sent: false }
     this.#pending.set(id, begun)
-    const value = this.#wait(begun, slot, asker)
-    void this.#read(begun, slot, read)
+    const value = this.#wait(begun, { slot, read }, asker)
+    this.#readBy(begun)
     return value
   }
 
@@ -121,25 +131,31 @@ export class FactDesk {
     throw new KernelError('INVALID_INPUT', text, { runId, key })
   }
 
-  #wait(pending: Pending, slot: FactSlot, { signal }: Asker): Promise<Json> {
-    const reader = reading.getStore()
-    if (reader !== undefined && reaches(pending, reader)) {
+  #wait(pending: Pending, asked: Pick<Waiting, 'slot' | 'read'>, { signal }: Asker): Promise<Json> {
+    const { key } = asked.slot
+    const reader = current.getStore()
+    // Nobody waits for a reading that another one was begun beside.
+    const awaited = reader?.of.reading === reader ? reader : undefined
+    if (awaited !== undefined && reaches(pending, awaited.of)) {
       const { runId } = this.#parts
-      throw new KernelError('FACT_CYCLE', `the reading of fact ${slot.key} waits for itself`, { runId, key: slot.key })
+      throw new KernelError('FACT_CYCLE', `the reading of fact ${key} waits for itself`, { runId, key })
     }
-    reader?.waitsFor?.add(pending)
+    awaited?.waitsFor.add(pending)
     return new Promise((resolve, reject) => {
       const abort = (): void => {
         pending.waiting.delete(waiting)
         // What nobody waits for any more may never be answered: the next one to ask has it read anew.
         if (pending.waiting.size === 0 && !pending.sent) this.#forget(pending)
+        // Its reading may end with it, or never: the others do not depend on that.
+        else if (pending.reading?.by === waiting) this.#readBy(pending)
         reject(signal.reason as Error)
       }
       const done = (): void => {
         signal.removeEventListener('abort', abort)
       }
       const waiting: Waiting = {
-        slot,
+        ...asked,
+        signal,
         resolve: (value) => {
           done()
           resolve(value)
@@ -154,16 +170,28 @@ export class FactDesk {
     })
   }
 
-  async #read(pending: Pending, slot: FactSlot, read: () => unknown): Promise<void> {
+  /** Has a fact read by the first that waits for it and is not about to give up, too. */
+  #readBy(pending: Pending): void {
+    const by = [...pending.waiting].find(({ signal }) => !signal.aborted)
+    if (by === undefined) return
+    pending.reading = { of: pending, by, waitsFor: new Set() }
+    void this.#read(pending, pending.reading)
+  }
+
+  async #read(pending: Pending, reading: Reading): Promise<void> {
+    const { slot, read } = reading.by
     try {
-      const value = await reading.run(pending, async () => read())
-      pending.value = this.#checked(slot, pending, value)
+      const value = this.#checked(slot, pending, await current.run(reading, async () => read()))
+      // Of several readings the first answer counts.
+      if (pending.reading === undefined) return
+      pending.value = value
+      delete pending.reading
     } catch (error) {
+      if (pending.reading !== reading) return
+      delete pending.reading
       this.#forget(pending)
       for (const { reject } of pending.waiting) reject(error as Error)
       return
-    } finally {
-      delete pending.waitsFor
     }
     this.#answer(pending)
   }
@@ -214,7 +242,7 @@ function reaches(from: Pending, to: Pending, seen = new Set<Pending>()): boolean
   if (from === to) return true
   if (seen.has(from)) return false
   seen.add(from)
-  for (const next of from.waitsFor ?? []) if (reaches(next, to, seen)) return true
+  for (const next of from.reading?.waitsFor ?? []) if (reaches(next, to, seen)) return true
   return false
 }
 

@@ -236,6 +236,120 @@ describe('a fact', () => {
   })
 })
 
+describe('a fact that several ask for when the one whose reading it is gives up', () => {
+  /** The first and the second ask for 10 and 20 ms at most; the third has time. Each reads as it is told. */
+  async function three(read: (n: number, signal: AbortSignal) => Promise<Json>) {
+    const store = memoryStore()
+    const clock = manualClock()
+    const ask =
+      (n: number) =>
+      (_: null, { fact, signal }: ActionContext): Promise<Json> =>
+        fact('rate', () => read(n, signal))
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'three', version: '1', input: z.null() },
+        actions: {
+          first: { timeoutMs: 10, run: ask(1) },
+          second: { timeoutMs: 20, run: ask(2) },
+          third: { run: ask(3) },
+        },
+      },
+      {
+        step: ({ results: { first, second, third } }, next) =>
+          first && second && third
+            ? next.complete([first, second, third])
+            : next.all([next.run('first', null), next.run('second', null), next.run('third', null)]),
+      },
+    )
+    const kernel = createKernel({ store, workflows: [workflow], clock })
+    const running = kernel.start(workflow, null, { runId: 'r' })
+    running.catch(() => undefined)
+    await settled()
+    for (let i = 0; i < 4; i++) await clock.advance(10)
+    return { store, outcome: await running, verified: await kernel.verify('r') }
+  }
+
+  const late = { status: 'failed', error: { code: 'TIMEOUT' } }
+
+  test('is read by the next one: the signal of the first ends its own reading alone', async () => {
+    const reads: number[] = []
+    const untilAborted = (signal: AbortSignal): Promise<never> =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          reject(signal.reason as Error)
+        })
+      })
+
+    const { store, outcome, verified } = await three((n, signal) => {
+      reads.push(n)
+      return n === 3 ? Promise.resolve('answer') : untilAborted(signal)
+    })
+
+    expect(outcome).toMatchObject({ output: [late, late, { status: 'succeeded', output: 'answer' }] })
+    expect(reads).toEqual([1, 2, 3])
+    expect(await dataOf(store, 'r', 'FactRecorded')).toMatchObject([{ key: 'rate', actionKey: 'third' }])
+    expect(verified).toMatchObject({ ok: true })
+  })
+
+  test('is read by the next one also when the first reading hangs for ever', async () => {
+    const { outcome } = await three((n) => (n === 2 ? Promise.resolve('answer') : new Promise(() => undefined)))
+
+    const succeeded = { status: 'succeeded', output: 'answer' }
+    expect(outcome).toMatchObject({ output: [late, succeeded, succeeded] })
+  })
+
+  test('is what was answered first, and recorded once', async () => {
+    const answers: ((value: string) => void)[] = []
+    const { store, outcome } = await three(
+      (n) =>
+        new Promise((resolve) => {
+          answers.push(resolve)
+          if (n !== 3) return
+          answers[0]?.('of the first')
+          answers[1]?.('of the second')
+          resolve('of the third')
+        }),
+    )
+
+    expect(outcome).toMatchObject({ output: [late, late, { output: 'of the first' }] })
+    expect(await dataOf(store, 'r', 'FactRecorded')).toMatchObject([{ value: 'of the first' }])
+  })
+
+  test('is read no more when all who ask are one attempt', async () => {
+    const clock = manualClock()
+    let reads = 0
+    const read = (): Promise<null> => {
+      reads++
+      return new Promise(() => undefined)
+    }
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'twice', version: '1', input: z.null() },
+        actions: {
+          ask: { timeoutMs: 10, run: (_: null, { fact }) => Promise.all([fact('rate', read), fact('rate', read)]) },
+        },
+      },
+      { step: ({ results }, next) => (results['ask'] ? next.complete(results['ask']) : next.run('ask', null)) },
+    )
+    const run = createKernel({ store: memoryStore(), workflows: [workflow], clock }).start(workflow, null)
+    await settled()
+    await clock.advance(10)
+
+    expect(await run).toMatchObject({ output: late })
+    expect(reads).toBe(1)
+  })
+
+  test('fails for the others when their own reading fails', async () => {
+    const { store, outcome } = await three((n) =>
+      n === 1 ? new Promise(() => undefined) : Promise.reject(new Error(`no answer for ${n}`)),
+    )
+
+    const failed = { status: 'failed', error: { message: 'no answer for 2' } }
+    expect(outcome).toMatchObject({ output: [late, failed, failed] })
+    expect(await dataOf(store, 'r', 'FactRecorded')).toEqual([])
+  })
+})
+
 describe('a fact that is still being read when its attempt is over', () => {
   test('is read anew by the retry: the first reading may hang for ever', async () => {
     const clock = manualClock()

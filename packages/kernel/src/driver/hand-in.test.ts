@@ -1,9 +1,15 @@
+import type { Store } from '@varve/store'
+import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createKernel } from '../kernel/kernel.ts'
 import { processOwner } from '../owner.ts'
 import { settled } from '../testing/manual-clock.ts'
 import { inDoubt, payingRun } from '../testing/paying.ts'
 import { dataOf, typesOf } from '../testing/sealed-log.ts'
-import type { Store } from '@varve/store'
+import { recordCalls } from '../testing/store-calls.ts'
+import type { ActionContext } from '../workflow/action.ts'
+import { defineWorkflow } from '../workflow/define-workflow.ts'
 
 /** Another process takes the run, and gives it back. */
 async function takeAway(store: Store): Promise<void> {
@@ -156,5 +162,103 @@ describe('an outcome that comes late', () => {
     const outcome = await starting
 
     expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+  })
+})
+
+describe('an outcome that no event can hold', () => {
+  const limits = { bodyBytes: 2000 }
+
+  async function postTooLarge(store: Store): Promise<void> {
+    const body = JSON.stringify({ key: 'pay', attempts: 1, output: 'x'.repeat(3000) })
+    await store.inbox.post('r', { id: 'large', type: 'ActionSucceeded', body }, { maxWaiting: 999 })
+  }
+
+  async function rejectedIds(store: Store): Promise<readonly string[]> {
+    return (await store.inbox.rejected('r', { limit: 9 })).items.map(({ id }) => id)
+  }
+
+  test('is set aside, and what must not happen twice is in doubt and not called again', async () => {
+    let calls = 0
+    const hang = () => {
+      calls++
+      return new Promise<null>(() => undefined)
+    }
+    const { start, store, kernel, another } = payingRun(hang, {}, { limits })
+    start().catch(() => undefined)
+    await settled()
+    await kernel[Symbol.asyncDispose]()
+    await postTooLarge(store)
+
+    const next = another().run('r')
+    await settled()
+
+    expect(calls).toBe(1)
+    expect(await next).toMatchObject(inDoubt)
+    expect(await rejectedIds(store)).toEqual(['large'])
+  })
+
+  test('does not stand for the doubt of the attempt under way', async () => {
+    const failing = Promise.withResolvers<never>()
+    const { start, store } = payingRun(() => failing.promise, {}, { limits })
+    const starting = start()
+    await settled()
+    failing.reject(new Error('the line broke'))
+    await postTooLarge(store)
+
+    expect(await starting).toMatchObject(inDoubt)
+    expect(await rejectedIds(store)).toEqual(['large'])
+  })
+
+  /** A payment that ends, or asks, while a turn is appended that has no room for all the posts that wait. */
+  async function amidFullTurn(pay: (opened: Promise<void>, ctx: ActionContext) => Promise<unknown>) {
+    const memory = memoryStore()
+    const opened = Promise.withResolvers<undefined>()
+    const appending = Promise.withResolvers<undefined>()
+    const isFull = (args: readonly unknown[]): boolean => (args[1] as readonly unknown[]).length > 40
+    const store = recordCalls(memory, [], (name, args) =>
+      name === 'events.append' && isFull(args) ? appending.promise : undefined,
+    )
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'paying', version: '1', input: z.null(), signals: { note: z.int() } },
+        actions: { pay: { run: (_: null, ctx) => pay(opened.promise, ctx) as Promise<null> } },
+      },
+      { step: ({ results }, next) => (results['pay'] ? next.complete(results['pay']) : next.run('pay', null)) },
+    )
+    const kernel = createKernel({ store, workflows: [workflow], limits: { ...limits, appendEvents: 300 } })
+    const starting = kernel.start(workflow, null, { runId: 'r' })
+    await settled()
+    const post = async (n: number) => {
+      const body = JSON.stringify({ signalId: `${n}`, name: 'note', value: n })
+      await memory.inbox.post('r', { id: `note:${n}`, type: 'SignalReceived', body }, { maxWaiting: 999 })
+    }
+    await Promise.all([...Array.from({ length: 60 }, (_, n) => post(n)), postTooLarge(memory)])
+    await settled()
+    opened.resolve(undefined)
+    await settled()
+    appending.resolve(undefined)
+    const outcome = await starting
+    return { outcome, rejected: await rejectedIds(memory), signals: await dataOf(memory, 'r', 'SignalReceived') }
+  }
+
+  test('does not stand for the outcome of the attempt while it waits for room in the log', async () => {
+    const { outcome, rejected, signals } = await amidFullTurn(async (opened) => {
+      await opened
+      return 'paid'
+    })
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect(rejected).toEqual(['large'])
+    expect(signals).toHaveLength(60)
+  })
+
+  test('keeps no fact from being recorded while it waits for room in the log', async () => {
+    const { outcome, rejected } = await amidFullTurn(async (opened, { fact }) => {
+      await opened
+      return fact('rate', () => 7)
+    })
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 7 } })
+    expect(rejected).toEqual(['large'])
   })
 })

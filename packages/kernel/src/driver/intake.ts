@@ -1,4 +1,4 @@
-import type { Post, PostRejection } from '@varve/store'
+import { isCodedError, sealEvent, type Limits, type Post, type PostRejection } from '@varve/store'
 import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
 import { findFact } from '../run/facts.ts'
 import type { System } from '../run/system.ts'
@@ -11,14 +11,14 @@ import { isAwaited } from './running-attempts.ts'
 /** What has come in for a run and is not in its log yet: inputs in order, and posts that can never be taken. */
 export class Intake {
   readonly #definition: Definition
-  readonly #keptSignals: number
+  readonly #limits: Limits
   readonly #rejected = new Map<string, string>()
   #inputs: Input[] = []
   #apart = false
 
-  constructor(definition: Definition, keptSignals: number) {
+  constructor(definition: Definition, limits: Limits) {
     this.#definition = definition
-    this.#keptSignals = keptSignals
+    this.#limits = limits
   }
 
   /** Inputs of the next turn, in order. */
@@ -40,6 +40,11 @@ export class Intake {
     return this.#inputs.length === 0 && this.#rejected.size === 0
   }
 
+  /** True when posts were taken and are not durable yet: they have to be added anew, behind what came in meanwhile. */
+  get hasPosts(): boolean {
+    return this.#inputs.some(({ post }) => post !== undefined)
+  }
+
   /** Begins anew with these. */
   begin(inputs: readonly Input[]): void {
     this.#inputs = [...inputs]
@@ -50,8 +55,7 @@ export class Intake {
     const key = itemKeyOf(draft)
     const item = system.open.get(key ?? '')
     if (item?.kind !== 'action' || !isAwaited(item, draft)) return
-    // An outcome that was posted, and waits for its append, came first.
-    if (this.#inputs.some((input) => input.post !== undefined && itemKeyOf(input.draft) === key)) return
+    // Also where a post has another one: nobody knows before its append whether that can be taken, and this one is never told again.
     this.#inputs.push({ draft })
     if (draft.type !== 'ActionAttemptFailed' || draft.data.retryAt > now) return
     const next = { key: item.key, attempt: item.attempt + 1 }
@@ -63,7 +67,8 @@ export class Intake {
     const { actionKey } = draft.data
     const item = system.open.get(actionKey)
     if (item?.kind !== 'action' || !item.attempting || findFact(system, draft.data) !== undefined) return false
-    if (this.#inputs.some((input) => itemKeyOf(input.draft) === actionKey)) return false
+    if (this.#inputs.some(({ draft: other, post }) => post === undefined && itemKeyOf(other) === actionKey))
+      return false
     this.#inputs.push({ draft })
     return true
   }
@@ -83,24 +88,39 @@ export class Intake {
 
   #addPost(system: System, post: Post): void {
     const pending = this.#inputs.flatMap(({ draft }) => (draft.type === 'SignalReceived' ? [draft.data.name] : []))
-    const room = { keptSignals: this.#keptSignals, pending }
+    const room = { keptSignals: this.#limits.keptSignals, pending }
     const input = postInput(system, this.#definition, room, post)
     const key = itemKeyOf(input.draft)
     // A handed-in outcome is better than what was about to be done for want of it.
-    if (post.type === 'ActionSucceeded' && key !== undefined) this.#dropForWant(system, key)
+    const wanted = post.type === 'ActionSucceeded'
     // Two posts for one item in one turn: the first one that was kept counts.
-    const moved =
-      key !== undefined && this.#inputs.some(({ draft }) => itemKeyOf(draft) === key && !mayPrecede(draft, post))
-    if (moved) throw rejectionOf.answered(system.runId, key)
+    const moved = this.#inputs.some(
+      (other) => itemKeyOf(other.draft) === key && !mayPrecede(other.draft, post) && !(wanted && isForWant(other)),
+    )
+    if (key !== undefined && moved) throw rejectionOf.answered(system.runId, key)
+    if (key !== undefined && wanted) {
+      // One that no event can hold must not take the place of anything.
+      sealEvent(system.runId, system.end, input.draft, system.at, this.#limits)
+      this.#dropForWant(system, key)
+    }
     this.#inputs.push(input)
   }
 
   #dropForWant(system: System, key: string): void {
-    const dropped = this.#inputs.filter((other) => isForWant(other, key))
+    const dropped = this.#inputs.filter((other) => itemKeyOf(other.draft) === key && isForWant(other))
     this.#inputs = this.#inputs.filter((other) => !dropped.includes(other))
     // An order to try again has to leave the inbox, too: a run that ends leaves none behind.
     for (const { post } of dropped) {
       if (post !== undefined) this.#rejected.set(post.id, rejectionOf.error(rejectionOf.answered(system.runId, key)))
+    }
+  }
+
+  /** Gives up attempts that were not called, and says why; not those that an input tells of already. */
+  abandon(attempts: readonly { readonly key: string; readonly attempt: number }[], reason: Error): void {
+    const notExecuted = isCodedError(reason) ? reason.code : reason.name
+    for (const attempt of attempts) {
+      if (this.#inputs.some(({ draft }) => itemKeyOf(draft) === attempt.key)) continue
+      this.#inputs.push({ draft: { type: 'ActionAttemptAbandoned', data: { ...attempt, notExecuted } } })
     }
   }
 
@@ -137,7 +157,6 @@ function mayPrecede(draft: LogDraft, post: Post): boolean {
   return draft.type === 'ActionAttemptFailed' && post.type === 'ActionSucceeded'
 }
 
-function isForWant({ draft }: Input, key: string): boolean {
-  const forWant = ['ActionAttemptAbandoned', 'ActionAttemptStarted', 'ActionInDoubt'].includes(draft.type)
-  return forWant && itemKeyOf(draft) === key
+function isForWant({ draft }: Input): boolean {
+  return ['ActionAttemptAbandoned', 'ActionAttemptStarted', 'ActionInDoubt'].includes(draft.type)
 }

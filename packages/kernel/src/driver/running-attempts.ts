@@ -2,7 +2,7 @@ import type { LogDraft } from '../log/log-event.ts'
 import { ActionError } from '../policy/action-error.ts'
 import type { OpenAction } from '../run/item.ts'
 import type { System } from '../run/system.ts'
-import { hasSecrets, openInput, type OpenedInput } from '../secrets/opening.ts'
+import { hasSecrets, openInputWithin, type OpenedInput } from '../secrets/opening.ts'
 import { failedAttempt, reconcileAttempt, runAttempt, type Attempt } from './attempt.ts'
 import type { Environment } from './environment.ts'
 import { outcomeOf } from './observer.ts'
@@ -15,6 +15,8 @@ interface Running {
   readonly controller: AbortController
   /** What it is about: the action itself, or what became of it. */
   readonly asks: boolean
+  /** False while what it needs is being opened. */
+  readonly called: boolean
   finished: boolean
 }
 
@@ -23,6 +25,7 @@ export class RunningAttempts {
   readonly #env: Environment
   readonly #onResult: (result: LogDraft | undefined) => void
   readonly #onError: (error: Error) => void
+  readonly #onUnopened: (error: Error) => void
   readonly #running = new Map<string, Running>()
   /** Attempts in doubt that were asked about: once per drive. */
   readonly #asked = new Set<string>()
@@ -32,11 +35,18 @@ export class RunningAttempts {
   /**
    * @param onResult - gets the event to record, or undefined when an inquiry settled nothing.
    * @param onError - gets what a policy threw.
+   * @param onUnopened - gets what keeps a handler from being called, and has to be mended before the run can go on.
    */
-  constructor(env: Environment, onResult: (result: LogDraft | undefined) => void, onError: (error: Error) => void) {
+  constructor(
+    env: Environment,
+    onResult: (result: LogDraft | undefined) => void,
+    onError: (error: Error) => void,
+    onUnopened: (error: Error) => void,
+  ) {
     this.#env = env
     this.#onResult = onResult
     this.#onError = onError
+    this.#onUnopened = onUnopened
   }
 
   get size(): number {
@@ -47,6 +57,11 @@ export class RunningAttempts {
     return this.#running.has(key)
   }
 
+  /** True when the handler of the attempt under way was called. */
+  isCalled(key: string): boolean {
+    return this.#running.get(key)?.called === true
+  }
+
   /**
    * Calls the handler of a durable attempt. Nothing is awaited between the caller's last look at its lease and the call: where
    * the input has secrets, they are opened first, and the caller is woken up to look again.
@@ -54,7 +69,7 @@ export class RunningAttempts {
   start(attempt: NewAttempt): void {
     const ready = this.#ready(attempt, (error) => failedAttempt(this.#env, attempt, error))
     if (ready === undefined) return
-    const running = this.#begin(attempt, false)
+    const running = this.#begin(attempt, { asks: false, called: true })
     const given = { ...attempt, ...ready, controller: running.controller }
     this.#observed(attempt, () => runAttempt(this.#env, given)).then(
       (result) => {
@@ -89,7 +104,7 @@ export class RunningAttempts {
     })
     if (ready === undefined) return
     this.#asked.add(asked)
-    const running = this.#begin(attempt, true)
+    const running = this.#begin(attempt, { asks: true, called: true })
     void reconcileAttempt(this.#env, { ...attempt, ...ready, controller: running.controller }).then((result) => {
       running.finished = true
       if (result === undefined) this.#running.delete(key)
@@ -111,9 +126,10 @@ export class RunningAttempts {
     const opened = this.#opened.get(key)
     this.#opened.delete(key)
     if (opened?.attempt === number) return { opened: opened.input }
-    const opening = this.#begin(attempt, attempt.item.inDoubt)
+    const opening = this.#begin(attempt, { asks: attempt.item.inDoubt, called: false })
     const isOver = (): boolean => this.#running.get(key) !== opening
-    openInput(this.#env, input, opening.controller.signal)
+    const { signal } = opening.controller
+    openInputWithin(this.#env, input, { signal, timeoutMs: attempt.action.timeoutMs })
       .then(
         (openedInput) => {
           if (isOver()) return
@@ -123,7 +139,6 @@ export class RunningAttempts {
         },
         (error: unknown) => {
           if (isOver()) return
-          // Everything else has to be mended before the run can go on.
           if (!(error instanceof ActionError)) throw error
           const result = refuse(error)
           opening.finished = true
@@ -132,7 +147,7 @@ export class RunningAttempts {
         },
       )
       .catch((error: unknown) => {
-        this.#onError(error as Error)
+        this.#onUnopened(error as Error)
       })
     return undefined
   }
@@ -156,8 +171,8 @@ export class RunningAttempts {
     this.#opened.clear()
   }
 
-  #begin({ item }: NewAttempt, asks: boolean): Running {
-    const running = { attempt: item.attempt, controller: new AbortController(), asks, finished: false }
+  #begin({ item }: NewAttempt, how: Pick<Running, 'asks' | 'called'>): Running {
+    const running = { attempt: item.attempt, controller: new AbortController(), ...how, finished: false }
     this.#running.set(item.key, running)
     return running
   }

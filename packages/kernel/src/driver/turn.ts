@@ -10,7 +10,7 @@ import { derivedRunId } from '../run/request-draft.ts'
 import type { FindReusable } from '../run/reuse.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { holdFold, type HeldFold } from '../run/snapshot-body.ts'
-import { applyToSystem, blockedOn, isAttemptingOnce, statusOf, wakeAt } from '../run/system.ts'
+import { applyToSystem, blockedOn, statusOf, wakeAt, type System } from '../run/system.ts'
 import type { AnyAction } from '../workflow/action.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment } from './environment.ts'
@@ -28,6 +28,8 @@ export interface Turn {
   readonly rest: readonly Input[]
   /** True when there may be more to decide. */
   readonly more: boolean
+  /** True when nothing was decided, because the run is about to be given up. */
+  readonly paused?: true
   /** The fold before the decisions; absent when there were none. */
   readonly held?: HeldFold
   /** Why the run cannot go on after these events: its code failed on them. */
@@ -39,8 +41,8 @@ export interface TurnOptions {
   readonly definition: Definition
   /** Finds results that need not be executed again. */
   readonly reusable: FindReusable | undefined
-  /** True when the run is to be given up as soon as no at-most-once action is being attempted. */
-  readonly resting: boolean
+  /** True when nothing is to be decided on a fold. */
+  readonly holds: (system: System) => boolean
   /** True when what came in is to be appended before anything is decided on it. */
   readonly apart: boolean
 }
@@ -68,7 +70,7 @@ export class UnfoldablePost extends Error {
 export function takeTurn(
   env: Environment,
   fold: RunFold,
-  { definition, reusable, resting, apart }: TurnOptions,
+  { definition, reusable, holds, apart }: TurnOptions,
   inputs: readonly Input[],
 ): Turn {
   const { system } = fold
@@ -78,10 +80,10 @@ export function takeTurn(
   const taken = foldInputs(env, fold, definition, inputs, at)
   const closed = system.open.size < openBefore
   if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, { ...taken, expectedHead }, [], closed)
-  // Decided on now, it might be the next one.
-  const rests = resting && !isAttemptingOnce(system)
-  if (rests || (apart && taken.events.length > 0)) {
-    return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), more: true }
+  const alone = { ...taken, expectedHead }
+  if (holds(system)) return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), paused: true }
+  if (apart && taken.events.length > 0) {
+    return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), more: true }
   }
   const held = holdFold(fold)
   try {

@@ -418,6 +418,89 @@ describe('a run that is driven', () => {
     expect(new Set(versions)).toEqual(new Set(['1', '2']))
   })
 
+  /** Two chains of actions that must not happen twice, each begun while one of the other is under way. */
+  function overlapping(length: number) {
+    const versions: string[] = []
+    const under = new Map<number, () => void>()
+    const chains = (version: string) =>
+      defineWorkflow(
+        {
+          ...{ name: 'chains', version, input: z.null() },
+          actions: {
+            once: {
+              effect: 'at-most-once',
+              run: (n: number) => {
+                versions.push(version)
+                return new Promise<null>((resolve) => {
+                  under.set(n, () => {
+                    resolve(null)
+                  })
+                })
+              },
+            },
+          },
+        },
+        {
+          step: ({ results }, next) => {
+            const done = [0, 1].map((chain) => Object.keys(results).filter((key) => key.startsWith(`${chain}:`)).length)
+            if (done.every((n) => n === length)) return next.complete(version)
+            return next.all(
+              done.flatMap((n, chain) => (n < length ? [next.run('once', chain, { key: `${chain}:${n}` })] : [])),
+            )
+          },
+        },
+      )
+    const finish = async (chain: number): Promise<void> => {
+      const end = under.get(chain)
+      under.delete(chain)
+      end?.()
+      await settled()
+    }
+    return { first: chains('1'), second: chains('2'), versions, finish, under }
+  }
+
+  test('here has its turn although one that must not happen twice is always under way: no other is begun', async () => {
+    const { first, second, versions, finish, under } = overlapping(20)
+    const store = memoryStore()
+    const kernel = createKernel({ store, workflows: [first, second] })
+    const started = kernel.start(first, null, { runId: 'r' })
+    await settled()
+    await finish(0)
+
+    const migrating = kernel.migrate('r', { to: '2', wait: false })
+    await settled()
+    await finish(1)
+    expect(under.size).toBe(1)
+    await finish(0)
+    await migrating
+
+    expect(await dataOf(store, 'r', 'Migrated')).toHaveLength(1)
+    for (let left = 40; left > 0 && versions.length <= 40; left--) {
+      await finish(0)
+      await finish(1)
+    }
+    expect(await started).toMatchObject({ output: '2' })
+    expect(versions).toEqual([...Array<string>(3).fill('1'), ...Array<string>(37).fill('2')])
+    expect(await typesOf(store, 'r')).not.toContain('ActionInDoubt')
+    expect(await kernel.verify('r')).toMatchObject({ ok: true })
+  })
+
+  test('here can be canceled while its migration waits for what must not happen twice', async () => {
+    const { first, second, finish } = overlapping(5)
+    const kernel = createKernel({ store: memoryStore(), workflows: [first, second] })
+    const started = kernel.start(first, null, { runId: 'r' })
+    await settled()
+    const migrating = kernel.migrate('r', { to: '2' })
+    migrating.catch(() => undefined)
+    await settled()
+    await finish(1)
+
+    await kernel.cancel('r', { reason: 'not needed' }).catch(() => undefined)
+
+    expect(await started).toMatchObject({ status: 'canceled' })
+    await expect(migrating).rejects.toMatchObject(kernelError('RUN_TERMINAL'))
+  })
+
   test('elsewhere is waited for', async () => {
     const { clock, store, another, kernel, started, finish } = await underWay('idempotent')
     const migrating = another().migrate('r', { to: '2' })

@@ -18,7 +18,7 @@ import { detach } from '../log/detach.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { itemKeyOf, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
-import { enter, withSecrets, type NewSecret } from '../secrets/entering.ts'
+import { enter, eraseUnused, isRefusal, withSecrets, type NewSecret } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -166,7 +166,7 @@ async function postAndMove(
   const { runId } = row
   if (isTerminal(row.status) && post.type !== 'SignalReceived') throw runTerminal(row)
   const before = await rejectionsOf(env, runId, post.id)
-  await withSecrets(env, secrets, () => postTo(env, row, post))
+  await postTo(env, row, post, secrets)
   drives.posted(runId)
   const outcome = await moveRun(kernel, runId)
   // One that was set aside and is sent again may be taken this time.
@@ -176,16 +176,35 @@ async function postAndMove(
   return outcome
 }
 
-/** @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` also when the run went or ended meanwhile. */
-export async function postTo(env: Environment, row: RunRow, post: PostDraft): Promise<void> {
+/**
+ * Posts, and keeps the secrets that the post refers to.
+ *
+ * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` also when the run went or ended meanwhile.
+ */
+export async function postTo(
+  env: Environment,
+  row: RunRow,
+  post: PostDraft,
+  secrets: readonly NewSecret[],
+): Promise<void> {
   const options = { maxWaiting: env.limits.waitingPosts }
-  try {
-    await repeatable(env, () => env.store.inbox.post(row.runId, post, options))
-  } catch (error) {
-    if (isStoreError(error, 'RUN_NOT_FOUND')) throw runNotFound(row.runId)
-    if (isStoreError(error, 'RUN_TERMINAL')) throw runTerminal(row)
-    throw error
+  // One whose answer was lost may have been taken by a run that is gone now, or be on its way still. It is no duplicate of
+  // what a run that has ended knows, and comes too late for that.
+  let unsure = false as boolean
+  const send = async (): Promise<'kept' | 'duplicate'> => {
+    try {
+      return await env.store.inbox.post(row.runId, post, options)
+    } catch (error) {
+      unsure ||= isStoreError(error, 'UNKNOWN_OUTCOME')
+      if (isStoreError(error, 'RUN_NOT_FOUND')) throw runNotFound(row.runId)
+      if (isStoreError(error, 'RUN_TERMINAL')) throw runTerminal(row)
+      throw error
+    }
   }
+  const isRefused = (error: unknown): boolean => (unsure ? isKernelError(error, 'RUN_TERMINAL') : isRefusal(error))
+  const answer = await withSecrets(env, secrets, () => repeatable(env, send), isRefused)
+  // The one that was kept has secrets of its own.
+  if (answer === 'duplicate' && !unsure) await eraseUnused(env, secrets)
 }
 
 /** Something new for a run that has ended. */

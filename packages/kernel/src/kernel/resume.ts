@@ -5,7 +5,7 @@ import type { Outcome } from '../driver/outcome.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { detach } from '../log/detach.ts'
 import { eventSchemas } from '../log/event-data.ts'
-import { enter, withSecrets, type Entered } from '../secrets/entering.ts'
+import { enter, type Entered } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import { findRun, postTo, registered, rejectionOf, runTerminal } from './post.ts'
@@ -39,7 +39,7 @@ export async function resumeRun(kernel: KernelParts, runId: string, given: Answe
   // The same answer has the same id, so an answer that is sent twice is kept once.
   const post = { id: postId(answer), type: 'Resumed', body: canonicalJson(answer) }
   try {
-    await withSecrets(env, entered.secrets, () => postTo(env, row, post))
+    await postTo(env, row, post, entered.secrets)
   } catch (error) {
     if (!isKernelError(error, 'RUN_TERMINAL')) throw error
     // It ended meanwhile, perhaps with this very answer.

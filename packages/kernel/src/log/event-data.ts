@@ -53,7 +53,12 @@ export const eventSchemas = {
   }),
   ActionAttemptStarted: z.strictObject({ key, attempt }),
   ActionAttemptFailed: z.strictObject({ key, attempt, error: errorInfo, retryAt: z.number(), usage: usage.optional() }),
-  ActionAttemptAbandoned: z.strictObject({ key, attempt }),
+  ActionAttemptAbandoned: z.strictObject({
+    key,
+    attempt,
+    /** Code of what kept the handler from being called; absent where it may have been. */
+    notExecuted: z.string().optional(),
+  }),
   ActionInDoubt: z.strictObject({ key, attempt, reason: z.string() }),
   ActionSucceeded: z.strictObject({ key, output: json, attempts: attempt, by, usage: usage.optional() }),
   ActionFailed: z.strictObject({ key, error: errorInfo, attempts: attempt, by, usage: usage.optional() }),

@@ -71,6 +71,17 @@ test('an attempt that follows a crash counts', () => {
   expect(countsOf(started, requested('a'), abandoned('a'), begun('a', 2))).toMatchObject({ attempts: 2 })
 })
 
+test('an attempt that was given up before its handler was called is counted once with the one that follows', () => {
+  const uncalled = (attempt: number): LogDraft => ({
+    type: 'ActionAttemptAbandoned',
+    data: { key: 'a', attempt, notExecuted: 'SECRET_KEY_MISSING' },
+  })
+  const log = [started, requested('a'), uncalled(1), begun('a', 2), uncalled(2), begun('a', 3)]
+
+  expect(countsOf(...log)).toMatchObject({ attempts: 1 })
+  expect(countsOf(...log, abandoned('a', 3), begun('a', 4))).toMatchObject({ attempts: 2 })
+})
+
 test('an attempt that follows the crash of a retry counts, too', () => {
   const crashed = [started, requested('a'), failedOnce('a'), begun('a', 2), abandoned('a', 2), begun('a', 3)]
 

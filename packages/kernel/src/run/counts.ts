@@ -45,12 +45,12 @@ function countsAtStart(event: LogEvent): Counts {
   return carried ?? { ...nothingSpent, startedAt: event.at }
 }
 
-/** A retry was granted, and counted, when the attempt before it failed. */
+/** A retry was granted, and counted, when the attempt before it failed; one that was not executed is made now. */
 function grantsAttempt({ open }: Counted, event: LogEvent): boolean {
   if (event.type === 'ActionRequested' || event.type === 'ActionAttemptFailed') return true
   if (event.type !== 'ActionAttemptStarted') return false
   const item = open.get(event.data.key)
-  return item?.kind === 'action' && item.retryAt === undefined
+  return item?.kind === 'action' && item.retryAt === undefined && item.notExecuted !== true
 }
 
 /** The sum by name. Stops at the largest whole number that a log can hold. */

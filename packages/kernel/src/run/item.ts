@@ -32,6 +32,8 @@ export interface OpenAction extends Opened {
   readonly attempting: boolean
   /** True when an at-most-once attempt ended without an outcome: nothing runs until that is settled. */
   readonly inDoubt: boolean
+  /** True when the latest attempt was given up before its handler was called. */
+  readonly notExecuted?: true
   /** When the next attempt is due, Unix milliseconds, after one that failed. */
   readonly retryAt?: number
   /** What this attempt, and those before it that a crash ended, were told: by fact key. Added to in place. */

@@ -265,13 +265,15 @@ function moveAttempt(system: System, event: AttemptEvent): OpenAction {
   const item = system.open.get(event.data.key)
   if (item?.kind !== 'action') throw illegal(system, event, `no action with the key ${event.data.key} is open`)
   const { attempt } = event.data
-  const { retryAt: _retryAt, failure: _failure, ...rest } = item
+  const { retryAt: _retryAt, failure: _failure, notExecuted: _notExecuted, ...rest } = item
   if (event.type === 'ActionAttemptStarted') {
     if (item.attempting || attempt !== item.attempt + 1) throw illegal(system, event, 'it is not the next attempt')
     return { ...rest, attempt, attempting: true, inDoubt: false }
   }
   if (!item.attempting || attempt !== item.attempt) throw illegal(system, event, 'it is not the attempt under way')
-  if (event.type === 'ActionAttemptAbandoned') return { ...rest, attempting: false }
+  if (event.type === 'ActionAttemptAbandoned') {
+    return { ...rest, attempting: false, ...(event.data.notExecuted !== undefined && { notExecuted: true }) }
+  }
   if (event.type === 'ActionInDoubt') return { ...rest, attempting: false, inDoubt: true }
   const { error: failure, retryAt } = event.data
   const { facts: _facts, ...failed } = rest

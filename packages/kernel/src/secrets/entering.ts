@@ -124,20 +124,25 @@ export async function withSecrets<T>(
   env: SecretsEnvironment,
   secrets: readonly NewSecret[],
   act: () => Promise<T>,
-  isRefused: (error: unknown) => Promise<boolean> = async (error) => isRefusal(error),
+  isRefused: (error: unknown) => boolean | Promise<boolean> = isRefusal,
 ): Promise<T> {
   if (secrets.length === 0) return act()
   await keepSecrets(env, secrets)
   try {
     return await act()
   } catch (error) {
-    if (await isRefused(error)) await Promise.allSettled(secrets.map(({ id }) => env.store.secrets.erase(id)))
+    if (await isRefused(error)) await eraseUnused(env, secrets)
     throw error
   }
 }
 
+/** Erases secrets that nothing refers to; best effort. */
+export async function eraseUnused({ store }: SecretsEnvironment, secrets: readonly NewSecret[]): Promise<void> {
+  await Promise.allSettled(secrets.map(({ id }) => store.secrets.erase(id)))
+}
+
 /** True for an error after which no post and no run refers to anything. */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   if (isKernelError(error)) return error.code === 'RUN_NOT_FOUND' || error.code === 'RUN_TERMINAL'
   return isStoreError(error, 'INBOX_FULL') || isStoreError(error, 'HEAD_CONFLICT')
 }

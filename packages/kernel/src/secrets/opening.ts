@@ -27,13 +27,7 @@ export function hasSecrets(input: Json): boolean {
   return found
 }
 
-/**
- * Opens what an input refers to.
- *
- * @throws ActionError, not executed, `SECRET_GONE` for a value that was erased, and what a resolver throws.
- * @throws KernelError `SECRET_KEY_MISSING` | `SECRET_CORRUPT` | `SECRET_UNRESOLVED` for what has to be mended first.
- */
-export async function openInput(env: SecretsEnvironment, input: Json, signal: AbortSignal): Promise<OpenedInput> {
+async function openInput(env: SecretsEnvironment, input: Json, signal: AbortSignal): Promise<OpenedInput> {
   const needed = new Map<string, () => Promise<Json>>()
   visitSecrets(input, (key, reference) => {
     needed.set(key, () => (typeof reference === 'string' ? resolved(env, reference, signal) : valueOf(env, reference)))
@@ -43,6 +37,36 @@ export async function openInput(env: SecretsEnvironment, input: Json, signal: Ab
   await Promise.all([...needed].map(async ([key, open]) => opened.set(key, await open())))
   const inPlace = visitSecrets(input, (key) => opened.get(key) ?? null)
   return { input: inPlace, redact: redactorOf([...opened.values()]) }
+}
+
+/**
+ * Opens what an input refers to, for no longer than an attempt may take: neither a store nor a resolver has to settle.
+ *
+ * @throws ActionError, not executed, `TIMEOUT`; `SECRET_GONE` for a value that was erased, and what a resolver throws.
+ * @throws KernelError `SECRET_KEY_MISSING` | `SECRET_CORRUPT` | `SECRET_UNRESOLVED` for what has to be mended first.
+ */
+export async function openInputWithin(
+  env: SecretsEnvironment,
+  input: Json,
+  { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number | undefined },
+): Promise<OpenedInput> {
+  if (timeoutMs === undefined) return openInput(env, input, signal)
+  const over = new AbortController()
+  return new Promise((resolve, reject) => {
+    const timer = env.clock.schedule(timeoutMs, () => {
+      const text = `the secrets of its input were not there within ${timeoutMs} ms`
+      const timedOut = new ActionError('transient', text, { code: 'TIMEOUT', notExecuted: true })
+      reject(timedOut)
+      over.abort(timedOut)
+    })
+    const cancel = (): void => {
+      timer.cancel()
+    }
+    signal.addEventListener('abort', cancel, { once: true })
+    openInput(env, input, AbortSignal.any([signal, over.signal]))
+      .then(resolve, reject)
+      .finally(cancel)
+  })
 }
 
 /** Puts something in the place of each secret that a recorded value refers to: a name, or a reference. */

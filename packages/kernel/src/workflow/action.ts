@@ -92,7 +92,10 @@ export interface AnyAction {
   readonly effect?: Effect
   /** Wins over the kernel's policy. */
   readonly retry?: RetryOptions
-  /** An attempt that takes longer fails as `transient`, with its signal aborted. Default: none. */
+  /**
+   * An attempt that takes longer fails as `transient`, with its signal aborted. The secrets of its input may take as long before
+   * it is called. Default: none.
+   */
   readonly timeoutMs?: number
   /** The tool and the provider that it is a use of: what an allow-list goes by. Recorded when it is asked for. */
   readonly tool?: Label
