@@ -7,7 +7,7 @@ import type { ArtifactRef } from './artifact-ref.ts'
  *
  * What is put is kept for good only once the log refers to it: return the reference, or record it in a fact. An artifact that
  * no event refers to, such as one of an attempt that failed, is garbage, which a collection removes after its grace period.
- * Secrets are the handler's to keep out of bytes and texts.
+ * Bytes and texts that hold a secret of the action's input are refused.
  */
 export interface ActionArtifacts {
   /**

@@ -190,6 +190,31 @@ describe('an action', () => {
     expect(result.error).toMatchObject({ code: 'UNKNOWN_OUTCOME' })
   })
 
+  test.for<{ what: string; content: (token: string) => string | Uint8Array | AsyncIterable<Uint8Array> }>([
+    { what: 'a text', content: (token) => `token=${token}` },
+    { what: 'bytes, in base64', content: (token) => Buffer.from(Buffer.from(token).toString('base64')) },
+    { what: 'a stream, across its chunks', content: (token) => inPieces(Buffer.from(`token=${token}`), 3) },
+  ])('is refused $what with a secret of its input, and nothing is kept', async ({ content }) => {
+    const store = memoryStore()
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'leaking', version: '1', input: z.object({ token: secretSchema(z.string()) }) },
+        actions: { leak: { run: async ({ token }: { token: string }, ctx) => ctx.artifacts.put(content(token)) } },
+      },
+      { step: ({ input }, next) => next.run('leak', input) },
+    )
+    await using kernel = createKernel({
+      ...{ store, workflows: [workflow], onWarning: () => undefined },
+      secrets: { keys: secretKeys({ current: 'k', keys: { k: new Uint8Array(32).fill(7) } }) },
+    })
+
+    const outcome = await kernel.start(workflow, { token: secret('s3cret-token') })
+
+    expect(outcome).toMatchObject({ status: 'failed', error: { code: 'INVALID_INPUT' } })
+    expect(JSON.stringify(outcome)).not.toContain('s3cret-token')
+    expect((await store.artifacts.list({}, { limit: 10 })).items).toEqual([])
+  })
+
   test('has a secret of its input taken out of the JSON that it puts', async () => {
     const workflow = defineWorkflow(
       {
@@ -273,3 +298,7 @@ describe('an attempt', () => {
     expect(result.output).toBe('gone')
   })
 })
+
+async function* inPieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void> {
+  for (let at = 0; at < bytes.byteLength; at += size) yield bytes.subarray(at, at + size)
+}

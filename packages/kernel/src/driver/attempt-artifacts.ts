@@ -3,6 +3,7 @@ import { canonicalJson, isContentId, isStoreError, type ContentId, type Json, ty
 import type { ActionArtifacts } from '../artifacts/action-artifacts.ts'
 import { isArtifactRef } from '../artifacts/artifact-ref.ts'
 import { KernelError, textOf } from '../errors.ts'
+import { searchBytes } from '../secrets/search-bytes.ts'
 import { repeatable } from './append.ts'
 import type { Environment } from './environment.ts'
 
@@ -14,6 +15,8 @@ export interface ArtifactsParts {
   readonly signal: AbortSignal
   /** A value as it may be kept. */
   readonly clean: (value: unknown) => Json
+  /** Texts that must not stand in what is put. */
+  readonly secrets: readonly string[]
 }
 
 type ArtifactsEnvironment = Pick<Environment, 'artifacts' | 'clock' | 'limits'>
@@ -29,9 +32,11 @@ export function attemptArtifacts(env: ArtifactsEnvironment, parts: ArtifactsPart
       const { mediaType = typeof content === 'string' ? 'text/plain;charset=utf-8' : 'application/octet-stream' } =
         options
       const bytes = bytesOf(parts, content)
+      const check = secretCheck(parts)
+      if (bytes !== undefined) check(bytes)
       const kept =
         bytes === undefined
-          ? putStream(env, content as Chunks, mediaType, parts.signal)
+          ? putStream(env, content as Chunks, { mediaType, signal: parts.signal, check })
           : putBytes(env, bytes, mediaType)
       return { ...(await kept), mediaType }
     })
@@ -97,6 +102,16 @@ async function* boundChunks(stream: Chunks, signal: AbortSignal): AsyncGenerator
   }
 }
 
+/** Bytes cannot be redacted: what they mean would change. @throws KernelError `INVALID_INPUT`, from what it returns. */
+function secretCheck({ runId, key, secrets }: ArtifactsParts): (chunk: unknown) => void {
+  const isFound = searchBytes(secrets)
+  return (chunk) => {
+    if (!(chunk instanceof Uint8Array) || !isFound(chunk)) return
+    const text = `an artifact of ${key} of run ${runId} would hold a secret of the action's input; leave it out of what is put`
+    throw new KernelError('INVALID_INPUT', text, { runId, key })
+  }
+}
+
 interface Kept {
   readonly $artifact: ContentId
   readonly size: number
@@ -108,17 +123,24 @@ async function putBytes(env: ArtifactsEnvironment, bytes: Uint8Array, mediaType:
   return { $artifact, size: bytes.byteLength }
 }
 
+interface StreamOptions {
+  readonly mediaType: string
+  readonly signal: AbortSignal
+  /** Throws for a chunk that must not be kept. */
+  readonly check: (chunk: unknown) => void
+}
+
 /** A stream is there once: when the answer is lost, its own hash tells whether it was kept. */
 async function putStream(
   env: ArtifactsEnvironment,
   stream: Chunks,
-  mediaType: string,
-  signal: AbortSignal,
+  { mediaType, signal, check }: StreamOptions,
 ): Promise<Kept> {
   const hash = createHash('sha256')
   let size = 0
   const measured = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const chunk of boundChunks(stream, signal)) {
+      check(chunk)
       // What is none is the store's to refuse.
       if (chunk instanceof Uint8Array) hash.update(chunk)
       size += chunk.byteLength

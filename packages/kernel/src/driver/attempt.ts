@@ -213,6 +213,7 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, he
       return whileOpen()
     },
     clean: (value) => withoutSecrets(env, attempt, value, 'artifact'),
+    secrets: attempt.opened?.spellings ?? [],
   })
   return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, artifacts, now }
 }

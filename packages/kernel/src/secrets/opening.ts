@@ -4,17 +4,15 @@ import { KernelError, textOf } from '../errors.ts'
 import { ActionError } from '../policy/action-error.ts'
 import { commitmentOf } from './commitment.ts'
 import type { SecretsEnvironment } from './entering.ts'
-import { redactorOf, type Redact } from './redact.ts'
+import { redactorOf, type Redactor } from './redact.ts'
 import { replaceParts } from './replace.ts'
 import { keyIdOf, openSecret, type SecretContent } from './seal.ts'
 import { checkedKey } from './secret-keys.ts'
 import { asNamed, asReference, type SecretReference } from './secret.ts'
 
 /** A handler's input with its secrets in place. Lives as long as the attempt, and is never recorded. */
-export interface OpenedInput {
+export interface OpenedInput extends Redactor {
   readonly input: Json
-  /** Takes the secrets out of a text. */
-  readonly redact: Redact
 }
 
 /** True for an input that a handler cannot be given as it is recorded. */
@@ -36,7 +34,7 @@ async function openInput(env: SecretsEnvironment, input: Json, signal: AbortSign
   const opened = new Map<string, Json>()
   await Promise.all([...needed].map(async ([key, open]) => opened.set(key, await open())))
   const inPlace = visitSecrets(input, (key) => opened.get(key) ?? null)
-  return { input: inPlace, redact: redactorOf([...opened.values()]) }
+  return { input: inPlace, ...redactorOf([...opened.values()]) }
 }
 
 /**

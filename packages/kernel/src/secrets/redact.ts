@@ -3,6 +3,12 @@ import type { Json } from '@varve/store'
 /** Takes secrets out of a text. */
 export type Redact = (text: string) => string
 
+/** Takes secrets out of texts, and says in which spellings it looks for them. */
+export interface Redactor {
+  readonly redact: Redact
+  readonly spellings: readonly string[]
+}
+
 /** What stands in their place. */
 const REDACTED = '[secret]'
 
@@ -13,13 +19,16 @@ const MIN_LENGTH = 6
  * Finds every text of at least 6 characters that is part of the values, as it is and as it stands in JSON, in a URL, in base64
  * and in hex: what libraries put into their messages.
  */
-export function redactorOf(values: readonly Json[]): Redact {
+export function redactorOf(values: readonly Json[]): Redactor {
   const texts = new Set<string>()
   for (const value of values) collect(value, texts)
-  const found = new Set([...texts].filter((text) => text.length >= MIN_LENGTH).flatMap(spellings))
+  const found = new Set([...texts].filter((text) => text.length >= MIN_LENGTH).flatMap(spellingsOf))
   // The longest first: one may be part of another.
   const needles = [...found].sort((a, b) => b.length - a.length)
-  return (text) => needles.reduce((rest, needle) => rest.replaceAll(needle, REDACTED), text)
+  return {
+    redact: (text) => needles.reduce((rest, needle) => rest.replaceAll(needle, REDACTED), text),
+    spellings: needles,
+  }
 }
 
 function collect(value: Json, texts: Set<string>): void {
@@ -28,7 +37,7 @@ function collect(value: Json, texts: Set<string>): void {
   else if (typeof value === 'object' && value !== null) for (const child of Object.values(value)) collect(child, texts)
 }
 
-function spellings(text: string): string[] {
+function spellingsOf(text: string): string[] {
   const bytes = Buffer.from(text)
   const base64 = bytes.toString('base64')
   return [

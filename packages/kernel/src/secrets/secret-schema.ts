@@ -45,6 +45,6 @@ function jsonIssueOf(inner: Schema, value: Json): string | undefined {
   } catch (error) {
     if (!isKernelError(error, 'INVALID_INPUT')) throw error
     // A schema may put what it refuses into its message.
-    return redactorOf([value])(error.message.slice('INVALID_INPUT: '.length))
+    return redactorOf([value]).redact(error.message.slice('INVALID_INPUT: '.length))
   }
 }
