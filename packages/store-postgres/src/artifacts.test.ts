@@ -118,6 +118,24 @@ test('a put that waits for another of the same artifact sees its bytes when it i
   expect(await rows()).toEqual([1, 0, 1])
 })
 
+test('a touch locks artifacts in the order of their ids, whatever order they are asked for or stored in', async () => {
+  const store = await postgresStore({ pool }, { schema })
+  const ids = await Promise.all([1, 2, 3, 4].map(async (n) => store.artifacts.put(Uint8Array.of(n))))
+  const [least = '', ...rest] = ids.toSorted()
+  // Moved to the end of the table.
+  await pool.query(`update ${schema}.artifacts set size = size where id = $1`, [least])
+  const other = await pool.connect()
+  await other.query(`begin; select 1 from ${schema}.artifacts where id = '${least}' for update`)
+
+  const touching = store.artifacts.touch(ids)
+  await waiting(schema)
+  await other.query(`select 1 from ${schema}.artifacts where id = any($1) for update nowait`, [rest])
+  await other.query('commit')
+  other.release()
+
+  expect(await touching).toEqual(ids)
+})
+
 /** Resolves when somebody waits for a lock in the schema. */
 async function waiting(name: string): Promise<void> {
   const query = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like $1`
