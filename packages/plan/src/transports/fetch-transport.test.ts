@@ -539,6 +539,16 @@ describe('a call', () => {
     expect(error.message).toBe(`GET ${origin}: no connection, or a broken one (ECONNREFUSED)`)
   })
 
+  test('that was redirected to a port where nobody listens may have been executed', async () => {
+    const other = await serving(json(null))
+    await closing.splice(0)[0]!()
+    const { origin } = await serving(redirecting(303, () => other.origin))
+
+    const error = await errorOf(call(origin, { method: 'POST' }, { allow: [origin, other.origin] }))
+
+    expect(error).toMatchObject({ code: 'HTTP_FAILED', kind: 'transient', notExecuted: false })
+  })
+
   test('whose connection breaks is transient, and may have been executed', async () => {
     const { origin } = await serving((response) => response.destroy())
 

@@ -111,7 +111,7 @@ describe('reading', () => {
   })
 
   test.skipIf(process.platform === 'win32')('a pipe does not hang', async () => {
-    execFileSync('mkfifo', [path.join(root, 'pipe')])
+    execFileSync('/bin/sh', ['-c', 'mkfifo "$0"', path.join(root, 'pipe')])
 
     const error = await errorOf(call({ op: 'read', path: 'pipe' }))
 
