@@ -124,7 +124,7 @@ async function start(
     throw new PlanError('TOO_DEEP', `${text}; raise maxDepth, or end the recursion`)
   }
   const params = await node.childParams(await given(plan, node, request, ctx))
-  const prepared = prepareRun(node.plan.definition, params, config, await provenance())
+  const prepared = prepareRun(node.plan.definition, { given: params }, config, await provenance())
   return prepared.input(await ctx.artifacts.putJson(prepared.manifest), depth + 1)
 }
 

@@ -13,8 +13,13 @@ export const runConfig = z.strictObject({
   skipTags: z.array(z.string().min(1).max(200)).max(100).default([]),
   /** Child plans may nest so deep. */
   maxDepth: z.int().min(0).max(100).default(16),
-  /** What of the params is refused: text that looks like a secret, numbers that are no safe integers. */
-  secrets: z.enum(['refuse', 'allow']).default('refuse'),
+  /**
+   * What of the params is refused: what looks like a secret, except at the paths that are allowed (`params.hint`) and below
+   * them, and numbers that are no safe integers.
+   */
+  secrets: z
+    .union([z.enum(['refuse', 'allow']), z.strictObject({ allow: z.array(z.string().min(1).max(500)).max(100) })])
+    .default('refuse'),
   numbers: z.enum(['integers', 'any']).default('integers'),
 })
 

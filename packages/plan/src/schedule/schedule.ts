@@ -96,7 +96,7 @@ export class Schedule {
     const arrived = [first]
     for (const at of arrived) {
       const node = this.#graph.nodes[at] as StateNode
-      this.#outputs[at] = this.#input.replaced?.[node.id]
+      this.#outputs[at] = ownOf(this.#input.replaced, node.id)
       const standing = this.#outputs[at] === undefined ? this.#standingOnArrival(node) : 'done'
       if (standing === 'begun') this.#begin(at)
       else arrived.push(...this.#settle(at, standing))
@@ -158,9 +158,9 @@ export class Schedule {
   }
 
   #given(node: StateNode, edges: readonly Edge[]): Given {
-    const needs: Record<string, ArtifactRef | null> = {}
-    for (const { name, id } of edges) if (name !== undefined) needs[name] = this.outputOf(id) ?? null
-    const fresh = this.#input.fresh?.[node.id]
+    const named = edges.filter((edge): edge is Edge & { readonly name: string } => edge.name !== undefined)
+    const needs = Object.fromEntries(named.map(({ name, id }) => [name, this.outputOf(id) ?? null]))
+    const fresh = ownOf(this.#input.fresh, node.id)
     const given = { needs, ...(fresh !== undefined && { fresh }) }
     if (node.params === undefined) return given
     const params = validate(node.params, this.#input.params, `params of state ${node.id}`)
@@ -218,4 +218,9 @@ export class Schedule {
 function recordOf(output: Json): object {
   const { value, by } = output as { readonly value: { approved: boolean; comment?: string }; readonly by?: string }
   return { part: 'record', ...value, ...(by !== undefined && { by }) }
+}
+
+/** States may be called as what all objects have. */
+function ownOf<T>(byId: Readonly<Record<string, T>> | undefined, id: string): T | undefined {
+  return byId !== undefined && Object.hasOwn(byId, id) ? byId[id] : undefined
 }
