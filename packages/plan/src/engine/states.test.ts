@@ -446,6 +446,23 @@ test('states run in topological order one at a time, or as many at once as the r
   expect(under.order.slice(0, 5)).toEqual(['c', 'a', 'b', 'd', 'join'])
 })
 
+test('states that need more outputs together than an append names run in several', async () => {
+  const halves = [0, 1].map((half) => Array.from({ length: 700 }, (_, i) => step(`s${half}-${i}`)))
+  const gate = defineState({ id: 'gate', after: halves.flat().slice(0, 700), output: z.null(), run: () => null })
+  const joins = halves.map((half, i) =>
+    defineState({
+      ...{ id: `join${i}`, needs: Object.fromEntries(half.map(({ id }) => [id, id])), after: [gate], output: z.int() },
+      run: ({ needs }) => Object.keys(needs).length,
+    }),
+  )
+  const engine = testEngine({ config: { maxConcurrency: 256 } })
+
+  const outcome = await engine.start(planOf([...halves.flat(), gate, ...joins]), undefined as never, { runId: 'r' })
+
+  expect(outcome).toMatchObject({ status: 'completed' })
+  expect(await engine.output('r', 'join1')).toBe(700)
+})
+
 describe('a cancel', () => {
   test('aborts what is under way, and states say that they were canceled', async () => {
     const begun = Promise.withResolvers<undefined>()

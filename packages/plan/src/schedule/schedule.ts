@@ -8,7 +8,7 @@ import { validate } from '../definition/validate.ts'
 import { MapProgress } from './map-progress.ts'
 import type { Failure, ItemOutcome } from './outcome.ts'
 import type { PlanInput } from './plan-input.ts'
-import type { Given, ItemsResult, StateResult } from './requests.ts'
+import type { EntriesResult, Given, ItemsResult, StateResult } from './requests.ts'
 import { askTask, childTask, partTask, runTask, type Task } from './task.ts'
 import { TaskQueue } from './task-queue.ts'
 
@@ -33,6 +33,7 @@ export class Schedule {
   readonly #waitingFor: number[]
   readonly #outputs: (ArtifactRef | undefined)[]
   readonly #maps = new Map<number, MapProgress>()
+  readonly #adopted = new Map<number, Json>()
   readonly #failures = new Map<string, Failure>()
   #settled = 0
 
@@ -193,7 +194,19 @@ export class Schedule {
       const { plan } = node
       return [childTask(at, id, plan.id, plan.version, output)]
     }
-    return [partTask(at, id, 'run', id, () => ({ part: 'adopt', output }))]
+    return this.#adopt(at, node, phase, output)
+  }
+
+  /** What a child has made becomes the state's output; the entries of a list are named first, a stretch at a time. */
+  #adopt(at: number, { id, list }: StateNode, phase: Task['phase'], output: Json): readonly Task[] {
+    if (phase === 'child') this.#adopted.set(at, output)
+    const adopted = this.#adopted.get(at) ?? null
+    const from = phase === 'child' ? 0 : (output as unknown as EntriesResult).next
+    if (!list || adopted === null || from === undefined) {
+      return [partTask(at, id, 'run', id, () => ({ part: 'adopt', output: adopted }))]
+    }
+    const key = `${id}:entries:${from}`
+    return [partTask(at, id, 'entries', key, () => ({ part: 'entries', output: adopted, from }))]
   }
 
   #fail({ node: at, phase }: Task, error: Failure): void {
