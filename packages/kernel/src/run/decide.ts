@@ -1,4 +1,5 @@
 import { canonicalize, sealEvent, type Limits, type SealedEvent, canonicalJson, type Json } from '@varve/store'
+import { APPEND_ARTIFACTS, artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
@@ -24,6 +25,9 @@ export const TURN_EVENTS = 256
  * append. Belongs to event format 1, too.
  */
 export const TURN_BYTES = 3 * 1024 * 1024
+
+/** A turn ends before a decision that brings what its bodies refer to above what an append carries. */
+const TURN_ARTIFACTS = APPEND_ARTIFACTS
 
 /** What a decision depends on besides the fold. */
 export interface Deciding {
@@ -57,7 +61,7 @@ export interface Decided {
  * @throws KernelError when the step cannot be followed; the fold is not to be used afterwards.
  */
 export function decide(fold: RunFold, deciding: Deciding): Decided {
-  const turn: Turn = { fold, ...deciding, runId: fold.system.runId, events: [], bytes: 0 }
+  const turn: Turn = { fold, ...deciding, runId: fold.system.runId, events: [], bytes: 0, artifacts: new Set() }
   const { system } = fold
   try {
     while (system.terminal === undefined) {
@@ -66,6 +70,7 @@ export function decide(fold: RunFold, deciding: Deciding): Decided {
       if (step !== 'again') return { events: turn.events, more: step === 'more' }
     }
   } catch (error) {
+    if (error === FULL) return { events: turn.events, more: true }
     if (error !== CUT) throw located(error, { runId: system.runId, seq: system.end.seq + 1 })
   }
   return { events: turn.events, more: false }
@@ -74,11 +79,16 @@ export function decide(fold: RunFold, deciding: Deciding): Decided {
 /** Thrown where a log is cut. */
 const CUT = new Error('the log is cut here')
 
+/** Thrown where the next event belongs into another append. */
+const FULL = new Error('the turn is full')
+
 interface Turn extends Deciding {
   readonly fold: RunFold
   readonly runId: string
   readonly events: SealedEvent[]
   bytes: number
+  /** Ids that the events refer to. */
+  readonly artifacts: Set<string>
 }
 
 /** What one look at the run leads to: it was moved and is to be looked at again, or it is done, or there is no more room. */
@@ -175,6 +185,9 @@ function push(turn: Turn, draft: LogDraft): void {
   const { system } = turn.fold
   if (turn.lastSeq !== undefined && system.end.seq >= turn.lastSeq) throw CUT
   const sealed = sealEvent(system.runId, system.end, draft, turn.at, turn.limits)
+  const fresh = artifactsIn(sealed.stored.body).filter((id) => !turn.artifacts.has(id))
+  if (turn.artifacts.size + fresh.length > TURN_ARTIFACTS && turn.events.length > 0) throw FULL
+  for (const id of fresh) turn.artifacts.add(id)
   applyEvent(turn.fold, asLogEvent(sealed))
   turn.events.push(sealed)
   turn.bytes += Buffer.byteLength(sealed.stored.body)

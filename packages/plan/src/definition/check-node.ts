@@ -1,3 +1,4 @@
+import { isKernelError, retryWithBackoff, type RetryOptions } from '@varve/kernel'
 import { PlanError } from '../errors.ts'
 import { allEdges, type StateNode } from './node.ts'
 
@@ -14,6 +15,11 @@ export function checkNode(node: StateNode): StateNode {
   if (!['pure', 'idempotent', 'at-most-once'].includes(effect)) throw invalid(`there is no effect ${effect}`)
   if (cache && effect !== 'pure') throw invalid(`what is cached is pure, not ${effect}; leave one of the two out`)
   if (!cache && environment.length > 0) throw invalid('environment goes with cache: true')
+  for (const [name, part] of Object.entries(functionsOf(node))) {
+    if (typeof part !== 'function') throw invalid(`${name} must be a function, got ${typeof part}`)
+  }
+  if (!isOutput(node.output)) throw invalid('its output must be a schema (https://standardschema.dev) or bytes()')
+  checkRetry(id, node.retry)
   if (timeoutMs !== undefined && !(timeoutMs > 0)) throw invalid(`timeoutMs must be above 0, got ${timeoutMs}`)
   if (allEdges(node).length > MAX_NEEDS) {
     throw invalid(
@@ -35,4 +41,32 @@ export function checkName(what: string, name: unknown): void {
 export function checkVersion(what: string, version: unknown): void {
   if (typeof version === 'string' && version.length >= 1 && version.length <= 100) return
   throw new PlanError('INVALID_DEFINITION', `${what} must be text of 1-100 characters`)
+}
+
+/** @throws PlanError `INVALID_DEFINITION`. */
+function checkRetry(id: string, retry: RetryOptions | undefined): void {
+  try {
+    if (retry !== undefined) retryWithBackoff(retry)
+  } catch (error) {
+    if (!isKernelError(error, 'INVALID_DEFINITION')) throw error
+    throw new PlanError('INVALID_DEFINITION', `the retry of state ${id} is none: ${error.message}`, { cause: error })
+  }
+}
+
+function functionsOf(node: StateNode): Readonly<Record<string, unknown>> {
+  switch (node.kind) {
+    case 'state':
+      return { run: node.run }
+    case 'map':
+      return { items: node.items, key: node.key, run: node.run }
+    case 'approval':
+      return node.question === undefined ? {} : { question: node.question }
+    case 'child':
+      return { childParams: node.childParams }
+  }
+}
+
+function isOutput(output: unknown): boolean {
+  if ((typeof output !== 'object' && typeof output !== 'function') || output === null) return false
+  return '~standard' in output || ('kind' in output && output.kind === 'bytes')
 }

@@ -1,6 +1,7 @@
 import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import { z } from 'zod'
+import { PlanError } from '../errors.ts'
 import { checkNode } from './check-node.ts'
 import type { NeedIds, NoNeeds, Needs, NeedValues } from './need.ts'
 import type { NodeBase, StateNode } from './node.ts'
@@ -35,6 +36,12 @@ export function childState<
 >(spec: ChildSpec<Id, Params, Output, N, P>): State<Id, Output, SchemaInput<P>, NeedIds<N> & string> {
   const { plan, childParams } = spec
   const fixed = { effect: 'idempotent', cache: false, environment: [] } as const
+  if (typeof (plan as unknown) !== 'object') {
+    throw new PlanError(
+      'INVALID_DEFINITION',
+      `the plan of state ${spec.id} must be made by definePlan, got ${typeof plan}`,
+    )
+  }
   const { output, list } = outputOf(plan)
   const node: StateNode = { kind: 'child', ...baseOf(spec), ...fixed, output, list, plan, childParams }
   return { id: spec.id, node: checkNode(node) }

@@ -96,6 +96,9 @@ function kahn({ dependents, indegrees }: Links): number[] {
   return order
 }
 
+/** So many states of a circle are named in the error's text; its details have them all. */
+const SHOWN = 20
+
 function cycleError(planId: string, states: readonly AnyState[], links: Links, sorted: readonly number[]): PlanError {
   const done = new Set(sorted)
   // What is left lies on a cycle or behind one; walking against the edges stays among it, so it closes a cycle.
@@ -111,6 +114,7 @@ function cycleError(planId: string, states: readonly AnyState[], links: Links, s
   }
   const cycle = walk.slice(seen.get(at)).map((i) => (states[i] as AnyState).id)
   const path = [...cycle, cycle[0] as string].reverse()
-  const text = `the states of plan ${planId} wait for each other in a circle: ${path.join(' -> ')}`
+  const shown = path.length > SHOWN ? [...path.slice(0, SHOWN), `… -> ${path[0]}`] : path
+  const text = `the states of plan ${planId} wait for each other in a circle: ${shown.join(' -> ')}; take one of these needs out`
   return new PlanError('CIRCULAR_DEPENDENCY', text, { details: { cycle: path } })
 }

@@ -65,6 +65,15 @@ export function mapState<
     throw new PlanError('INVALID_DEFINITION', text)
   }
   const common = { ...baseOf(spec), ...runOf(spec) }
-  const node: StateNode = { kind: 'map', ...common, list: true, shared: edgesOf(shared), items, key, run, concurrency }
+  const node: StateNode = {
+    kind: 'map',
+    ...common,
+    list: true,
+    shared: edgesOf(spec.id, shared),
+    items,
+    key,
+    run,
+    concurrency,
+  }
   return { id: spec.id, node: checkNode(node) }
 }

@@ -1,8 +1,9 @@
 import type { Json } from '@varve/store'
+import { PlanError } from '../errors.ts'
 import type { State } from './state.ts'
 
 /** Any state, whatever it makes and takes. */
-export type AnyState = State<string, unknown, never>
+export type AnyState = State
 
 /** A dependency on a state that may have been skipped: its value is then undefined. */
 export interface OptionalNeed<S extends AnyState | string = AnyState | string> {
@@ -54,14 +55,23 @@ export interface Edge {
   readonly optional: boolean
 }
 
-/** The edges that needs and `after` mean, in their order. */
-export function edgesOf(needs: Needs, after: readonly (AnyState | string)[] = []): readonly Edge[] {
-  const named = Object.entries(needs).map(([name, need]) => ({ name, ...edgeOf(need) }))
-  return [...named, ...after.map(edgeOf)]
+/**
+ * The edges that needs and `after` mean, in their order.
+ *
+ * @throws PlanError `INVALID_DEFINITION`.
+ */
+export function edgesOf(stateId: string, needs: Needs, after: readonly (AnyState | string)[] = []): readonly Edge[] {
+  const named = Object.entries(needs).map(([name, need]) => ({
+    name,
+    ...edgeOf(`need ${name} of state ${stateId}`, need),
+  }))
+  return [...named, ...after.map((state, i) => edgeOf(`after[${i}] of state ${stateId}`, state))]
 }
 
-function edgeOf(need: Need): Edge {
+function edgeOf(what: string, need: Need | undefined): Edge {
   if (typeof need === 'string') return { id: need, optional: false }
-  if ('optional' in need) return { ...edgeOf(need.optional), optional: true }
-  return { id: need.id, state: need, optional: false }
+  if (typeof need === 'object' && 'optional' in need) return { ...edgeOf(what, need.optional), optional: true }
+  if (typeof need === 'object' && 'node' in need) return { id: need.id, state: need, optional: false }
+  const text = `${what} is no state, but ${typeof need}; where files import each other in a circle, name it by its id`
+  throw new PlanError('INVALID_DEFINITION', text)
 }

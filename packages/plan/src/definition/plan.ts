@@ -34,13 +34,18 @@ type StatesFit<S extends readonly AnyState[], Params> = {
 type StateFits<S, Ids extends string, Params> =
   S extends State<string, unknown, infer Taken, infer Needed>
     ? [Exclude<Needed, Ids>] extends [never]
-      ? undefined extends Taken
-        ? unknown
-        : [Params] extends [Taken]
-          ? unknown
-          : { readonly stateTakesOtherParams: Taken }
+      ? ParamsFit<Params, Taken>
       : { readonly planHasNoState: Exclude<Needed, Ids> }
     : unknown
+
+/** What is known at run time alone takes `never`, and is checked when a run starts. */
+type ParamsFit<Params, Taken> = [Taken] extends [never]
+  ? unknown
+  : undefined extends Taken
+    ? unknown
+    : [Params] extends [Taken]
+      ? unknown
+      : { readonly stateTakesOtherParams: Taken }
 
 /** A plan that an engine can run. Made by {@link definePlan}. */
 export interface Plan<Params = never, Output = unknown> {
@@ -89,6 +94,7 @@ export function definePlan<
   const { id, version, params, states, output } = spec
   checkName('the id of a plan', id)
   checkVersion(`the version of plan ${id}`, version)
+  checkStates(id, states)
   const graph = graphOf(id, states)
   if (output !== undefined && graph.nodes[graph.indexOf.get(output.id) ?? -1] !== output.node) {
     const text = `the output of plan ${id} is state ${output.id}, which is none of its states; add it`
@@ -98,4 +104,14 @@ export function definePlan<
   const hash = contentId(canonicalJson({ id, version, states: described, output: output?.id ?? null }))
   const definition = { id, version, params, graph, output: output?.id, states: described, hash }
   return { id, version, definition }
+}
+
+/** @throws PlanError `INVALID_DEFINITION`. */
+function checkStates(id: string, states: readonly unknown[]): void {
+  const refuse = (what: string): never => {
+    throw new PlanError('INVALID_DEFINITION', `${what}; make states with defineState and the like`)
+  }
+  if (!Array.isArray(states)) return refuse(`the states of plan ${id} are no list`)
+  const at = states.findIndex((state) => typeof (state as AnyState | undefined)?.node !== 'object')
+  if (at !== -1) refuse(`state ${at} of plan ${id} is none`)
 }

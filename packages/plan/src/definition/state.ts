@@ -7,7 +7,7 @@ import type { StateNode } from './node.ts'
 import type { OutputInput, OutputSpec, OutputValue } from './output.ts'
 
 /** One state of a plan: it runs when what it needs is there, and its output is an artifact. */
-export interface State<Id extends string = string, Output = unknown, Params = unknown, Needed extends string = string> {
+export interface State<Id extends string = string, Output = unknown, Params = never, Needed extends string = string> {
   readonly id: Id
   /** The state without its types. */
   readonly node: StateNode
@@ -125,7 +125,7 @@ export function baseOf({
   StateNode,
   'id' | 'version' | 'edges' | 'params' | 'tags' | 'retry' | 'timeoutMs'
 > {
-  return { id, version, edges: edgesOf(needs, after), params, tags: [...tags], retry, timeoutMs }
+  return { id, version, edges: edgesOf(id, needs, after), params, tags: [...tags], retry, timeoutMs }
 }
 
 /** The half of a node that says how its code runs. */

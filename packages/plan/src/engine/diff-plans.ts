@@ -41,7 +41,7 @@ export async function diffPlans(parts: EngineParts, a: string, b: string): Promi
 
 function asPlan({ manifest }: PinnedRun): Parameters<typeof planChanges>[1] {
   const { plan, states } = manifest
-  return { version: plan.version, output: plan.output ?? undefined, states }
+  return { ...plan, output: plan.output ?? undefined, states }
 }
 
 function viewsOf({ record, manifest }: PinnedRun): Map<string, NonNullable<StateDiff['a']>> {
@@ -57,9 +57,14 @@ function changedParams(a: Json, b: Json): readonly string[] {
   if (canonicalJson(a) === canonicalJson(b)) return []
   if (!isObject(a) || !isObject(b)) return ['params']
   const names = new Set([...Object.keys(a), ...Object.keys(b)])
-  return [...names].filter((name) => canonicalJson(a[name] ?? null) !== canonicalJson(b[name] ?? null)).sort()
+  return [...names].filter((name) => textOf(a[name]) !== textOf(b[name])).sort()
 }
 
 function isObject(value: Json): value is Readonly<Record<string, Json>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What is absent is not null. */
+function textOf(value: Json | undefined): string {
+  return value === undefined ? '' : canonicalJson(value)
 }

@@ -26,7 +26,7 @@ import { diffPlans, type PlanDiff } from './diff-plans.ts'
 import { explainState, type ExplainOptions, type Explanation } from './explain.ts'
 import { forkPlan, type PlanForkOptions } from './fork-plan.ts'
 import { artifactOrigins, type ArtifactOrigin } from './lineage.ts'
-import { planOutcome, type PlanOutcome } from './outcome.ts'
+import { endOf, planOutcome, type PlanOutcome } from './outcome.ts'
 import { readOutput, runOutputs, type OutputOfState } from './outputs.ts'
 import type { EngineParts } from './parts.ts'
 import { pinArtifacts, unpinArtifacts, type Pin } from './pins.ts'
@@ -98,7 +98,7 @@ export interface Engine extends AsyncDisposable {
   ): Promise<PlanOutcome<Output>>
   /**
    * Drives a run on, or follows the process that does. On one that waits with nothing new, and on one that has ended, it
-   * writes nothing.
+   * writes nothing; one that has ended needs no plan.
    *
    * @throws PlanError `RUN_NOT_FOUND` | `NOT_A_PLAN_RUN` | `MANIFEST_CORRUPT` | `PLAN_MISSING` | `PLAN_CHANGED` with the difference.
    */
@@ -164,14 +164,14 @@ export function createEngine(options: EngineOptions): Engine {
   const drive = async (runId: string, move: (plan: AnyPlan) => Promise<Outcome>): Promise<PlanOutcome> => {
     const { manifest } = await pinnedStart(parts, runId)
     const plan = await samePlan(parts, runId, manifest)
-    return planOutcome(parts, plan, await move(plan))
+    return planOutcome(parts, plan.definition, await move(plan))
   }
   return {
     kernel,
     start: async (plan, params, startOptions = {}) =>
-      (await planOutcome(parts, plan, await startPlan(parts, plan, params, startOptions))) as never,
-    run: async (runId) => drive(runId, async () => kernel.run(runId)),
-    resume: async (runId) => drive(runId, async () => kernel.retry(runId)),
+      (await planOutcome(parts, plan.definition, await startPlan(parts, plan, params, startOptions))) as never,
+    run: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.run(runId)),
+    resume: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.retry(runId)),
     approve: async (runId, state, answer) =>
       drive(runId, async () => answerApproval(parts, runId, idOf(state), answer)),
     settle: async (runId, state, settlement) =>
@@ -179,7 +179,7 @@ export function createEngine(options: EngineOptions): Engine {
     cancel: async (runId, cancelOptions) => drive(runId, async () => kernel.cancel(runId, cancelOptions)),
     fork: async (runId, forkOptions = {}) => {
       const { plan, outcome } = await forkPlan(parts, runId, forkOptions)
-      return planOutcome(parts, plan, outcome)
+      return planOutcome(parts, plan.definition, outcome)
     },
     ...readingVerbs(parts),
     collect: async (collectOptions = {}) => collect(parts, (options.clock ?? systemClock).now(), collectOptions),

@@ -1,12 +1,11 @@
 import { changedParts, keyParts, type KeyParts } from '../cache/cache-key.ts'
 import { cacheGroup, type CachedOutput } from '../cache/output-cache.ts'
-import { PlanError } from '../errors.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { RunRequest } from '../schedule/requests.ts'
 import { planStatus, stateIdOf, type StateStatus, type StateView } from '../view/plan-status.ts'
 import { resultOf, type ItemRecord, type RunRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
-import { pinnedRun, type PinnedRun } from './pinned-run.ts'
+import { manifestState, pinnedRun, type PinnedRun } from './pinned-run.ts'
 
 /** One part of what an output was computed from, in the former run and in this one; absent where it was no part. */
 export interface ChangedPart {
@@ -43,11 +42,7 @@ export async function explainState(
   { against }: ExplainOptions = {},
 ): Promise<readonly Explanation[]> {
   const run = await pinnedRun(parts, runId)
-  const state = run.manifest.states.find(({ id }) => id === stateId)
-  if (state === undefined) {
-    const text = `plan ${run.manifest.plan.id} has no state ${JSON.stringify(stateId)}`
-    throw new PlanError('STATE_NOT_FOUND', text, { runId, details: { state: stateId } })
-  }
+  const state = manifestState(run, stateId)
   const former = against ?? (await forkedFrom(parts, runId))
   const other = former === undefined ? undefined : await pinnedRun(parts, former)
   const view = planStatus(run.record, run.manifest).states.find(({ id }) => id === stateId) as StateView

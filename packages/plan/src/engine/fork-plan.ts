@@ -5,9 +5,10 @@ import type { AnyPlan } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
 import { keepOutput } from '../execution/keep-output.ts'
 import { prepareRun, type RunConfigInput } from '../manifest/prepare-run.ts'
+import { planChanges } from '../manifest/manifest.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
 import type { EngineParts } from './parts.ts'
-import { pinnedStart, samePlan } from './pinned-run.ts'
+import { pinnedStart, samePlan, type PinnedRun } from './pinned-run.ts'
 import { putManifest } from './put-manifest.ts'
 import { storeWriter } from './store-artifacts.ts'
 
@@ -44,10 +45,13 @@ export async function forkPlan(
     throw new PlanError('PLAN_CHANGED', `run ${runId} is of plan ${manifest.plan.id}, not of ${plan.id}`, { runId })
   }
   const as = options.as ?? runtime.newId()
-  const params = 'params' in options ? options.params : input.params
+  const isSame = plan.definition.hash === manifest.plan.hash
+  // Recorded params have passed this plan's schema; another plan's has to see them.
+  const recorded = isSame ? { recorded: input.params } : { given: input.params }
+  const params = 'params' in options ? { given: options.params } : recorded
   const config = { ...input.config, ...options.config }
   const prepared = prepareRun(plan.definition, params, config, await runtime.provenance())
-  const changes = await changesOf(parts, plan, input, { ...options, as })
+  const changes = await changesOf(parts, plan, { input, manifest }, { ...options, as })
   plans.add(plan)
   const edited = { ...prepared.input(await putManifest(artifacts, prepared.manifest), input.depth), ...changes }
   const outcome = await kernel.fork(runId, {
@@ -58,17 +62,35 @@ export async function forkPlan(
   return { plan, outcome }
 }
 
-/** What an earlier fork has changed stays so, unless it is changed again. */
+/** Parts of a state that its output may depend on besides what it is asked for with. */
+const MAKING: ReadonlySet<string> = new Set([
+  'added',
+  'kind',
+  'version',
+  'code',
+  'output',
+  'effect',
+  'plan',
+  'list',
+  'makes',
+])
+
+/**
+ * What an earlier fork has changed stays so, unless it is changed again. States that another plan has with other code run again.
+ */
 async function changesOf(
   { artifacts }: EngineParts,
   { definition }: AnyPlan,
-  input: PlanInput,
+  { input, manifest }: Pick<PinnedRun, 'input' | 'manifest'>,
   { from, as, ...options }: PlanForkOptions & { readonly as: string },
 ): Promise<Pick<PlanInput, 'fresh' | 'replaced'>> {
   const inPlan = <T>(states: Readonly<Record<string, T>> = {}): Record<string, T> =>
     Object.fromEntries(Object.entries(states).filter(([id]) => definition.graph.indexOf.has(id)))
   const fresh = inPlan(input.fresh)
   const replaced = inPlan(input.replaced)
+  for (const { state, what } of planChanges(manifest, definition)) {
+    if (state !== undefined && what !== 'removed' && MAKING.has(what)) fresh[state] = as
+  }
   if (from === undefined && 'output' in options) {
     throw new PlanError('INVALID_PARAMS', 'an output replaces that of a state; say which one with `from`')
   }

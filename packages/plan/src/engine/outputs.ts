@@ -4,7 +4,7 @@ import { PlanError } from '../errors.ts'
 import { outputValue } from '../execution/need-values.ts'
 import { planStatus, type StateView } from '../view/plan-status.ts'
 import type { EngineParts } from './parts.ts'
-import { pinnedRun, samePlan, type PinnedRun } from './pinned-run.ts'
+import { manifestState, pinnedRun, type PinnedRun } from './pinned-run.ts'
 import { storeReader } from './store-artifacts.ts'
 
 /** What a state makes; unknown for one that is named by its id. */
@@ -23,10 +23,9 @@ export async function runOutputs(parts: EngineParts, runId: string): Promise<Rea
 /** The output of one state, read against its hash. */
 export async function readOutput(parts: EngineParts, runId: string, stateId: string): Promise<unknown> {
   const run = await pinnedRun(parts, runId)
-  const plan = await samePlan(parts, runId, run.manifest)
-  const node = plan.definition.graph.nodeOf(stateId)
+  const state = manifestState(run, stateId)
   const view = viewsOf(run).find(({ id }) => id === stateId)
-  if (view?.artifact !== undefined) return outputValue(node, view.artifact, storeReader(parts.artifacts))
+  if (view?.artifact !== undefined) return outputValue(state, view.artifact, storeReader(parts.artifacts))
   const text = `state ${stateId} of run ${runId} has no output: it is ${view?.status ?? 'unknown'}`
   throw new PlanError('NO_OUTPUT', text, { runId, key: stateId })
 }

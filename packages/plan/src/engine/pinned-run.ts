@@ -2,6 +2,7 @@ import { isStoreError, type ArtifactStore } from '@varve/store'
 import type { AnyPlan } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
 import { planChanges, type Manifest, type PlanChange } from '../manifest/manifest.ts'
+import type { ManifestState } from '../manifest/manifest-state.ts'
 import { planInput, type PlanInput } from '../schedule/plan-input.ts'
 import { emptyRecord, recordEvent, type RunRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
@@ -26,15 +27,28 @@ export async function pinnedRun(parts: Pick<EngineParts, 'kernel' | 'artifacts'>
 
 /** What a run was started from, without the rest of its log. @throws as {@link pinnedRun}. */
 export async function pinnedStart(
-  { kernel, artifacts }: Pick<EngineParts, 'kernel' | 'artifacts'>,
+  parts: Pick<EngineParts, 'kernel' | 'artifacts'>,
   runId: string,
 ): Promise<Omit<PinnedRun, 'record'>> {
+  const input = await startInput(parts, runId)
+  return { input, manifest: await pinnedManifest(parts.artifacts, runId, input) }
+}
+
+/** What the first event of a run says. @throws PlanError `RUN_NOT_FOUND` | `NOT_A_PLAN_RUN`. */
+export async function startInput({ kernel }: Pick<EngineParts, 'kernel'>, runId: string): Promise<PlanInput> {
   await checkRun(kernel, runId)
   for await (const event of kernel.events(runId)) {
-    const input = inputOf(runId, event.type === 'RunStarted' ? event.data.input : undefined)
-    return { input, manifest: await pinnedManifest(artifacts, runId, input) }
+    return inputOf(runId, event.type === 'RunStarted' ? event.data.input : undefined)
   }
   throw notAPlanRun(runId)
+}
+
+/** A state of a run. @throws PlanError `STATE_NOT_FOUND`. */
+export function manifestState({ manifest, record }: Pick<PinnedRun, 'manifest' | 'record'>, id: string): ManifestState {
+  const state = manifest.states.find((one) => one.id === id)
+  if (state !== undefined) return state
+  const text = `plan ${manifest.plan.id} has no state ${JSON.stringify(id)}; its manifest lists those that it has`
+  throw new PlanError('STATE_NOT_FOUND', text, { runId: record.runId, details: { state: id } })
 }
 
 /** What the log of a run says. @throws PlanError `RUN_NOT_FOUND`. */

@@ -64,16 +64,16 @@ class ProgressTracker {
   }
 
   #changedBy(event: LogEvent, key: string | undefined): readonly StateView[] {
-    const isFailure = event.type === 'ActionFailed' || event.type === 'ActionDenied'
-    // These move states that the log says nothing of.
-    if (event.type === 'RunStarted' || event.type === 'RunForked' || isFailure || this.#record.end !== undefined) {
-      return this.#lookAtAll(event.type === 'RunForked')
-    }
     const state = key === undefined ? undefined : this.#states.get(stateIdOf(key))
     const item = key === undefined ? undefined : this.#record.items.get(key)
+    const items = this.#items.get(state?.id ?? '') ?? new Map<string, ItemRecord>()
+    if (state !== undefined && item !== undefined) this.#items.set(state.id, items.set(item.key, item))
+    const hasFailed = item?.error !== undefined && item.closedSeq === event.seq
+    // These move states that the log says nothing of.
+    if (event.type === 'RunStarted' || event.type === 'RunForked' || hasFailed || this.#record.end !== undefined) {
+      return this.#lookAtAll(event.type === 'RunForked')
+    }
     if (state === undefined || item === undefined) return []
-    const items = this.#items.get(state.id) ?? new Map<string, ItemRecord>()
-    this.#items.set(state.id, items.set(item.key, item))
     return this.#moved([activeView(state, [...items.values()], this.#record)])
   }
 

@@ -9,7 +9,7 @@ import { replayIo, type RecordedFact, type RecordedFacts } from '../execution/re
 import { runState } from '../execution/run-state.ts'
 import type { RunRequest } from '../schedule/requests.ts'
 import { stateIdOf } from '../view/plan-status.ts'
-import { artifactOf, emptyRecord, recordEvent, type ItemRecord, type RunRecord } from '../view/run-record.ts'
+import { artifactOf, emptyRecord, recordEvent, resultOf, type ItemRecord, type RunRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
 import { pinnedStart, samePlan } from './pinned-run.ts'
 import { storeReader } from './store-artifacts.ts'
@@ -73,7 +73,7 @@ async function replayItem(
 ): Promise<ReplayedExecution> {
   const { key } = item
   const recorded = artifactOf(item)?.$artifact as ContentId
-  const isTakenOver = item.reused || item.attempts === 0
+  const isTakenOver = item.reused || resultOf(item)?.cache?.from !== undefined
   if (node.effect === 'at-most-once' || isTakenOver) return { key, recorded, result: 'passed-over' }
   try {
     const replayed = await executeAgain(parts, plan, node, item, record.runId, facts)

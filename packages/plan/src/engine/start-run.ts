@@ -25,7 +25,12 @@ export async function startPlan(
   { config, ...options }: PlanStartOptions,
 ): Promise<Outcome<unknown>> {
   const { kernel, plans, runtime } = parts
-  const prepared = prepareRun(plan.definition, params, { ...parts.config, ...config }, await runtime.provenance())
+  const prepared = prepareRun(
+    plan.definition,
+    { given: params },
+    { ...parts.config, ...config },
+    await runtime.provenance(),
+  )
   const workflow = plans.add(plan)
   const known = options.runId === undefined ? undefined : await knownInput(parts, options.runId, plan, prepared)
   const input = known ?? prepared.input(await putManifest(parts.artifacts, prepared.manifest), 0)

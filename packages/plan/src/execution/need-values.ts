@@ -2,8 +2,8 @@ import type { ActionArtifacts, ArtifactRef } from '@varve/kernel'
 import type { Json, StoredArtifact } from '@varve/store'
 import type { Graph } from '../definition/graph.ts'
 import type { Edge } from '../definition/need.ts'
-import type { StateNode } from '../definition/node.ts'
 import { isBytes, type BytesOutput, type MapEntry } from '../definition/output.ts'
+import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { ListEntry, NeedRefs } from '../schedule/requests.ts'
 
 /** Reads artifacts against the hash that names them. */
@@ -23,24 +23,25 @@ export async function needValues(
   const values = await Promise.all(
     named.map(async ({ name, id }) => {
       const ref = refs[name]
-      return [name, ref == null ? undefined : await outputValue(graph.nodeOf(id), ref, artifacts)] as const
+      if (ref == null) return [name, undefined] as const
+      const { output, list } = graph.nodeOf(id)
+      return [name, await outputValue({ makes: isBytes(output) ? 'bytes' : 'json', list }, ref, artifacts)] as const
     }),
   )
   return Object.fromEntries(values)
 }
 
+/** How an output is read. */
+type OutputShape = Pick<ManifestState, 'makes' | 'list'>
+
 /** An output as those see it that need it. */
-export async function outputValue(
-  node: Pick<StateNode, 'output' | 'list'>,
-  ref: ArtifactRef,
-  artifacts: ArtifactReader,
-): Promise<unknown> {
-  if (!node.list) return oneValue(node, ref, artifacts)
+export async function outputValue(shape: OutputShape, ref: ArtifactRef, artifacts: ArtifactReader): Promise<unknown> {
+  if (!shape.list) return oneValue(shape, ref, artifacts)
   const entries = await listEntries(ref, artifacts)
   return Promise.all(
     entries.map(async ({ key, output }): Promise<MapEntry<unknown>> => ({
       key,
-      value: await oneValue(node, output, artifacts),
+      value: await oneValue(shape, output, artifacts),
     })),
   )
 }
@@ -51,11 +52,11 @@ export async function listEntries(ref: ArtifactRef, artifacts: ArtifactReader): 
 }
 
 async function oneValue(
-  { output }: Pick<StateNode, 'output'>,
+  { makes }: OutputShape,
   ref: ArtifactRef,
   artifacts: ArtifactReader,
 ): Promise<Json | BytesOutput> {
-  if (!isBytes(output)) return artifacts.json(ref)
+  if (makes === 'json') return artifacts.json(ref)
   return bytesOutput(ref, await artifacts.get(ref))
 }
 

@@ -6,7 +6,7 @@ import type { PlanDefinition } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
 import type { Provenance } from '../manifest/provenance.ts'
 import { prepareRun } from '../manifest/prepare-run.ts'
-import type { Given, ItemsResult, ListEntry, PartRequest, StateResult } from '../schedule/requests.ts'
+import type { EntriesResult, Given, ItemsResult, ListEntry, PartRequest, StateResult } from '../schedule/requests.ts'
 import { LIST, listEntries, needValues } from './need-values.ts'
 
 type Part<K extends PartRequest['part']> = Extract<PartRequest, { part: K }>
@@ -31,8 +31,10 @@ export function partAction(plan: PlanDefinition, node: StateNode, provenance: ()
         return record(node.id, request, ctx)
       case 'start':
         return start(plan, node as ChildNode, request, ctx, provenance)
+      case 'entries':
+        return stretchOf(request, ctx)
       case 'adopt':
-        return adopt(node, request, ctx)
+        return adopt(request, ctx)
     }
   }
 }
@@ -46,6 +48,7 @@ const INLINE_BYTES = 1024
 /** A stretch of a list ends behind the item that brings it to so many bytes, or to so many items. */
 const STRETCH_BYTES = 128 * 1024
 const STRETCH_ITEMS = 1000
+const STRETCH_ENTRIES = 500
 
 const itemKey = z.string().min(1).max(100)
 
@@ -124,17 +127,21 @@ async function start(
     throw new PlanError('TOO_DEEP', `${text}; raise maxDepth, or end the recursion`)
   }
   const params = await node.childParams(await given(plan, node, request, ctx))
-  const prepared = prepareRun(node.plan.definition, params, config, await provenance())
+  const prepared = prepareRun(node.plan.definition, { given: params }, config, await provenance())
   return prepared.input(await ctx.artifacts.putJson(prepared.manifest), depth + 1)
 }
 
 /** Reads all of it: from here on this run vouches for it. */
-async function adopt(node: StateNode, { output }: Part<'adopt'>, { artifacts }: ActionContext): Promise<unknown> {
+async function adopt({ output }: Part<'adopt'>, { artifacts }: ActionContext): Promise<StateResult> {
   if (output === null) return { artifact: await artifacts.putJson(null) }
   const stored = await artifacts.get(output)
   for await (const _chunk of stored.stream());
-  if (!node.list) return { artifact: output }
-  // Named in this run's log, so that they are kept with it.
-  const entries = await listEntries(output, artifacts)
-  return { artifact: output, entries: entries.map((entry) => entry.output) }
+  return { artifact: output }
+}
+
+async function stretchOf({ output, from }: Part<'entries'>, { artifacts }: ActionContext): Promise<EntriesResult> {
+  const list = await listEntries(output, artifacts)
+  const next = from + STRETCH_ENTRIES
+  const entries = list.slice(from, next).map((entry) => entry.output)
+  return { entries, ...(next < list.length && { next }) }
 }

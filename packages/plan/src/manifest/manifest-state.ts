@@ -24,6 +24,9 @@ export interface ManifestState {
   readonly code: string
   /** Hex sha256 of the output's JSON Schema, or of its media type; the hash of nothing where the schema says none. */
   readonly output: string
+  /** How the output is read: each artifact, and whether there is a list of them. */
+  readonly makes: 'json' | 'bytes'
+  readonly list: boolean
   /** Hash of the plan that it runs. */
   readonly plan?: string
 }
@@ -39,7 +42,7 @@ export function statesOf(graph: Graph): readonly ManifestState[] {
 }
 
 function manifestState(node: StateNode): ManifestState {
-  const { id, kind, version, effect, cache, tags, environment } = node
+  const { id, kind, version, effect, cache, tags, environment, list } = node
   const shared = node.kind === 'map' ? node.shared : []
   return {
     ...{ id, kind, version, effect, cache, tags, environment },
@@ -47,6 +50,8 @@ function manifestState(node: StateNode): ManifestState {
     after: node.edges.filter(({ name }) => name === undefined).map((edge) => edge.id),
     code: codeHash(node),
     output: outputHash(node.output),
+    makes: isBytes(node.output) ? 'bytes' : 'json',
+    list,
     ...(node.kind === 'child' && { plan: node.plan.definition.hash }),
   }
 }

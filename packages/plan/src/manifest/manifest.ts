@@ -1,4 +1,4 @@
-import type { ContentId, Json } from '@varve/store'
+import { canonicalJson, type ContentId, type Json } from '@varve/store'
 import type { PlanDefinition } from '../definition/plan.ts'
 import type { ManifestState } from './manifest-state.ts'
 import type { Provenance } from './provenance.ts'
@@ -29,16 +29,17 @@ export function manifestOf(plan: PlanDefinition, params: Json, config: RunConfig
 export interface PlanChange {
   /** Id of the state; absent for the plan itself. */
   readonly state?: string
-  /** What of it: `added`, `removed`, or the name of the part that changed. */
+  /** What of it: `added`, `removed`, or the name of the part that changed; of the plan, also the `order` of its states. */
   readonly what: string
 }
 
 /** Where two plans differ, in the order of the states recorded; empty when they do the same. */
 export function planChanges(
   recorded: Pick<Manifest, 'plan' | 'states'>,
-  plan: Pick<PlanDefinition, 'version' | 'output' | 'states'>,
+  plan: Pick<PlanDefinition, 'id' | 'version' | 'output' | 'states'>,
 ): readonly PlanChange[] {
   const changes: PlanChange[] = []
+  if (recorded.plan.id !== plan.id) changes.push({ what: 'id' })
   if (recorded.plan.version !== plan.version) changes.push({ what: 'version' })
   if (recorded.plan.output !== (plan.output ?? null)) changes.push({ what: 'output' })
   const now = new Map(plan.states.map((state) => [state.id, state]))
@@ -49,10 +50,18 @@ export function planChanges(
     else changes.push(...partsThatDiffer(state, other).map((what) => ({ state: state.id, what })))
   }
   for (const { id } of plan.states) if (!before.has(id)) changes.push({ state: id, what: 'added' })
+  const order = ({ states }: { readonly states: readonly ManifestState[] }): string => states.map(({ id }) => id).join()
+  // Of plans with the same states: two orders of declaration.
+  if (changes.length === 0 && order(recorded) !== order(plan)) changes.push({ what: 'order' })
   return changes
 }
 
 function partsThatDiffer(a: ManifestState, b: ManifestState): readonly string[] {
   const parts = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof ManifestState>
-  return [...parts].filter((part) => JSON.stringify(a[part]) !== JSON.stringify(b[part]))
+  return [...parts].filter((part) => textOf(a[part]) !== textOf(b[part]))
+}
+
+/** A manifest that was read has its names in another order than a plan that was declared. */
+function textOf(part: unknown): string {
+  return part === undefined ? '' : canonicalJson(part)
 }

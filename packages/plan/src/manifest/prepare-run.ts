@@ -19,6 +19,9 @@ export interface PreparedRun {
   readonly input: (manifest: ArtifactRef, depth: number) => PlanInput
 }
 
+/** The params of a run: as they were given, or as another run has recorded them, which its schema has passed already. */
+export type ParamsInput = { readonly given: unknown } | { readonly recorded: Json }
+
 /**
  * Checks params and config of a run, also against what each state takes.
  *
@@ -26,13 +29,13 @@ export interface PreparedRun {
  */
 export function prepareRun(
   plan: PlanDefinition,
-  params: unknown,
+  params: ParamsInput,
   config: RunConfigInput,
   build: Provenance,
 ): PreparedRun {
   const chosen = validate(runConfig, config, 'config') as RunConfig
-  const given = plan.params === undefined ? withoutParams(plan, params) : validate(plan.params, params, 'params')
-  const { copy } = canonicalize(given ?? null, { name: 'params' })
+  const value = 'recorded' in params ? params.recorded : checkedParams(plan, params.given)
+  const { copy } = canonicalize(value ?? null, { name: 'params' })
   const { secrets, numbers } = chosen
   checkValues('params', copy, { secrets, numbers })
   checkStates(plan, copy)
@@ -41,7 +44,8 @@ export function prepareRun(
   return { manifest, input: (ref, depth) => ({ manifest: ref, planHash, params: copy, config: chosen, depth }) }
 }
 
-function withoutParams({ id }: PlanDefinition, params: unknown): null {
+function checkedParams({ id, params: schema }: PlanDefinition, params: unknown): unknown {
+  if (schema !== undefined) return validate(schema, params, 'params')
   if (params === undefined || params === null) return null
   throw new PlanError('INVALID_PARAMS', `plan ${id} takes no params; declare them, or leave them out`)
 }

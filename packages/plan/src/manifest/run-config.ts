@@ -13,11 +13,13 @@ export const runConfig = z.strictObject({
   skipTags: z.array(z.string().min(1).max(200)).max(100).default([]),
   /** Child plans may nest so deep. */
   maxDepth: z.int().min(0).max(100).default(16),
-  /** What of the params looks like a secret is refused, but for these paths, or let through. */
+  /**
+   * What of the params is refused: what looks like a secret, except at the paths that are allowed (`params.hint`) and below
+   * them, and numbers that are no safe integers.
+   */
   secrets: z
-    .union([z.enum(['refuse', 'allow']), z.strictObject({ allow: z.array(z.string()).readonly() })])
+    .union([z.enum(['refuse', 'allow']), z.strictObject({ allow: z.array(z.string().min(1).max(500)).max(100) })])
     .default('refuse'),
-  /** Whether numbers that are no safe integers are refused. */
   numbers: z.enum(['integers', 'any']).default('integers'),
 })
 

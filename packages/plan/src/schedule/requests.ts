@@ -39,6 +39,8 @@ export type PartRequest =
   | ({ readonly part: 'start'; readonly config: RunConfig; readonly depth: number } & Given)
   /** The output of a child plan becomes the state's output. */
   | { readonly part: 'adopt'; readonly output: ArtifactRef | null }
+  /** Before that, where it is a list: what it lists, from an entry on, is named in this run's log, so that it is kept with it. */
+  | { readonly part: 'entries'; readonly output: ArtifactRef; readonly from: number }
 
 /** One output of a map. */
 export interface ListEntry {
@@ -65,6 +67,13 @@ export interface CacheRecord {
 /** A stretch of a map's list. */
 export interface ItemsResult {
   readonly items: readonly (ItemValue & { readonly key: string })[]
+  /** Where the next stretch begins; absent at the end of the list. */
+  readonly next?: number
+}
+
+/** A stretch of what a child's list names. */
+export interface EntriesResult {
+  readonly entries: readonly ArtifactRef[]
   /** Where the next stretch begins; absent at the end of the list. */
   readonly next?: number
 }

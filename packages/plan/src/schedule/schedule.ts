@@ -8,7 +8,7 @@ import { validate } from '../definition/validate.ts'
 import { MapProgress } from './map-progress.ts'
 import type { Failure, ItemOutcome } from './outcome.ts'
 import type { PlanInput } from './plan-input.ts'
-import type { Given, ItemsResult, StateResult } from './requests.ts'
+import type { EntriesResult, Given, ItemsResult, StateResult } from './requests.ts'
 import { askTask, childTask, partTask, runTask, type Task } from './task.ts'
 import { TaskQueue } from './task-queue.ts'
 
@@ -33,6 +33,7 @@ export class Schedule {
   readonly #waitingFor: number[]
   readonly #outputs: (ArtifactRef | undefined)[]
   readonly #maps = new Map<number, MapProgress>()
+  readonly #adopted = new Map<number, Json>()
   readonly #failures = new Map<string, Failure>()
   #settled = 0
 
@@ -96,7 +97,7 @@ export class Schedule {
     const arrived = [first]
     for (const at of arrived) {
       const node = this.#graph.nodes[at] as StateNode
-      this.#outputs[at] = this.#input.replaced?.[node.id]
+      this.#outputs[at] = ownOf(this.#input.replaced, node.id)
       const standing = this.#outputs[at] === undefined ? this.#standingOnArrival(node) : 'done'
       if (standing === 'begun') this.#begin(at)
       else arrived.push(...this.#settle(at, standing))
@@ -158,9 +159,9 @@ export class Schedule {
   }
 
   #given(node: StateNode, edges: readonly Edge[]): Given {
-    const needs: Record<string, ArtifactRef | null> = {}
-    for (const { name, id } of edges) if (name !== undefined) needs[name] = this.outputOf(id) ?? null
-    const fresh = this.#input.fresh?.[node.id]
+    const named = edges.filter((edge): edge is Edge & { readonly name: string } => edge.name !== undefined)
+    const needs = Object.fromEntries(named.map(({ name, id }) => [name, this.outputOf(id) ?? null]))
+    const fresh = ownOf(this.#input.fresh, node.id)
     const given = { needs, ...(fresh !== undefined && { fresh }) }
     if (node.params === undefined) return given
     const params = validate(node.params, this.#input.params, `params of state ${node.id}`)
@@ -193,7 +194,19 @@ export class Schedule {
       const { plan } = node
       return [childTask(at, id, plan.id, plan.version, output)]
     }
-    return [partTask(at, id, 'run', id, () => ({ part: 'adopt', output }))]
+    return this.#adopt(at, node, phase, output)
+  }
+
+  /** What a child has made becomes the state's output; the entries of a list are named first, a stretch at a time. */
+  #adopt(at: number, { id, list }: StateNode, phase: Task['phase'], output: Json): readonly Task[] {
+    if (phase === 'child') this.#adopted.set(at, output)
+    const adopted = this.#adopted.get(at) ?? null
+    const from = phase === 'child' ? 0 : (output as unknown as EntriesResult).next
+    if (!list || adopted === null || from === undefined) {
+      return [partTask(at, id, 'run', id, () => ({ part: 'adopt', output: adopted }))]
+    }
+    const key = `${id}:entries:${from}`
+    return [partTask(at, id, 'entries', key, () => ({ part: 'entries', output: adopted, from }))]
   }
 
   #fail({ node: at, phase }: Task, error: Failure): void {
@@ -218,4 +231,9 @@ export class Schedule {
 function recordOf(output: Json): object {
   const { value, by } = output as { readonly value: { approved: boolean; comment?: string }; readonly by?: string }
   return { part: 'record', ...value, ...(by !== undefined && { by }) }
+}
+
+/** States may be called as what all objects have. */
+function ownOf<T>(byId: Readonly<Record<string, T>> | undefined, id: string): T | undefined {
+  return byId !== undefined && Object.hasOwn(byId, id) ? byId[id] : undefined
 }

@@ -2,7 +2,7 @@ import type { ItemRequest } from '@varve/kernel/stepper'
 import type { Json } from '@varve/store'
 
 /** What a task is of its state. */
-export type Phase = 'run' | 'items' | 'item' | 'page' | 'question' | 'ask' | 'start' | 'child'
+export type Phase = 'run' | 'items' | 'item' | 'page' | 'question' | 'ask' | 'start' | 'child' | 'entries'
 
 /** One item of a run that is due or was. A state's last one has the state's id as its key: its output is the state's. */
 export interface Task {

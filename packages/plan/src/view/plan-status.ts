@@ -156,7 +156,7 @@ function idleView(
   skipTags: readonly string[],
   { end, input }: RunRecord,
 ): StateView {
-  const artifact = input?.replaced?.[id]
+  const artifact = Object.hasOwn(input?.replaced ?? {}, id) ? input?.replaced?.[id] : undefined
   if (artifact !== undefined) return { id, status: 'replaced', attempts: 0, artifact }
   const of = (state: string): StateStatus | undefined => views.get(state)?.status
   const all = [...Object.values(needs).map(({ state }) => state), ...after].map(of)

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { planError } from '../testing/expected-errors.ts'
+import { namedState } from '../testing/simple-states.ts'
+import { approvalState } from './approval-state.ts'
+import { childState } from './child-state.ts'
+import { mapState } from './map-state.ts'
+import { definePlan } from './plan.ts'
+import { defineState } from './state.ts'
+
+const base = { id: 'a', output: z.null(), run: () => null }
+const map = { ...base, items: () => [1], key: String }
+
+describe('a state is refused', () => {
+  test.for<[what: string, spec: object]>([
+    ['an id that is empty', { id: '' }],
+    ['an id that begins with a digit', { id: '1a' }],
+    ['an id with a colon', { id: 'a:part' }],
+    ['an id with a space', { id: 'a b' }],
+    ['an id of more than 63 characters', { id: 'a'.repeat(64) }],
+    ['an id that is no text', { id: 7 }],
+    ['a version that is empty', { version: '' }],
+    ['a version of more than 100 characters', { version: 'v'.repeat(101) }],
+    ['an effect that is none', { effect: 'twice' }],
+    ['a cache for what is not pure', { cache: true, effect: 'idempotent' }],
+    ['an environment without a cache', { environment: ['TZ'] }],
+    ['a timeout of nothing', { timeoutMs: 0 }],
+    ['a timeout that is no number', { timeoutMs: Number.NaN }],
+    ['a retry without attempts', { retry: { maxAttempts: 0, baseMs: 1 } }],
+    ['a retry with a delay before now', { retry: { maxAttempts: 2, baseMs: -1 } }],
+    ['a need that is not there', { needs: { rates: undefined } }],
+    ['an optional need that is not there', { needs: { rates: { optional: undefined } } }],
+    ['a need that is no state', { needs: { rates: 5 } }],
+    ['a predecessor that is not there', { after: [undefined] }],
+    ['code that is no function', { run: 'code' }],
+    ['an output that is neither a schema nor bytes', { output: undefined }],
+    [
+      'more than 1,000 needs',
+      { needs: Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`n${i}`, `n${i}`])) },
+    ],
+  ])('for %s', ([, spec]) => {
+    expect(() => defineState({ ...base, ...spec })).toThrow(
+      expect.objectContaining(planError('INVALID_DEFINITION')) as Error,
+    )
+  })
+
+  test.for<[what: string, spec: object]>([
+    ['a concurrency of none', { concurrency: 0 }],
+    ['a concurrency that is not whole', { concurrency: 1.5 }],
+    ['items that are no function', { items: [1, 2] }],
+    ['a key that is no function', { key: 'id' }],
+    ['something that is not there to be seen by its items', { with: { rates: undefined } }],
+  ])('as a map for %s', ([, spec]) => {
+    expect(() => mapState({ ...map, ...spec })).toThrow(
+      expect.objectContaining(planError('INVALID_DEFINITION')) as Error,
+    )
+  })
+
+  test('as an approval for a time to answer that is none, and for a question that is no function', () => {
+    const refusal = expect.objectContaining(planError('INVALID_DEFINITION')) as Error
+
+    expect(() => approvalState({ id: 'a', expiresInMs: 0 })).toThrow(refusal)
+    expect(() => approvalState({ id: 'a', question: 'why?' } as never)).toThrow(refusal)
+  })
+
+  test('as a child for a plan that is not there', () => {
+    const refusal = expect.objectContaining(planError('INVALID_DEFINITION')) as Error
+
+    expect(() => childState({ id: 'a', plan: undefined, childParams: () => undefined } as never)).toThrow(refusal)
+    const plan = definePlan({ id: 'p', version: '1', states: [namedState('a')] })
+    expect(() => childState({ id: 'a', plan, childParams: undefined } as never)).toThrow(refusal)
+  })
+})
+
+test('a refusal of a need says what may be behind it', () => {
+  expect(() => defineState({ ...base, needs: { rates: undefined } } as never)).toThrow(/need rates of state a .*import/)
+})
+
+describe('a plan is refused', () => {
+  test.for<[what: string, spec: object]>([
+    ['an id with a dot', { id: 'a.b' }],
+    ['no version', { version: undefined }],
+    ['states that are no list', { states: undefined }],
+    ['a state that is not there', { states: [undefined] }],
+  ])('for %s', ([, spec]) => {
+    expect(() => definePlan({ id: 'p', version: '1', states: [namedState('a')], ...spec })).toThrow(
+      expect.objectContaining(planError('INVALID_DEFINITION')) as Error,
+    )
+  })
+})
+
+test('names of things that all objects have are ids like others', () => {
+  const states = ['constructor', 'toString', 'hasOwnProperty'].map((id) => namedState(id))
+
+  expect(definePlan({ id: 'valueOf', version: '1', states }).definition.graph.nodes.map(({ id }) => id)).toEqual([
+    'constructor',
+    'toString',
+    'hasOwnProperty',
+  ])
+})
