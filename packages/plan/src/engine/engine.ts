@@ -7,6 +7,7 @@ import {
   type Kernel,
   type KernelOptions,
   type Outcome,
+  type RecoveredRun,
   type Workflow,
 } from '@varve/kernel'
 import type { ContentId, Store, StoredArtifact } from '@varve/store'
@@ -33,6 +34,7 @@ import { pinArtifacts, unpinArtifacts, type Pin } from './pins.ts'
 import { pinnedRun, pinnedStart, samePlan } from './pinned-run.ts'
 import { planRegistry, type PlanResolver } from './plan-registry.ts'
 import { planProgress, type Progress, type ProgressOptions } from './progress.ts'
+import { recoverPlans } from './recover-plans.ts'
 import { remakeArtifact, type Remade } from './remake.ts'
 import { replayPlan, type PlanReplay } from './replay-run.ts'
 import { settleState, type StateSettlement } from './settle-state.ts'
@@ -106,6 +108,11 @@ export interface Engine extends AsyncDisposable {
   /** As {@link run}, also for a run that was parked, or has crashed its process too often. @throws as {@link run}. */
   resume(runId: string): Promise<PlanOutcome>
   /**
+   * Drives what no living process drives: what a program calls once at its start. Asks the resolver for plans that are not known
+   * here; runs of plans that nobody knows are left as they are.
+   */
+  recover(options?: { readonly concurrency?: number }): Promise<readonly RecoveredRun[]>
+  /**
    * Answers an approval. Answering again with the same changes nothing.
    *
    * @throws PlanError `STATE_NOT_FOUND`; KernelError `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`.
@@ -172,6 +179,7 @@ export function createEngine(options: EngineOptions): Engine {
       (await planOutcome(parts, plan.definition, await startPlan(parts, plan, params, startOptions))) as never,
     run: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.run(runId)),
     resume: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.retry(runId)),
+    recover: async (recoverOptions = {}) => recoverPlans(parts, recoverOptions),
     approve: async (runId, state, answer) =>
       drive(runId, async () => answerApproval(parts, runId, idOf(state), answer)),
     settle: async (runId, state, settlement) =>

@@ -19,6 +19,8 @@ export interface PlanRegistry {
    * @throws PlanError `PLAN_CHANGED` for another one under a known id and version.
    */
   readonly add: (plan: AnyPlan) => Workflow
+  /** True for a plan that needs no resolver. */
+  readonly knows: (plan: { readonly id: string; readonly version: string }) => boolean
   /** The plan of a run's manifest; asks the resolver for one that is not known. @throws PlanError `PLAN_MISSING`. */
   readonly planOf: (manifest: Manifest) => Promise<AnyPlan>
 }
@@ -49,6 +51,7 @@ export function planRegistry(
   }
   return {
     add,
+    knows: (plan) => known.has(nameOf(plan)),
     planOf: async (manifest) => {
       const { id, version } = manifest.plan
       const plan = known.get(nameOf(manifest.plan))?.plan ?? (await resolver?.(manifest))

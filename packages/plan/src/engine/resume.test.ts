@@ -311,6 +311,23 @@ describe('a run that cannot be driven here', () => {
     expect(asked).toEqual(['p@1'])
   })
 
+  test('is recovered with the plan that a resolver makes, and left alone without one', async () => {
+    const store = memoryStore()
+    const built = () => planOf([namedState('x')])
+    for (const runId of ['r1', 'r2']) {
+      await testEngine({ store }).start(built(), undefined as never, { runId, wait: false })
+    }
+
+    const without = testEngine({ store })
+    await without.recover()
+    const before = await without.status('r1')
+    const recovered = await testEngine({ store, resolver: built }).recover()
+
+    expect(before.status).toBe('running')
+    expect(recovered.map(({ runId }) => runId).sort()).toEqual(['r1', 'r2'])
+    expect(await without.status('r2')).toMatchObject({ status: 'completed', done: 1 })
+  })
+
   test('whose resolver makes another plan is refused with the difference', async () => {
     const store = memoryStore()
     const built = (id: string) => planOf([namedState(id), approvalState({ id: 'ok' })])
