@@ -15,6 +15,7 @@ import { outputDraft, withoutSecrets } from '../secrets/output.ts'
 import type { Redact } from '../secrets/redact.ts'
 import type { ActionContext, AnyAction, InquiryContext, Reconciliation } from '../workflow/action.ts'
 import { attemptArtifacts } from './attempt-artifacts.ts'
+import { Ending } from './ending.ts'
 import type { Environment } from './environment.ts'
 import type { FactDesk } from './fact-desk.ts'
 
@@ -42,16 +43,17 @@ export interface Attempt {
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
   const { runId, item } = attempt
   const meter = usageMeter({ runId, key: item.key }, env.warn)
-  const over = new AbortController()
+  const over = new Ending()
   let output: unknown
   try {
-    output = await callHandler(env, attempt, { meter, over: over.signal })
+    output = await callHandler(env, attempt, { meter, over })
   } catch (thrown) {
     return failedAttempt(env, attempt, thrown, meter.close())
   } finally {
-    over.abort(
-      new KernelError('NOT_OPEN', `the attempt of ${item.key} of run ${runId} is over`, { runId, key: item.key }),
-    )
+    over.end(() => {
+      const text = `the attempt of ${item.key} of run ${runId} is over`
+      return new KernelError('NOT_OPEN', text, { runId, key: item.key })
+    })
   }
   return outputDraft(env, attempt, output, meter.close())
 }
@@ -59,8 +61,8 @@ export async function runAttempt(env: Environment, attempt: Attempt): Promise<Lo
 /** What is the call's own. */
 interface Call {
   readonly meter: UsageMeter
-  /** Aborted when the attempt is over, however it ended. */
-  readonly over: AbortSignal
+  /** The end of the attempt, however it came. */
+  readonly over: Ending
 }
 
 /**
@@ -189,7 +191,7 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, he
   const { item, facts, seed } = attempt
   const context = inquiryContextOf(attempt, meter, heartbeat)
   let signal: AbortSignal | undefined
-  const whileOpen = (): AbortSignal => (signal ??= AbortSignal.any([context.signal, over]))
+  const whileOpen = (): AbortSignal => (signal ??= AbortSignal.any([context.signal, over.signal]))
   const ask: FactDesk['ask'] = async (asker, key, read, options) => {
     checkKeyHasNoSecret(attempt, key)
     const clean = (value: unknown): Json => withoutSecrets(env, attempt, value ?? null, `fact ${key}`)
