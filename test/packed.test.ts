@@ -28,7 +28,7 @@ test('the packed packages load in a project of their own and drive a run to its 
   const output = await run(process.execPath, ['program.mjs', ...names], project)
 
   const loaded = names.map((name) => `loaded ${name}`)
-  expect(output.trim().split('\n')).toEqual([...loaded, 'completed 42 true true', 'crash-proof 0'])
+  expect(output.trim().split('\n')).toEqual([...loaded, 'completed 42 true true', 'crash-proof 0', 'planned 42'])
 })
 
 /** Packs one package as it would be published. Returns its name and the tarball. */

@@ -49,3 +49,15 @@ const { effects } = await crashMatrix({
   begin: ({ kernel, workflows }) => kernel.start(workflows.doubling, 21, { runId: 'crashed' }),
 })
 console.log('crash-proof', effects.size)
+
+const { createEngine, definePlan, defineState } = await import('@varve/plan')
+const { fileTransport } = await import('@varve/plan/transports')
+const half = defineState({
+  ...{ id: 'half', params: anything, output: anything, run: ({ params }) => params.n / 2 },
+})
+const halving = definePlan({ id: 'halving', version: '1', params: anything, states: [half], output: half })
+const engine = createEngine({
+  ...{ store: memoryStore(), plans: [halving], transports: { files: () => fileTransport({ root: '.' }) } },
+})
+const halved = await engine.start(halving, { n: 84 })
+console.log('planned', halved.output)
