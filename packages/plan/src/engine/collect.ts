@@ -1,6 +1,7 @@
 import type { ArtifactRow, CacheEntry, CacheFilter, ContentId, Store } from '@varve/store'
 import { PlanError } from '../errors.ts'
 import type { EngineParts } from './parts.ts'
+import { allItems } from './all-items.ts'
 import { isPin } from './pins.ts'
 
 /** What is collected. */
@@ -69,13 +70,8 @@ async function oldEntries({ store }: Reading, createdBefore: number): Promise<re
   return entries
 }
 
-async function* allEntries(store: Store, filter: CacheFilter): AsyncGenerator<CacheEntry, void, undefined> {
-  let cursor: string | undefined
-  do {
-    const page = await store.cache.list(filter, { limit: PAGE, ...(cursor !== undefined && { cursor }) })
-    yield* page.items
-    cursor = page.next
-  } while (cursor !== undefined)
+function allEntries(store: Store, filter: CacheFilter): AsyncGenerator<CacheEntry, void, undefined> {
+  return allItems((page) => store.cache.list(filter, page))
 }
 
 type CacheReferences = (ids: readonly ContentId[]) => Promise<readonly ContentId[]>

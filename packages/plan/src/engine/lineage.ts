@@ -3,6 +3,7 @@ import { artifactOf, resultOf, type ItemRecord } from '../view/run-record.ts'
 import type { RunRequest } from '../schedule/requests.ts'
 import type { EngineParts } from './parts.ts'
 import { isPlanError } from '../errors.ts'
+import { allItems } from './all-items.ts'
 import { readRecord } from './pinned-run.ts'
 
 /** An execution that made an artifact, or took it over. */
@@ -23,12 +24,9 @@ export async function* artifactOrigins(
   parts: Pick<EngineParts, 'kernel'>,
   artifact: ContentId,
 ): AsyncGenerator<ArtifactOrigin, void, undefined> {
-  let cursor: string | undefined
-  do {
-    const page = await parts.kernel.list({ artifact }, { limit: 100, ...(cursor !== undefined && { cursor }) })
-    for (const { runId } of page.items) yield* originsIn(parts, runId, artifact)
-    cursor = page.next
-  } while (cursor !== undefined)
+  for await (const { runId } of allItems((page) => parts.kernel.list({ artifact }, page))) {
+    yield* originsIn(parts, runId, artifact)
+  }
 }
 
 async function* originsIn(parts: Pick<EngineParts, 'kernel'>, runId: string, artifact: ContentId) {

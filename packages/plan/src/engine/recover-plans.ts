@@ -1,10 +1,8 @@
 import type { RecoveredRun } from '@varve/kernel'
-import type { RunRow } from '@varve/store'
 import { isPlanError } from '../errors.ts'
+import { allItems } from './all-items.ts'
 import type { EngineParts } from './parts.ts'
 import { pinnedStart } from './pinned-run.ts'
-
-const PAGE = 500
 
 /**
  * Drives what no living process drives. Plans that are not known here are asked of the resolver first; a run whose plan nobody
@@ -15,25 +13,14 @@ export async function recoverPlans(
   options: { readonly concurrency?: number },
 ): Promise<readonly RecoveredRun[]> {
   const asked = new Set<string>()
-  for await (const { runId, workflow, version } of unfinished(parts)) {
+  const unfinished = { statuses: ['running', 'blocked'] } as const
+  for await (const { runId, workflow, version } of allItems((page) => parts.kernel.list(unfinished, page))) {
     const name = JSON.stringify([workflow, version])
     if (asked.has(name) || parts.plans.knows({ id: workflow, version })) continue
     // One run tells the plan of all of its version, unless it is none of a plan.
     if (await resolves(parts, runId)) asked.add(name)
   }
   return parts.kernel.recover(options)
-}
-
-async function* unfinished({ kernel }: EngineParts): AsyncGenerator<RunRow, void, undefined> {
-  let cursor: string | undefined
-  do {
-    const page = await kernel.list(
-      { statuses: ['running', 'blocked'] },
-      { limit: PAGE, ...(cursor !== undefined && { cursor }) },
-    )
-    yield* page.items
-    cursor = page.next
-  } while (cursor !== undefined)
 }
 
 async function resolves(parts: EngineParts, runId: string): Promise<boolean> {
