@@ -1,0 +1,137 @@
+import { StoreError, type ContentId } from '@varve/store'
+import { createHash, randomUUID } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import path from 'node:path'
+import type { About } from './about.ts'
+import { inBatches, onDisk, succeeds, syncFolder, type Place } from './disk.ts'
+import { aboutFile, bytesFile, startOf, uploadFolder, uploadsFolder, type Kept } from './layout.ts'
+
+const HOUR_MS = 60 * 60 * 1000
+/** An upload that was not marked as alive for so long belongs to a process that died. */
+const DEAD_AFTER_MS = 24 * HOUR_MS
+
+/** Bytes on their way in, in a folder of their own that becomes the artifact's. */
+export class Upload {
+  readonly #place: Place
+  readonly #file: FileHandle
+  /** Names the file with the bytes; its time is set when they are published. */
+  #kept: Kept
+  #startedAt: number
+  #isSynced = false
+
+  private constructor(place: Place, file: FileHandle, kept: Kept) {
+    this.#place = place
+    this.#file = file
+    this.#kept = kept
+    this.#startedAt = kept.usedAt
+  }
+
+  /** Starts one. */
+  static async start(place: Place): Promise<Upload> {
+    const kept = { upload: randomUUID(), usedAt: place.now() }
+    const folder = uploadFolder(place.folder, kept.upload, kept.usedAt)
+    await place.disk.mkdir(folder, { recursive: true })
+    return new Upload(place, await place.disk.open(bytesFile(folder, kept), 'wx'), kept)
+  }
+
+  get #folder(): string {
+    return uploadFolder(this.#place.folder, this.#kept.upload, this.#startedAt)
+  }
+
+  /** Writes what comes: each piece is written while it is hashed. Holds none of it any longer. */
+  async receive(pieces: AsyncIterable<Uint8Array>): Promise<{ readonly id: ContentId; readonly size: number }> {
+    const hash = createHash('sha256')
+    let size = 0
+    for await (const piece of pieces) {
+      const writing = onDisk(async () => this.#write(piece, size))
+      // While it is hashed a failure is nobody's.
+      writing.catch(() => undefined)
+      hash.update(piece)
+      await writing
+      size += piece.byteLength
+    }
+    return { id: `sha256:${hash.digest('hex')}`, size }
+  }
+
+  async #write(chunk: Uint8Array, at: number): Promise<void> {
+    for (let done = 0; done < chunk.byteLength;) {
+      const { bytesWritten } = await this.#file.write(chunk, done, chunk.byteLength - done, at + done)
+      done += bytesWritten
+    }
+    await this.#markAlive()
+  }
+
+  async #markAlive(): Promise<void> {
+    const now = this.#place.now()
+    if (now - this.#startedAt < HOUR_MS) return
+    const { disk, folder } = this.#place
+    const isThere = await succeeds(['ENOENT'], disk.rename(this.#folder, uploadFolder(folder, this.#kept.upload, now)))
+    if (!isThere) throw swept()
+    this.#startedAt = now
+  }
+
+  /**
+   * Makes this the artifact, with both files at once: a folder that holds anything is never replaced.
+   *
+   * @returns false when something is there already.
+   */
+  async publish(target: string, mediaType: string): Promise<boolean> {
+    const { disk, now } = this.#place
+    await this.#sync({ mediaType, createdAt: now() })
+    const shard = path.dirname(target)
+    const created = await disk.mkdir(shard, { recursive: true })
+    const kept = { ...this.#kept, usedAt: now() }
+    if (
+      !(await succeeds(['ENOENT'], disk.rename(bytesFile(this.#folder, this.#kept), bytesFile(this.#folder, kept))))
+    ) {
+      throw swept()
+    }
+    this.#kept = kept
+    await syncFolder(disk, this.#folder)
+    if (!(await succeeds(['ENOTEMPTY', 'EEXIST'], disk.rename(this.#folder, target)))) return false
+    for (const folder of foldersUpTo(shard, created ?? this.#place.folder)) await syncFolder(disk, folder)
+    return true
+  }
+
+  /** Lets bytes and what is known of them survive a power failure, before anybody can see them. */
+  async #sync(about: About): Promise<void> {
+    if (this.#isSynced) return
+    const { disk } = this.#place
+    const file = aboutFile(this.#folder, this.#kept.upload)
+    const written = await succeeds(['ENOENT'], disk.writeFile(file, JSON.stringify(about), { flush: true }))
+    if (!written) throw swept()
+    await this.#file.sync()
+    this.#isSynced = true
+  }
+
+  /** Lets go of the file, and deletes what was not published. */
+  async discard(): Promise<void> {
+    await this.#file.close()
+    await this.#place.disk.rm(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** A folder and those around it, up to the one that has the outermost as a name in it. */
+function foldersUpTo(innermost: string, outermost: string): string[] {
+  const folders = [innermost]
+  for (let at = innermost; at.length >= outermost.length && at !== path.dirname(at); at = path.dirname(at)) {
+    folders.push(path.dirname(at))
+  }
+  return folders
+}
+
+function swept(): StoreError {
+  const text = 'what was put came to a halt for a day and was taken for that of a dead process; put it again'
+  return new StoreError('STORE_FAILED', text, { retryable: true })
+}
+
+/** Deletes what processes that died have left of their uploads. Never fails: that is no reason not to keep new bytes. */
+export async function sweep({ disk, folder, now }: Place): Promise<void> {
+  const uploads = uploadsFolder(folder)
+  const diedBefore = now() - DEAD_AFTER_MS
+  const names = (await disk.readdir(uploads).catch(() => [])) as readonly string[]
+  const dead = names.filter((name) => (startOf(name) ?? Infinity) < diedBefore)
+  await inBatches(dead, 16, async (name) =>
+    disk.rm(path.join(uploads, name), { recursive: true, force: true }).catch(() => undefined),
+  )
+}
