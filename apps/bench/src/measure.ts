@@ -1,3 +1,4 @@
+import { median } from './median.ts'
 import { timeAppends } from './measures/appends.ts'
 import { countedStore, type Calls } from './measures/counted-store.ts'
 import { timeOpening, timeReads, writeLongRun, type Opening, type ReadTimes } from './measures/reads.ts'
@@ -131,11 +132,4 @@ async function measureRound({ store, commitRows }: Target, count: number, longRu
   const perSecond = (ms: number): number => (count / ms) * 1000
   const rates = { raw: perSecond(rawMs), appends: perSecond(appendsMs), steps: perSecond(stepsMs) }
   return { ...rates, ...(await timeReads(store, longRun)), ...(await timeOpening(store, longRun)) }
-}
-
-/** The middle of some numbers. */
-export function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = sorted.length / 2
-  return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2
 }

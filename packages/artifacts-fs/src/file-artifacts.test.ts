@@ -208,6 +208,31 @@ describe('refuses', () => {
     expect(await artifacts.list({}, { limit: 10 })).toEqual({ items: [] })
   })
 
+  test.for([['datasync'], ['sync'], ['write']])(
+    'bytes that a disk fails to take (%s), and keeps nothing',
+    async ([call]) => {
+      const failing = async (...args: Parameters<typeof fs.open>): Promise<fs.FileHandle> => {
+        const handle = await fs.open(...args)
+        const fail = async (): Promise<never> => {
+          throw Object.assign(new Error('EIO'), { code: 'EIO' })
+        }
+        return new Proxy(handle, {
+          get: (_, name) => {
+            const value = name === call ? fail : (Reflect.get(handle, name, handle) as unknown)
+            return typeof value === 'function' ? (value.bind(handle) as unknown) : value
+          },
+        })
+      }
+      const on = artifactsOn({ ...fs, open: failing }, { folder, now: clock.now })
+      const bytes = Buffer.alloc(40 * MIB, 'large')
+
+      await expect(on.put(bytes)).rejects.toEqual(failed('STORE_FAILED'))
+
+      expect(await artifacts.has(contentId(bytes))).toBe(false)
+      expect(await uploads()).toEqual([])
+    },
+  )
+
   test('to go round in circles on a disk that answers from the past, as STORE_BUSY', async () => {
     const id = await artifacts.put(Buffer.from('hello'))
     clock.advance(1000)

@@ -6,6 +6,9 @@ import type { About } from './about.ts'
 import { inBatches, onDisk, succeeds, syncFolder, type Place } from './disk.ts'
 import { aboutFile, bytesFile, startOf, uploadFolder, uploadsFolder, type Kept } from './layout.ts'
 
+/** After so many bytes the disk is set to work, so that little is left to be flushed in the end. */
+const FLUSH_BYTES = 16 * 1024 * 1024
+
 const HOUR_MS = 60 * 60 * 1000
 /** An upload that was not marked as alive for so long belongs to a process that died. */
 const DEAD_AFTER_MS = 24 * HOUR_MS
@@ -18,6 +21,8 @@ export class Upload {
   #kept: Kept
   #startedAt: number
   #isSynced = false
+  /** Whatever fails here is told only once by the system: it must not be lost. */
+  #flushing: Promise<void> = Promise.resolve()
 
   private constructor(place: Place, file: FileHandle, kept: Kept) {
     this.#place = place
@@ -42,6 +47,7 @@ export class Upload {
   async receive(pieces: AsyncIterable<Uint8Array>): Promise<{ readonly id: ContentId; readonly size: number }> {
     const hash = createHash('sha256')
     let size = 0
+    let flushed = 0
     for await (const piece of pieces) {
       const writing = onDisk(async () => this.#write(piece, size))
       // While it is hashed a failure is nobody's.
@@ -49,6 +55,9 @@ export class Upload {
       hash.update(piece)
       await writing
       size += piece.byteLength
+      if (size - flushed < FLUSH_BYTES) continue
+      flushed = size
+      this.#flush()
     }
     return { id: `sha256:${hash.digest('hex')}`, size }
   }
@@ -59,6 +68,11 @@ export class Upload {
       done += bytesWritten
     }
     await this.#markAlive()
+  }
+
+  #flush(): void {
+    this.#flushing = this.#flushing.then(async () => this.#file.datasync())
+    this.#flushing.catch(() => undefined)
   }
 
   async #markAlive(): Promise<void> {
@@ -100,12 +114,14 @@ export class Upload {
     const file = aboutFile(this.#folder, this.#kept.upload)
     const written = await succeeds(['ENOENT'], disk.writeFile(file, JSON.stringify(about), { flush: true }))
     if (!written) throw swept()
+    await this.#flushing
     await this.#file.sync()
     this.#isSynced = true
   }
 
   /** Lets go of the file, and deletes what was not published. */
   async discard(): Promise<void> {
+    await this.#flushing.catch(() => undefined)
     await this.#file.close()
     await this.#place.disk.rm(this.#folder, { recursive: true, force: true })
   }
