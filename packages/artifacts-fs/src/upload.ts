@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import type { About } from './about.ts'
 import { inBatches, onDisk, succeeds, syncFolder, type Place } from './disk.ts'
-import { aboutFile, bytesFile, startOf, uploadFolder, uploadsFolder, type Kept } from './layout.ts'
+import { aboutFile, artifactsFolder, bytesFile, startOf, uploadFolder, uploadsFolder, type Kept } from './layout.ts'
 
 /** After so many bytes the disk is set to work, so that little is left to be flushed in the end. */
 const FLUSH_BYTES = 16 * 1024 * 1024
@@ -35,7 +35,11 @@ export class Upload {
   static async start(place: Place): Promise<Upload> {
     const kept = { upload: randomUUID(), usedAt: place.now() }
     const folder = uploadFolder(place.folder, kept.upload, kept.usedAt)
-    await place.disk.mkdir(folder, { recursive: true })
+    const created = (await place.disk.mkdir(folder, { recursive: true })) ?? folder
+    // Folders around ours that had to be made too; ours is flushed with each artifact.
+    for (let at = path.dirname(place.folder); at.length >= created.length; at = path.dirname(at)) {
+      await syncFolder(place.disk, path.dirname(at))
+    }
     return new Upload(place, await place.disk.open(bytesFile(folder, kept), 'wx'), kept)
   }
 
@@ -93,7 +97,7 @@ export class Upload {
     const { disk, now } = this.#place
     await this.#sync({ mediaType, createdAt: now() })
     const shard = path.dirname(target)
-    const created = await disk.mkdir(shard, { recursive: true })
+    await disk.mkdir(shard, { recursive: true })
     const kept = { ...this.#kept, usedAt: now() }
     if (
       !(await succeeds(['ENOENT'], disk.rename(bytesFile(this.#folder, this.#kept), bytesFile(this.#folder, kept))))
@@ -103,7 +107,9 @@ export class Upload {
     this.#kept = kept
     await syncFolder(disk, this.#folder)
     if (!(await succeeds(['ENOTEMPTY', 'EEXIST'], disk.rename(this.#folder, target)))) return false
-    for (const folder of foldersUpTo(shard, created ?? this.#place.folder)) await syncFolder(disk, folder)
+    // Not only what was made here: another process may not be done with flushing what it made.
+    const { folder } = this.#place
+    for (const each of [shard, artifactsFolder(folder), folder, path.dirname(folder)]) await syncFolder(disk, each)
     return true
   }
 
@@ -125,15 +131,6 @@ export class Upload {
     await this.#file.close()
     await this.#place.disk.rm(this.#folder, { recursive: true, force: true })
   }
-}
-
-/** A folder and those around it, up to the one that has the outermost as a name in it. */
-function foldersUpTo(innermost: string, outermost: string): string[] {
-  const folders = [innermost]
-  for (let at = innermost; at.length >= outermost.length && at !== path.dirname(at); at = path.dirname(at)) {
-    folders.push(path.dirname(at))
-  }
-  return folders
 }
 
 function swept(): StoreError {
