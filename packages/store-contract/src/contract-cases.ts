@@ -3,6 +3,7 @@ import { argumentCases } from './cases/arguments.ts'
 import { artifactUseCases } from './cases/artifact-use.ts'
 import { artifactContentCases } from './cases/artifacts.ts'
 import { atomicBatchCases } from './cases/atomic-batches.ts'
+import { cacheCases } from './cases/cache.ts'
 import { capabilityCases } from './cases/capabilities.ts'
 import { acquireCases, claimCases, recoveryCases } from './cases/claims.ts'
 import { concurrentWriterCases } from './cases/concurrent-writers.ts'
@@ -15,6 +16,7 @@ import { listingCases } from './cases/listing.ts'
 import { lostAnswerCases } from './cases/lost-answers.ts'
 import { processCases } from './cases/processes.ts'
 import { readingCases } from './cases/reading.ts'
+import { referenceCases } from './cases/references.ts'
 import { releaseCases } from './cases/release.ts'
 import { removalCases } from './cases/removal.ts'
 import { secretCases } from './cases/secrets.ts'
@@ -48,6 +50,8 @@ export const contractCases: readonly ContractCase[] = [
   ...snapshotCases,
   ...secretCases,
   ...artifactCases.map(ofWholeStores),
+  ...cacheCases,
+  ...referenceCases,
   ...removalCases,
   ...lifecycleCases,
   ...processCases,

@@ -2,6 +2,7 @@ import { contractCases, type ContractCase, type Harness } from '@varve/store-con
 import { describe, expect, test } from 'vitest'
 import { artifactMutants } from './testing/artifact-mutants.ts'
 import { artifactUseMutants } from './testing/artifact-use-mutants.ts'
+import { cacheMutants } from './testing/cache-mutants.ts'
 import { inboxMutants } from './testing/inbox-mutants.ts'
 import { logMutants } from './testing/log-mutants.ts'
 import type { Mutant } from './testing/mutant.ts'
@@ -17,6 +18,7 @@ const mutants: readonly Mutant[] = [
   ...secretMutants,
   ...artifactMutants,
   ...artifactUseMutants,
+  ...cacheMutants,
   ...storeMutants,
 ]
 

@@ -1,28 +1,13 @@
-import { contentId, type ContentId } from '@varve/store'
+import { contentId } from '@varve/store'
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { artifactGroup, type ArtifactCase } from '../artifact-contract.ts'
 import { atOnce, refusalOf, rejectsWith } from '../expectations.ts'
 import { collect, cut, isWhole, MIB, sameBytes, sampleBytes } from '../sample-bytes.ts'
+import { wrongIds } from '../sample-ids.ts'
 
 /** Sizes around everything that a store may cut at. */
 const sizes: readonly number[] = [0, 1, 65_536, MIB - 1, MIB, MIB + 1, 3 * MIB]
-
-/** What no content can have as its id. */
-const wrongIds = [
-  '',
-  'sha256:',
-  `sha256:${'a'.repeat(63)}`,
-  `sha256:${'a'.repeat(65)}`,
-  `sha256:${'A'.repeat(64)}`,
-  `sha256:${'a'.repeat(64)}\n`,
-  `sha512:${'a'.repeat(64)}`,
-  'a'.repeat(64),
-  `../sha256:${'a'.repeat(64)}`,
-  null,
-  undefined,
-  7,
-] as ContentId[]
 
 /** The id of a content that nobody has put. */
 export const unknown = contentId('nobody has put this')

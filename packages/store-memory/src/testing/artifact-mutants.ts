@@ -1,12 +1,4 @@
-import {
-  contentId,
-  inChunks,
-  storedArtifact,
-  StoreError,
-  type ContentId,
-  type Store,
-  type StoredArtifact,
-} from '@varve/store'
+import { contentId, storedArtifact, StoreError, type ContentId, type Store, type StoredArtifact } from '@varve/store'
 import type { Harness } from '@varve/store-contract'
 import { opening, pause, spoiling, unless, type Mutant } from './mutant.ts'
 
@@ -44,6 +36,10 @@ function giving(give: (artifact: StoredArtifact) => Partial<StoredArtifact>) {
       return { ...artifact, ...give(artifact) }
     },
   })
+}
+
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.byteLength; at += MIB) yield bytes.slice(at, at + MIB)
 }
 
 /** A stream that may be read many times. */
@@ -235,7 +231,7 @@ const wrongReads = spoiling('artifacts', 'artifacts', {
     get: async (id) => {
       const artifact = await healthy.get(id)
       const bytes = await artifact.bytes().catch(() => new Uint8Array())
-      return storedArtifact(artifact, () => inChunks(bytes))
+      return storedArtifact(artifact, () => pieces(bytes))
     },
   }),
   'what is not there is empty': (healthy) => ({
@@ -244,7 +240,7 @@ const wrongReads = spoiling('artifacts', 'artifacts', {
         'ARTIFACT_NOT_FOUND',
         async () => healthy.get(id),
         async () =>
-          storedArtifact({ id, size: 0, mediaType: 'application/octet-stream' }, () => inChunks(new Uint8Array())),
+          storedArtifact({ id, size: 0, mediaType: 'application/octet-stream' }, () => pieces(new Uint8Array())),
       ),
   }),
   'any text is an id': (healthy) => ({
