@@ -5,6 +5,7 @@ import {
   checkContentIds,
   checkId,
   checkWhole,
+  inChunks,
   StoreError,
   storedArtifact,
   type ArtifactStore,
@@ -18,7 +19,6 @@ import { inBatches, onDisk, retried, type Disk, type Place } from './disk.ts'
 import { clear, lookAt, remove, use } from './kept.ts'
 import { artifactFolder } from './layout.ts'
 import { list } from './listing.ts'
-import { piecesOf } from './pieces.ts'
 import { chunksOf, isWhole } from './reading.ts'
 import { sweep, Upload } from './upload.ts'
 
@@ -92,7 +92,7 @@ async function put(place: Place, content: unknown, mediaType: string): Promise<C
     return Upload.start(place)
   })
   try {
-    const received = await upload.receive(piecesOf(content))
+    const received = await upload.receive(inChunks(content))
     return await onDisk(async () => keep(place, upload, { ...received, mediaType }))
   } finally {
     await onDisk(async () => upload.discard())

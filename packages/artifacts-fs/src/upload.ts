@@ -6,7 +6,7 @@ import type { About } from './about.ts'
 import { inBatches, onDisk, succeeds, syncFolder, type Place } from './disk.ts'
 import { aboutFile, artifactsFolder, bytesFile, startOf, uploadFolder, uploadsFolder, type Kept } from './layout.ts'
 
-/** After so many bytes the disk is set to work, so that little is left to be flushed in the end. */
+/** After so many bytes, a multiple of a chunk, the disk is set to work, so that little is left to be flushed in the end. */
 const FLUSH_BYTES = 16 * 1024 * 1024
 
 const HOUR_MS = 60 * 60 * 1000
@@ -47,31 +47,36 @@ export class Upload {
     return uploadFolder(this.#place.folder, this.#kept.upload, this.#startedAt)
   }
 
-  /** Writes what comes: each piece is written while it is hashed. Holds none of it any longer. */
-  async receive(pieces: AsyncIterable<Uint8Array>): Promise<{ readonly id: ContentId; readonly size: number }> {
+  /** Writes what comes: each chunk is written while it is hashed and the next one is made, into other memory. */
+  async receive(chunks: AsyncIterable<Uint8Array>): Promise<{ readonly id: ContentId; readonly size: number }> {
     const hash = createHash('sha256')
     let size = 0
-    let flushed = 0
-    for await (const piece of pieces) {
-      const writing = onDisk(async () => this.#write(piece, size))
-      // While it is hashed a failure is nobody's.
-      writing.catch(() => undefined)
-      hash.update(piece)
+    let writing: Promise<void> = Promise.resolve()
+    try {
+      for await (const chunk of chunks) {
+        await writing
+        writing = this.#write(chunk, size)
+        // Looked at before the next chunk; until then a failure is nobody's.
+        writing.catch(() => undefined)
+        hash.update(chunk)
+        size += chunk.byteLength
+      }
       await writing
-      size += piece.byteLength
-      if (size - flushed < FLUSH_BYTES) continue
-      flushed = size
-      this.#flush()
+    } finally {
+      await writing.catch(() => undefined)
     }
     return { id: `sha256:${hash.digest('hex')}`, size }
   }
 
   async #write(chunk: Uint8Array, at: number): Promise<void> {
-    for (let done = 0; done < chunk.byteLength;) {
-      const { bytesWritten } = await this.#file.write(chunk, done, chunk.byteLength - done, at + done)
-      done += bytesWritten
-    }
-    await this.#markAlive()
+    return onDisk(async () => {
+      for (let done = 0; done < chunk.byteLength;) {
+        const { bytesWritten } = await this.#file.write(chunk, done, chunk.byteLength - done, at + done)
+        done += bytesWritten
+      }
+      if (at > 0 && at % FLUSH_BYTES === 0) this.#flush()
+      await this.#markAlive()
+    })
   }
 
   #flush(): void {
