@@ -97,6 +97,16 @@ describe('catches', () => {
       [packageOf('store-memory', dependsOn('@varve/kernel'))],
     ],
     [
+      'engines know no adapter',
+      'plans that depend on where artifacts are kept',
+      [packageOf('plan', dependsOn('@varve/artifacts-fs'))],
+    ],
+    [
+      'adapters know no engine',
+      'artifacts that know the kernel',
+      [packageOf('artifacts-fs', dependsOn('@varve/kernel'))],
+    ],
+    [
       'adapters know no engine',
       'a test of a store that imports plans',
       [packageOf('store-sqlite', {}, { 'src/a.test.ts': "import type { Plan } from '@varve/plan'" })],
@@ -144,6 +154,7 @@ describe('catches', () => {
       ],
     ],
     ['every adapter runs the contract suite', 'an adapter without', [packageOf('store-redis')]],
+    ['every adapter runs the contract suite', 'artifacts without', [packageOf('artifacts-s3')]],
     [
       'every adapter runs the contract suite',
       'an adapter with a suite of its own',

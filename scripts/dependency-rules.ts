@@ -4,7 +4,7 @@ import type { SourceFile, WorkspacePackage } from './workspace.ts'
 
 /** What runs on a store and must work with any of them. */
 const ENGINES = ['@varve/kernel', '@varve/plan', '@varve/worker', '@varve/testing']
-/** Packages named `store-*` that are no adapters. */
+/** Packages named like storage that are no adapters. */
 const NOT_ADAPTERS = ['@varve/store-contract', '@varve/store-kysely']
 
 /** At most this many names in a public `index.ts`. */
@@ -143,7 +143,7 @@ interface PackageImport {
 }
 
 function isStorage(name: string): boolean {
-  return name.startsWith('@varve/store-')
+  return name.startsWith('@varve/store-') || name.startsWith('@varve/artifacts-')
 }
 
 function isEngine(name: string): boolean {

@@ -1,13 +1,20 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { targetNames, type TargetName } from './targets/target.ts'
+import { targetNames } from './targets/target.ts'
+
+/** What `--stores` may name: stores, and artifacts in a folder. */
+const measuredNames = [...targetNames, 'artifacts-fs'] as const
+type MeasuredName = (typeof measuredNames)[number]
 
 /** What the command line asks for. */
 export interface Arguments {
   readonly rounds: number
   readonly steps: number
   readonly events: number
+  /** States of the plan that is run. */
   readonly states: number
-  readonly stores: readonly TargetName[]
+  /** MiB of the artifact that is streamed. */
+  readonly artifact: number
+  readonly stores: readonly MeasuredName[]
   readonly json?: true
 }
 
@@ -15,16 +22,17 @@ export interface Arguments {
 export function readArguments(argv: readonly string[]): Arguments {
   return new Command('bench')
     .description(
-      'Measures writing against the raw commits of each database, reading a long run, and running a large plan.',
+      'Measures writing against the raw commits of each database, reading a long run, running a large plan, and streaming an artifact.',
     )
     .option('--rounds <count>', 'how often everything is measured', count, 5)
     .option('--steps <count>', 'actions of a run, appends and raw commits in each round', count, 500)
     .option('--events <count>', 'events of the run that is replayed, verified and opened', count, 10_000)
     .option('--states <count>', 'states of the plan that is run, and run again from the cache', count, 10_000)
+    .option('--artifact <MiB>', 'size of the artifact that is streamed in and out', count, 200)
     .addOption(
-      new Option('--stores <names>', `some of ${targetNames.join(',')}`)
+      new Option('--stores <names>', `some of ${measuredNames.join(',')}`)
         .argParser(names)
-        .default([...targetNames], 'all of them'),
+        .default([...measuredNames], 'all of them'),
     )
     .option('--json', 'print one line of JSON per store instead of tables')
     .allowExcessArguments(false)
@@ -39,9 +47,9 @@ function count(text: string): number {
   throw new InvalidArgumentError('It must be a whole number from 1 to 20000.')
 }
 
-function names(text: string): readonly TargetName[] {
+function names(text: string): readonly MeasuredName[] {
   return [...new Set(text.split(','))].map((each) => {
-    const name = targetNames.find((known) => known === each.trim())
+    const name = measuredNames.find((known) => known === each.trim())
     if (name === undefined) throw new InvalidArgumentError(`There is no ${each}.`)
     return name
   })

@@ -6,7 +6,9 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest'
-import { median, type Measured } from './measure.ts'
+import type { Measured } from './measure.ts'
+import type { MeasuredArtifacts } from './measures/artifacts.ts'
+import { median } from './median.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -102,6 +104,23 @@ test('measures the server that DATABASE_URL names, and leaves nothing on it', as
   expect(rows).toEqual([])
 })
 
+test('streams an artifact in and out next to hashing and copying it, and leaves no files', () => {
+  const { status, stdout } = bench('--json', '--stores', 'artifacts-fs', '--artifact', '3', '--rounds', '2')
+  const measured = JSON.parse(stdout) as MeasuredArtifacts
+
+  expect(status).toBe(0)
+  expect(measured).toMatchObject({ store: 'artifacts-fs', rounds: 2, mebibytes: 3 })
+  for (const number of Object.values(measured).slice(3)) expect(number).toBeGreaterThan(0)
+  expect(readdirSync(path.join(folder, '.varve'))).toEqual([])
+})
+
+test('prints a table of the artifact for people', () => {
+  const { stdout } = bench('--stores', 'artifacts-fs', '--artifact', '1', '--rounds', '1')
+
+  expect(stdout).toContain('sha256 + copy')
+  expect(stdout).toContain('1 MiB')
+})
+
 test('prints a table for people', () => {
   const { stdout } = bench('--steps', '3', '--rounds', '1', '--events', '100', '--states', '10', '--stores', 'memory')
 
@@ -115,6 +134,7 @@ test.for([
   [['--steps', '0']],
   [['--rounds', 'many']],
   [['--events', '20001']],
+  [['--artifact', '0']],
   [['--stores', 'memory,tape']],
   [['--frobnicate']],
 ] as const)('refuses %j with the usage', ([args]) => {

@@ -1,3 +1,4 @@
+import { median } from './median.ts'
 import { timeAppends } from './measures/appends.ts'
 import { countedStore, type Calls } from './measures/counted-store.ts'
 import { timeOpening, timeReads, writeLongRun, type Opening, type ReadTimes } from './measures/reads.ts'
@@ -159,11 +160,4 @@ async function measureRound(
   const rates = { raw: perSecond(rawMs), appends: perSecond(appendsMs), steps: perSecond(stepsMs) }
   const reads = { ...(await timeReads(store, longRun)), ...(await timeOpening(store, longRun)) }
   return { ...rates, ...reads, plan: await timePlans(store, states) }
-}
-
-/** The middle of some numbers. */
-export function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = sorted.length / 2
-  return ((sorted[Math.ceil(middle) - 1] ?? NaN) + (sorted[Math.floor(middle)] ?? NaN)) / 2
 }

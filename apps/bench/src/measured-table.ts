@@ -1,5 +1,6 @@
 import Table from 'cli-table3'
 import type { Measured } from './measure.ts'
+import type { MeasuredArtifacts } from './measures/artifacts.ts'
 
 /** What was measured of writing, for people. */
 export function measuredTable(measured: readonly Measured[]): string {
@@ -79,6 +80,25 @@ export function plansTable(measured: readonly Measured[]): string {
       ratio(plan.schedulingRatio),
     ])
   }
+  return table.toString()
+}
+
+/** What was measured of an artifact, for people. */
+export function artifactsTable(measured: MeasuredArtifacts): string {
+  const table = new Table({
+    head: ['store', 'artifact', 'sha256 + copy', 'stream in', 'of bare', 'stream out', 'of bare'],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [], compact: true },
+  })
+  table.push([
+    measured.store,
+    `${measured.mebibytes} MiB`,
+    `${measured.bareMs.toFixed(0)} ms`,
+    `${measured.inMs.toFixed(0)} ms`,
+    ratio(measured.inRatio),
+    `${measured.outMs.toFixed(0)} ms`,
+    ratio(measured.outRatio),
+  ])
   return table.toString()
 }
 

@@ -1,0 +1,4 @@
+import { describeArtifactStoreContract } from '@varve/store-contract'
+import { folderHarness } from './testing/folder-harness.ts'
+
+describeArtifactStoreContract('artifacts in a folder', folderHarness)

@@ -1,0 +1,130 @@
+import {
+  artifactCorrupt,
+  artifactNotFound,
+  checkContentId,
+  checkContentIds,
+  checkId,
+  checkWhole,
+  inChunks,
+  StoreError,
+  storedArtifact,
+  type ArtifactStore,
+  type ContentId,
+  type StoredArtifact,
+} from '@varve/store'
+import * as fs from 'node:fs/promises'
+import path from 'node:path'
+import { describe } from './about.ts'
+import { inBatches, onDisk, retried, type Disk, type Place } from './disk.ts'
+import { clear, lookAt, remove, use } from './kept.ts'
+import { artifactFolder } from './layout.ts'
+import { list } from './listing.ts'
+import { chunksOf, isWhole } from './reading.ts'
+import { sweep, Upload } from './upload.ts'
+
+/** Options of {@link fileArtifacts}. */
+export interface FileArtifactsOptions {
+  /** Where the artifacts are kept, on a local disk. Made by the first put. Any number of processes may share it. */
+  readonly folder: string
+  /** The store's clock, Unix milliseconds. Default `Date.now`. */
+  readonly now?: () => number
+}
+
+/**
+ * Artifacts as files in a folder. Opens nothing that would have to be closed.
+ *
+ * @throws StoreError `INVALID_ARGUMENT` for a folder without a name.
+ */
+export function fileArtifacts(options: FileArtifactsOptions): ArtifactStore {
+  return artifactsOn(fs, options)
+}
+
+/** So many artifacts are touched at once. */
+const AT_ONCE = 16
+
+/** Artifacts on this file system. */
+export function artifactsOn(disk: Disk, { folder, now = Date.now }: FileArtifactsOptions): ArtifactStore {
+  if (typeof folder !== 'string' || folder === '') {
+    throw new StoreError('INVALID_ARGUMENT', 'folder must name the folder in which to keep artifacts')
+  }
+  // Resolved here, so that a process that changes its folder does not change this one.
+  const place: Place = { disk, folder: path.resolve(folder), now: checked(now) }
+  const folderOf = (id: ContentId): string => {
+    checkContentId(id)
+    return artifactFolder(place.folder, id)
+  }
+  return {
+    put: async (content, { mediaType = 'application/octet-stream' } = {}) => {
+      checkId('the media type', mediaType)
+      return put(place, content, mediaType)
+    },
+    get: async (id) => get(place, folderOf(id), id),
+    has: async (id) => {
+      const artifact = folderOf(id)
+      return onDisk(async () => (await lookAt(disk, artifact)).kept !== undefined)
+    },
+    touch: async (ids) => {
+      checkContentIds(ids, 1)
+      const used = await onDisk(async () => inBatches(ids, AT_ONCE, async (id) => use(place, folderOf(id))))
+      return ids.filter((_, i) => used[i])
+    },
+    list: async (filter, page) => list(place, filter, page),
+    delete: async (id, { ifUnusedSince }) => {
+      const artifact = folderOf(id)
+      checkWhole('ifUnusedSince', ifUnusedSince, Number.MIN_SAFE_INTEGER)
+      return onDisk(async () => remove(place, artifact, ifUnusedSince))
+    },
+  }
+}
+
+/** Times become names: one that cannot be read again would lose an artifact. */
+function checked(now: () => number): () => number {
+  return () => {
+    const time = now()
+    checkWhole('the time of the clock', time, Number.MIN_SAFE_INTEGER)
+    return time
+  }
+}
+
+async function put(place: Place, content: unknown, mediaType: string): Promise<ContentId> {
+  const upload = await onDisk(async () => {
+    await sweep(place)
+    return Upload.start(place)
+  })
+  try {
+    const received = await upload.receive(inChunks(content))
+    return await onDisk(async () => keep(place, upload, { ...received, mediaType }))
+  } finally {
+    await onDisk(async () => upload.discard())
+  }
+}
+
+interface Received {
+  readonly id: ContentId
+  readonly size: number
+  readonly mediaType: string
+}
+
+/** What is there already is used; what is not is published. Whatever comes in between makes it look again. */
+async function keep(place: Place, upload: Upload, { id, size, mediaType }: Received): Promise<ContentId> {
+  const folder = artifactFolder(place.folder, id)
+  return retried(async () => {
+    const isKept = await isWhole(place, id, size)
+    if (isKept === false) throw artifactCorrupt(id)
+    if (isKept === true) return (await use(place, folder)) ? id : undefined
+    if (await upload.publish(folder, mediaType)) return id
+    const { kept, leftovers } = await lookAt(place.disk, folder)
+    if (kept === undefined) await clear(place.disk, folder, leftovers)
+    return undefined
+  })
+}
+
+async function get(place: Place, folder: string, id: ContentId): Promise<StoredArtifact> {
+  const found = await onDisk(async () => describe(place, folder))
+  if (found === null) throw artifactNotFound(id)
+  if (found.about === undefined) {
+    const text = `what says what ${id} is has been damaged; restore it from a backup, or delete it and put it again`
+    throw new StoreError('ARTIFACT_CORRUPT', text)
+  }
+  return storedArtifact({ id, size: found.size, mediaType: found.about.mediaType }, () => chunksOf(place, id))
+}

@@ -1,0 +1,63 @@
+import path from 'node:path'
+import { inBatches, retried, succeeds, syncFolder, unless, type Disk, type Place } from './disk.ts'
+import { aboutFile, bytesFile, keptAs, type Kept } from './layout.ts'
+
+/**
+ * What one look into the folder of an artifact shows. Its two files come at once and its bytes go first: without bytes
+ * the artifact is not there, and all other names are what its deletion left behind.
+ */
+export interface Look {
+  readonly kept?: Kept
+  readonly leftovers: readonly string[]
+}
+
+/** Looks whether an artifact is there. */
+export async function lookAt(disk: Disk, folder: string): Promise<Look> {
+  const first = await lookOnce(disk, folder)
+  // Some file systems may show neither name of a file that is renamed during the look.
+  return first.kept === undefined && first.leftovers.length > 0 ? lookOnce(disk, folder) : first
+}
+
+async function lookOnce(disk: Disk, folder: string): Promise<Look> {
+  const names = (await unless(['ENOENT'], disk.readdir(folder))) ?? []
+  const found = names.map(keptAs).filter((each) => each !== undefined)
+  const kept = found.toSorted((a, b) => b.usedAt - a.usedAt)[0]
+  return kept === undefined ? { leftovers: names } : { kept, leftovers: [] }
+}
+
+/**
+ * Marks an artifact as used now, so that it survives a power failure: the rename fails if a deletion or another use came
+ * first.
+ *
+ * @returns whether it is there.
+ */
+export async function use({ disk, now }: Place, folder: string): Promise<boolean> {
+  const usedAt = now()
+  const isThere = await retried(async () => {
+    const { kept } = await lookAt(disk, folder)
+    if (kept === undefined) return false
+    if (kept.usedAt >= usedAt) return true
+    const used = disk.rename(bytesFile(folder, kept), bytesFile(folder, { ...kept, usedAt }))
+    return (await succeeds(['ENOENT'], used)) ? true : undefined
+  })
+  if (isThere) await syncFolder(disk, folder)
+  return isThere
+}
+
+/** Deletes an artifact unless it was used: the name that is unlinked says when that was. @returns whether it did. */
+export async function remove({ disk }: Place, folder: string, ifUnusedSince: number): Promise<boolean> {
+  return retried(async () => {
+    const { kept, leftovers } = await lookAt(disk, folder)
+    if (kept === undefined) await clear(disk, folder, leftovers)
+    if (kept === undefined || kept.usedAt >= ifUnusedSince) return false
+    if (!(await succeeds(['ENOENT'], disk.unlink(bytesFile(folder, kept))))) return undefined
+    await clear(disk, folder, [path.basename(aboutFile(folder, kept.upload))])
+    return true
+  })
+}
+
+/** Removes what a deletion left behind, by names that no later artifact has, and the folder when it is empty. */
+export async function clear(disk: Disk, folder: string, leftovers: readonly string[]): Promise<void> {
+  await inBatches(leftovers, 1, async (name) => unless(['ENOENT'], disk.unlink(path.join(folder, name))))
+  await unless(['ENOENT', 'ENOTEMPTY', 'EEXIST'], disk.rmdir(folder))
+}
