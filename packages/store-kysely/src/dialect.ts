@@ -1,4 +1,4 @@
-import type { Expression, Kysely, RawBuilder, SqlBool } from 'kysely'
+import type { AliasedRawBuilder, Expression, Kysely, RawBuilder, SqlBool } from 'kysely'
 import type { SqlExecutor, Steps } from './executor.ts'
 import type { SqlWrites } from './writes.ts'
 import type { Schema } from './schema.ts'
@@ -21,6 +21,8 @@ export interface SqlDialect {
     pair: readonly [Expression<unknown>, Expression<unknown>],
     lists: readonly [RawBuilder<unknown>, RawBuilder<unknown>],
   ): RawBuilder<SqlBool>
+  /** The texts of a list as rows of a table. */
+  rows(list: RawBuilder<unknown>): AliasedRawBuilder<{ readonly value: string }, 'given'>
   /** A list as this database's driver binds it. */
   list(values: readonly (string | number)[]): unknown
   /** Compiles the writes of this dialect for one store. */

@@ -9,6 +9,12 @@ export interface Schema {
   readonly events: EventsTable
   readonly posts: PostsTable
   readonly snapshots: SnapshotsTable
+  readonly artifacts: ArtifactsTable
+  readonly artifact_chunks: ArtifactChunksTable
+  readonly uploads: UploadsTable
+  readonly run_artifacts: RunArtifactsTable
+  readonly cache_entries: CacheEntriesTable
+  readonly cache_artifacts: CacheArtifactsTable
   readonly secrets: SecretsTable
 }
 
@@ -95,6 +101,56 @@ export interface SnapshotsTable {
   readonly workflow_version: string
   readonly build: string
   readonly body: string
+}
+
+/** One row per artifact. Only `used_at` ever changes, and no index holds it. */
+export interface ArtifactsTable {
+  readonly id: string
+  /** The upload under which its chunks are kept. */
+  readonly upload: string
+  /** Bytes. */
+  readonly size: number
+  readonly media_type: string
+  readonly created_at: number
+  readonly used_at: number
+}
+
+/** The bytes of artifacts, and of uploads that are under way. */
+export interface ArtifactChunksTable {
+  readonly upload: string
+  /** From 0. */
+  readonly number: number
+  readonly bytes: Uint8Array
+}
+
+/** Uploads that have no name yet. Their chunks belong to nobody else as long as this row is there. */
+export interface UploadsTable {
+  readonly id: string
+  /** When its last chunk came. */
+  readonly moved_at: number
+}
+
+/** What runs refer to. */
+export interface RunArtifactsTable {
+  readonly artifact: string
+  readonly run_id: string
+}
+
+/** The entries of the cache. */
+export interface CacheEntriesTable {
+  readonly key: string
+  readonly entry_group: string
+  /** JSON array of strings. */
+  readonly artifacts: string
+  /** JSON text. */
+  readonly body: string
+  readonly created_at: number
+}
+
+/** What entries of the cache refer to. */
+export interface CacheArtifactsTable {
+  readonly artifact: string
+  readonly key: string
 }
 
 /** The sealed values. */

@@ -1,4 +1,4 @@
-import type { Store } from '@varve/store'
+import { contentId, type Store } from '@varve/store'
 import { expect, test } from 'vitest'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlExecutor, Step } from './executor.ts'
@@ -9,6 +9,7 @@ import { sqlStore } from './sql-store.ts'
 
 const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
 const running = { status: 'running', blockedOn: [], wakeAt: 0 } as const
+const id = contentId('an artifact')
 const create = { workflow: 'w', version: '1', tags: ['t'], queue: 'q' }
 
 /** Executes nothing and notes every query; every answer is empty. */
@@ -43,7 +44,15 @@ async function queriesOf(dialect: SqlDialect): Promise<readonly Query<never, unk
   return queries
 }
 
-function callsOf({ events, runs, inbox, snapshots, secrets }: Store): readonly (() => Promise<unknown>)[] {
+function callsOf({
+  events,
+  runs,
+  inbox,
+  snapshots,
+  artifacts,
+  cache,
+  secrets,
+}: Store): readonly (() => Promise<unknown>)[] {
   const claim = {
     runId: 'r',
     owner,
@@ -60,15 +69,22 @@ function callsOf({ events, runs, inbox, snapshots, secrets }: Store): readonly (
     async () => events.append('r', [], { expectedHead: 0, fencingToken: 0, run: { ...running, create } }),
     async () => events.append('r', [], { expectedHead: 1, fencingToken: 1, run: running }),
     async () => events.append('r', [], { expectedHead: 1, fencingToken: 1, run: running, take: ['p'] }),
+    async () =>
+      events.append('r', [], { expectedHead: 0, fencingToken: 0, run: { ...running, create, artifacts: [id] } }),
+    async () => events.append('r', [], { expectedHead: 1, fencingToken: 1, run: { ...running, artifacts: [id] } }),
     async () => events.read('r')[Symbol.asyncIterator]().next(),
     async () => runs.find('r'),
     async () =>
-      runs.list({ workflow: 'w', statuses: ['running'], tags: ['t'], parent: 'r', parked: true }, { limit: 1 }),
+      runs.list(
+        { workflow: 'w', statuses: ['running'], tags: ['t'], parent: 'r', artifact: id, parked: true },
+        { limit: 1 },
+      ),
     async () => runs.claim({ ...lease, workflows: [], queues: [], formats: [1], limit: 1 }),
     async () => runs.acquire('r', lease),
     async () => runs.renew({ ...claim, owes: [] }, lease),
     async () => runs.release({ ...claim, owes: [] }, { expectedHead: 1 }),
     async () => runs.release({ ...claim, owes: [] }, { expectedHead: 1, run: running }),
+    async () => runs.referred([id]),
     async () => runs.remove('r', { ifTerminal: true }),
     async () => inbox.post('r', { id: 'p', type: 'T', body: '' }, { maxWaiting: 1 }),
     async () => inbox.list('r', { limit: 1 }),
@@ -76,6 +92,17 @@ function callsOf({ events, runs, inbox, snapshots, secrets }: Store): readonly (
     async () => snapshots.save(snapshot),
     async () => snapshots.latest('r'),
     async () => snapshots.prune('r', { keep: 1 }),
+    async () => artifacts.put(Uint8Array.of(1)),
+    async () => artifacts.put(new Uint8Array(2 * 1024 * 1024)),
+    async () => artifacts.get(id),
+    async () => artifacts.touch([id]),
+    async () => artifacts.list({}, { limit: 1 }),
+    async () => artifacts.delete(id, { ifUnusedSince: 0 }),
+    async () => cache.find('k'),
+    async () => cache.putIfAbsent({ key: 'k', group: 'g', artifacts: [id], body: null }),
+    async () => cache.delete('k'),
+    async () => cache.list({ group: 'g' }, { limit: 1 }),
+    async () => cache.referred([id]),
     async () => secrets.put('s', Uint8Array.of(1)),
     async () => secrets.get('s'),
     async () => secrets.erase('s'),
@@ -85,7 +112,8 @@ function callsOf({ events, runs, inbox, snapshots, secrets }: Store): readonly (
 test('every table of PostgreSQL is named with its schema, so no search path is needed', async () => {
   const queries = await queriesOf(postgresDialect('my_runs'))
 
-  const tables = '(?:varve_schema|runs|run_tags|events|posts|snapshots|secrets)'
+  const named = ['artifacts', 'artifact_chunks', 'uploads', 'run_artifacts', 'cache_entries', 'cache_artifacts']
+  const tables = `(?:varve_schema|runs|run_tags|events|posts|snapshots|secrets|${named.join('|')})`
   const bare = new RegExp(`(?:from|into|update|join) "?${tables}\\b`)
   expect(queries.length).toBeGreaterThan(15)
   expect(queries.map((query) => query.sql).filter((sql) => bare.test(sql))).toEqual([])

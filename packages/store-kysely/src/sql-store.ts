@@ -1,4 +1,6 @@
-import { StoreError, type Store, type StoreCapabilities } from '@varve/store'
+import type { Store, StoreCapabilities } from '@varve/store'
+import { sqlArtifacts } from './artifacts/artifact-store.ts'
+import { sqlCache } from './cache/cache-store.ts'
 import type { SqlDialect } from './dialect.ts'
 import { sqlEvents } from './events/event-store.ts'
 import type { SqlExecutor } from './executor.ts'
@@ -28,16 +30,9 @@ export function sqlStore({ executor, dialect, capabilities, now, close }: SqlSto
     runs: sqlRuns(parts),
     inbox: sqlInbox(parts),
     snapshots: sqlSnapshots(parts),
-    artifacts: missing,
-    cache: missing,
+    artifacts: sqlArtifacts(parts),
+    cache: sqlCache(parts),
     secrets: sqlSecrets(parts),
     [Symbol.asyncDispose]: close,
   }
 }
-
-/** Stands where a part is still to be written. */
-const missing = new Proxy({} as never, {
-  get: () => async (): Promise<never> => {
-    throw new StoreError('STORE_FAILED', 'this store keeps no artifacts and no cache yet')
-  },
-})

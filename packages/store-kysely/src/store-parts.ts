@@ -1,4 +1,4 @@
-import { isStoreError, StoreError, type StoreErrorCode } from '@varve/store'
+import { isStoreError, StoreError, type ErrorWhere, type StoreErrorCode } from '@varve/store'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlExecutor } from './executor.ts'
 import type { SqlWrites } from './writes.ts'
@@ -26,15 +26,23 @@ const LOOKS = 3
  * The reason is read after the fact and may be gone by then: `attempt` answers undefined. What changed nothing may be
  * tried again, and when the reason keeps escaping, `reason` is the one that it can only have been.
  */
-export async function settled<T>(
-  runId: string,
+export async function settled<T>(runId: string, reason: StoreErrorCode, attempt: Attempt<T>): Promise<T> {
+  return settledOn(`run ${runId}`, { runId }, reason, attempt)
+}
+
+type Attempt<T> = () => Promise<T | StoreError | undefined>
+
+/** {@link settled} for a write to something else than a run. */
+export async function settledOn<T>(
+  what: string,
+  where: ErrorWhere,
   reason: StoreErrorCode,
-  attempt: () => Promise<T | StoreError | undefined>,
+  attempt: Attempt<T>,
 ): Promise<T> {
   for (let look = 0; look < LOOKS; look++) {
     const result = await attempt()
     if (isStoreError(result)) throw result
     if (result !== undefined) return result
   }
-  throw new StoreError(reason, `many work on run ${runId} at once; try again`, { runId, retryable: true })
+  throw new StoreError(reason, `many work on ${what} at once; try again`, { ...where, retryable: true })
 }

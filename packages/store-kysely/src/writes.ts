@@ -1,7 +1,9 @@
 import type { StoredEvent } from '@varve/store'
 import type { AppendArgs, AppendedRecord, AppendShape, CreateArgs } from './events/append-queries.ts'
+import type { PutArgs } from './artifacts/artifact-queries.ts'
+import type { EntryArgs } from './cache/cache-queries.ts'
 import type { PostArgs } from './inbox/post-queries.ts'
-import type { RunsTable } from './schema.ts'
+import type { CacheEntriesTable, RunsTable } from './schema.ts'
 
 /**
  * The writes that each dialect does in its own way: one statement where a statement can write several tables, one
@@ -14,12 +16,25 @@ export interface SqlWrites {
   append(addition: Addition): Promise<AppendedRecord | undefined>
   /** @returns false when the run is unknown, ended or full, or the post a duplicate. */
   post(args: PostArgs): Promise<boolean>
+  /**
+   * Keeps an artifact of one chunk, or marks the one that has its name as used.
+   *
+   * @returns false when the bytes that are kept could not be seen to be these.
+   */
+  putArtifact(args: PutArgs): Promise<boolean>
+  /** @param artifacts - What the entry refers to, each once. */
+  keepEntry(args: EntryArgs, artifacts: readonly string[]): Promise<KeptEntry | undefined>
 }
+
+/** What is told of an entry that was kept. */
+export type KeptEntry = Pick<CacheEntriesTable, 'key' | 'created_at'>
 
 /** A run with its first events. */
 export interface Creation {
   readonly run: CreateArgs
   readonly tags: readonly string[]
+  /** What the run refers to, each once. */
+  readonly artifacts: readonly string[]
   readonly events: readonly StoredEvent[]
 }
 
@@ -30,6 +45,8 @@ export interface Addition {
   readonly events: readonly StoredEvent[]
   /** Posts that stop waiting; each id once. */
   readonly posts: readonly SettledPost[]
+  /** What the run refers to from now on, each once. */
+  readonly artifacts: readonly string[]
 }
 
 /** A post that stops waiting: it is taken, or rejected for a reason. */

@@ -273,7 +273,9 @@ describe('statements', () => {
 
     await callEverything(store)
 
-    const scans = plans.filter((step) => /^SCAN (runs|events|posts|run_tags|snapshots|secrets)\b/.test(step))
+    const scans = plans.filter((step) =>
+      /^SCAN (runs|events|posts|run_tags|snapshots|artifacts|uploads|\w+_artifacts|cache_\w+|secrets)\b/.test(step),
+    )
     expect(scans.filter((step) => !step.includes('USING INDEX runs_newest'))).toEqual([])
     expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(wake_at<\?\)/)
     expect(plans.join('\n')).toMatch(/runs_by_workflow \(workflow=\?/)
@@ -309,7 +311,7 @@ describe('statements', () => {
   })
 })
 
-async function callEverything({ runs, events, inbox, snapshots, secrets }: Store): Promise<void> {
+async function callEverything({ runs, events, inbox, snapshots, artifacts, cache, secrets }: Store): Promise<void> {
   const page = { limit: 10, cursor: Buffer.from('[1,"a"]').toString('base64url') }
   await runs.list({}, page)
   await runs.list({ workflow: 'w' }, page)
@@ -322,6 +324,19 @@ async function callEverything({ runs, events, inbox, snapshots, secrets }: Store
   for await (const event of events.read('run-1')) expect(event.seq).toBe(1)
   await snapshots.latest('run-1')
   await snapshots.prune('run-1', { keep: 2 })
+  const id = await artifacts.put(Uint8Array.of(1))
+  await (await artifacts.get(id)).bytes()
+  await artifacts.put(new Uint8Array(2 * 1024 * 1024))
+  await artifacts.touch([id])
+  await artifacts.list({ unusedSince: 1 }, { limit: 10 })
+  await artifacts.delete(id, { ifUnusedSince: 1 })
+  await cache.putIfAbsent({ key: 'k', group: 'g', artifacts: [id], body: null })
+  await cache.list({}, page)
+  await cache.list({ group: 'g' }, page)
+  await cache.referred([id])
+  await cache.delete('k')
+  await runs.referred([id])
+  await runs.list({ artifact: id, parent: 'r' }, page)
   await secrets.put('s-1', Uint8Array.of(1))
   await secrets.get('s-1')
   await secrets.erase('s-1')

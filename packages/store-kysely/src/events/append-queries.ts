@@ -18,6 +18,8 @@ export interface AppendArgs extends UpdateArgs {
 export interface AppendShape extends UpdateShape {
   /** Posts are taken or rejected. */
   readonly settles: boolean
+  /** The run refers to artifacts from now on. */
+  readonly refers: boolean
 }
 
 /** What an append answers of the run's row. */

@@ -1,4 +1,5 @@
 import {
+  checkContentIds,
   checkId,
   isTerminal,
   StoreError,
@@ -16,7 +17,8 @@ import type { Addition, Creation, SettledPost } from '../writes.ts'
 export function checkAppend(runId: string, events: readonly StoredEvent[], options: AppendOptions): void {
   checkId('the run id', runId)
   checkContinuation(runId, events, options.expectedHead)
-  const { create, version } = options.run
+  const { create, version, artifacts = [] } = options.run
+  checkContentIds(artifacts, 0)
   if (version !== undefined) checkId('the version', version)
   if (create === undefined) return
   if (version !== undefined) {
@@ -40,11 +42,13 @@ export function additionOf(
   const { expectedHead, fencingToken, run } = options
   const head = expectedHead + events.length
   const posts = settledPosts(options)
+  const artifacts = [...new Set(run.artifacts)]
   return {
     run: { runId, now, expectedHead, fencingToken, head, format: formatOf(events), ...updateArgs(run) },
-    shape: { ...shapeOf(run), settles: posts.length > 0 },
+    shape: { ...shapeOf(run), settles: posts.length > 0, refers: artifacts.length > 0 },
     events,
     posts,
+    artifacts,
   }
 }
 
@@ -76,6 +80,7 @@ export function creationOf(
       leaseMs: isLeased ? lease.leaseMs : null,
     },
     tags: [...new Set(tags)],
+    artifacts: [...new Set(run.artifacts)],
     events,
   }
 }

@@ -1,7 +1,8 @@
 import { sql, type Compilable, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
+import type { Schema } from '../schema.ts'
 
-type Table = 'varve_schema' | 'runs' | 'run_tags' | 'events' | 'posts' | 'snapshots' | 'secrets'
+type Table = keyof Schema
 
 /** The tables and indexes of version 1. */
 export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
@@ -14,11 +15,20 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
     table(dialect, 'posts', ddl.options.plain, posts, ['run_id', 'number']),
     table(dialect, 'snapshots', ddl.options.plain, snapshots, ['run_id', 'seq']),
     table(dialect, 'secrets', ddl.options.plain, { id: 'text', sealed: 'bytes?' }, ['id']),
+    table(dialect, 'artifacts', ddl.options.hot, artifacts, ['id']),
+    table(dialect, 'artifact_chunks', ddl.options.plain, { upload: 'text', number: 'int', bytes: 'bytes' }, [
+      'upload',
+      'number',
+    ]),
+    table(dialect, 'uploads', ddl.options.hot, { id: 'text', moved_at: 'int' }, ['id']),
+    table(dialect, 'run_artifacts', ddl.options.keyed, { artifact: 'text', run_id: 'text' }, ['artifact', 'run_id']),
+    table(dialect, 'cache_entries', ddl.options.plain, cacheEntries, ['key']),
+    table(dialect, 'cache_artifacts', ddl.options.keyed, { artifact: 'text', key: 'text' }, ['artifact', 'key']),
     ...indexes(dialect),
   ]
 }
 
-type Columns = Readonly<Record<string, 'int' | 'int?' | 'text' | 'text?' | 'bytes?'>>
+type Columns = Readonly<Record<string, 'int' | 'int?' | 'text' | 'text?' | 'bytes' | 'bytes?'>>
 
 const runs: Columns = {
   run_id: 'text',
@@ -68,6 +78,23 @@ const snapshots: Columns = {
   body: 'text',
 }
 
+const artifacts: Columns = {
+  id: 'text',
+  upload: 'text',
+  size: 'int',
+  media_type: 'text',
+  created_at: 'int',
+  used_at: 'int',
+}
+
+const cacheEntries: Columns = {
+  key: 'text',
+  entry_group: 'text',
+  artifacts: 'text',
+  body: 'text',
+  created_at: 'int',
+}
+
 /** No index holds a column that changes with every append; `wake_at` and `status` change only with their meaning. */
 function indexes({ db }: SqlDialect): readonly Compilable[] {
   const index = (name: string, of: Table, columns: readonly string[]) =>
@@ -85,6 +112,10 @@ function indexes({ db }: SqlDialect): readonly Compilable[] {
     index('runs_parked', 'runs', ['created_at', 'run_id']).where(where('problem is not null')),
     index('runs_owing', 'runs', ['created_at', 'run_id']).where(where('owes is not null')),
     index('run_tags_by_run', 'run_tags', ['run_id']),
+    index('run_artifacts_by_run', 'run_artifacts', ['run_id']),
+    index('cache_newest', 'cache_entries', ['created_at', 'key']),
+    index('cache_by_group', 'cache_entries', ['entry_group', 'created_at', 'key']),
+    index('cache_artifacts_by_key', 'cache_artifacts', ['key']),
     index('posts_by_id', 'posts', ['run_id', 'id']).unique().where(where("state <> 'rejected'")),
     index('posts_waiting', 'posts', ['run_id', 'number']).where(where("state = 'waiting'")),
   ]

@@ -30,6 +30,7 @@ export function postgresDialect(schema: string): SqlDialect {
     // all runs of a workflow instead of in the index of due runs.
     pairIn: ([a, b], [as, bs]) =>
       sql`(${a} || '', ${b}) in (select * from unnest(cast(${as} as text[]), cast(${bs} as text[])))`,
+    rows: (list) => sql<{ value: string }>`unnest(cast(${list} as text[]))`.as<'given'>(sql`given(value)`),
     list: (values) => values,
     writes: (executor) => postgresWrites(dialect, executor),
   }

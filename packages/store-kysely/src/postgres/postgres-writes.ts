@@ -1,4 +1,6 @@
 import { sql, type QueryCreator } from 'kysely'
+import { naming, hasBytes, type PutArgs } from '../artifacts/artifact-queries.ts'
+import { keepingEntry, type EntryArgs } from '../cache/cache-queries.ts'
 import type { SqlDialect } from '../dialect.ts'
 import {
   appending,
@@ -13,17 +15,24 @@ import { countingPost, keeping, targeting, type PostArgs } from '../inbox/post-q
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import { asSchema, type RunsTable, type Schema } from '../schema.ts'
-import type { SettledPost, SqlWrites } from '../writes.ts'
+import type { KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
 import type { StoredEvent } from '@varve/store'
 
 /** One statement and one round trip for each write. */
 export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWrites {
   const queries = writeQueries(dialect)
   return {
-    create: ({ run, tags, events }) => executor.get(queries.create, { ...run, ...eventColumns(events), tagList: tags }),
-    append: ({ run, shape, events, posts }) =>
-      executor.get(queries.append(shape), { ...run, ...eventColumns(events), ...postColumns(posts) }),
+    create: ({ run, tags, events, artifacts }) => {
+      const query = queries.create({ refers: artifacts.length > 0 })
+      return executor.get(query, { ...run, ...eventColumns(events), tagList: tags, artifactList: artifacts })
+    },
+    append: ({ run, shape, events, posts, artifacts }) => {
+      const lists = { ...eventColumns(events), ...postColumns(posts), artifactList: artifacts }
+      return executor.get(queries.append(shape), { ...run, ...lists })
+    },
     post: async (args) => (await executor.get(queries.post, args)) !== undefined,
+    putArtifact: async (args) => (await executor.get(queries.putArtifact, args))?.sound === 1,
+    keepEntry: (args, artifacts) => executor.get(queries.keepEntry, { ...args, artifactList: artifacts }),
   }
 }
 
@@ -57,31 +66,41 @@ function postColumns(posts: readonly SettledPost[]): PostLists {
   return { ids: posts.map(({ id }) => id), errors: posts.map(({ error }) => error) }
 }
 
-type Create = CreateArgs & EventLists & { readonly tagList: readonly string[] }
-type Append = AppendArgs & EventLists & PostLists
+/** Artifacts, for `unnest`. */
+interface ArtifactList {
+  readonly artifactList: readonly string[]
+}
+
+type Create = CreateArgs & EventLists & ArtifactList & { readonly tagList: readonly string[] }
+type Append = AppendArgs & EventLists & PostLists & ArtifactList
 
 interface WriteQueries {
-  readonly create: Query<Create, RunsTable>
+  readonly create: (shape: { readonly refers: boolean }) => Query<Create, RunsTable>
   readonly append: (shape: AppendShape) => Query<Append, AppendedRecord>
   readonly post: Query<PostArgs, { readonly run_id: string }>
+  readonly putArtifact: Query<PutArgs, { readonly sound: number }>
+  readonly keepEntry: Query<EntryArgs & ArtifactList, KeptEntry>
 }
 
 function writeQueries(dialect: SqlDialect): WriteQueries {
   const { db } = dialect
   const { write } = queryCompiler(dialect)
   return {
-    create: write((p: Params<Create>) =>
-      db
-        .with('changed', (query) => creating(query, p))
-        .with('logged', (query) => logging(query, p))
-        .with('tagged', (query) =>
-          query
-            .insertInto('run_tags')
-            .columns(['run_id', 'tag'])
-            .expression(sql`select changed.run_id, unnest(cast(${p.bare('tagList')} as text[])) from changed`),
-        )
-        .selectFrom('changed')
-        .selectAll(),
+    create: perShape(({ refers }: { readonly refers: boolean }) =>
+      write((p: Params<Create>) => {
+        const created = db
+          .with('changed', (query) => creating(query, p))
+          .with('logged', (query) => logging(query, p))
+          .with('tagged', (query) =>
+            query
+              .insertInto('run_tags')
+              .columns(['run_id', 'tag'])
+              .expression(sql`select changed.run_id, unnest(cast(${p.bare('tagList')} as text[])) from changed`),
+          )
+        return (refers ? created.with('referring', (query) => referring(query, p)) : created)
+          .selectFrom('changed')
+          .selectAll()
+      }),
     ),
     append: perShape((shape: AppendShape) =>
       write((p: Params<Append>) =>
@@ -97,6 +116,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
         .selectFrom('kept')
         .selectAll(),
     ),
+    ...contentQueries(dialect),
   }
 }
 
@@ -107,7 +127,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
 // Without a return type, like the next: it is the query builder's own, which only inference can name.
 function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: AppendShape) {
   const given = sql<SettledPost>`unnest(cast(${p.bare('ids')} as text[]), cast(${p.bare('errors')} as text[]))`
-  return targeting(dialect, p)
+  const appended = targeting(dialect, p)
     .with('settled', (db) =>
       db
         .selectFrom('target')
@@ -131,14 +151,16 @@ function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: App
         .whereRef('posts.run_id', '=', 'settled.run_id')
         .whereRef('posts.number', '=', 'settled.number'),
     )
+  return (shape.refers ? appended.with('referring', (db) => referring(db, p)) : appended)
     .selectFrom('changed')
     .selectAll()
 }
 
 function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShape) {
-  return db
+  const appended = db
     .with('changed', (query) => appending(query, p, shape, sql.lit(0)))
     .with('logged', (query) => logging(query, p))
+  return (shape.refers ? appended.with('referring', (query) => referring(query, p)) : appended)
     .selectFrom('changed')
     .selectAll()
 }
@@ -153,4 +175,46 @@ function logging<DB extends Schema, Args extends EventLists>(db: QueryCreator<DB
     .insertInto('events')
     .columns(['run_id', 'seq', 'v', 'type', 'at', 'body', 'hash'])
     .expression(rows)
+}
+
+/** Inserts what the run that `changed` answers refers to from now on. */
+function referring<DB extends Schema, Args extends ArtifactList>(db: QueryCreator<DB>, p: Params<Args>) {
+  return asSchema(db)
+    .insertInto('run_artifacts')
+    .columns(['artifact', 'run_id'])
+    .expression(sql`select unnest(cast(${p.bare('artifactList')} as text[])), changed.run_id from changed`)
+    .onConflict((conflict) => conflict.doNothing())
+}
+
+function contentQueries(dialect: SqlDialect): Pick<WriteQueries, 'putArtifact' | 'keepEntry'> {
+  const { db } = dialect
+  const { write } = queryCompiler(dialect)
+  return {
+    putArtifact: write((p: Params<PutArgs>) => {
+      const isOwn = sql<boolean>`named.upload = ${p.text('upload')}`
+      const sound = sql<number>`case when ${isOwn} or ${hasBytes(dialect, p, sql.id('named'))} then 1 else 0 end`
+      return db
+        .with('named', (query) => naming(query, p))
+        .with('kept', (query) =>
+          query
+            .insertInto('artifact_chunks')
+            .columns(['upload', 'number', 'bytes'])
+            .expression(sql`select named.upload, 0, ${p.bytes('bytes')} from named where ${isOwn}`),
+        )
+        .selectFrom('named')
+        .select(sound.as('sound'))
+    }),
+    keepEntry: write((p: Params<EntryArgs & ArtifactList>) =>
+      db
+        .with('kept', (query) => keepingEntry(query, p))
+        .with('referring', (query) =>
+          query
+            .insertInto('cache_artifacts')
+            .columns(['artifact', 'key'])
+            .expression(sql`select unnest(cast(${p.bare('artifactList')} as text[])), kept.key from kept`),
+        )
+        .selectFrom('kept')
+        .selectAll(),
+    ),
+  }
 }

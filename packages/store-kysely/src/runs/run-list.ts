@@ -1,4 +1,5 @@
 import {
+  checkContentId,
   checkId,
   type Page,
   type PageRequest,
@@ -27,6 +28,7 @@ interface ListArgs {
   readonly workflow?: string
   readonly version?: string
   readonly parent?: string
+  readonly artifact?: string
   readonly statuses?: unknown
   readonly tags?: unknown
   readonly tagCount?: number
@@ -51,10 +53,11 @@ export function runLister(
 }
 
 function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): ListArgs {
-  const { workflow, version, statuses, tags, parent, createdFrom, createdBefore } = filter
+  const { workflow, version, statuses, tags, parent, artifact, createdFrom, createdBefore } = filter
   checkLimit(page.limit)
   for (const [what, id] of Object.entries({ workflow, version, parent })) if (id !== undefined) checkId(what, id)
   for (const tag of tags ?? []) checkId('a tag', tag)
+  if (artifact !== undefined) checkContentId(artifact)
   const distinct = [...new Set(tags)]
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
   return {
@@ -64,6 +67,7 @@ function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): Li
     ...(workflow !== undefined && { workflow }),
     ...(version !== undefined && { version }),
     ...(parent !== undefined && { parent }),
+    ...(artifact !== undefined && { artifact }),
     ...(statuses !== undefined && { statuses: dialect.list(statuses) }),
     ...(distinct.length > 0 && { tags: dialect.list(distinct), tagCount: distinct.length }),
     ...(createdFrom !== undefined && { createdFrom: whole('createdFrom', createdFrom) }),
@@ -88,6 +92,11 @@ function listQuery(dialect: SqlDialect, shape: ListArgs, { parked, owing }: Flag
     if (shape.createdBefore !== undefined) query = query.where('created_at', '<', p.int('createdBefore'))
     if (parked !== undefined) query = query.where('problem', parked ? 'is not' : 'is', none)
     if (owing !== undefined) query = query.where('owes', owing ? 'is not' : 'is', none)
+    if (shape.artifact !== undefined) {
+      query = query.where('run_id', 'in', (db) =>
+        db.selectFrom('run_artifacts').select('run_artifacts.run_id').where('artifact', '=', p.text('artifact')),
+      )
+    }
     if (shape.tags !== undefined) {
       query = query.where('run_id', 'in', (db) =>
         db

@@ -102,7 +102,7 @@ export function runQueries(dialect: SqlDialect): RunQueries {
       const query = inspecting(dialect, p)
       return dialect.locksRows ? query.forUpdate() : query
     }),
-    remove: (['run_tags', 'snapshots', 'posts', 'events', 'runs'] as const).map((table) =>
+    remove: (['run_tags', 'run_artifacts', 'snapshots', 'posts', 'events', 'runs'] as const).map((table) =>
       write((p: Params<RunArgs>) => db.deleteFrom(table).where('run_id', '=', p.text('runId'))),
     ),
   }

@@ -14,6 +14,7 @@ import {
   checkWhole,
 } from '@varve/store'
 import { get, run, type Steps } from '../executor.ts'
+import { referredAmong } from '../references/referred.ts'
 import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
 import type { RunsTable } from '../schema.ts'
 import type { ClaimRecord } from './run-columns.ts'
@@ -44,9 +45,7 @@ export function sqlRuns(parts: StoreParts): RunStore {
     acquire: async (runId, request) => acquire(parts, queries, runId, request),
     renew: async (claim, request) => renew(parts, queries, claim, request.leaseMs),
     release: async (claim, request) => release(parts, queries, claim, request),
-    referred: async () => {
-      throw new StoreError('STORE_FAILED', 'this store keeps no references to artifacts yet')
-    },
+    referred: referredAmong(parts, 'run_artifacts'),
     remove: async (runId, options) => {
       checkId('the run id', runId)
       return parts.executor.transaction('write', () => remove(parts, queries, runId, options.ifTerminal))
@@ -120,6 +119,9 @@ async function release(
   const { expectedHead, run: update, problem } = request
   checkId('the run id', runId)
   if (update?.version !== undefined) checkId('the version', update.version)
+  if (update?.artifacts !== undefined) {
+    throw new StoreError('INVALID_ARGUMENT', 'a release takes no artifacts; append them', { runId })
+  }
   const args = {
     runId,
     token,

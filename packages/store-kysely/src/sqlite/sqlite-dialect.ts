@@ -29,6 +29,7 @@ export function sqliteDialect(): SqlDialect {
     // runs of a workflow instead of in the index of due runs.
     pairIn: ([a, b], [as, bs]) => sql`(+${a}, +${b}) in (
       select a.value, b.value from json_each(${as}) as a join json_each(${bs}) as b on b.key = a.key)`,
+    rows: (list) => sql<{ value: string }>`json_each(${list})`.as('given'),
     list: (values) => JSON.stringify(values),
     writes: (executor) => sqliteWrites(dialect, executor),
   }

@@ -13,6 +13,7 @@ import { countingPost, keeping, targeting, type PostArgs } from '../inbox/post-q
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import type { RunsTable } from '../schema.ts'
+import { contentWrites } from './content-writes.ts'
 import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
 import type { StoredEvent } from '@varve/store'
 
@@ -23,21 +24,23 @@ export function sqliteWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWri
     create: (creation) => executor.transaction('write', () => create(queries, creation)),
     append: (addition) => executor.transaction('write', () => append(dialect, queries, addition)),
     post: (args) => executor.transaction('write', () => post(queries, args)),
+    ...contentWrites(dialect, executor),
   }
 }
 
-function* create(queries: WriteQueries, { run: row, tags, events }: Creation): Steps<RunsTable | undefined> {
+function* create(queries: WriteQueries, { run: row, tags, events, artifacts }: Creation): Steps<RunsTable | undefined> {
   const record = yield* get(queries.create, row)
   if (record === undefined) return undefined
   for (const event of events) yield* run(queries.insert, event)
   for (const tag of tags) yield* run(queries.tag, { runId: row.runId, tag })
+  for (const artifact of artifacts) yield* run(queries.refer, { runId: row.runId, artifact })
   return record
 }
 
 function* append(
   dialect: SqlDialect,
   queries: WriteQueries,
-  { run: row, shape, events, posts }: Addition,
+  { run: row, shape, events, posts, artifacts }: Addition,
 ): Steps<AppendedRecord | undefined> {
   const { runId } = row
   const settled = posts.length === 0 ? 0 : yield* countWaiting(dialect, queries, runId, posts)
@@ -45,6 +48,7 @@ function* append(
   if (record === undefined) return undefined
   for (const event of events) yield* run(queries.insert, event)
   for (const { id, error } of posts) yield* run(queries.settle, { runId, id, error })
+  for (const artifact of artifacts) yield* run(queries.refer, { runId, artifact })
   return record
 }
 
@@ -68,6 +72,7 @@ interface WriteQueries {
   readonly create: Query<CreateArgs, RunsTable>
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
   readonly insert: Query<StoredEvent, unknown>
+  readonly refer: Query<{ readonly runId: string; readonly artifact: string }, unknown>
   readonly tag: Query<{ readonly runId: string; readonly tag: string }, unknown>
   readonly countWaiting: Query<{ readonly runId: string; readonly ids: unknown }, { readonly count: number }>
   readonly settle: Query<SettledPost & { readonly runId: string }, unknown>
@@ -89,7 +94,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
   }
 }
 
-function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 'countWaiting' | 'settle'> {
+function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 'refer' | 'countWaiting' | 'settle'> {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
@@ -106,6 +111,12 @@ function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 
     ),
     tag: write((p: Params<{ readonly runId: string; readonly tag: string }>) =>
       db.insertInto('run_tags').values({ run_id: p.text('runId'), tag: p.text('tag') }),
+    ),
+    refer: write((p: Params<{ readonly runId: string; readonly artifact: string }>) =>
+      db
+        .insertInto('run_artifacts')
+        .values({ artifact: p.text('artifact'), run_id: p.text('runId') })
+        .onConflict((conflict) => conflict.doNothing()),
     ),
     countWaiting: read((p: Params<{ readonly runId: string; readonly ids: unknown }>) =>
       db

@@ -23,6 +23,14 @@ export async function schemaHarness(url: string): Promise<Harness> {
     loseNextAnswer: () => {
       forgets = true
     },
+    corruptArtifact: async (id) => {
+      const flipped = 'set_byte(bytes, 0, get_byte(bytes, 0) # 1)'
+      const upload = `select upload from ${schema}.artifacts where id = $1`
+      await pool.query(
+        `update ${schema}.artifact_chunks set bytes = ${flipped} where upload = (${upload}) and number = 0`,
+        [id],
+      )
+    },
     destroy: async () => {
       await pool.query(`drop schema if exists ${schema} cascade`)
       await pool.end()

@@ -30,6 +30,14 @@ export async function fileHarness(): Promise<Harness> {
     loseNextAnswer: () => {
       forgets = true
     },
+    corruptArtifact: async (id) => {
+      const database = new SQLite(file)
+      const first = 'number = 0 and upload = (select upload from artifacts where id = ?)'
+      const bytes = database.prepare(`select bytes from artifact_chunks where ${first}`).pluck().get(id) as Buffer
+      bytes.set([(bytes[0] ?? 0) ^ 1])
+      database.prepare(`update artifact_chunks set bytes = ? where ${first}`).run(bytes, id)
+      database.close()
+    },
     destroy: async () => {
       for (const database of databases) database.close()
       await rm(folder, { recursive: true })
