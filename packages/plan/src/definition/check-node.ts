@@ -15,6 +15,9 @@ export function checkNode(node: StateNode): StateNode {
   if (cache && effect !== 'pure') throw invalid(`what is cached is pure, not ${effect}; leave one of the two out`)
   if (!cache && environment.length > 0) throw invalid('environment goes with cache: true')
   if (timeoutMs !== undefined && !(timeoutMs > 0)) throw invalid(`timeoutMs must be above 0, got ${timeoutMs}`)
+  if (node.kind === 'state' && effect !== 'at-most-once' && (node.reconcile !== undefined || node.fenced)) {
+    throw invalid(`reconcile and fenced go with effect: 'at-most-once', not with ${effect}`)
+  }
   if (allEdges(node).length > MAX_NEEDS) {
     throw invalid(
       `it needs ${allEdges(node).length} states, ${MAX_NEEDS} are allowed; join them in parts, or use mapState`,

@@ -51,7 +51,7 @@ test('a plan runs to its approval, and on to its end', async () => {
   expect(await engine.verify('r1')).toMatchObject({ ok: true })
   expect(await engine.replay('r1')).toMatchObject({ ok: true })
   await engine.start(sum, { upTo: 5 }, { runId: 'r2' })
-  const forked = await engine.fork('r1', { from: total, output: 7, as: 'r3' })
+  await engine.fork('r1', { from: total, output: 7, as: 'r3' })
 })
 
 test('a child plan', async () => {

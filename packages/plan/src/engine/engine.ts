@@ -211,6 +211,7 @@ function engineParts({
   let found: Promise<Provenance> | undefined
   const runtime: WorkflowRuntime = {
     cache: outputCache(store.cache, artifacts),
+    artifacts,
     transports: transportRegistry(transports),
     environment,
     newId,
