@@ -27,6 +27,7 @@ import { forkPlan, type PlanForkOptions } from './fork-plan.ts'
 import { artifactOrigins, type ArtifactOrigin } from './lineage.ts'
 import { planOutcome, type PlanOutcome } from './outcome.ts'
 import { readOutput, runOutputs, type OutputOfState } from './outputs.ts'
+import { mendingArtifacts } from './mending-artifacts.ts'
 import type { EngineParts } from './parts.ts'
 import { pinArtifacts, unpinArtifacts, type Pin } from './pins.ts'
 import { pinnedRun, pinnedStart, samePlan } from './pinned-run.ts'
@@ -206,8 +207,9 @@ function engineParts({
   workflows = [],
   ...options
 }: EngineOptions): EngineParts {
-  const { store, artifacts = store.artifacts, newId = randomUUID } = options
-  const kernel = createKernel({ ...options, workflows })
+  const { store, newId = randomUUID } = options
+  const artifacts = mendingArtifacts(options.artifacts ?? store.artifacts)
+  const kernel = createKernel({ ...options, artifacts, workflows })
   let found: Promise<Provenance> | undefined
   const runtime: WorkflowRuntime = {
     cache: outputCache(store.cache, artifacts),
