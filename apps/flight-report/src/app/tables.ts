@@ -1,17 +1,49 @@
 import type { Timeline } from '@varve/kernel'
+import type { Explanation } from '@varve/plan'
 import Table from 'cli-table3'
 
 /** A run's timeline as a table: what happened, and how long after the start. */
 export function timelineTable({ events }: Timeline): string {
-  const table = new Table({
-    head: ['seq', 'after', 'event', 'key'],
-    colAligns: ['right', 'right'],
-    style: { head: [], border: [], compact: true },
-    chars: plain,
-  })
   const startedAt = events[0]?.at ?? 0
-  for (const { seq, at, type, key } of events) table.push([seq, duration(at - startedAt), type, key ?? ''])
-  return table.toString()
+  const rows = events.map(({ seq, at, type, key }) => [seq, duration(at - startedAt), type, key ?? ''])
+  return table(['seq', 'after', 'event', 'key'], rows, ['right', 'right'])
+}
+
+/** What became of each state of a run and of each item of its maps, and whose result it has. */
+export function statesTable(explanations: readonly Explanation[]): string {
+  return table(
+    ['state', 'result'],
+    explanations.map((each) => [stateName(each.key), resultOf(each)]),
+  )
+}
+
+/** Why each of them did or did not run. */
+export function reasonsTable(explanations: readonly Explanation[]): string {
+  return table(
+    ['state', 'result', 'why'],
+    explanations.map((each) => [stateName(each.key), resultOf(each), reasonOf(each)]),
+  )
+}
+
+/** The key of an execution as people read it: `hours 07:00`. */
+export function stateName(key: string): string {
+  return key.replace(':item:', ' ')
+}
+
+function resultOf({ status, comparedWith }: Explanation): string {
+  if (status === 'completed') return 'ran'
+  return status === 'cached' && comparedWith !== undefined ? `cached from run ${comparedWith.runId}` : status
+}
+
+function reasonOf({ reason, changed, comparedWith }: Explanation): string {
+  if (changed.length === 0 || comparedWith === undefined) return stateName(reason)
+  return `changed since ${comparedWith.runId}: ${changed.map(({ part }) => part).join(', ')}`
+}
+
+function table(head: string[], rows: readonly (string | number)[][], colAligns: ('left' | 'right')[] = []): string {
+  const drawn = new Table({ head, colAligns, style: { head: [], border: [], compact: true }, chars: plain })
+  drawn.push(...rows)
+  return drawn.toString()
 }
 
 /** A line below the head, and space between the columns. */
