@@ -30,7 +30,11 @@ export function stateName(key: string): string {
   return key.replace(':item:', ' ')
 }
 
-function resultOf({ status, comparedWith }: Explanation): string {
+/** What people say of an approval. */
+const ANSWERS: Readonly<Partial<Record<Explanation['status'], string>>> = { completed: 'approved', failed: 'refused' }
+
+function resultOf({ key, status, comparedWith }: Explanation): string {
+  if (key === 'approval') return ANSWERS[status] ?? status
   if (status === 'completed') return 'ran'
   return status === 'cached' && comparedWith !== undefined ? `cached from run ${comparedWith.runId}` : status
 }
