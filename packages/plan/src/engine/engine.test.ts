@@ -50,8 +50,6 @@ test('a plan runs to its approval, and on to its end', async () => {
   expect(new TextDecoder().decode(await (await engine.output('r1', file)).bytes())).toBe('total 30, ann')
   expect(await engine.verify('r1')).toMatchObject({ ok: true })
   expect(await engine.replay('r1')).toMatchObject({ ok: true })
-  await engine.start(sum, { upTo: 5 }, { runId: 'r2' })
-  await engine.fork('r1', { from: total, output: 7, as: 'r3' })
 })
 
 test('a child plan', async () => {
