@@ -345,21 +345,18 @@ describe('killed at any moment', () => {
 })
 
 describe('a damaged artifact', () => {
-  /** Turns the bytes of what an execution has made into zeros. */
+  /** Turns the first artifact that an execution has made into zeros. */
   function damage(key: string): void {
     const store = new SQLite(database())
     const bodies = store.prepare("select body from events where type = 'ActionSucceeded'").pluck().all() as string[]
-    const body = bodies.map((text) => JSON.parse(text) as Made).find((each) => each.key === key)
+    const body = bodies.find((text) => (JSON.parse(text) as { readonly key: string }).key === key)
+    const { output } = JSON.parse(body ?? '{}') as { readonly output?: unknown }
+    const artifact = /sha256:[0-9a-f]{64}/.exec(JSON.stringify(output))?.[0]
     const chunks = store.prepare(
       'update artifact_chunks set bytes = zeroblob(length(bytes)) where upload = (select upload from artifacts where id = ?)',
     )
-    expect(chunks.run(body?.output.artifact.$artifact).changes).toBeGreaterThan(0)
+    expect(chunks.run(artifact).changes).toBeGreaterThan(0)
     store.close()
-  }
-
-  interface Made {
-    readonly key: string
-    readonly output: { readonly artifact: { readonly $artifact: string } }
   }
 
   test('is named by --verify, and made again by --remake', async () => {
@@ -377,6 +374,20 @@ describe('a damaged artifact', () => {
     expect(remade.stdout).toMatch(/^Remade {5}load\nRemade {5}hours 07:00$/m)
     expect(again.code).toBe(0)
     expect(again.stdout).toBe('Verified   flight-report-1, 88 events, every artifact is whole\n')
+  })
+
+  test('is made again also when the engine had made it, and not when it was published', async () => {
+    await runProgram(folder, few)
+    for (const key of ['hours:items:0', 'hours', 'charts', 'approval', 'publish']) damage(key)
+
+    const { code, stdout } = await runProgram(folder, ['--remake'])
+
+    expect(code).toBe(1)
+    expect([...stdout.matchAll(/^Remade {5}(.+)$/gm)].map(([, key]) => key)).toEqual([
+      ...['hours:items:0', 'hours', 'charts', 'approval'],
+    ])
+    expect(stdout).toMatch(/^Not remade publish: NO_OUTPUT: .+$/m)
+    expect(stdout).toContain('damaged artifacts: 1\n')
   })
 
   test('is made again by the next run that would take it over', async () => {

@@ -3,14 +3,7 @@ import { inspect } from 'node:util'
 
 /** What can go wrong in this program itself. */
 export type AppErrorCode =
-  | 'DATABASE_URL_MISSING'
-  | 'HOURS_PASSED'
-  | 'SINCE_CHANGED'
-  | 'NO_RUN'
-  | 'NO_QUESTION'
-  | 'NO_ANSWER'
-  | 'IN_DOUBT'
-  | 'RUN_FAILED'
+  'DATABASE_URL_MISSING' | 'HOURS_PASSED' | 'SINCE_CHANGED' | 'NO_RUN' | 'NO_ANSWER' | 'IN_DOUBT'
 
 /** An error of this program, shaped as those of the library are. */
 export class AppError extends CodedError<AppErrorCode> {

@@ -15,9 +15,8 @@ export async function verifyReport(engine: Engine, runId: string, remake: boolea
   if (problem !== undefined) console.log(`Unchecked  ${problem.code}: ${problem.message}`)
   if (log?.ok === false) console.log(`Log        ${log.code}: ${log.message}`)
   const { head } = await engine.kernel.get(runId)
-  const advice = damaged.length > 0 && !remake ? '; make them again with --remake' : ''
-  const artifacts =
-    damaged.length === 0 ? 'every artifact is whole' : `${damaged.length} artifacts are damaged${advice}`
+  const advice = remake ? '' : '; make them again with --remake'
+  const artifacts = damaged.length === 0 ? 'every artifact is whole' : `damaged artifacts: ${damaged.length}${advice}`
   console.log(`Verified   ${runId}, ${head} events, ${artifacts}`)
   return ok
 }
