@@ -1,5 +1,9 @@
+import { ofWholeStores, type ArtifactCase } from './artifact-contract.ts'
 import { argumentCases } from './cases/arguments.ts'
+import { artifactUseCases } from './cases/artifact-use.ts'
+import { artifactContentCases } from './cases/artifacts.ts'
 import { atomicBatchCases } from './cases/atomic-batches.ts'
+import { cacheCases } from './cases/cache.ts'
 import { capabilityCases } from './cases/capabilities.ts'
 import { acquireCases, claimCases, recoveryCases } from './cases/claims.ts'
 import { concurrentWriterCases } from './cases/concurrent-writers.ts'
@@ -12,6 +16,7 @@ import { listingCases } from './cases/listing.ts'
 import { lostAnswerCases } from './cases/lost-answers.ts'
 import { processCases } from './cases/processes.ts'
 import { readingCases } from './cases/reading.ts'
+import { referenceCases } from './cases/references.ts'
 import { releaseCases } from './cases/release.ts'
 import { removalCases } from './cases/removal.ts'
 import { secretCases } from './cases/secrets.ts'
@@ -19,6 +24,9 @@ import { snapshotCases } from './cases/snapshots.ts'
 import { takeoverCases } from './cases/takeover.ts'
 import { valueCases } from './cases/values.ts'
 import type { ContractCase } from './contract-case.ts'
+
+/** The contract of artifact stores, alone or a part of a whole one. */
+export const artifactCases: readonly ArtifactCase[] = [...artifactContentCases, ...artifactUseCases]
 
 /** The whole contract, in the order in which it is best read. */
 export const contractCases: readonly ContractCase[] = [
@@ -41,6 +49,9 @@ export const contractCases: readonly ContractCase[] = [
   ...argumentCases,
   ...snapshotCases,
   ...secretCases,
+  ...artifactCases.map(ofWholeStores),
+  ...cacheCases,
+  ...referenceCases,
   ...removalCases,
   ...lifecycleCases,
   ...processCases,

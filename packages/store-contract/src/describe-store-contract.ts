@@ -3,7 +3,7 @@ import { contractCases } from './contract-cases.ts'
 import type { Harness } from './harness.ts'
 
 /** Some cases start processes or write megabytes; this bounds the slowest on a busy machine. */
-const TIMEOUT_MS = 120_000
+export const TIMEOUT_MS = 120_000
 
 /**
  * Declares the whole contract as tests: call it at the top of a vitest file.

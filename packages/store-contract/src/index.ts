@@ -1,3 +1,5 @@
+export { describeArtifactStoreContract } from './describe-artifact-store-contract.ts'
+export type { ArtifactHarness } from './artifact-contract.ts'
 export { describeStoreContract } from './describe-store-contract.ts'
 export { createTestClock } from './harness.ts'
 export type { Harness, StoreInChild, TestClock } from './harness.ts'

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { readAll } from './expectations.ts'
-import type { Race, RaceResult } from './race.ts'
+import { sharedContent, type Race, type RaceResult } from './race.ts'
 import { endOf, sampleEvents } from './sample-events.ts'
 import { LEASE_MS, owner, running } from './test-run.ts'
 
@@ -21,6 +21,12 @@ async function openStore(): Promise<Store> {
   const open = exports[name]
   if (open === undefined) throw new TypeError(`${module} does not export ${name}`)
   return open(args)
+}
+
+/** All processes put the same content, and want the same entry of the cache. @returns who got it. */
+async function share(store: Store): Promise<string> {
+  const artifacts = [await store.artifacts.put(sharedContent)]
+  return (await store.cache.putIfAbsent({ key: race.runId, group: race.writer, artifacts, body: null })).group
 }
 
 async function run(store: Store): Promise<void> {
@@ -60,9 +66,10 @@ async function result(): Promise<RaceResult> {
     const store = await openStore()
     process.stdout.write('ready\n')
     await once(process.stdin, 'data')
+    const cached = await share(store)
     await run(store)
     await store[Symbol.asyncDispose]()
-    return { won, refusals }
+    return { won, refusals, cached }
   } catch (error) {
     return { won, refusals, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }
   }

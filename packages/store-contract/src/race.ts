@@ -1,5 +1,9 @@
 import type { LogEnd, StoreErrorCode } from '@varve/store'
 import type { StoreInChild } from './harness.ts'
+import { MIB, sampleBytes } from './sample-bytes.ts'
+
+/** The content that all racing processes put. */
+export const sharedContent: Uint8Array = sampleBytes(MIB + 1)
 
 /** What the parent tells each racing process. */
 export interface Race {
@@ -17,6 +21,8 @@ export interface Race {
 export interface RaceResult {
   /** Events that this process appended. */
   readonly won: readonly LogEnd[]
+  /** Who won the entry of the cache for which all race, as this process was told. */
+  readonly cached?: string
   /** How often each refusal came. */
   readonly refusals: Readonly<Partial<Record<StoreErrorCode, number>>>
   /** What else went wrong. */

@@ -1,4 +1,4 @@
-import { contentId, type Store } from '@varve/store'
+import { contentId, type RunUpdate, type Store } from '@varve/store'
 import { expect, test } from 'vitest'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlExecutor, Step } from './executor.ts'
@@ -130,6 +130,28 @@ test('a query is compiled once: the same call asks for the same text', async () 
 
   expect(queries[0]).toBe(queries[1])
   expect(queries[2]).toBe(queries[3])
+})
+
+test('an append without artifacts says nothing of them', async () => {
+  for (const dialect of [sqliteDialect(), postgresDialect('varve')]) {
+    const { executor, queries } = recorder()
+    const capabilities = { durable: true, shared: true, notify: false }
+    const store = sqlStore({ executor, dialect, capabilities, now: () => 1, close: async () => undefined })
+    const texts = async (run: RunUpdate, head: number): Promise<readonly string[]> => {
+      queries.length = 0
+      await store.events.append('r', [], { expectedHead: head, fencingToken: head, run }).catch(() => undefined)
+      return queries.map(({ sql }) => sql)
+    }
+
+    for (const [run, head] of [
+      [{ ...running, create }, 0],
+      [running, 1],
+    ] as const) {
+      const without = await texts(run, head)
+      expect(without.filter((sql) => sql.includes('artifacts'))).toEqual([])
+      expect(await texts({ ...run, artifacts: [] }, head)).toEqual(without)
+    }
+  }
 })
 
 test('what may not be repeated is marked as a write, and nothing else', async () => {

@@ -7,9 +7,8 @@ import {
   checkId,
   checkLimit,
   checkWhole,
-  collectChunks,
+  collectContent,
   contentId,
-  inChunks,
   isContentId,
   pageOf,
   readCursor,
@@ -30,7 +29,7 @@ export function memoryArtifacts(memory: Memory): ArtifactStore {
       memory.checkOpen()
       checkId('the media type', mediaType)
       // Nothing is kept before the last byte is here, and then all of it at once.
-      return keep(memory, await collectChunks(inChunks(content)), mediaType)
+      return keep(memory, await collectContent(content), mediaType)
     },
 
     get: async (id) => {

@@ -1,5 +1,8 @@
 import { contractCases, type ContractCase, type Harness } from '@varve/store-contract'
 import { describe, expect, test } from 'vitest'
+import { artifactMutants } from './testing/artifact-mutants.ts'
+import { artifactUseMutants } from './testing/artifact-use-mutants.ts'
+import { cacheMutants } from './testing/cache-mutants.ts'
 import { inboxMutants } from './testing/inbox-mutants.ts'
 import { logMutants } from './testing/log-mutants.ts'
 import type { Mutant } from './testing/mutant.ts'
@@ -8,7 +11,16 @@ import { secretMutants } from './testing/secret-mutants.ts'
 import { sharedMemoryHarness } from './testing/shared-memory.ts'
 import { storeMutants } from './testing/store-mutants.ts'
 
-const mutants: readonly Mutant[] = [...logMutants, ...inboxMutants, ...runMutants, ...secretMutants, ...storeMutants]
+const mutants: readonly Mutant[] = [
+  ...logMutants,
+  ...inboxMutants,
+  ...runMutants,
+  ...secretMutants,
+  ...artifactMutants,
+  ...artifactUseMutants,
+  ...cacheMutants,
+  ...storeMutants,
+]
 
 const TIMEOUT_MS = 120_000
 

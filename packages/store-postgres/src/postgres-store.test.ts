@@ -1,5 +1,5 @@
 import type {} from '../../../test/postgres/global-setup.ts'
-import { isStoreError, type RunUpdate, type Store } from '@varve/store'
+import { contentId, isStoreError, type RunUpdate, type Store } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
@@ -174,11 +174,22 @@ describe('round trips', () => {
       await counted(store.runs.acquire('run-1', lease)),
       await counted(store.runs.claim({ ...lease, workflows: [], queues: [], formats: [1], limit: 1 })),
     ].map(([, count]) => count)
+    const bytes = new Uint8Array(1024 * 1024)
+    const entry = { key: 'k', group: 'g', artifacts: [contentId(bytes)], body: 1 }
+    const refers = { ...append, expectedHead: 5, run: { ...running, artifacts: [contentId(bytes)] } }
+    const ofContents = [
+      await counted(store.artifacts.put(bytes)),
+      await counted(store.artifacts.put(bytes)),
+      await counted(store.artifacts.touch([contentId(bytes)])),
+      await counted(store.cache.putIfAbsent(entry)),
+      await counted(store.events.append('run-1', sampleEvents('run-1', 6).slice(5), { ...refers, fencingToken: 2 })),
+      await counted(store.runs.referred([contentId(bytes)])),
+    ].map(([, count]) => count)
     const [claim, ofAcquire] = await counted(store.runs.acquire('run-1', lease))
     const [, ofRenew] = await counted(store.runs.renew(claim, { leaseMs: 1 }))
-    const [, ofRelease] = await counted(store.runs.release(claim, { expectedHead: 5, run: running }))
+    const [, ofRelease] = await counted(store.runs.release(claim, { expectedHead: 6, run: running }))
 
-    expect([...counts, ofAcquire, ofRenew, ofRelease]).toEqual(new Array(9).fill(1))
+    expect([...counts, ...ofContents, ofAcquire, ofRenew, ofRelease]).toEqual(new Array(15).fill(1))
   })
 
   test('an append changes no index', async () => {

@@ -60,7 +60,7 @@ export {
   ARTIFACT_CHUNK_BYTES,
   artifactCorrupt,
   artifactNotFound,
-  collectChunks,
+  collectContent,
   inChunks,
   storedArtifact,
 } from './adapter/artifact-bytes.ts'

@@ -2,9 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { rejectsWith, rowOf } from '../expectations.ts'
 import { acquire, claimDue, extend, post, release, running, startIdleRun, startRun } from '../test-run.ts'
-
-/** Ids that no store accepts: SQL, logs and terminals would each make something else of them. */
-const wrong: readonly string[] = ['', 'a\u0000b', 'line\nbreak', '\u0007', '\u0085', '\ud800', 'x'.repeat(201)]
+import { wrong } from './ids.ts'
 
 export const argumentCases: readonly ContractCase[] = contractGroup('arguments', {
   'a run is not created under an id that no store accepts': async ({ store }) => {

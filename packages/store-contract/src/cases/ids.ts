@@ -46,6 +46,9 @@ export const odd: readonly string[] = [
   '𝒳'.repeat(100),
 ]
 
+/** Ids that no store accepts: SQL, logs and terminals would each make something else of them. */
+export const wrong: readonly string[] = ['', 'a\u0000b', 'line\nbreak', '\u0007', '\u0085', '\ud800', 'x'.repeat(201)]
+
 export const idCases: readonly ContractCase[] = contractGroup('ids', {
   'every valid run id names its own run and no other': async ({ store }) => {
     for (const runId of odd) await startIdleRun(store, { runId, events: 2 })

@@ -1,7 +1,9 @@
-import type { Store } from '@varve/store'
+import type { ContentId, Store } from '@varve/store'
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { atOnce, everythingOf, readAll, refusalOf, rejectsWith } from '../expectations.ts'
+import { collect, cut, isWhole, MIB } from '../sample-bytes.ts'
+import { sampleIds } from '../sample-ids.ts'
 import { acquire, claimDue, extend, LEASE_MS, post, release, running, startRun, type TestRun } from '../test-run.ts'
 
 const snapshot = { runId: 'run-1', seq: 1, hash: 'h', format: 1, workflowVersion: '1', build: 'b', body: '{}' }
@@ -28,6 +30,7 @@ function everyCall(store: Store, run: TestRun): Readonly<Record<string, () => Pr
     'snapshots.save': async () => store.snapshots.save(snapshot),
     'snapshots.latest': async () => store.snapshots.latest('run-1'),
     'snapshots.prune': async () => store.snapshots.prune('run-1', { keep: 1 }),
+    ...everyContentCall(store),
     'secrets.put': async () => store.secrets.put('s-1', sealed),
     'secrets.get': async () => store.secrets.get('s-1'),
     'secrets.erase': async () => store.secrets.erase('s-1'),
@@ -37,10 +40,36 @@ function everyCall(store: Store, run: TestRun): Readonly<Record<string, () => Pr
   }
 }
 
+/** Those of artifacts, of the cache and of references. */
+function everyContentCall({ runs, artifacts, cache }: Store): Readonly<Record<string, () => Promise<unknown>>> {
+  const [id] = sampleIds(1) as [ContentId]
+  return {
+    'runs.referred': async () => runs.referred([id]),
+    'artifacts.put': async () => artifacts.put(sealed),
+    'artifacts.put of a stream': async () => artifacts.put(cut(sealed, 2)),
+    'artifacts.put of several chunks': async () => artifacts.put(new Uint8Array(2 * MIB)),
+    'artifacts.get': async () => artifacts.get(id),
+    'artifacts.has': async () => artifacts.has(id),
+    'artifacts.touch': async () => artifacts.touch([id]),
+    'artifacts.list': async () => artifacts.list({}, { limit: 10 }),
+    'artifacts.delete': async () => artifacts.delete(id, { ifUnusedSince: 0 }),
+    'cache.find': async () => cache.find('k'),
+    'cache.putIfAbsent': async () => cache.putIfAbsent({ key: 'k', group: 'g', artifacts: [], body: 1 }),
+    'cache.delete': async () => cache.delete('k'),
+    'cache.list': async () => cache.list({}, { limit: 10 }),
+    'cache.referred': async () => cache.referred([id]),
+  }
+}
+
 export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle', {
   'every method of a closed store is STORE_CLOSED': async ({ store }) => {
     const run = await startRun(store)
-    const calls = everyCall(store, run)
+    const artifact = await store.artifacts.get(await store.artifacts.put(sealed))
+    const calls = {
+      ...everyCall(store, run),
+      'bytes of an artifact': async () => artifact.bytes(),
+      'stream of an artifact': async () => collect(artifact.stream()),
+    }
 
     await store[Symbol.asyncDispose]()
 
@@ -83,10 +112,13 @@ export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle'
   'a durable store that is opened again has everything': async ({ store, open }) => {
     const run = await startRun(store, { events: 3 })
     for (const id of ['p', 'q', 'r']) await post(store, 'run-1', id)
-    const after = await extend(store, run, { take: ['p'], reject: [{ id: 'q', error: '{}' }], run: { owes: ['x'] } })
+    const update = { owes: ['x'], artifacts: sampleIds(2) }
+    const after = await extend(store, run, { take: ['p'], reject: [{ id: 'q', error: '{}' }], run: update })
     await store.snapshots.save({ ...snapshot, seq: 3 })
     await store.secrets.put('s-1', sealed)
     await store.secrets.erase('s-2')
+    const id = await store.artifacts.put(sealed)
+    const entry = await store.cache.putIfAbsent({ key: 'k', group: 'g', artifacts: [id], body: [1] })
     const before = await everythingOf(store, 'run-1')
     await store[Symbol.asyncDispose]()
 
@@ -95,11 +127,17 @@ export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle'
     if (!store.capabilities.durable) {
       equal(await reopened.runs.find('run-1'), undefined)
       equal(await reopened.secrets.get('s-1'), undefined)
+      equal(await reopened.artifacts.has(id), false)
+      equal(await reopened.cache.find('k'), undefined)
       return
     }
     deepEqual(await everythingOf(reopened, 'run-1'), before)
     deepEqual([...((await reopened.secrets.get('s-1')) ?? [])], [...sealed])
     await rejectsWith('SECRET_ERASED', async () => reopened.secrets.put('s-2', sealed))
+    await isWhole(reopened.artifacts, id, sealed)
+    deepEqual(await reopened.cache.find('k'), entry)
+    deepEqual(await reopened.cache.referred([id]), [id])
+    deepEqual(await reopened.runs.referred(sampleIds(3)), sampleIds(2))
     equal(await post(reopened, 'run-1', 'p'), 'duplicate')
     const last = await extend(reopened, after, { take: ['r'], run: { owes: [] } })
     equal(await release(reopened, last, running), 'due')
@@ -120,6 +158,9 @@ export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle'
     await store.secrets.put('s-1', sealed)
     await other.secrets.erase('s-1')
     equal(await store.secrets.get('s-1'), undefined)
+    const entry = await other.cache.putIfAbsent({ key: 'k', group: 'g', artifacts: sampleIds(1), body: 1 })
+    deepEqual(await store.cache.putIfAbsent({ key: 'k', group: 'g', artifacts: [], body: 2 }), entry)
+    deepEqual(await store.cache.referred(sampleIds(2)), sampleIds(1))
     await other[Symbol.asyncDispose]()
     await extend(store, after)
   },

@@ -1,8 +1,10 @@
-import type { Snapshot } from '@varve/store'
+import { contentId, type ContentId, type Snapshot } from '@varve/store'
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { contractGroup, type CaseBody, type CaseContext, type ContractCase } from '../contract-case.ts'
 import { everythingOf, readAll, rejectsWith, rowOf } from '../expectations.ts'
+import { isWhole, MIB, sampleBytes } from '../sample-bytes.ts'
 import { endOf, sampleEvents } from '../sample-events.ts'
+import { sampleIds } from '../sample-ids.ts'
 import {
   acquire,
   blocked,
@@ -166,6 +168,58 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
     equal(await store.secrets.get('s-1'), undefined)
     await store.secrets.erase('s-1')
     await rejectsWith('SECRET_ERASED', async () => store.secrets.put('s-1', sealed))
+  }),
+
+  'artifacts: what was put is there, what was deleted is gone, and a repeat is fine': losing(
+    async ({ store, clock }, lose) => {
+      for (const bytes of [sampleBytes(1000), sampleBytes(2 * MIB)]) {
+        const id = contentId(bytes)
+        // Of a stream the first of several answers is lost: nothing may be there yet.
+        await lose(async () => store.artifacts.put(bytes))
+        equal(await store.artifacts.put(bytes), id)
+        await isWhole(store.artifacts, id, bytes)
+        clock.advance(1000)
+        await lose(async () => store.artifacts.touch([id]))
+        equal(await store.artifacts.delete(id, { ifUnusedSince: clock.now() }), false)
+        await lose(async () => store.artifacts.delete(id, { ifUnusedSince: clock.now() + 1 }))
+
+        equal(await store.artifacts.has(id), false)
+        equal(await store.artifacts.delete(id, { ifUnusedSince: clock.now() + 1 }), false)
+      }
+    },
+  ),
+
+  'a small artifact whose answer was lost is there': losing(async ({ store }, lose) => {
+    const bytes = sampleBytes(1000)
+
+    await lose(async () => store.artifacts.put(bytes))
+
+    await isWhole(store.artifacts, contentId(bytes), bytes)
+  }),
+
+  'cache: what was put is there, what was deleted is gone, and a repeat is told': losing(async ({ store }, lose) => {
+    const [artifact] = sampleIds(1) as [ContentId]
+    const draft = { key: 'k', group: 'g', artifacts: [artifact], body: 1 }
+
+    await lose(async () => store.cache.putIfAbsent(draft))
+    equal((await store.cache.find('k'))?.body, 1)
+    equal((await store.cache.putIfAbsent({ ...draft, body: 2 })).body, 1)
+    deepEqual(await store.cache.referred([artifact]), [artifact])
+    await lose(async () => store.cache.delete('k'))
+
+    equal(await store.cache.find('k'), undefined)
+    equal(await store.cache.delete('k'), false)
+    deepEqual(await store.cache.referred([artifact]), [])
+  }),
+
+  'an append that refers: it landed with what it refers to': losing(async ({ store }, lose) => {
+    const [artifact] = sampleIds(1) as [ContentId]
+    const run = await startRun(store)
+
+    await lose(async () => extend(store, run, { run: { artifacts: [artifact] } }))
+
+    equal((await rowOf(store, 'run-1')).head, 2)
+    deepEqual(await store.runs.referred([artifact]), [artifact])
   }),
 
   'remove: the run is gone, and a repeat finds none': losing(async ({ store }, lose) => {

@@ -1,9 +1,10 @@
-import type { Store } from '@varve/store'
+import { contentId, type Store } from '@varve/store'
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { contractGroup, type CaseContext, type ContractCase } from '../contract-case.ts'
 import { readAll } from '../expectations.ts'
-import type { RaceResult } from '../race.ts'
+import { sharedContent, type RaceResult } from '../race.ts'
 import { raceInProcesses } from '../race-processes.ts'
+import { isWhole } from '../sample-bytes.ts'
 import { startIdleRun, startRun } from '../test-run.ts'
 
 const PROCESSES = 4
@@ -46,6 +47,20 @@ export const processCases: readonly ContractCase[] = contractGroup('processes', 
     const results = await race(context, run.claim.token)
 
     if (results !== undefined) await checkRace(context.store, results, ['HEAD_CONFLICT'])
+  },
+
+  'what several processes put at once is kept once, and all are told who won the cache': async (context) => {
+    const { store } = context
+    const run = await startRun(store)
+
+    const results = await race(context, run.claim.token)
+
+    if (results === undefined) return
+    const entry = await store.cache.find('run-1')
+    deepEqual(new Set(results.map(({ cached }) => cached)), new Set([entry?.group]))
+    deepEqual(entry?.artifacts, [contentId(sharedContent)])
+    await isWhole(store.artifacts, contentId(sharedContent), sharedContent)
+    equal((await store.artifacts.list({}, { limit: 10 })).items.length, 1)
   },
 
   'several processes that take turns by lease never write over one another': async (context) => {

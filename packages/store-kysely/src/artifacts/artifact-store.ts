@@ -115,9 +115,13 @@ async function* readChunks(
     if (record === undefined) throw artifactNotFound(id)
     if (record.bytes === null) throw artifactCorrupt(id)
     read += record.bytes.byteLength
-    // Drivers answer subclasses, and memory that is theirs.
-    yield new Uint8Array(record.bytes)
+    yield ownBytes(record.bytes)
   }
+}
+
+/** Drivers answer subclasses, and sometimes a part of memory that is theirs: then a copy. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.byteLength === bytes.buffer.byteLength ? new Uint8Array(bytes.buffer) : new Uint8Array(bytes)
 }
 
 async function list(

@@ -61,10 +61,9 @@ export async function openRemoteStore(url: Json): Promise<Store> {
     new Proxy(
       {},
       {
-        get:
-          (_, method) =>
-          (...args: unknown[]) =>
-            call({ port: name, method: String(method), args }),
+        get: (_, method) =>
+          // A promise that is resolved with a port asks it for this.
+          method === 'then' ? undefined : (...args: unknown[]) => call({ port: name, method: String(method), args }),
       },
     ) as never
   const events = port('events') as Store['events']

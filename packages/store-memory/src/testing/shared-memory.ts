@@ -1,4 +1,4 @@
-import { StoreError, type Store } from '@varve/store'
+import { storedArtifact, StoreError, type Store } from '@varve/store'
 import { createTestClock, type Harness } from '@varve/store-contract'
 import { storeOver } from '../memory-store.ts'
 import { Memory } from '../memory.ts'
@@ -44,12 +44,21 @@ export async function sharedMemoryHarness(): Promise<Harness> {
 function openHandle(data: Store, answers: Answers): Store {
   let isClosed = false
   const subscriptions = new Set<AsyncDisposable>()
+  const checkOpen = (): void => {
+    if (isClosed) throw new StoreError('STORE_CLOSED', 'this handle was closed')
+  }
+  const get: Store['artifacts']['get'] = async (id) => {
+    const artifact = await data.artifacts.get(id)
+    return storedArtifact(artifact, () => whileOpen(artifact.stream(), checkOpen))
+  }
   const handle = <Port extends object>(port: Port): Port =>
     new Proxy(port, {
       get: (target, name) => {
-        const method = Reflect.get(target, name) as (...args: unknown[]) => unknown
+        const method = Reflect.get(target, name) as ((...args: unknown[]) => unknown) | undefined
+        // A promise that is resolved with a port asks it for `then`.
+        if (method === undefined) return undefined
         return (...args: unknown[]) => {
-          if (isClosed) throw new StoreError('STORE_CLOSED', 'this handle was closed')
+          checkOpen()
           const answer = method(...args)
           if (name === 'subscribe') subscriptions.add(answer as AsyncDisposable)
           return mutating.has(name) ? answered(answer as Promise<unknown>, answers) : answer
@@ -62,7 +71,7 @@ function openHandle(data: Store, answers: Answers): Store {
     runs: handle(data.runs),
     inbox: handle(data.inbox),
     snapshots: handle(data.snapshots),
-    artifacts: handle(data.artifacts),
+    artifacts: handle({ ...data.artifacts, get }),
     cache: handle(data.cache),
     secrets: handle(data.secrets),
     ...(data.notifications !== undefined && { notifications: handle(data.notifications) }),
@@ -70,6 +79,14 @@ function openHandle(data: Store, answers: Answers): Store {
       isClosed = true
       for (const subscription of subscriptions) await subscription[Symbol.asyncDispose]()
     },
+  }
+}
+
+async function* whileOpen(chunks: AsyncIterable<Uint8Array>, checkOpen: () => void): AsyncGenerator<Uint8Array> {
+  checkOpen()
+  for await (const chunk of chunks) {
+    yield chunk
+    checkOpen()
   }
 }
 

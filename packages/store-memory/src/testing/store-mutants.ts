@@ -163,6 +163,38 @@ const answerMutants: readonly Mutant[] = [
         ),
     }),
   }),
+  ...spoiling('lost answers', 'artifacts', {
+    'a lost put of a small artifact is undone': (healthy) => ({
+      put: async (content, options) =>
+        unless(
+          'UNKNOWN_OUTCOME',
+          () => healthy.put(content, options),
+          async () => {
+            const { items } = await healthy.list({}, { limit: 1000 })
+            for (const { id } of items) await healthy.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+            throw new StoreError('UNKNOWN_OUTCOME', 'the answer was lost')
+          },
+        ),
+    }),
+    'a lost delete is tried again by itself': (healthy) => ({
+      delete: (...args) =>
+        unless(
+          'UNKNOWN_OUTCOME',
+          () => healthy.delete(...args),
+          () => healthy.delete(...args),
+        ),
+    }),
+  }),
+  ...spoiling('lost answers', 'cache', {
+    'a lost entry is put again by itself': (healthy) => ({
+      putIfAbsent: (draft) =>
+        unless(
+          'UNKNOWN_OUTCOME',
+          () => healthy.putIfAbsent(draft),
+          () => healthy.putIfAbsent(draft),
+        ),
+    }),
+  }),
   ...spoiling('lost answers', 'runs', {
     'a lost answer is taken for a failure': (healthy) => ({
       release: (...args) =>

@@ -8,12 +8,13 @@ export const ARTIFACT_CHUNK_BYTES = 1024 * 1024
 
 /**
  * What is to be kept, in chunks of {@link ARTIFACT_CHUNK_BYTES}: the last one may be shorter, and of no bytes at all there is
- * one empty chunk. Each is a copy, so a producer may use its buffer again.
+ * one empty chunk. Each is a copy, so a producer may use its buffer again; and its memory is used again for the chunk after the
+ * next, so that a stream of any length leaves no garbage: what is to stay longer has to be copied.
  *
  * @throws StoreError `INVALID_ARGUMENT` for what are no bytes; what the producer throws is thrown on.
  */
 export async function* inChunks(content: unknown): AsyncGenerator<Uint8Array, void> {
-  let chunk = new Uint8Array(ARTIFACT_CHUNK_BYTES)
+  let [chunk, other] = [new Uint8Array(ARTIFACT_CHUNK_BYTES), new Uint8Array()]
   let filled = 0
   for await (const part of partsOf(content)) {
     if (!(part instanceof Uint8Array)) throw noBytes('a stream must yield Uint8Arrays', part)
@@ -21,8 +22,8 @@ export async function* inChunks(content: unknown): AsyncGenerator<Uint8Array, vo
       // A full chunk is given out only when there is more: so the last one is never empty by accident.
       if (filled === chunk.byteLength) {
         yield chunk
-        chunk = new Uint8Array(ARTIFACT_CHUNK_BYTES)
-        filled = 0
+        if (other.byteLength === 0) other = new Uint8Array(ARTIFACT_CHUNK_BYTES)
+        ;[chunk, other, filled] = [other, chunk, 0]
       }
       const taken = part.subarray(at, at + chunk.byteLength - filled)
       chunk.set(taken, filled)
@@ -30,7 +31,7 @@ export async function* inChunks(content: unknown): AsyncGenerator<Uint8Array, vo
       at += taken.byteLength
     }
   }
-  yield filled === chunk.byteLength ? chunk : chunk.slice(0, filled)
+  yield chunk.subarray(0, filled)
 }
 
 function partsOf(content: unknown): Iterable<unknown> | AsyncIterable<unknown> {
@@ -46,8 +47,17 @@ function noBytes(expected: string, content: unknown): StoreError {
   return new StoreError('INVALID_ARGUMENT', `${expected}, got ${got}`)
 }
 
+/** All of what is to be kept, copied. @throws StoreError as {@link inChunks}. */
+export async function collectContent(content: unknown): Promise<Uint8Array> {
+  return collectChunks(copied(inChunks(content)))
+}
+
+async function* copied(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield chunk.slice()
+}
+
 /** One piece of memory that holds all chunks. */
-export async function collectChunks(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+async function collectChunks(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   let size = 0
   for await (const chunk of chunks) {
