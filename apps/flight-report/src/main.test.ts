@@ -1,7 +1,7 @@
 import type {} from '../../../test/postgres/global-setup.ts'
 import SQLite from 'better-sqlite3'
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
@@ -36,7 +36,20 @@ const database = (): string => path.join(folder, '.varve', 'runs.sqlite')
 /** What the report says; its origin, which lies after it, differs from run to run. */
 const published = (): string => /<main>.*<\/main>/s.exec(readFileSync(report(), 'utf8'))?.[0] ?? ''
 
-const succeeded = (stdout: string): number => stdout.match(/ActionSucceeded +hour \d\d:00/g)?.length ?? 0
+const succeeded = (stdout: string): number => stdout.match(/ActionSucceeded +hours:item:\d\d:00/g)?.length ?? 0
+
+/** The states that ran, and those whose result is another run's, by the table at the end. */
+function states(stdout: string): { readonly ran: readonly string[]; readonly cached: readonly string[] } {
+  const named = (result: string): readonly string[] =>
+    [...stdout.matchAll(new RegExp(`^ (\\S+(?: \\S+)?) +${result}`, 'gm'))].map(([, name = '']) => name)
+  return { ran: named('ran'), cached: named('cached from run') }
+}
+
+/** Reports that were published; attempts that were kept from it have left an empty file. */
+const publishedReports = (): readonly string[] => {
+  const dir = path.join(folder, '.varve', 'published')
+  return readdirSync(dir).filter((name) => statSync(path.join(dir, name)).size > 0)
+}
 
 describe('a run over the real flights', () => {
   test('is killed after the 7th hour, continues at 07:00, and publishes what an undisturbed run publishes', async () => {
@@ -63,13 +76,18 @@ describe('a run over few flights', () => {
 
     expect(code).toBe(0)
     expect(stdout).toContain(report())
-    expect(stdout).toMatch(/^Run {8}flight-report-1, completed, 56 events$/m)
+    expect(stdout).toMatch(/^Run {8}flight-report-1, completed, 88 events$/m)
     expect(stdout).toMatch(/^Head hash {2}[0-9a-f]{64}$/m)
     expect(stdout).not.toContain('approved by default')
-    expect(stdout.match(/^ +\d+ +[\d.]+ s {3}\w+/gm)).toHaveLength(56)
+    expect(stdout.match(/^ +\d+ +[\d.]+ s {3}\w+/gm)).toHaveLength(88)
     // Everything that it writes lies in .varve, and nothing temporary stays.
-    expect(readdirSync(path.join(folder, '.varve')).filter((name) => !name.startsWith('runs.'))).toEqual([
-      'report.html',
+    expect(
+      readdirSync(path.join(folder, '.varve'))
+        .filter((name) => !name.startsWith('runs.'))
+        .toSorted(),
+    ).toEqual(['published', 'report.html'])
+    expect(readdirSync(path.join(folder, '.varve', 'published'))).toEqual([
+      expect.stringMatching(/^flight-report-1-[0-9a-f]{8}\.1\.html$/),
     ])
     expect(readdirSync(folder).toSorted()).toEqual(['.varve', 'few-flights.json'])
   })
@@ -79,7 +97,8 @@ describe('a run over few flights', () => {
 
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain('Rejected')
-    expect(stdout).toContain('flight-report-1, completed')
+    expect(stdout).toContain('flight-report-1, rejected')
+    expect(stdout).toMatch(/^ approval +refused *$/m)
     expect(existsSync(report())).toBe(false)
   })
 
@@ -109,7 +128,7 @@ describe('a run over few flights', () => {
     expect(again.signal).toBe('SIGKILL')
     expect(again.stdout).toContain('23 of 24 hours reused, continuing at 23:00')
     expect(code).toBe(0)
-    expect(stdout).toContain('24 of 24 hours reused, continuing at the approval')
+    expect(stdout).toContain('24 of 24 hours reused, continuing with hours')
   })
 
   test('cannot be killed at an hour that it has passed', async () => {
@@ -161,7 +180,7 @@ describe('a run over few flights', () => {
     expect(two.stdout).toContain('24 of 24 hours folded')
     for (const { code, stderr, stdout } of [one, two]) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-      expect(stdout).toContain('flight-report-1, completed, 56 events')
+      expect(stdout).toContain('flight-report-1, completed, 88 events')
     }
   })
 
@@ -172,7 +191,7 @@ describe('a run over few flights', () => {
 
     for (const { code, stdout, stderr } of both) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-      expect(stdout).toContain('flight-report-1, completed, 56 events')
+      expect(stdout).toContain('flight-report-1, completed, 88 events')
     }
   })
 
@@ -188,6 +207,200 @@ describe('a run over few flights', () => {
     expect(code).toBe(0)
     expect(stdout).toContain('flight-report-1, completed')
     expect(succeeded(stdout)).toBe(24)
+  })
+})
+
+/** What runs in every run: it reaches outside. */
+const ALWAYS = ['load', 'publish']
+/** What stands on the statistics of the day. */
+const PAGES = ['delayByHour', 'lateByHour', 'flightsByHour', 'delayByDistance', 'lateByDistance']
+  .map((name) => `charts ${name}`)
+  .concat('report')
+
+describe('another run', () => {
+  test('over the same flights takes every result over, and says from which run', async () => {
+    const first = await runProgram(folder, few)
+    const expected = published()
+
+    const { code, stdout } = await runProgram(folder, few)
+
+    expect(states(first.stdout).cached).toEqual([])
+    expect(states(first.stdout).ran).toHaveLength(35)
+    expect(code).toBe(0)
+    expect(states(stdout).ran).toEqual(ALWAYS)
+    expect(states(stdout).cached).toHaveLength(33)
+    expect(stdout).toContain('24 of 24 hours folded, 24 of them cached')
+    expect(stdout).toMatch(/^Reused {5}33 of 36 results, from flight-report-1$/m)
+    expect(published()).toBe(expected)
+  })
+
+  test('that begins at another hour runs what depends on that, and explains it', async () => {
+    await runProgram(folder, few)
+
+    const { code, stdout } = await runProgram(folder, [...few, '--since', '18', '--explain'])
+
+    expect(code).toBe(0)
+    expect(states(stdout).ran.toSorted()).toEqual([...ALWAYS, 'since', 'merge', ...PAGES].toSorted())
+    expect(states(stdout).cached).toEqual([
+      'partition',
+      ...['18', '19', '20', '21', '22', '23'].map((hour) => `hours ${hour}:00`),
+    ])
+    expect(stdout).toMatch(/^ since +ran +changed since flight-report-1: params\.since *$/m)
+    expect(stdout).toMatch(/^ merge +ran +changed since flight-report-1: needs\.hours, needs\.since *$/m)
+    expect(stdout).toMatch(
+      /^ hours 18:00 +cached from run flight-report-1 +equal to hours 18:00 of run flight-report-1 *$/m,
+    )
+    expect(stdout).toMatch(/^ approval +approved +asks a person in every run *$/m)
+    expect(published()).toContain('that left at 18:00 or later')
+    expect(published().match(/<th scope="row">/g)).toHaveLength(6)
+  })
+
+  test('over flights of which one has changed folds the hour of that one alone', async () => {
+    await runProgram(folder, few)
+    const changed = fewFlights.map((flight) => (flight.time === 20.5 ? { ...flight, delay: flight.delay + 1 } : flight))
+    writeFileSync(path.join(folder, 'few-flights.json'), JSON.stringify(changed))
+
+    const { stdout } = await runProgram(folder, [...few, '--explain'])
+
+    expect(states(stdout).ran.toSorted()).toEqual([...ALWAYS, 'partition', 'hours 20:00', 'merge', ...PAGES].toSorted())
+    expect(stdout).toMatch(/^ partition +ran +changed since flight-report-1: needs\.flights *$/m)
+    expect(stdout).toMatch(/^ hours 20:00 +ran +changed since flight-report-1: item *$/m)
+  })
+
+  test('makes the same when several states run at once', async () => {
+    await runProgram(folder, few)
+    const expected = published()
+
+    const { code, stdout } = await runProgram(folder, [...few, '--store', 'memory', '--at-once', '8'])
+
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/(ActionRequested +hours:item:\d\d:00\s+\d+ +[\d.]+ s +){7}ActionRequested +hours:item/)
+    expect(published()).toBe(expected)
+  })
+
+  test('in another store publishes a report of its own, though it has the same name', async () => {
+    await runProgram(folder, [...few, '--store', 'memory'])
+
+    const { code } = await runProgram(folder, [...few, '--store', 'memory'])
+
+    expect(code).toBe(0)
+    expect(publishedReports()).toHaveLength(2)
+  })
+
+  test('takes over what a run has folded that was killed', async () => {
+    await runProgram(folder, [...few, '--kill-after', '7'])
+
+    const { stdout } = await runProgram(folder, [...few, '--new'])
+
+    expect(states(stdout).cached).toContain('hours 06:00')
+    expect(states(stdout).ran).toContain('hours 07:00')
+  })
+})
+
+describe('killed at any moment', () => {
+  test('a run goes on, and publishes once what an undisturbed run publishes', { timeout: 180_000 }, async () => {
+    const undisturbed = await runProgram(folder, [...few, '--store', 'memory'])
+    const expected = published()
+    rmSync(path.join(folder, '.varve'), { recursive: true })
+    let kills = 0
+    let last = await runProgram(folder, [...few, '--kill-at-event', '1'])
+    for (let seq = 9; last.signal === 'SIGKILL'; seq += 9) {
+      kills++
+      last = await runProgram(folder, [...few, '--kill-at-event', String(seq)])
+    }
+
+    expect(undisturbed.code).toBe(0)
+    expect(kills).toBeGreaterThan(8)
+    expect(last).toMatchObject({ code: 0, stderr: '' })
+    expect(last.stdout.match(/Resumed/g)).toHaveLength(1)
+    expect(publishedReports()).toHaveLength(1)
+    expect(published()).toBe(expected)
+  })
+
+  test('with its publication under way, it finds out that it has not published, and does it once', async () => {
+    const { stdout } = await runProgram(folder, few)
+    const seq = /^ +(\d+) +[\d.]+ s +ActionRequested +publish *$/m.exec(stdout)?.[1] ?? ''
+    rmSync(path.join(folder, '.varve'), { recursive: true })
+    const killed = await runProgram(folder, [...few, '--kill-at-event', seq])
+
+    const { code, stdout: continued } = await runProgram(folder, few)
+
+    expect(killed.signal).toBe('SIGKILL')
+    expect(code).toBe(0)
+    expect(continued).toContain('24 of 24 hours reused, continuing with publish')
+    expect(continued.match(/Resumed/g)).toHaveLength(1)
+    expect(publishedReports()).toEqual([expect.stringMatching(/^flight-report-1-[0-9a-f]{8}\.2\.html$/)])
+  })
+
+  test('a run that has its flights needs their file no more', async () => {
+    await runProgram(folder, [...few, '--kill-after', '7'])
+    rmSync(path.join(folder, 'few-flights.json'))
+
+    const { code, stdout } = await runProgram(folder, [])
+
+    expect(code).toBe(0)
+    expect(stdout).toContain('7 of 24 hours reused, continuing at 07:00')
+    expect(published()).toContain('<dd>4,800</dd>')
+  })
+})
+
+describe('a damaged artifact', () => {
+  /** Turns the first artifact that an execution has made into zeros. */
+  function damage(key: string): void {
+    const store = new SQLite(database())
+    const bodies = store.prepare("select body from events where type = 'ActionSucceeded'").pluck().all() as string[]
+    const body = bodies.find((text) => (JSON.parse(text) as { readonly key: string }).key === key)
+    const { output } = JSON.parse(body ?? '{}') as { readonly output?: unknown }
+    const artifact = /sha256:[0-9a-f]{64}/.exec(JSON.stringify(output))?.[0]
+    const chunks = store.prepare(
+      'update artifact_chunks set bytes = zeroblob(length(bytes)) where upload = (select upload from artifacts where id = ?)',
+    )
+    expect(chunks.run(artifact).changes).toBeGreaterThan(0)
+    store.close()
+  }
+
+  test('is named by --verify, and made again by --remake', async () => {
+    await runProgram(folder, few)
+    damage('hours:item:07:00')
+    damage('load')
+
+    const verified = await runProgram(folder, ['--verify'])
+    const remade = await runProgram(folder, [...few, '--remake'])
+    const again = await runProgram(folder, ['--verify'])
+
+    expect(verified.code).toBe(1)
+    expect(verified.stdout).toMatch(/^Damaged {4}load, sha256:[0-9a-f]{64}\nDamaged {4}hours 07:00, sha256:/)
+    expect(remade).toMatchObject({ code: 0, stderr: '' })
+    expect(remade.stdout).toMatch(/^Remade {5}load\nRemade {5}hours 07:00$/m)
+    expect(again.code).toBe(0)
+    expect(again.stdout).toBe('Verified   flight-report-1, 88 events, every artifact is whole\n')
+  })
+
+  test('is made again also when the engine had made it, and not when it was published', async () => {
+    await runProgram(folder, few)
+    for (const key of ['hours:items:0', 'hours', 'charts', 'approval', 'publish']) damage(key)
+
+    const { code, stdout } = await runProgram(folder, ['--remake'])
+
+    expect(code).toBe(1)
+    expect([...stdout.matchAll(/^Remade {5}(.+)$/gm)].map(([, key]) => key)).toEqual([
+      ...['hours:items:0', 'hours', 'charts', 'approval'],
+    ])
+    expect(stdout).toMatch(/^Not remade publish: NO_OUTPUT: .+$/m)
+    expect(stdout).toContain('damaged artifacts: 1\n')
+  })
+
+  test('is made again by the next run that would take it over', async () => {
+    await runProgram(folder, few)
+    damage('hours:item:07:00')
+
+    const { code, stdout } = await runProgram(folder, [...few, '--explain'])
+    const verified = await runProgram(folder, ['--verify'])
+
+    expect(code).toBe(0)
+    expect(states(stdout).ran.toSorted()).toEqual([...ALWAYS, 'hours 07:00'].toSorted())
+    expect(stdout).toMatch(/^ hours 07:00 +ran +nothing changed, but the output that was kept was gone or damaged *$/m)
+    expect(verified.code).toBe(0)
   })
 })
 
@@ -231,14 +444,35 @@ describe('bad input', () => {
     ['hours that are no number', ['--kill-after', 'seven']],
     ['no hour at all', ['--kill-after', '0']],
     ['more hours than a day has', ['--kill-after', '25']],
+    ['an event that no log has', ['--kill-at-event', '0']],
+    ['nothing at once', ['--at-once', '0']],
+    ['an hour that no day has', ['--since', '24']],
+    ['a time between two hours', ['--since', '18:30']],
     ['two answers', ['--approve', '--reject']],
     ['a kill that memory does not survive', ['--store', 'memory', '--kill-after', '7']],
+    ['to verify what memory has not', ['--store', 'memory', '--verify']],
   ] as const)('%s is refused with the usage', async ([, args]) => {
     const { code, stdout, stderr } = await runProgram(folder, args)
 
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/^error: .+\n\nUsage: /)
     expect(existsSync(path.join(folder, '.varve'))).toBe(false)
+  })
+
+  test('there is nothing to verify before the first run', async () => {
+    const { code, stderr } = await runProgram(folder, ['--verify'])
+
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: NO_RUN: .+\n$/)
+  })
+
+  test('another hour to begin with than before is refused', async () => {
+    await runProgram(folder, [...few, '--kill-after', '7'])
+
+    const { code, stderr } = await runProgram(folder, [...few, '--since', '18'])
+
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: SINCE_CHANGED: .+--new\n$/)
   })
 
   test('postgres without DATABASE_URL is refused with the remedy', async () => {
@@ -283,15 +517,17 @@ describe('bad input', () => {
   test('a changed event is found before anything is done', async () => {
     await runProgram(folder, [...few, '--kill-after', '7'])
     const store = new SQLite(database())
-    store.exec(`update events set body = replace(body, '"late":', '"late":1') where seq = 9`)
+    const count = (): unknown => store.prepare('select count(*) from events').pluck().get()
+    const before = count()
+    store.exec(`update events set body = replace(body, '"dataset":"few', '"dataset":"two') where type = 'FactRecorded'`)
 
     const { code, stdout, stderr } = await runProgram(folder, few)
-    const events = store.prepare('select count(*) from events').pluck().get()
+    const after = count()
     store.close()
 
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toMatch(/^error: CORRUPT_LOG: seq 9 .+ start another one with --new\n$/)
-    expect(events).toBe(18)
+    expect(stderr).toMatch(/^error: CORRUPT_LOG: seq \d+ .+ start another one with --new\n$/)
+    expect(after).toBe(before)
   })
 
   test('a damaged file of flights fails the run, and names the place', async () => {

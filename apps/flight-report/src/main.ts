@@ -1,17 +1,21 @@
-import { createKernel, processOwner, type Kernel } from '@varve/kernel'
+import { processOwner } from '@varve/kernel'
+import { createEngine, type Engine } from '@varve/plan'
 import type { Store } from '@varve/store'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { readArguments, type Arguments } from './app/arguments.ts'
-import { driveReport, type ReportResult } from './app/drive-report.ts'
-import { describeFailure } from './app/failure.ts'
+import { driveReport } from './app/drive-report.ts'
+import { AppError, describeFailure } from './app/failure.ts'
 import { listenForInterruption, type Interruption } from './app/interruption.ts'
+import { killOf } from './app/kill.ts'
+import { printEnd } from './app/print-end.ts'
 import { hourlyProgress } from './app/progress.ts'
+import { findNewest } from './app/runs.ts'
 import { openStore } from './app/store.ts'
-import { timelineTable } from './app/timeline-table.ts'
-import { defineFlightReport } from './flight-report.ts'
-import { HOURS_PER_DAY } from './flights/flight.ts'
-import { flightSource } from './flights/flight-file.ts'
-import { publishReport } from './report/publish-report.ts'
+import { verifyReport } from './app/verify-report.ts'
+import { defineFlightReport, type FlightReport } from './flight-plan.ts'
+import { readFlightFile } from './flights/flight-file.ts'
+import { publications } from './report/publications.ts'
 
 /** Everything this program writes lies here. */
 const folder = path.resolve('.varve')
@@ -31,7 +35,7 @@ async function main(options: Arguments): Promise<number> {
   try {
     const store = await openStore(options.store, folder)
     try {
-      return await report(store, options, interruption)
+      return await withEngine(store, options, interruption)
     } finally {
       await store[Symbol.asyncDispose]()
     }
@@ -41,66 +45,68 @@ async function main(options: Arguments): Promise<number> {
   }
 }
 
-async function report(store: Store, options: Arguments, interruption: Interruption): Promise<number> {
-  const source = flightSource(options.data)
-  const dataset = path.basename(options.data)
+async function withEngine(store: Store, options: Arguments, interruption: Interruption): Promise<number> {
   const owner = processOwner()
-  const progress = hourlyProgress((hours) => {
-    if (options.killAfter !== undefined && hours >= options.killAfter) killThisProcess(hours)
-  })
-  const workflow = defineFlightReport({
-    source,
-    paceMs: options.pace,
-    publish: async (content, { runId, signal }) => {
-      const { head, hash } = await kernel.timeline(runId)
-      const origin = { runId, dataset, head, headHash: hash, publishedAt: Date.now() }
-      return publishReport(path.join(folder, 'report.html'), content, { origin, signal })
+  const kill = killOf(options)
+  const read = async () => readFlightFile(options.data)
+  const { plan } = defineFlightReport({
+    read,
+    publications: publications(path.join(folder, 'published'), path.join(folder, 'report.html')),
+    logEnd: async (runId) => {
+      const { head, hash } = await engine.kernel.timeline(runId)
+      return { head, headHash: hash }
+    },
+    nameOf: async (runId) => `${runId}-${await startOf(engine, runId)}`,
+    pace: async (signal) => {
+      if (options.pace > 0) await delay(options.pace, undefined, { signal })
     },
   })
-  const kernel: Kernel = createKernel({
-    ...{ store, workflows: [workflow], owner, leaseMs: LEASE_MS },
-    onCommitted: (_, events) => {
-      progress.committed(events)
-    },
+  const engine: Engine = createEngine({
+    ...{ store, plans: [plan], owner, leaseMs: LEASE_MS },
+    onCommitted: (_, events) => kill.committed(events),
   })
+  try {
+    if (options.verify ?? options.remake) return await verify(engine, plan, options)
+    const dataset = path.basename(options.data)
+    const progress = hourlyProgress()
+    return await report({ engine, plan, read, dataset, owner, progress, kill, options, interruption })
+  } finally {
+    await engine[Symbol.asyncDispose]()
+  }
+}
+
+/** From the hash of a run's first event: runs of other stores may have its id, but not its seed. */
+async function startOf(engine: Engine, runId: string): Promise<string> {
+  for await (const { hash } of engine.kernel.events(runId)) return hash.slice(0, 8)
+  throw new AppError('NO_RUN', `${runId} has no log`)
+}
+
+async function verify(engine: Engine, plan: FlightReport, { remake }: Arguments): Promise<number> {
+  const newest = await findNewest(engine.kernel, plan)
+  if (newest === undefined) throw new AppError('NO_RUN', 'there is no run to verify; start one with npm start')
+  return (await verifyReport(engine, newest.runId, remake === true)) ? 0 : 1
+}
+
+async function report(driving: Parameters<typeof driveReport>[0]): Promise<number> {
+  const { engine, options, interruption, progress } = driving
   // Gives up what is under way: the call that waits for it rejects, and the run is free for the next process.
-  interruption.signal.addEventListener('abort', () => void kernel[Symbol.asyncDispose]())
+  interruption.signal.addEventListener('abort', () => void engine[Symbol.asyncDispose]())
   let runId = ''
   try {
-    const driving = { kernel, workflow, source, dataset, owner, progress, options, interruption }
-    const result = await driveReport(driving, (id) => {
+    const published = await driveReport(driving, (id) => {
       runId = id
     })
-    await printEnd(kernel, runId, result)
+    await printEnd(engine, runId, { published, folder, explain: options.explain === true })
     return 0
   } catch (error) {
     if (!interruption.signal.aborted) throw error
-    console.error(howToGoOn(runId, options, progress.hours))
+    console.error(howToGoOn(runId, options, progress))
     return interruption.exitCode()
-  } finally {
-    await kernel[Symbol.asyncDispose]()
   }
 }
 
-function killThisProcess(hours: number): void {
-  console.error(`\nKilling this process: ${hours} of ${HOURS_PER_DAY} hourly results are committed`)
-  process.kill(process.pid, 'SIGKILL')
-}
-
-function howToGoOn(runId: string, { store }: Arguments, hours: number): string {
+function howToGoOn(runId: string, { store }: Arguments, { hours, total }: { hours: number; total: number }): string {
   if (store === 'memory') return '\nStopped. What was kept in memory is gone.'
   const again = store === 'sqlite' ? 'npm start' : `npm start -- --store ${store}`
-  return `\nStopped. Run ${runId} is released with ${hours} of ${HOURS_PER_DAY} hours; go on with: ${again}`
-}
-
-async function printEnd(kernel: Kernel, runId: string, result: ReportResult): Promise<void> {
-  const timeline = await kernel.timeline(runId)
-  console.log(`\n${timelineTable(timeline)}\n`)
-  if (result.published) {
-    console.log(`Published  ${path.join(folder, result.name)} (${result.bytes.toLocaleString('en-US')} bytes)`)
-  } else {
-    console.log('Rejected   nothing was published')
-  }
-  console.log(`Run        ${runId}, ${timeline.status}, ${timeline.head} events`)
-  console.log(`Head hash  ${timeline.hash}`)
+  return `\nStopped. Run ${runId} is released with ${hours} of ${total} hours; go on with: ${again}`
 }

@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import { meanDelay } from '../flights/hour-statistics.ts'
-import type { Recorded } from './recorded.ts'
+import type { Question } from '../flight-plan.ts'
+import type { z } from 'zod'
 
 /** What the editor said, and how we know. */
 export interface Verdict {
@@ -14,7 +15,7 @@ export interface Verdict {
  * @returns undefined when the person at the terminal would rather not say.
  */
 export async function askEditor(
-  question: NonNullable<Recorded['question']>,
+  question: z.infer<typeof Question>,
   options: { readonly approved: boolean | undefined; readonly signal: AbortSignal },
 ): Promise<Verdict | undefined> {
   const { approved, signal } = options

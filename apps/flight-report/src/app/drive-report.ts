@@ -1,133 +1,150 @@
-import { ActionError, isKernelError, type Kernel, type Outcome } from '@varve/kernel'
+import { ActionError, isKernelError, type Timeline } from '@varve/kernel'
+import type { Engine, PlanOutcome } from '@varve/plan'
 import type { Owner, RunRow } from '@varve/store'
-import { z } from 'zod'
-import type { FlightReport } from '../flight-report.ts'
+import { hourOfKey, Question, ReportParams, type FlightReport } from '../flight-plan.ts'
 import { clockTime, HOURS_PER_DAY } from '../flights/flight.ts'
-import { dataChanged, type FlightSource } from '../flights/flight-file.ts'
+import { dataChanged, type FlightFile } from '../flights/flight-file.ts'
+import type { PublishedReport } from '../report/publications.ts'
 import { askEditor } from './approval.ts'
 import type { Arguments } from './arguments.ts'
 import { AppError } from './failure.ts'
-import { followElsewhere } from './follow.ts'
 import type { Interruption } from './interruption.ts'
+import type { Kill } from './kill.ts'
 import { leaseNotice } from './lease-notice.ts'
 import type { Progress } from './progress.ts'
-import { readRecorded, type Recorded } from './recorded.ts'
+import { findUnfinished, nextRunId } from './runs.ts'
 
 /** What it takes to bring a run to its end. */
 export interface Driving {
-  readonly kernel: Kernel
-  readonly workflow: FlightReport
-  readonly source: FlightSource
-  /** Name of the file of flights: the run's input. */
+  readonly engine: Engine
+  readonly plan: FlightReport
+  readonly read: () => Promise<FlightFile>
+  /** Name of the file of flights. */
   readonly dataset: string
   readonly owner: Owner
   readonly progress: Progress
+  readonly kill: Kill
   readonly options: Arguments
   readonly interruption: Interruption
 }
 
-/** What a run leads to. */
-export type ReportResult = z.infer<typeof Result>
-
-const Result = z.discriminatedUnion('published', [
-  z.object({ published: z.literal(false) }),
-  z.object({ published: z.literal(true), name: z.string(), bytes: z.int() }),
-])
-
-/** Goes on with the newest unfinished run, else starts one; asks the editor when the run does. */
-export async function driveReport(driving: Driving, onRun: (runId: string) => void): Promise<ReportResult> {
-  const { kernel, options, workflow } = driving
-  const unfinished = options.new === true ? undefined : await findUnfinished(kernel, workflow)
-  const runId = unfinished?.runId ?? (await nextRunId(kernel, workflow))
+/** Goes on with the newest unfinished run, else starts one; asks the editor when the run does. @returns undefined for a no. */
+export async function driveReport(
+  driving: Driving,
+  onRun: (runId: string) => void,
+): Promise<PublishedReport | undefined> {
+  const { engine, options, plan } = driving
+  const unfinished = options.new === true ? undefined : await findUnfinished(engine.kernel, plan)
+  const runId = unfinished?.runId ?? (await nextRunId(engine.kernel, plan))
   onRun(runId)
-  const start = unfinished === undefined ? begin(driving, runId) : goOn(driving, unfinished)
-  let outcome = await start
+  await (unfinished === undefined ? begin(driving, runId) : goOn(driving, unfinished))
+  let outcome = await watch(driving, runId, async () => engine.run(runId))
   while (outcome.status === 'blocked') outcome = await answer(driving, runId)
-  if (outcome.status === 'completed') return Result.parse(outcome.output)
-  const { message, code, kind } = outcome.status === 'failed' ? outcome.error : nothingDone
-  throw new ActionError(kind, `${message} (${runId} has failed)`, { code: code ?? 'RUN_FAILED' })
+  // The plan's own output.
+  if (outcome.status === 'completed') return outcome.output as PublishedReport
+  const { message, code } = outcome.status === 'failed' ? outcome.error : { message: `the run is ${outcome.status}` }
+  if (code === 'APPROVAL_REFUSED') return undefined
+  throw new ActionError('permanent', `${message} (${runId} has failed)`, { code: code ?? 'RUN_FAILED' })
 }
 
-const nothingDone = { message: 'the run was not driven', kind: 'permanent', code: undefined } as const
-
-async function findUnfinished(kernel: Kernel, { name, version }: FlightReport): Promise<RunRow | undefined> {
-  const { items } = await kernel.list({ workflow: name, statuses: ['running', 'blocked'] }, { limit: 100 })
-  return items.find((row) => row.version === version)
-}
-
-/** The number after the newest run's. Of two processes that start at once, both mean the same run, and one follows. */
-async function nextRunId(kernel: Kernel, { name }: FlightReport): Promise<string> {
-  const { items } = await kernel.list({ workflow: name }, { limit: 1 })
-  const newest = /\d+$/.exec(items[0]?.runId ?? '')?.[0]
-  return `${name}-${Number(newest ?? 0) + 1}`
-}
-
-async function begin(driving: Driving, runId: string): Promise<Outcome> {
-  const { kernel, workflow, dataset, progress } = driving
+async function begin({ engine, plan, dataset, options, progress, kill }: Driving, runId: string): Promise<void> {
   console.log(`Starting run ${runId}`)
-  progress.show(0)
-  return watch(driving, runId, kernel.start(workflow, { dataset }, { runId }))
+  const { since = 0 } = options
+  progress.show(since, 0)
+  kill.begin(progress.total, 0)
+  const config = { maxConcurrency: options.atOnce }
+  await engine.start(plan, { dataset, since }, { runId, config, wait: false })
 }
 
-async function goOn(driving: Driving, row: RunRow): Promise<Outcome> {
-  const { kernel, owner, progress, options } = driving
+async function goOn(driving: Driving, row: RunRow): Promise<void> {
+  const { engine, owner, progress, options, kill } = driving
   const { runId } = row
-  const recorded = await readRecorded(kernel, runId)
-  await checkFile(driving, recorded)
-  if (options.killAfter !== undefined && options.killAfter <= recorded.hours) throw hoursPassed(runId, recorded)
+  const { since } = ReportParams.parse((await engine.manifest(runId)).params)
+  const { load, next } = await standOf(engine, runId)
+  checkSince(runId, since, options)
+  await checkData(driving, load)
+  const timeline = await engine.kernel.timeline(runId)
+  const hours = hoursIn(timeline)
+  if (options.killAfter !== undefined && options.killAfter <= hours.size) throw hoursPassed(runId, hours.size)
   console.log(`Continuing run ${runId}`)
-  console.log(`${recorded.hours} of ${HOURS_PER_DAY} hours reused, continuing at ${nextPart(recorded)}`)
+  const total = HOURS_PER_DAY - since
+  const missing = Array.from({ length: total }, (_, i) => clockTime(since + i)).find((hour) => !hours.has(hour))
+  const where = load === undefined || missing === undefined ? `with ${next}` : `at ${missing}`
+  console.log(`${hours.size} of ${total} hours reused, continuing ${where}`)
   const notice = leaseNotice(row, owner, Date.now())
   if (notice !== undefined) console.log(notice)
-  progress.show(recorded.hours)
-  return watch(driving, runId, kernel.run(runId))
+  progress.show(since, hours.size)
+  kill.begin(total, hours.size)
 }
 
-/** The handlers check it too; but there a wrong file ends the run, and here it can still be put right. */
-async function checkFile({ source, options }: Driving, { file, hours }: Recorded): Promise<void> {
-  if (file === undefined || hours === HOURS_PER_DAY) return
-  const found = await source.read()
-  if (found.hash !== file) throw dataChanged(options.data, file, found.hash)
+/** What has been loaded, and the first state that is not there yet. */
+async function standOf(engine: Engine, runId: string) {
+  const { states } = await engine.status(runId)
+  const next = states.find(({ artifact }) => artifact === undefined)
+  return { load: states.find(({ id }) => id === 'load')?.artifact?.$artifact, next: next?.id ?? 'end' }
 }
 
-function hoursPassed(runId: string, { hours }: Recorded): AppError {
+function hoursIn({ events }: Timeline): ReadonlySet<string> {
+  return new Set(events.flatMap(({ type, key }) => (type === 'ActionSucceeded' ? (hourOfKey(key) ?? []) : [])))
+}
+
+function checkSince(runId: string, since: number, options: Arguments): void {
+  if (options.since === undefined || options.since === since) return
+  const text = `${runId} reports from ${clockTime(since)} on; leave out --since to go on, or start another run with --new`
+  throw new AppError('SINCE_CHANGED', text)
+}
+
+/** A run that has its flights needs no file any more; but it does not read another one than the one that is asked for. */
+async function checkData({ read, options }: Driving, loaded: FlightFile['hash'] | undefined): Promise<void> {
+  if (loaded === undefined || !options.dataNamed) return
+  const found = await read()
+  if (found.hash !== loaded) throw dataChanged(options.data, loaded, found.hash)
+}
+
+function hoursPassed(runId: string, hours: number): AppError {
   const text = `${runId} has ${hours} hourly results already; choose a larger number, or start another run with --new`
   return new AppError('HOURS_PASSED', text)
 }
 
-function nextPart({ hours, answered }: Recorded): string {
-  if (hours < HOURS_PER_DAY) return clockTime(hours)
-  return answered ? 'the publication' : 'the approval'
-}
-
-async function watch({ kernel, progress }: Driving, runId: string, moving: Promise<Outcome>): Promise<Outcome> {
-  const unfollow = followElsewhere(kernel, runId, progress)
+async function watch(
+  { engine, progress }: Driving,
+  runId: string,
+  move: () => Promise<PlanOutcome>,
+): Promise<PlanOutcome> {
+  const over = new AbortController()
+  // Whatever is wrong with the run is told by the call that moves it.
+  const following = progress.follow(engine, runId, over.signal).catch(() => undefined)
   try {
-    const outcome = await moving
+    const outcome = await move()
     // It comes to a question or to its end with all hours done, whoever did them.
-    if (outcome.status !== 'failed') progress.reached(HOURS_PER_DAY)
+    if (outcome.status !== 'failed' || outcome.error.code === 'APPROVAL_REFUSED') progress.finished()
     return outcome
   } finally {
-    unfollow()
+    over.abort()
+    await following
     progress.end()
   }
 }
 
-async function answer(driving: Driving, runId: string): Promise<Outcome> {
-  const { kernel, options, interruption } = driving
-  const { question } = await readRecorded(kernel, runId)
-  if (question === undefined) throw new AppError('NO_QUESTION', `${runId} is blocked, but asks nothing`)
+async function answer(driving: Driving, runId: string): Promise<PlanOutcome> {
+  const { engine, options, interruption } = driving
+  const { items } = await engine.kernel.listInterrupts({ workflow: driving.plan.id })
+  const asked = items.find((each) => each.runId === runId)
+  if (asked === undefined) {
+    const text = `nobody can tell whether ${runId} has published; look for its report, then say so with kernel.settle`
+    throw new AppError('IN_DOUBT', text)
+  }
+  const question = Question.parse(asked.value)
   const verdict = await askEditor(question, { approved: options.approved, signal: interruption.signal })
   if (verdict === undefined) {
     interruption.interrupt('SIGINT')
     throw new AppError('NO_ANSWER', `${runId} still waits for an answer`)
   }
-  const { approved, by } = verdict
   try {
-    return await kernel.resume(runId, { key: 'approval', value: { approved }, by })
+    return await engine.approve(runId, 'approval', verdict)
   } catch (error) {
     if (!isKernelError(error, 'NOT_OPEN') && !isKernelError(error, 'RUN_TERMINAL')) throw error
     console.log('The question was answered by another process meanwhile')
-    return kernel.run(runId)
+    return engine.run(runId)
   }
 }

@@ -2,7 +2,8 @@ import { CodedError } from '@varve/store'
 import { inspect } from 'node:util'
 
 /** What can go wrong in this program itself. */
-export type AppErrorCode = 'DATABASE_URL_MISSING' | 'HOURS_PASSED' | 'NO_QUESTION' | 'NO_ANSWER'
+export type AppErrorCode =
+  'DATABASE_URL_MISSING' | 'HOURS_PASSED' | 'SINCE_CHANGED' | 'NO_RUN' | 'NO_ANSWER' | 'IN_DOUBT'
 
 /** An error of this program, shaped as those of the library are. */
 export class AppError extends CodedError<AppErrorCode> {
@@ -22,7 +23,10 @@ export function describeFailure(error: unknown): string {
 }
 
 /** What keeps the unfinished run from going on, however often it is tried. */
-const STUCK: ReadonlySet<string> = new Set(['CORRUPT_LOG', 'INVALID_LOG', 'NEWER_FORMAT', 'CODE_CHANGED', 'POISONED'])
+const STUCK: ReadonlySet<string> = new Set([
+  ...['CORRUPT_LOG', 'INVALID_LOG', 'NEWER_FORMAT', 'CODE_CHANGED', 'POISONED'],
+  ...['PLAN_CHANGED', 'MANIFEST_CORRUPT'],
+])
 
 function isDebugging(): boolean {
   return (process.env['DEBUG'] ?? '').split(',').includes('varve')

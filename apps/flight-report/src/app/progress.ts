@@ -1,74 +1,74 @@
-import type { LogEvent } from '@varve/kernel'
+import type { Engine, Progress as Step } from '@varve/plan'
 import { Presets, SingleBar } from 'cli-progress'
-import { isHourKey } from '../flight-report.ts'
 import { clockTime, HOURS_PER_DAY } from '../flights/flight.ts'
 
 /** How many hours of a run are folded, shown to whoever watches. */
 export interface Progress {
   /** Hours whose results are durable. */
   readonly hours: number
-  /** True when this process committed something: it is the one that drives the run. */
-  readonly isOurs: boolean
+  readonly total: number
   /** Begins to show, with the hours that are there already. */
-  show(hours: number): void
-  /** Counts what was committed. */
-  committed(events: readonly LogEvent[]): void
-  /** Says how many there are, where another process commits them. */
-  reached(hours: number): void
+  show(since: number, hours: number): void
+  /** Follows a run until the signal comes, whichever process drives it. */
+  follow(engine: Engine, runId: string, signal: AbortSignal): Promise<void>
+  /** Says that all hours are there. */
+  finished(): void
   /** Stops showing. */
   end(): void
 }
 
-/** @param onHour - called whenever an hour more is durable, after it is shown. */
-export function hourlyProgress(onHour: (hours: number) => void): Progress {
-  const view = process.stdout.isTTY ? barView() : lineView()
+/** Shows a bar in a terminal, and a few lines elsewhere. */
+export function hourlyProgress(): Progress {
+  let view: View | undefined
+  let total = HOURS_PER_DAY
   let hours = 0
-  let isOurs = false
-  const reached = (now: number): void => {
+  const reached = (now: number, cached = 0): void => {
     if (now <= hours) return
     hours = now
-    view.update(now)
-    onHour(now)
+    view?.update(now, cached)
   }
   return {
     get hours() {
       return hours
     },
-    get isOurs() {
-      return isOurs
+    get total() {
+      return total
     },
-    show: (already) => {
+    show: (since, already) => {
+      total = HOURS_PER_DAY - since
       hours = already
-      if (already < HOURS_PER_DAY) view.start(already)
+      if (already === total) return
+      view = process.stdout.isTTY ? barView(since, total) : lineView(total)
+      view.start(already)
     },
-    committed: (events) => {
-      isOurs = true
-      reached(hours + events.filter(isHourlyResult).length)
+    follow: async (engine, runId, signal) => {
+      for await (const step of engine.progress(runId, { signal })) {
+        const { done = 0, cached = 0 } = hoursIn(step)?.items ?? {}
+        reached(done, cached)
+      }
     },
-    reached,
-    end: () => {
-      view.stop()
-    },
+    finished: () => reached(total),
+    end: () => view?.stop(),
   }
 }
 
-function isHourlyResult(event: LogEvent): boolean {
-  return event.type === 'ActionSucceeded' && isHourKey(event.data.key)
+function hoursIn({ changed }: Step): Step['changed'][number] | undefined {
+  return changed.find(({ id, status }) => id === 'hours' && status !== 'failed')
 }
 
 interface View {
   start(hours: number): void
-  update(hours: number): void
+  update(hours: number, cached: number): void
   stop(): void
 }
 
-function barView(): View {
+function barView(since: number, total: number): View {
   const format = 'Folding  {bar}  {value} of {total} hours  {next}'
   const bar = new SingleBar({ format, hideCursor: true, linewrap: false }, Presets.shades_classic)
-  const next = (hours: number) => ({ next: hours < HOURS_PER_DAY ? clockTime(hours) : 'done' })
+  const next = (hours: number) => ({ next: hours < total ? clockTime(since + hours) : 'done' })
   return {
     start: (hours) => {
-      bar.start(HOURS_PER_DAY, hours, next(hours))
+      bar.start(total, hours, next(hours))
     },
     update: (hours) => {
       bar.update(hours, next(hours))
@@ -80,17 +80,17 @@ function barView(): View {
 }
 
 /** Where nobody looks: four lines rather than a picture that moves. */
-function lineView(): View {
-  const quarterOf = (hours: number): number => Math.floor((4 * hours) / HOURS_PER_DAY)
+function lineView(total: number): View {
+  const quarterOf = (hours: number): number => Math.floor((4 * hours) / total)
   let quarter = 0
   return {
     start: (hours) => {
       quarter = quarterOf(hours)
     },
-    update: (hours) => {
+    update: (hours, cached) => {
       if (quarterOf(hours) === quarter) return
       quarter = quarterOf(hours)
-      console.log(`${hours} of ${HOURS_PER_DAY} hours folded`)
+      console.log(`${hours} of ${total} hours folded${cached > 0 ? `, ${cached} of them cached` : ''}`)
     },
     stop: () => undefined,
   }

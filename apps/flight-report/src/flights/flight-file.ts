@@ -1,77 +1,51 @@
 import { ActionError } from '@varve/kernel'
 import { contentId, type ContentId } from '@varve/store'
 import { readFile } from 'node:fs/promises'
+import path from 'node:path'
 import { z } from 'zod'
-import { Flight, HOURS_PER_DAY } from './flight.ts'
+import { Flight, HOURS_PER_DAY, type HourOfFlights } from './flight.ts'
 
-/** A file of flights, named by its content, so that a log can say for good what it speaks of. */
+/** A file of flights as it was when it was read, named by its content. */
 export interface FlightFile {
+  /** Where it was read. */
+  readonly path: string
   readonly hash: ContentId
-  readonly flights: number
-  /** By hour of departure. */
-  readonly byHour: readonly (readonly Flight[])[]
+  readonly bytes: Uint8Array
 }
 
-/** Where flights are read from. */
-export interface FlightSource {
-  /** Reads the file as it is now. */
-  read(): Promise<FlightFile>
-  /**
-   * The flights that depart within an hour of the file with this hash. Rows never enter the log: they are read here, once per
-   * process.
-   *
-   * @throws ActionError `DATA_CHANGED` when the file is another one by now.
-   */
-  departures(hash: ContentId, hour: number): Promise<readonly Flight[]>
-}
-
-/** Flights from a JSON file: an array of `{ delay, distance, time }`. */
-export function flightSource(path: string): FlightSource {
-  const cache = new Map<ContentId, FlightFile>()
-  const read = async (): Promise<FlightFile> => {
-    const file = await readFlights(path)
-    cache.set(file.hash, file)
-    return file
-  }
-  return {
-    read,
-    departures: async (hash, hour) => {
-      const file = cache.get(hash) ?? (await read())
-      if (file.hash !== hash) throw dataChanged(path, hash, file.hash)
-      return file.byHour[hour] ?? []
-    },
-  }
+/** @throws ActionError `DATA_UNREADABLE`. */
+export async function readFlightFile(file: string): Promise<FlightFile> {
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    const text = `${file} cannot be read (${String(cause)}); name a readable file with --data`
+    throw new ActionError('permanent', text, { code: 'DATA_UNREADABLE', cause })
+  })
+  return { path: path.resolve(file), hash: contentId(bytes), bytes }
 }
 
 /** The error of a run whose file is not what it was. */
-export function dataChanged(path: string, recorded: ContentId, found: ContentId): ActionError {
+export function dataChanged(file: string, recorded: ContentId, found: ContentId): ActionError {
   const text =
-    `the run reads the file ${recorded}, but ${path} is ${found} now; ` +
-    'bring that file back, or start another run with --new'
+    `the run reads the flights ${recorded}, but ${file} is ${found} now; ` +
+    'leave out --data or bring that file back, or start another run with --new'
   return new ActionError('permanent', text, { code: 'DATA_CHANGED' })
-}
-
-async function readFlights(path: string): Promise<FlightFile> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    const text = `${path} cannot be read (${String(cause)}); name a readable file with --data`
-    throw new ActionError('permanent', text, { code: 'DATA_UNREADABLE', cause })
-  })
-  const flights = parseFlights(path, bytes.toString())
-  const byHour: Flight[][] = Array.from({ length: HOURS_PER_DAY }, () => [])
-  for (const flight of flights) byHour[Math.floor(flight.time)]?.push(flight)
-  return { hash: contentId(bytes), flights: flights.length, byHour }
 }
 
 const Flights = z.array(Flight).min(1, 'holds no flight')
 
-function parseFlights(path: string, text: string): readonly Flight[] {
+/**
+ * Reads flights from JSON text: an array of `{ delay, distance, time }`.
+ *
+ * @throws ActionError `DATA_INVALID` with the place of what it cannot use.
+ */
+export function parseFlights(bytes: Uint8Array): readonly Flight[] {
   const refuse = (reason: string, cause?: unknown): ActionError => {
-    const remedy = 'it must be a JSON array of { delay, distance, time }; restore it, or name another file with --data'
-    return new ActionError('permanent', `${path}: ${reason}; ${remedy}`, { code: 'DATA_INVALID', cause })
+    const remedy =
+      'the file must be a JSON array of { delay, distance, time }; restore it, or name another one with --data'
+    return new ActionError('permanent', `${reason}; ${remedy}`, { code: 'DATA_INVALID', cause })
   }
   let data: unknown
   try {
-    data = JSON.parse(text)
+    data = JSON.parse(new TextDecoder().decode(bytes))
   } catch (error) {
     throw refuse((error as Error).message, error)
   }
@@ -79,4 +53,18 @@ function parseFlights(path: string, text: string): readonly Flight[] {
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   throw refuse(`[${issue?.path.join('.')}] ${issue?.message}`)
+}
+
+/** Puts every flight into the hour in which it left. */
+export function byHour(flights: readonly Flight[]): readonly HourOfFlights[] {
+  const hours = Array.from({ length: HOURS_PER_DAY }, (_, hour) => ({
+    hour,
+    delays: [] as number[],
+    distances: [] as number[],
+  }))
+  for (const { delay, distance, time } of flights) {
+    hours[Math.floor(time)]?.delays.push(delay)
+    hours[Math.floor(time)]?.distances.push(distance)
+  }
+  return hours
 }

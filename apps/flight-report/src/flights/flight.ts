@@ -13,7 +13,17 @@ export const Flight = z.object({
 /** One flight, as the file of the airline statistics has it. */
 export type Flight = Readonly<z.infer<typeof Flight>>
 
-/** Hours of a day: the hourly actions of a run. */
+/** The flights that left within one hour, column by column: that is what a day takes the least room as. */
+export const HourOfFlights = z.strictObject({
+  hour: z.int(),
+  delays: z.array(z.number()).readonly(),
+  distances: z.array(z.number()).readonly(),
+})
+
+/** The flights that left within one hour. */
+export type HourOfFlights = Readonly<z.infer<typeof HourOfFlights>>
+
+/** Hours of a day. */
 export const HOURS_PER_DAY = 24
 
 /** An hour as people write it: `07:00`. */

@@ -1,5 +1,6 @@
 import { median, quantile, sum } from 'd3-array'
-import type { Flight } from './flight.ts'
+import { z } from 'zod'
+import type { HourOfFlights } from './flight.ts'
 
 /** A flight counts as late when it arrives more than this many minutes after its time. */
 export const LATE_AFTER_MINUTES = 15
@@ -8,63 +9,65 @@ export const LATE_AFTER_MINUTES = 15
 export const BAND_STARTS = [0, 250, 500, 1000, 1500, 2000, 2500] as const
 
 /** Flights, their delays summed up and the late ones counted. Sums add up exactly, means would not. */
-export interface DelayTotals {
-  readonly flights: number
+export const DelayTotals = z.strictObject({
+  flights: z.int(),
   /** Minutes. */
-  readonly delaySum: number
-  readonly late: number
-}
+  delaySum: z.number(),
+  late: z.int(),
+})
 
-/** What is known of the flights of one hour, or of one day. */
-export interface HourStatistics extends DelayTotals {
-  readonly hour: number
+/** Flights, their delays summed up and the late ones counted. */
+export type DelayTotals = Readonly<z.infer<typeof DelayTotals>>
+
+/** What is known of the flights of one hour. */
+export const HourStatistics = z.strictObject({
+  ...DelayTotals.shape,
+  hour: z.int(),
   /** Minutes; null when there was no flight. */
-  readonly median: number | null
+  median: z.number().nullable(),
   /** Minutes: a quarter of the flights was earlier than this. */
-  readonly lowerQuartile: number | null
+  lowerQuartile: z.number().nullable(),
   /** Minutes: a quarter of the flights was later than this. */
-  readonly upperQuartile: number | null
+  upperQuartile: z.number().nullable(),
   /** One for each of {@link BAND_STARTS}. */
-  readonly bands: readonly DelayTotals[]
-}
+  bands: z.array(DelayTotals).readonly(),
+})
+
+/** What is known of the flights of one hour. */
+export type HourStatistics = Readonly<z.infer<typeof HourStatistics>>
+
+/** What is known of a day, or of its end. */
+export const DayStatistics = z.strictObject({
+  /** The first hour of it. */
+  since: z.int(),
+  total: DelayTotals,
+  hours: z.array(HourStatistics).readonly(),
+  /** One for each of {@link BAND_STARTS}. */
+  bands: z.array(DelayTotals).readonly(),
+})
+
+/** What is known of a day, or of its end. */
+export type DayStatistics = Readonly<z.infer<typeof DayStatistics>>
 
 /** Folds the flights of one hour into its statistics. */
-export function hourStatistics(hour: number, flights: readonly Flight[]): HourStatistics {
-  const delays = flights.map(({ delay }) => delay)
+export function hourStatistics({ hour, delays, distances }: HourOfFlights): HourStatistics {
   return {
     hour,
-    ...delayTotals(flights),
+    ...delayTotals(delays),
     median: median(delays) ?? null,
     lowerQuartile: quantile(delays, 0.25) ?? null,
     upperQuartile: quantile(delays, 0.75) ?? null,
     bands: BAND_STARTS.map((from, band) => {
       const to = BAND_STARTS[band + 1] ?? Infinity
-      return delayTotals(flights.filter(({ distance }) => distance >= from && distance < to))
+      return delayTotals(delays.filter((_, i) => isWithin(distances[i], from, to)))
     }),
   }
 }
 
-/** Sums up the delays of some flights. */
-function delayTotals(flights: readonly Flight[]): DelayTotals {
-  return {
-    flights: flights.length,
-    delaySum: sum(flights, ({ delay }) => delay),
-    late: flights.filter(({ delay }) => delay > LATE_AFTER_MINUTES).length,
-  }
-}
-
-/** Adds totals up. */
-export function addTotals(parts: readonly DelayTotals[]): DelayTotals {
-  return {
-    flights: sum(parts, ({ flights }) => flights),
-    delaySum: sum(parts, ({ delaySum }) => delaySum),
-    late: sum(parts, ({ late }) => late),
-  }
-}
-
-/** The totals of every distance band over all hours. */
-export function bandTotals(hours: readonly HourStatistics[]): readonly DelayTotals[] {
-  return BAND_STARTS.map((_, band) => addTotals(hours.flatMap(({ bands }) => bands[band] ?? [])))
+/** Adds the hours of a day up. */
+export function dayStatistics(since: number, hours: readonly HourStatistics[]): DayStatistics {
+  const bands = BAND_STARTS.map((_, band) => addTotals(hours.flatMap((hour) => hour.bands[band] ?? [])))
+  return { since, total: addTotals(hours), hours, bands }
 }
 
 /** Mean delay in minutes; null without flights. */
@@ -75,4 +78,24 @@ export function meanDelay({ flights, delaySum }: DelayTotals): number | null {
 /** Share of late flights, 0 to 1; null without flights. */
 export function lateShare({ flights, late }: DelayTotals): number | null {
   return flights === 0 ? null : late / flights
+}
+
+function isWithin(distance: number | undefined, from: number, to: number): boolean {
+  return distance !== undefined && distance >= from && distance < to
+}
+
+function delayTotals(delays: readonly number[]): DelayTotals {
+  return {
+    flights: delays.length,
+    delaySum: sum(delays),
+    late: delays.filter((delay) => delay > LATE_AFTER_MINUTES).length,
+  }
+}
+
+function addTotals(parts: readonly DelayTotals[]): DelayTotals {
+  return {
+    flights: sum(parts, ({ flights }) => flights),
+    delaySum: sum(parts, ({ delaySum }) => delaySum),
+    late: sum(parts, ({ late }) => late),
+  }
 }

@@ -3,38 +3,29 @@ import { compile, type TopLevelSpec } from 'vega-lite'
 import { clockTime } from '../flights/flight.ts'
 import {
   BAND_STARTS,
-  bandTotals,
   lateShare,
   meanDelay,
+  type DayStatistics,
   type DelayTotals,
   type HourStatistics,
 } from '../flights/hour-statistics.ts'
+import { colors, ENOUGH_FLIGHTS, type ChartName } from './drawing.ts'
 
-/** Hours with fewer flights than this say more about single flights than about the hour. */
-export const ENOUGH_FLIGHTS = 100
-
-/** The drawings of a report, as SVG elements. */
-export interface Charts {
-  readonly delayByHour: string
-  readonly lateByHour: string
-  readonly flightsByHour: string
-  readonly delayByDistance: string
-  readonly lateByDistance: string
-}
-
-/** Colors of the page and its charts. */
-export const colors = { ink: '#22313f', muted: '#6b7a88', line: '#dfe5ea', accent: '#1f6f8b', warm: '#d1603d' } as const
-
-/** Draws what the statistics say. The same statistics give the same bytes. */
-export async function drawCharts(hours: readonly HourStatistics[]): Promise<Charts> {
+/** Draws what the statistics say, as an SVG element. The same statistics give the same bytes. */
+export async function drawChart(name: ChartName, { hours, bands }: DayStatistics): Promise<string> {
   const byHour = hours.map(hourRow)
-  const byDistance = bandTotals(hours).map(bandRow)
-  return {
-    delayByHour: await draw(delayByHour(byHour)),
-    lateByHour: await draw(barsByHour(byHour, { field: 'late', format: '.0%', color: colors.warm })),
-    flightsByHour: await draw(barsByHour(byHour, { field: 'flights', format: ',d', color: colors.accent })),
-    delayByDistance: await draw(barsByBand(byDistance, { field: 'mean', format: '.1f', color: colors.accent })),
-    lateByDistance: await draw(barsByBand(byDistance, { field: 'late', format: '.1%', color: colors.warm })),
+  const byDistance = bands.map(bandRow)
+  switch (name) {
+    case 'delayByHour':
+      return draw(delayByHour(byHour))
+    case 'lateByHour':
+      return draw(barsByHour(byHour, { field: 'late', format: '.0%', color: colors.warm }))
+    case 'flightsByHour':
+      return draw(barsByHour(byHour, { field: 'flights', format: ',d', color: colors.accent }))
+    case 'delayByDistance':
+      return draw(barsByBand(byDistance, { field: 'mean', format: '.1f', color: colors.accent }))
+    case 'lateByDistance':
+      return draw(barsByBand(byDistance, { field: 'late', format: '.1%', color: colors.warm }))
   }
 }
 

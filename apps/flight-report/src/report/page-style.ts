@@ -1,4 +1,4 @@
-import { colors } from './charts.ts'
+import { colors } from './drawing.ts'
 
 /** How the report looks. */
 export const pageStyle = `

@@ -1,20 +1,20 @@
 import { clockTime } from '../flights/flight.ts'
 import {
-  addTotals,
   LATE_AFTER_MINUTES,
   lateShare,
   meanDelay,
-  type DelayTotals,
+  type DayStatistics,
   type HourStatistics,
 } from '../flights/hour-statistics.ts'
-import { drawCharts, ENOUGH_FLIGHTS, type Charts } from './charts.ts'
-import type { ReportContent, ReportOrigin } from './publish-report.ts'
+import { ENOUGH_FLIGHTS, type ChartName } from './drawing.ts'
+import { count, decimal, minutes, percent } from './numbers.ts'
 import { pageStyle } from './page-style.ts'
 
-/** The report as one HTML file that needs nothing beside it. What `main` holds depends on the statistics alone. */
-export async function reportPage(content: ReportContent, origin: ReportOrigin): Promise<string> {
-  const { hours } = content
-  const total = addTotals(hours)
+/** The drawings of a report, as SVG elements. */
+export type Charts = Readonly<Record<ChartName, string>>
+
+/** The report as one HTML page that needs nothing beside it. It depends on the statistics alone. */
+export function reportPage(day: DayStatistics, charts: Charts): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -27,21 +27,21 @@ export async function reportPage(content: ReportContent, origin: ReportOrigin): 
 <main>
 <header>
 <h1>When flights run late</h1>
-<p class="lead">${lead(hours, total)}</p>
+<p class="lead">${lead(day)}</p>
 </header>
-${keyFigures(hours, total)}
-${figures(await drawCharts(hours), hours)}
-${hourTable(hours)}
+${keyFigures(day)}
+${figures(charts, day)}
+${hourTable(day)}
 </main>
-${provenance(content, origin)}
 </body>
 </html>
 `
 }
 
-function lead(hours: readonly HourStatistics[], total: DelayTotals): string {
+function lead({ since, hours, total }: DayStatistics): string {
   const [best, worst] = extremes(hours)
-  const text = `Of ${count(total.flights)} flights in the United States, ${percent(lateShare(total))} arrived more than ${LATE_AFTER_MINUTES} minutes late.`
+  const which = since === 0 ? '' : ` that left at ${clockTime(since)} or later`
+  const text = `Of ${count(total.flights)} flights in the United States${which}, ${percent(lateShare(total))} arrived more than ${LATE_AFTER_MINUTES} minutes late.`
   if (best === undefined || worst === undefined) return text
   return `${text} It pays to leave early: of those that took off between ${hourSpan(best)}, ${percent(lateShare(best))} were late, between ${hourSpan(worst)} it was ${percent(lateShare(worst))}.`
 }
@@ -53,7 +53,7 @@ function extremes(hours: readonly HourStatistics[]): readonly (HourStatistics | 
   return [sorted[0], sorted.at(-1)]
 }
 
-function keyFigures(hours: readonly HourStatistics[], total: DelayTotals): string {
+function keyFigures({ hours, total }: DayStatistics): string {
   const busiest = hours.toSorted((a, b) => b.flights - a.flights)[0]
   const figures = [
     [count(total.flights), 'flights'],
@@ -65,7 +65,7 @@ function keyFigures(hours: readonly HourStatistics[], total: DelayTotals): strin
   return `<dl class="figures">${items.join('')}</dl>`
 }
 
-function figures(charts: Charts, hours: readonly HourStatistics[]): string {
+function figures(charts: Charts, { hours }: DayStatistics): string {
   const sparse = hours.filter(({ flights }) => flights < ENOUGH_FLIGHTS).map(({ hour }) => clockTime(hour))
   const left =
     sparse.length === 0 ? '' : ` Left out, with fewer than ${ENOUGH_FLIGHTS} flights each: ${sparse.join(', ')}.`
@@ -86,7 +86,7 @@ function figure(title: string, svg: string, caption: string): string {
   return `<figure><h2>${title}</h2>${svg}<figcaption>${caption}</figcaption></figure>`
 }
 
-function hourTable(hours: readonly HourStatistics[]): string {
+function hourTable({ hours }: DayStatistics): string {
   const head = ['Hour', 'Flights', 'Mean delay', 'Median', 'Middle half', 'Late', 'Share late']
   const rows = hours.map((statistics) => {
     const { hour, flights, median, lowerQuartile, upperQuartile, late } = statistics
@@ -100,40 +100,6 @@ function hourTable(hours: readonly HourStatistics[]): string {
 </table><p class="note">Delays in minutes; below zero is ahead of time.</p></section>`
 }
 
-function provenance({ file, approvedBy }: ReportContent, origin: ReportOrigin): string {
-  const rows = [
-    ['Run', origin.runId],
-    ['Log at publication', `event ${origin.head}, ${origin.headHash}`],
-    ['Data', `${origin.dataset}, ${count(file.flights)} flights, ${file.hash}`],
-    ['Approved by', approvedBy ?? 'an editor'],
-    ['Published', new Date(origin.publishedAt).toISOString()],
-  ]
-  const items = rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeHtml(value ?? '')}</dd>`)
-  return `<footer><h2>Where this comes from</h2><dl>${items.join('')}</dl>
-<p class="note">Flights: U.S. Bureau of Transportation Statistics, by way of the npm package vega-datasets.</p></footer>`
-}
-
 function hourSpan({ hour }: HourStatistics): string {
   return `${clockTime(hour)} and ${clockTime((hour + 1) % 24)}`
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en-US')
-}
-
-function decimal(value: number | null): string {
-  return value === null ? '–' : value.toFixed(1).replace('-', '−')
-}
-
-/** Whole minutes as such, what lies between two of them with a decimal. */
-function minutes(value: number | null): string {
-  return value === null ? '–' : String(Math.round(value * 10) / 10).replace('-', '−')
-}
-
-function percent(share: number | null): string {
-  return share === null ? '–' : `${(share * 100).toFixed(1)}%`
-}
-
-function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;')
 }

@@ -21,6 +21,9 @@ export function checkNode(node: StateNode): StateNode {
   if (!isOutput(node.output)) throw invalid('its output must be a schema (https://standardschema.dev) or bytes()')
   checkRetry(id, node.retry)
   if (timeoutMs !== undefined && !(timeoutMs > 0)) throw invalid(`timeoutMs must be above 0, got ${timeoutMs}`)
+  if (node.kind === 'state' && effect !== 'at-most-once' && (node.reconcile !== undefined || node.fenced)) {
+    throw invalid(`reconcile and fenced go with effect: 'at-most-once', not with ${effect}`)
+  }
   if (allEdges(node).length > MAX_NEEDS) {
     throw invalid(
       `it needs ${allEdges(node).length} states, ${MAX_NEEDS} are allowed; join them in parts, or use mapState`,

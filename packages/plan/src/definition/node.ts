@@ -34,6 +34,10 @@ type Call = (context: never) => unknown
 export interface WorkNode extends NodeBase {
   readonly kind: 'state'
   readonly run: Call
+  /** Asks what became of an attempt in doubt. Not a part of the plan's hash: it may be mended while a run waits for it. */
+  readonly reconcile: Call | undefined
+  /** True when `not-executed` is final. */
+  readonly fenced: boolean
 }
 
 /** Runs once per item of a list that is known when the state's turn has come. */

@@ -2,6 +2,7 @@ import type { ActionContext, Effect, RetryOptions, Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import type { Io } from './io.ts'
 import { checkNode } from './check-node.ts'
+import type { InquiryOptions } from './inquiry.ts'
 import { edgesOf, type AnyState, type NeedIds, type NoNeeds, type Needs, type NeedValues } from './need.ts'
 import type { StateNode } from './node.ts'
 import type { OutputInput, OutputSpec, OutputValue } from './output.ts'
@@ -86,7 +87,7 @@ export interface StateSpec<
   P extends Schema,
   C extends boolean,
 >
-  extends StateOptions<Id, N, P>, RunOptions<O, C> {
+  extends StateOptions<Id, N, P>, RunOptions<O, C>, InquiryOptions<N, O, P> {
   readonly run: (context: ContextOf<N, P, C>) => OutputInput<O> | Promise<OutputInput<O>>
 }
 
@@ -107,7 +108,9 @@ export function defineState<
   P extends Schema = NoParams,
   const C extends boolean = false,
 >(spec: StateSpec<Id, O, N, P, C>): State<Id, OutputValue<O>, SchemaInput<P>, NeedIds<N> & string> {
-  const node: StateNode = { kind: 'state', ...baseOf(spec), ...runOf(spec), list: false, run: spec.run }
+  const { run, reconcile, fenced = false } = spec
+  const own = { list: false, run, reconcile, fenced } as const
+  const node: StateNode = { kind: 'state', ...baseOf(spec), ...runOf(spec), ...own }
   return { id: spec.id, node: checkNode(node) }
 }
 

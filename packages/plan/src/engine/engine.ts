@@ -29,6 +29,7 @@ import { forkPlan, type PlanForkOptions } from './fork-plan.ts'
 import { artifactOrigins, type ArtifactOrigin } from './lineage.ts'
 import { endOf, planOutcome, type PlanOutcome } from './outcome.ts'
 import { readOutput, runOutputs, type OutputOfState } from './outputs.ts'
+import { mendingArtifacts } from './mending-artifacts.ts'
 import type { EngineParts } from './parts.ts'
 import { pinArtifacts, unpinArtifacts, type Pin } from './pins.ts'
 import { pinnedRun, pinnedStart, samePlan } from './pinned-run.ts'
@@ -238,12 +239,13 @@ function readingVerbs(parts: EngineParts): ReadingVerbs {
 function engineParts(options: EngineOptions): EngineParts {
   const { plans = [], resolver, transports = {}, config = {}, environment = process.env, provenance } = options
   const { newId = randomUUID, clock = systemClock } = options
-  const kernel = options.kernel ?? createKernel({ ...options, workflows: options.workflows ?? [] })
+  const kernel = options.kernel ?? ownKernel(options)
   const artifacts = steadyArtifacts(kernel.artifacts, clock)
   const store = { ...options.store, cache: steadyCache(options.store.cache, clock) }
   let found: Promise<Provenance> | undefined
   const runtime: WorkflowRuntime = {
     cache: outputCache(store.cache, artifacts),
+    artifacts,
     transports: transportRegistry(transports),
     ...{ environment, newId },
     provenance: async () => provenance ?? (found ??= provenanceOf(process.cwd())),
@@ -251,6 +253,11 @@ function engineParts(options: EngineOptions): EngineParts {
   const registry = planRegistry(kernel, runtime, resolver)
   for (const plan of plans) registry.add(plan)
   return { kernel, store, artifacts, plans: registry, runtime, config }
+}
+
+function ownKernel(options: OwnKernelOptions): Kernel {
+  const { store, artifacts = store.artifacts, workflows = [] } = options
+  return createKernel({ ...options, artifacts: mendingArtifacts(artifacts), workflows })
 }
 
 function idOf(state: AnyState | string): string {

@@ -83,13 +83,14 @@ async function explainItem(parts: EngineParts, { run, state, view, item, other }
   const now = partsOf(state, item)
   const before = other === undefined ? await nearest(parts, run.record, state, item, now) : formerParts(other, item)
   if (before === undefined) return { key, status, reason: firstReason(state, key), changed: [] }
-  return { key, status, ...compared(before, now, item) }
+  return { key, status, ...compared(before, now, item, state) }
 }
 
 function compared(
   { parts: before, runId, key }: Former,
   now: KeyParts,
   item: ItemRecord,
+  { cache }: ManifestState,
 ): Pick<Explanation, 'reason' | 'comparedWith' | 'changed'> {
   const comparedWith = { runId, key }
   const changed = changedParts(before, now).map((part): ChangedPart => {
@@ -98,9 +99,14 @@ function compared(
   })
   const names = changed.map(({ part }) => part).join(', ')
   if (names !== '') return { reason: `changed: ${names}`, comparedWith, changed }
-  const isFresh = (item.input as unknown as RunRequest).fresh !== undefined
-  const reason = isFresh ? 'a fork runs it again' : 'nothing changed, and its output was not kept for other runs'
-  return { reason, comparedWith, changed }
+  return { reason: unchangedReason(item, cache), comparedWith, changed }
+}
+
+function unchangedReason({ input }: ItemRecord, cache: boolean): string {
+  if ((input as unknown as RunRequest).fresh !== undefined) return 'a fork runs it again'
+  return cache
+    ? 'nothing changed, but the output that was kept was gone or damaged'
+    : 'nothing changed, and its output was not kept for other runs'
 }
 
 interface Former {

@@ -1,12 +1,16 @@
 import type { ContentId } from '@varve/store'
 import { verified } from '../cache/verified.ts'
+import type { StateNode } from '../definition/node.ts'
+import type { PlanDefinition } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
-import { executeAgain, recordWithFacts } from './replay-run.ts'
+import { artifactsMade } from '../view/artifacts-made.ts'
+import { stateIdOf } from '../view/plan-status.ts'
+import type { ItemRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
 import { pinnedStart, samePlan } from './pinned-run.ts'
+import { isRepeatable, remakePart } from './remake-part.ts'
+import { executeAgain, recordWithFacts, type RunFacts } from './replay-run.ts'
 import { storeWriter } from './store-artifacts.ts'
-import { artifactOf } from '../view/run-record.ts'
-import { stateIdOf } from '../view/plan-status.ts'
 
 /** What became of an artifact that was to be remade. */
 export interface Remade {
@@ -17,34 +21,65 @@ export interface Remade {
 
 /**
  * Makes a state's artifact again when it is gone or corrupt: runs the state's code with the recorded inputs and facts, and
- * keeps what it makes. Nothing is written to the log.
+ * keeps what it makes. What the engine itself has made, such as the list of a map, it makes again. Nothing is written to the log.
  */
 export async function remakeArtifact(parts: EngineParts, runId: string, key: string): Promise<Remade> {
-  const { artifacts } = parts
   const { manifest } = await pinnedStart(parts, runId)
   const { definition } = await samePlan(parts, runId, manifest)
   const { record, facts } = await recordWithFacts(parts, runId)
   const item = record.items.get(key)
-  const artifact = artifactOf(item)?.$artifact
+  const made = item === undefined ? [] : artifactsMade(item)
+  const [artifact] = made
   if (item === undefined || artifact === undefined) {
     throw new PlanError('NO_OUTPUT', `run ${runId} has no output of ${key}`, { runId, key })
   }
-  if (await verified(artifacts, artifact)) return { artifact, remade: false }
-  const node = definition.graph.nodeOf(stateIdOf(key))
-  const isItem = node.kind === 'map' && key !== node.id
-  if ((node.kind !== 'state' && !isItem) || node.effect === 'at-most-once') {
-    const text = `what ${key} of run ${runId} made cannot be made again from the log; restore ${artifact}, or fork the run from ${node.id}`
+  const damaged = await damagedOf(parts, made)
+  if (damaged[0] === undefined) return { artifact, remade: false }
+  const again = makerOf(parts, definition, { runId, item, facts })
+  if (again === undefined) {
+    const { id } = nodeOf(definition, key)
+    const text = `what ${key} of run ${runId} made cannot be made again from the log; restore ${damaged[0]}, or fork the run from ${id}`
     throw new PlanError('NO_OUTPUT', text, { runId, key })
   }
   // First by name alone: what is corrupt is not given up for something else.
-  const again = async (keep: boolean): Promise<ContentId> =>
-    executeAgain(parts, definition, node, item, runId, facts.of(item), ...(keep ? [storeWriter(artifacts)] : []))
-  const made = await again(false)
-  if (made !== artifact) {
-    const text = `${key} of run ${runId} made ${artifact}, and makes ${made} now; fork the run from ${node.id}`
+  const names = await again(false)
+  if (damaged.some((id) => !names.has(id))) {
+    const { id } = nodeOf(definition, key)
+    const text = `${key} of run ${runId} made ${damaged[0]}, and makes ${[...names].join(', ')} now; fork the run from ${id}`
     throw new PlanError('NOT_REPRODUCIBLE', text, { runId, key })
   }
-  await artifacts.delete(artifact, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+  for (const id of damaged) await parts.artifacts.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
   await again(true)
-  return { artifact, remade: true }
+  return { artifact: damaged[0], remade: true }
+}
+
+/** Makes what an item has made, and keeps it or not. @returns the names of it. */
+type Maker = (keep: boolean) => Promise<ReadonlySet<ContentId>>
+
+interface Making {
+  readonly runId: string
+  readonly item: ItemRecord
+  readonly facts: RunFacts
+}
+
+/** Undefined for what cannot be made again. */
+function makerOf(parts: EngineParts, plan: PlanDefinition, { runId, item, facts }: Making): Maker | undefined {
+  const node = nodeOf(plan, item.key)
+  if (isRepeatable(item)) return async (keep) => remakePart(parts, plan, node, item, keep)
+  const isItem = node.kind === 'map' && item.key !== node.id
+  if ((node.kind !== 'state' && !isItem) || node.effect === 'at-most-once') return undefined
+  return async (keep) => {
+    const writer = keep ? [storeWriter(parts.artifacts)] : []
+    return new Set([await executeAgain(parts, plan, node, item, runId, facts.of(item), ...writer)])
+  }
+}
+
+function nodeOf(plan: PlanDefinition, key: string): StateNode {
+  return plan.graph.nodeOf(stateIdOf(key))
+}
+
+async function damagedOf({ artifacts }: EngineParts, made: readonly ContentId[]): Promise<readonly ContentId[]> {
+  const damaged: ContentId[] = []
+  for (const id of made) if (!(await verified(artifacts, id))) damaged.push(id)
+  return damaged
 }

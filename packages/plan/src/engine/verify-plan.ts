@@ -2,7 +2,7 @@ import type { Verification } from '@varve/kernel'
 import type { ContentId } from '@varve/store'
 import { verified } from '../cache/verified.ts'
 import { isPlanError, type PlanErrorCode } from '../errors.ts'
-import { artifactOf } from '../view/run-record.ts'
+import { artifactsMade } from '../view/artifacts-made.ts'
 import type { EngineParts } from './parts.ts'
 import { pinnedRun, samePlan } from './pinned-run.ts'
 
@@ -22,10 +22,13 @@ export interface PlanVerification {
 export async function verifyPlan(parts: EngineParts, runId: string): Promise<PlanVerification> {
   const { record, manifest } = await pinnedRun(parts, runId)
   const damaged: { key: string; artifact: ContentId }[] = []
+  const whole = new Map<ContentId, boolean>()
   for (const item of record.items.values()) {
-    const artifact = artifactOf(item)?.$artifact
-    if (artifact !== undefined && !(await verified(parts.artifacts, artifact)))
-      damaged.push({ key: item.key, artifact })
+    for (const artifact of artifactsMade(item)) {
+      const isWhole = whole.get(artifact) ?? (await verified(parts.artifacts, artifact))
+      whole.set(artifact, isWhole)
+      if (!isWhole) damaged.push({ key: item.key, artifact })
+    }
   }
   try {
     await samePlan(parts, runId, manifest)

@@ -9,6 +9,7 @@ import { planInput } from '../schedule/plan-input.ts'
 import { PlanStepper } from '../schedule/plan-stepper.ts'
 import { partAction as partActionName } from '../schedule/task.ts'
 import { partAction } from './part-action.ts'
+import { inquiry } from './inquiry.ts'
 import { stateAction, type Runtime } from './state-action.ts'
 
 /** What the workflows of plans take from the engine. */
@@ -40,7 +41,8 @@ function actionsOf(plan: PlanDefinition, node: StateNode, runtime: WorkflowRunti
     { ...options, effect: 'idempotent', run: partAction(plan, node, runtime.provenance) },
   ]
   if (node.kind !== 'state' && node.kind !== 'map') return [part]
-  const own: NamedAction = [id, { ...options, effect, run: stateAction(plan, node, runtime) }]
+  const asked = node.kind === 'state' ? inquiry(plan, node, runtime) : {}
+  const own: NamedAction = [id, { ...options, effect, ...asked, run: stateAction(plan, node, runtime) }]
   return node.kind === 'map' ? [own, part] : [own]
 }
 

@@ -1,5 +1,5 @@
 import { ActionError, type ActionContext } from '@varve/kernel'
-import { isStoreError, sha256 } from '@varve/store'
+import { isStoreError, sha256, type ArtifactStore } from '@varve/store'
 import { cacheKey, keyParts } from '../cache/cache-key.ts'
 import type { OutputCache } from '../cache/output-cache.ts'
 import type { MapNode, WorkNode } from '../definition/node.ts'
@@ -12,6 +12,7 @@ import type { TransportRegistry } from './transport-registry.ts'
 /** What executions take from the engine. */
 export interface Runtime {
   readonly cache: OutputCache
+  readonly artifacts: ArtifactStore
   readonly transports: TransportRegistry
   /** The environment variables that cached states may declare. */
   readonly environment: Readonly<Record<string, string | undefined>>

@@ -1,0 +1,90 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const main = fileURLToPath(new URL('./main.ts', import.meta.url))
+let folder: string
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'flight-check-'))
+})
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** A day with a flight in every hour, of which one came half a day late. */
+const flights = Array.from({ length: 24 }, (_, hour) => ({ delay: hour === 7 ? 720 : 5, distance: 300, time: hour }))
+
+function fileOf(content: unknown): string {
+  const file = path.join(folder, 'flights.json')
+  writeFileSync(file, JSON.stringify(content))
+  return file
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs the program; kills it as soon as it has printed the given text. */
+async function run(args: readonly string[], killAt?: string): Promise<Ended> {
+  const child = spawn(process.execPath, ['--conditions=@varve/source', main, ...args], { cwd: folder })
+  const output = { stdout: '', stderr: '' }
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output.stdout += text
+    if (killAt !== undefined && output.stdout.includes(killAt)) child.kill('SIGKILL')
+  })
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...output })))
+}
+
+const done = (stdout: string): readonly string[] => stdout.match(/(?<=^done {2}).+$/gm) ?? []
+
+test('a file in which nothing looks wrong is accepted without a question', async () => {
+  const file = fileOf(flights.filter(({ delay }) => delay < 300))
+
+  const { code, stdout } = await run([file])
+
+  expect(code).toBe(0)
+  expect(done(stdout)).toHaveLength(25)
+  expect(stdout).toMatch(/^Run check-[0-9a-f]{12}: {"accepted":true,"flights":23,"odd":0}$/m)
+})
+
+test('what looks wrong is shown, and a person decides once', async () => {
+  const file = fileOf(flights)
+
+  const asked = await run([file])
+  const refused = await run([file, '--refuse'])
+  const later = await run([file, '--accept'])
+
+  expect(asked.stdout).toMatch(/^odd {3}07:00 {2}720 minutes$/m)
+  expect(refused.stdout).toContain('{"accepted":false,"flights":24,"odd":1}')
+  expect(done(refused.stdout)).toEqual([])
+  expect(later.stdout).toBe(refused.stdout)
+})
+
+test('a run that was killed goes on where it was', async () => {
+  const file = fileOf(flights)
+
+  const killed = await run([file], 'done  hour 05:00')
+  const { code, stdout } = await run([file, '--accept'])
+
+  expect(killed.code).toBeNull()
+  expect(code).toBe(0)
+  expect(done(stdout)).not.toContain('hour 05:00')
+  expect(done(stdout).at(-1)).toBe('hour 23:00')
+  expect(stdout).toContain('{"accepted":true,"flights":24,"odd":1}')
+})
+
+test('a file that holds no flights fails the run, and says why', async () => {
+  const { code, stdout, stderr } = await run([fileOf({})])
+
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toMatch(/^error: check-[0-9a-f]{12} has failed: .+ JSON array of .+\n$/)
+})

@@ -1,0 +1,48 @@
+import { createKernel, type Outcome } from '@varve/kernel'
+import { sqliteStore } from '@varve/store-sqlite'
+import { readFlightFile } from 'flight-report/flights/flight-file'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { defineFlightCheck, Oddities } from './flight-check.ts'
+
+const USAGE = 'usage: flight-check <file of flights> [--accept | --refuse]'
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(`error: ${(error as Error).message}`)
+  process.exitCode = 1
+}
+
+async function main(): Promise<number> {
+  const options = { accept: { type: 'boolean' }, refuse: { type: 'boolean' } } as const
+  const { positionals, values } = parseArgs({ allowPositionals: true, options })
+  const [file] = positionals
+  if (file === undefined || positionals.length > 1 || (values.accept && values.refuse)) throw new Error(USAGE)
+  const answer = (values.accept ?? values.refuse) ? values.accept === true : undefined
+
+  await using store = await sqliteStore({ path: path.join('.varve', 'checks.sqlite') })
+  const flightCheck = defineFlightCheck(file)
+  await using kernel = createKernel({
+    ...{ store, workflows: [flightCheck] },
+    onCommitted: (_, events) => {
+      for (const { type, data } of events) if (type === 'ActionSucceeded') console.log(`done  ${data.key}`)
+    },
+  })
+  // The same file is the same run, so starting it again goes on with it, or answers what it came to.
+  const runId = `check-${(await readFlightFile(file)).hash.slice('sha256:'.length, 'sha256:'.length + 12)}`
+  const outcome = await kernel.start(flightCheck, { dataset: path.basename(file) }, { runId })
+  if (outcome.status !== 'blocked') return tell(outcome)
+  if (answer !== undefined) return tell(await kernel.resume(runId, { key: 'accept', value: answer }))
+  const { items } = await kernel.listInterrupts({ workflow: flightCheck.name })
+  const oddities = Oddities.parse(items.find((each) => each.runId === runId)?.value)
+  for (const { hour, delays } of oddities) console.log(`odd   ${hour}  ${delays.join(', ')} minutes`)
+  console.log(`Run ${runId} asks whether to accept them: run this again with --accept or --refuse`)
+  return 0
+}
+
+function tell(outcome: Outcome<unknown>): number {
+  if (outcome.status === 'failed') throw new Error(`${outcome.runId} has failed: ${outcome.error.message}`)
+  console.log(`Run ${outcome.runId}: ${JSON.stringify('output' in outcome ? outcome.output : outcome.status)}`)
+  return 0
+}

@@ -1,0 +1,58 @@
+import type { ActionContext } from '@varve/kernel'
+import type { ContentId } from '@varve/store'
+import type { StateNode } from '../definition/node.ts'
+import type { PlanDefinition } from '../definition/plan.ts'
+import type { ArtifactWriter } from '../execution/keep-output.ts'
+import { partAction } from '../execution/part-action.ts'
+import type { PartRequest } from '../schedule/requests.ts'
+import type { ItemRecord } from '../view/run-record.ts'
+import type { EngineParts } from './parts.ts'
+import { nameOnly } from './replay-run.ts'
+import { storeReader, storeWriter } from './store-artifacts.ts'
+
+/** What the engine does for a state with nothing but what it was asked for: doing it again makes the same. */
+const REPEATABLE: ReadonlySet<PartRequest['part']> = new Set<PartRequest['part']>([
+  'items',
+  'page',
+  'collect',
+  'join',
+  'record',
+])
+
+/** True for a request to the engine itself that can be answered again. */
+export function isRepeatable({ input }: Pick<ItemRecord, 'input'>): boolean {
+  return REPEATABLE.has((input as { readonly part?: PartRequest['part'] } | null)?.part as PartRequest['part'])
+}
+
+/**
+ * Does again what the engine did for a state, such as listing the outputs of a map.
+ *
+ * @param keep - false: nothing is kept.
+ * @returns the names of what it makes.
+ */
+export async function remakePart(
+  { artifacts, runtime }: Pick<EngineParts, 'artifacts' | 'runtime'>,
+  plan: PlanDefinition,
+  node: StateNode,
+  { input }: ItemRecord,
+  keep: boolean,
+): Promise<ReadonlySet<ContentId>> {
+  const names = new Set<ContentId>()
+  const writer = keep ? storeWriter(artifacts) : nameOnly
+  const noted: ArtifactWriter = {
+    put: async (content, options) => {
+      const ref = await writer.put(content, options)
+      names.add(ref.$artifact)
+      return ref
+    },
+    putJson: async (value) => {
+      const ref = await writer.putJson(value)
+      names.add(ref.$artifact)
+      return ref
+    },
+  }
+  // It looks at nothing else.
+  const ctx = { artifacts: { ...storeReader(artifacts), ...noted } } as Pick<ActionContext, 'artifacts'>
+  await partAction(plan, node, runtime.provenance)(input as unknown as PartRequest, ctx as ActionContext)
+  return names
+}
