@@ -43,7 +43,7 @@ export class Schedule {
     this.#standings = plan.graph.nodes.map(() => 'waiting')
     this.#waitingFor = [...plan.graph.indegrees]
     this.#outputs = plan.graph.nodes.map(() => undefined)
-    for (const [at, degree] of plan.graph.indegrees.entries()) if (degree === 0) this.#arrive(at)
+    this.#arrive(plan.graph.indegrees.flatMap((degree, at) => (degree === 0 ? [at] : [])))
   }
 
   /** Takes in how an item closed. */
@@ -92,9 +92,8 @@ export class Schedule {
     this.#queue.reopen()
   }
 
-  /** All that a state waits for has settled. A loop over a list that grows: chains of states may be long. */
-  #arrive(first: number): void {
-    const arrived = [first]
+  /** All that these states wait for has settled. A loop over a list that grows: chains of states may be long. */
+  #arrive(arrived: number[]): void {
     for (const at of arrived) {
       const node = this.#graph.nodes[at] as StateNode
       this.#outputs[at] = ownOf(this.#input.replaced, node.id)
@@ -172,7 +171,7 @@ export class Schedule {
     const node = this.#graph.nodes[at] as StateNode
     if (phase === 'run') {
       this.#outputs[at] = (output as unknown as StateResult).artifact
-      for (const to of this.#settle(at, 'done')) this.#arrive(to)
+      this.#arrive(this.#settle(at, 'done'))
       return
     }
     for (const task of this.#nextTasks(at, node, phase, key, output)) this.#queue.push(task)
@@ -217,13 +216,13 @@ export class Schedule {
       return
     }
     // Several pages of one map may fail.
-    if (this.#standings[at] === 'begun') for (const to of this.#settle(at, 'failed')) this.#arrive(to)
+    if (this.#standings[at] === 'begun') this.#arrive(this.#settle(at, 'failed'))
   }
 
   /** The items that are left run all the same, so that their outputs are there when the run is taken up again. */
   #afterFailedItem(at: number, map: MapProgress): readonly Task[] {
     const { due, isOver } = map.itemFailed()
-    if (isOver) for (const to of this.#settle(at, 'failed')) this.#arrive(to)
+    if (isOver) this.#arrive(this.#settle(at, 'failed'))
     return due
   }
 }
