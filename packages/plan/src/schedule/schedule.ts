@@ -6,6 +6,7 @@ import type { MapNode, StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
 import { validate } from '../definition/validate.ts'
 import { MapProgress } from './map-progress.ts'
+import { closeNames, openNames } from '../manifest/named-secrets.ts'
 import type { Failure, ItemOutcome } from './outcome.ts'
 import type { PlanInput } from './plan-input.ts'
 import type { EntriesResult, Given, ItemsResult, StateResult } from './requests.ts'
@@ -28,6 +29,7 @@ export interface FailedState {
 export class Schedule {
   readonly #graph: Graph
   readonly #input: PlanInput
+  readonly #params: Json
   readonly #queue = new TaskQueue()
   readonly #standings: Standing[]
   readonly #waitingFor: number[]
@@ -40,6 +42,7 @@ export class Schedule {
   constructor(plan: PlanDefinition, input: PlanInput) {
     this.#graph = plan.graph
     this.#input = input
+    this.#params = openNames(input.params)
     this.#standings = plan.graph.nodes.map(() => 'waiting')
     this.#waitingFor = [...plan.graph.indegrees]
     this.#outputs = plan.graph.nodes.map(() => undefined)
@@ -134,10 +137,10 @@ export class Schedule {
   #firstTasks(at: number): readonly Task[] {
     const node = this.#graph.nodes[at] as StateNode
     const { id } = node
-    const given = (): Given => this.#given(node, node.edges)
+    const given = (): Given => this.#ownGiven(node)
     switch (node.kind) {
       case 'state':
-        return [runTask(at, id, id, given)]
+        return [runTask(at, id, id, () => this.#given(node, node.edges))]
       case 'map':
         return this.#mapOf(at, node).begin()
       case 'approval':
@@ -150,11 +153,17 @@ export class Schedule {
   }
 
   #mapOf(at: number, node: MapNode): MapProgress {
-    const given = (): Given => this.#given(node, node.edges)
+    const given = (): Given => this.#ownGiven(node)
     const itemGiven = (): Given => this.#given(node, node.shared)
     const map = this.#maps.get(at) ?? new MapProgress(node, at, given, itemGiven)
     this.#maps.set(at, map)
     return map
+  }
+
+  /** What the engine's part of a state is given, in which no secret is opened. */
+  #ownGiven(node: StateNode): Given {
+    const { params, ...given } = this.#given(node, node.edges)
+    return { ...given, ...(params !== undefined && { params: closeNames(params) }) }
   }
 
   #given(node: StateNode, edges: readonly Edge[]): Given {
@@ -163,7 +172,7 @@ export class Schedule {
     const fresh = ownOf(this.#input.fresh, node.id)
     const given = { needs, ...(fresh !== undefined && { fresh }) }
     if (node.params === undefined) return given
-    const params = validate(node.params, this.#input.params, `params of state ${node.id}`)
+    const params = validate(node.params, this.#params, `params of state ${node.id}`)
     return { ...given, params: canonicalize(params, { name: 'params' }).copy }
   }
 
