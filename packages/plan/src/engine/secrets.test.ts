@@ -116,6 +116,24 @@ describe('a secret that params refer to', () => {
     expect(kept).not.toContain(VALUE)
   })
 
+  test('is in no fact', async () => {
+    const state = defineState({
+      ...{ id: 'a', params, output: z.null() },
+      run: async ({ params: { login }, io }) => {
+        await io.fact('login', () => login as unknown as string)
+        return null
+      },
+    })
+    const engine = testEngine({ secrets: { resolve: () => VALUE } })
+    const plan = definePlan({ id: 'p', version: '1', params, states: [state] })
+
+    await engine.start(plan, { host: 'h', login: secretRef('db') }, { runId: 'r' })
+
+    const log = JSON.stringify(await Array.fromAsync(engine.kernel.events('r')))
+    expect(log).toContain('FactRecorded')
+    expect(log).not.toContain(VALUE)
+  })
+
   test('is a reference for whatever is no code of a state, and passes on to a child plan', async () => {
     const seen: string[] = []
     const inner = defineState({
