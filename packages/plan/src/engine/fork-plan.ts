@@ -43,7 +43,11 @@ export async function forkPlan(
   const { input, manifest } = await pinnedStart(parts, runId)
   const plan = options.plan ?? (await samePlan(parts, runId, manifest))
   if (plan.id !== manifest.plan.id) {
-    throw new PlanError('PLAN_CHANGED', `run ${runId} is of plan ${manifest.plan.id}, not of ${plan.id}`, { runId })
+    throw new PlanError(
+      'PLAN_CHANGED',
+      `run ${runId} is of plan ${manifest.plan.id}, not of ${plan.id}; fork it with a version of its own plan`,
+      { runId },
+    )
   }
   const as = options.as ?? runtime.newId()
   const isSame = plan.definition.hash === manifest.plan.hash

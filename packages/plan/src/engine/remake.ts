@@ -27,7 +27,11 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
   const item = record.items.get(key)
   const artifact = artifactOf(item)?.$artifact
   if (item === undefined || artifact === undefined) {
-    throw new PlanError('NO_OUTPUT', `run ${runId} has no output of ${key}`, { runId, key })
+    throw new PlanError(
+      'NO_OUTPUT',
+      `run ${runId} has no output of ${key}; name a state that has made one, or its item as <state>:item:<key>`,
+      { runId, key },
+    )
   }
   if (await verified(artifacts, artifact)) return { artifact, remade: false }
   const node = definition.graph.nodeOf(stateIdOf(key))

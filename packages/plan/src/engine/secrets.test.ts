@@ -116,6 +116,13 @@ describe('a secret that params refer to', () => {
     expect(kept).not.toContain(VALUE)
   })
 
+  test('is in no output that a state makes of it', async () => {
+    const { outcome, kept } = await used((login) => `login ${login}`)
+
+    expect(outcome.status).toBeDefined()
+    expect(kept).not.toContain(VALUE)
+  })
+
   test('is in no fact', async () => {
     const state = defineState({
       ...{ id: 'a', params, output: z.null() },

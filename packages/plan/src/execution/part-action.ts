@@ -77,7 +77,8 @@ async function listItems(
 }
 
 function keysOf({ id, key }: MapNode, list: readonly Json[]): readonly string[] {
-  if (!Array.isArray(list)) throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no array`)
+  if (!Array.isArray(list))
+    throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no list; return an array`)
   const seen = new Set<string>()
   return list.map((item, i) => {
     const name: unknown = key(item as never, i)
