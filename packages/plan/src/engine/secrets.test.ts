@@ -1,6 +1,7 @@
 import { secret, secretKeys, secretRef, secretSchema } from '@varve/kernel'
 import { memoryStore } from '@varve/store-memory'
 import { randomBytes } from 'node:crypto'
+import type { Engine, EngineOptions } from './engine.ts'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { approvalState } from '../definition/approval-state.ts'
@@ -75,19 +76,23 @@ describe('a secret that params refer to', () => {
   const VALUE = 'correct horse battery staple'
   const params = z.object({ host: z.string(), login: secretSchema(z.string()) })
 
+  /** An engine that resolves the secret; it warns of values that were about to be kept. */
+  function opening(options: Partial<EngineOptions> = {}): Engine {
+    return testEngine({ secrets: { resolve: () => VALUE }, onWarning: () => undefined, ...options })
+  }
+
   async function used(run: (login: string) => string) {
     const store = memoryStore()
     const seen: string[] = []
     const state = defineState({
       ...{ id: 'a', params, output: z.string() },
       run: ({ params: { login } }) => {
-        seen.push(login as unknown as string)
-        return run(login as unknown as string)
+        seen.push(login)
+        return run(login)
       },
     })
     const plan = definePlan({ id: 'p', version: '1', params, states: [state] })
-    const secrets = { resolve: () => VALUE }
-    const engine = testEngine({ store, secrets })
+    const engine = opening({ store })
     const outcome = await engine.start(plan, { host: 'h', login: secretRef('db') }, { runId: 'r' })
     const artifacts = await Promise.all(
       (await store.artifacts.list({}, { limit: 100 })).items.map(async ({ id }) =>
@@ -127,11 +132,11 @@ describe('a secret that params refer to', () => {
     const state = defineState({
       ...{ id: 'a', params, output: z.null() },
       run: async ({ params: { login }, io }) => {
-        await io.fact('login', () => login as unknown as string)
+        await io.fact('login', () => login)
         return null
       },
     })
-    const engine = testEngine({ secrets: { resolve: () => VALUE } })
+    const engine = opening()
     const plan = definePlan({ id: 'p', version: '1', params, states: [state] })
 
     await engine.start(plan, { host: 'h', login: secretRef('db') }, { runId: 'r' })
@@ -146,7 +151,7 @@ describe('a secret that params refer to', () => {
     const inner = defineState({
       ...{ id: 'inner', params, output: z.null() },
       run: ({ params: { login } }) => {
-        seen.push(login as unknown as string)
+        seen.push(login)
         return null
       },
     })
@@ -165,7 +170,7 @@ describe('a secret that params refer to', () => {
         return given.host
       },
     })
-    const engine = testEngine({ secrets: { resolve: () => VALUE } })
+    const engine = opening()
     const outer = definePlan({ id: 'outer', version: '1', params, states: [child, ask] })
 
     const outcome = await engine.start(outer, { host: 'h', login: secretRef('db') }, { runId: 'r' })
