@@ -286,6 +286,29 @@ describe('more artifacts than an append can carry', () => {
     expect(await kernel.verify('r')).toMatchObject({ ok: true })
   })
 
+  test('of several requests go into two turns, and the run goes on', async () => {
+    const { store, told } = toldArtifacts(memoryStore())
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'wide', version: '1', input: z.null() },
+        actions: { use: { run: (given: readonly ArtifactRef[]) => given.length } },
+      },
+      {
+        step: ({ results }, next) =>
+          Object.keys(results).length === 3
+            ? next.complete(null)
+            : next.all([0, 1, 2].map((n) => next.run('use', refs(500, `${n}`), { key: `use:${n}` }))),
+      },
+    )
+    const kernel = createKernel({ store, workflows: [workflow] })
+
+    const outcome = await kernel.start(workflow, null, { runId: 'r' })
+
+    expect(outcome).toMatchObject({ status: 'completed' })
+    expect(told.map((list) => list?.length ?? 0).filter((count) => count > 0)).toEqual([1000, 500])
+    expect(await kernel.verify('r')).toMatchObject({ ok: true })
+  })
+
   test('in one decision park the run, which keeps what came in', async () => {
     const store = memoryStore()
     const workflow = acting(

@@ -1,3 +1,4 @@
+import { secretSchema, type Secret } from '@varve/kernel'
 import type { Json, StoredArtifact } from '@varve/store'
 import { describe, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
@@ -152,6 +153,25 @@ describe('what a state does is checked', () => {
     // @ts-expect-error params of another type
     childState({ id: 'c', plan: priced, childParams: () => ({ cents: '5' }) })
     childState({ id: 'c', plan: priced, childParams: () => ({ cents: 5 }) })
+  })
+})
+
+test('a secret in the params is opened for the code of a state, and a reference for what is pure', () => {
+  const params = z.object({ host: z.string(), login: z.object({ token: secretSchema(z.string()) }) })
+  defineState({
+    ...{ id: 'a', params, output: z.null() },
+    run: ({ params: { host, login } }) => {
+      expectTypeOf(host).toBeString()
+      expectTypeOf(login.token).toBeString()
+      return null
+    },
+  })
+  approvalState({
+    ...{ id: 'b', params },
+    question: ({ params: { login } }) => {
+      expectTypeOf(login.token).toEqualTypeOf<Secret<string>>()
+      return null
+    },
   })
 })
 

@@ -175,23 +175,27 @@ const graphs = fc.integer({ min: 1, max: 300 }).chain((size) =>
   }),
 )
 
-test('every graph without circles is sorted stably: always the free state that became free first', () => {
-  fc.assert(
-    fc.property(graphs, ({ edges, shuffle }) => {
-      const needs = new Map<number, Set<number>>(shuffle.map((at) => [at, new Set()]))
-      for (const [a, b] of edges) if (a !== b) needs.get(Math.max(a, b))?.add(Math.min(a, b))
-      const declared = shuffle.map((at) =>
-        namedState(
-          `s${at}`,
-          [...(needs.get(at) ?? [])].map((from) => `s${from}`),
-        ),
-      )
+test(
+  'every graph without circles is sorted stably: always the free state that became free first',
+  { timeout: 30_000 },
+  () => {
+    fc.assert(
+      fc.property(graphs, ({ edges, shuffle }) => {
+        const needs = new Map<number, Set<number>>(shuffle.map((at) => [at, new Set()]))
+        for (const [a, b] of edges) if (a !== b) needs.get(Math.max(a, b))?.add(Math.min(a, b))
+        const declared = shuffle.map((at) =>
+          namedState(
+            `s${at}`,
+            [...(needs.get(at) ?? [])].map((from) => `s${from}`),
+          ),
+        )
 
-      expect(orderOf(declared)).toEqual(slowOrder(declared))
-    }),
-    { numRuns: 60 },
-  )
-})
+        expect(orderOf(declared)).toEqual(slowOrder(declared))
+      }),
+      { numRuns: 60 },
+    )
+  },
+)
 
 /** The same order by its definition, in quadratic time: whoever became free earliest; of those, as their last need counts them. */
 function slowOrder(states: readonly AnyState[]): readonly string[] {
@@ -209,7 +213,7 @@ function slowOrder(states: readonly AnyState[]): readonly string[] {
   return order
 }
 
-describe('a chain of 10,000 states', () => {
+describe('a chain of 10,000 states', { timeout: 30_000 }, () => {
   const chain = (first: readonly string[]) => [
     namedState('s0', first),
     ...Array.from({ length: 9999 }, (_, i) => namedState(`s${i + 1}`, [`s${i}`])),

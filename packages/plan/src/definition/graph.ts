@@ -37,7 +37,7 @@ export function graphOf(planId: string, states: readonly AnyState[]): Graph {
     nodeOf: (id) => {
       const at = indexOf.get(id)
       if (at !== undefined) return nodes[at] as StateNode
-      throw new PlanError('STATE_NOT_FOUND', `plan ${planId} has no state ${JSON.stringify(id)}`, {
+      throw new PlanError('STATE_NOT_FOUND', `plan ${planId} has no state ${JSON.stringify(id)}; name one of its own`, {
         details: { state: id },
       })
     },
@@ -48,7 +48,7 @@ function byId(planId: string, states: readonly AnyState[]): ReadonlyMap<string, 
   const declared = new Map<string, number>()
   for (const [at, { id }] of states.entries()) {
     if (declared.has(id)) {
-      throw new PlanError('DUPLICATE_STATE', `plan ${planId} has two states with the id ${id}; rename one`, {
+      throw new PlanError('DUPLICATE_STATE', `plan ${planId} has two states with the id ${id}; rename one of them`, {
         details: { state: id },
       })
     }

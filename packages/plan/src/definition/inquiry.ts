@@ -24,7 +24,7 @@ export type InquiryAnswer<O extends OutputSpec> =
 export interface InquiryOptions<N extends Needs, O extends OutputSpec, P extends Schema> {
   /**
    * Asks the other side what became of an attempt that ended without an outcome. Goes with `effect: 'at-most-once'`; without it, or
-   * where it answers `unknown`, the run waits for `engine.kernel.settle`. A throw counts as `unknown`.
+   * where it answers `unknown`, the run waits for `engine.settle`. A throw counts as `unknown`.
    */
   readonly reconcile?: (context: InquiryContext<N, P>) => InquiryAnswer<O> | Promise<InquiryAnswer<O>>
   /** True: an attempt that was found to be `not-executed` can never take effect later, so that another one may follow. Default false. */

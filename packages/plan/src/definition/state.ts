@@ -1,4 +1,4 @@
-import type { ActionContext, Effect, RetryOptions, Schema } from '@varve/kernel'
+import type { ActionContext, Effect, RetryOptions, Schema, Secret } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import type { Io } from './io.ts'
 import { checkNode } from './check-node.ts'
@@ -56,11 +56,26 @@ export interface RunOptions<O extends OutputSpec, C extends boolean> {
   readonly environment?: C extends true ? readonly string[] : never
 }
 
+/** A value as code sees it that is given the secrets in it. */
+type Opened<T> = T extends Secret<infer V> ? V : T extends object ? { readonly [K in keyof T]: Opened<T[K]> } : T
+
+/** True for a type that has a secret in it, at any depth that params have. */
+type HasSecret<T, Depth extends unknown[] = []> = Depth['length'] extends 5
+  ? false
+  : T extends Secret<unknown>
+    ? true
+    : T extends object
+      ? true extends { [K in keyof T]: HasSecret<T[K], [...Depth, unknown]> }[keyof T]
+        ? true
+        : false
+      : false
+
 /** What a pure state sees. */
 export interface PureContext<N extends Needs, P extends Schema> {
   /** Outputs of the states it needs. */
   readonly needs: NeedValues<N>
-  readonly params: SchemaOutput<P>
+  /** The part of the params that it declares; what is a secret there is opened. */
+  readonly params: true extends HasSecret<SchemaOutput<P>> ? Opened<SchemaOutput<P>> : SchemaOutput<P>
   /** Aborted when the attempt times out, the run ends, or this process is about to lose the run. */
   readonly signal: AbortSignal
 }

@@ -21,7 +21,7 @@ export async function answerApproval(
   const { manifest } = await pinnedStart(parts, runId)
   const state = manifest.states.find(({ id }) => id === stateId)
   if (state?.kind !== 'approval') {
-    const text = `plan ${manifest.plan.id} has no approval ${JSON.stringify(stateId)}`
+    const text = `plan ${manifest.plan.id} has no approval ${JSON.stringify(stateId)}; answer one of its approval states`
     throw new PlanError('STATE_NOT_FOUND', text, { runId, details: { state: stateId } })
   }
   return parts.kernel.resume(runId, {

@@ -82,23 +82,27 @@ test('a child that makes bytes, a list or nothing is read as such', async () => 
   })
 })
 
-test('a child that makes a list of more artifacts than an append takes is adopted in stretches', async () => {
-  const items = Array.from({ length: 1200 }, (_, n) => n)
-  const list = mapState({ id: 'list', items: () => items, key: String, output: z.int(), run: ({ item }) => item })
-  const inner = definePlan({ id: 'inner', version: '1', states: [list], output: list })
-  const state = childState({ id: 'child', plan: inner, childParams: () => undefined })
-  const plan = definePlan({ id: 'p', version: '1', states: [state], output: state })
-  const engine = testEngine({ config: { maxConcurrency: 256 } })
+test(
+  'a child that makes a list of more artifacts than an append takes is adopted in stretches',
+  { timeout: 30_000 },
+  async () => {
+    const items = Array.from({ length: 1200 }, (_, n) => n)
+    const list = mapState({ id: 'list', items: () => items, key: String, output: z.int(), run: ({ item }) => item })
+    const inner = definePlan({ id: 'inner', version: '1', states: [list], output: list })
+    const state = childState({ id: 'child', plan: inner, childParams: () => undefined })
+    const plan = definePlan({ id: 'p', version: '1', states: [state], output: state })
+    const engine = testEngine({ config: { maxConcurrency: 256 } })
 
-  const outcome = await engine.start(plan, undefined, { runId: 'r' })
+    const outcome = await engine.start(plan, undefined, { runId: 'r' })
 
-  expect(outcome).toMatchObject({ status: 'completed' })
-  expect((outcome as { output: readonly unknown[] }).output).toHaveLength(1200)
-  const keys = (await Array.fromAsync(engine.kernel.events('r'))).flatMap((event) =>
-    event.type === 'ActionRequested' ? [event.data.key] : [],
-  )
-  expect(keys).toEqual(['child:start', 'child:entries:0', 'child:entries:500', 'child:entries:1000', 'child'])
-})
+    expect(outcome).toMatchObject({ status: 'completed' })
+    expect((outcome as { output: readonly unknown[] }).output).toHaveLength(1200)
+    const keys = (await Array.fromAsync(engine.kernel.events('r'))).flatMap((event) =>
+      event.type === 'ActionRequested' ? [event.data.key] : [],
+    )
+    expect(keys).toEqual(['child:start', 'child:entries:0', 'child:entries:500', 'child:entries:1000', 'child'])
+  },
+)
 
 test('a child that fails, fails its state with the reason', async () => {
   const broken = defineState({

@@ -129,17 +129,17 @@ async function nearest(
   { store }: EngineParts,
   { runId }: RunRecord,
   state: ManifestState,
-  { key }: ItemRecord,
+  { key, startedAt }: ItemRecord,
   now: KeyParts,
 ): Promise<Former | undefined> {
   if (!state.cache) return undefined
   const { items } = await store.cache.list({ group: cacheGroup(state.id) }, { limit: LOOKED_AT })
   const others = items
-    .map(({ body }) => body as unknown as CachedOutput)
-    .filter((entry) => entry.key === key && entry.runId !== runId)
-  const distance = (entry: CachedOutput): number => changedParts(entry.parts, now).length
-  // Of equals, the newest.
-  return others.toSorted((a, b) => distance(a) - distance(b))[0]
+    .map(({ body, createdAt }) => ({ kept: body as unknown as CachedOutput, isLater: createdAt > startedAt }))
+    .filter(({ kept }) => kept.key === key && kept.runId !== runId)
+    .map(({ kept, isLater }) => ({ kept, isLater, distance: changedParts(kept.parts, now).length }))
+  // Of equals, the newest; what was kept only later says little of why it ran then.
+  return others.toSorted((a, b) => Number(a.isLater) - Number(b.isLater) || a.distance - b.distance)[0]?.kept
 }
 
 function partsOf(state: ManifestState, item: ItemRecord): KeyParts {

@@ -4,6 +4,7 @@ import type { StateNode } from '../definition/node.ts'
 import type { AnyPlan } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
 import { keepOutput } from '../execution/keep-output.ts'
+import { openNames } from '../manifest/named-secrets.ts'
 import { prepareRun, type RunConfigInput } from '../manifest/prepare-run.ts'
 import { planChanges } from '../manifest/manifest.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
@@ -42,12 +43,17 @@ export async function forkPlan(
   const { input, manifest } = await pinnedStart(parts, runId)
   const plan = options.plan ?? (await samePlan(parts, runId, manifest))
   if (plan.id !== manifest.plan.id) {
-    throw new PlanError('PLAN_CHANGED', `run ${runId} is of plan ${manifest.plan.id}, not of ${plan.id}`, { runId })
+    throw new PlanError(
+      'PLAN_CHANGED',
+      `run ${runId} is of plan ${manifest.plan.id}, not of ${plan.id}; fork it with a version of its own plan`,
+      { runId },
+    )
   }
   const as = options.as ?? runtime.newId()
   const isSame = plan.definition.hash === manifest.plan.hash
   // Recorded params have passed this plan's schema; another plan's has to see them.
-  const recorded = isSame ? { recorded: input.params } : { given: input.params }
+  const former = openNames(input.params)
+  const recorded = isSame ? { recorded: former } : { given: former }
   const params = 'params' in options ? { given: options.params } : recorded
   const config = { ...input.config, ...options.config }
   const prepared = prepareRun(plan.definition, params, config, await runtime.provenance())

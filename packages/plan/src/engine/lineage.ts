@@ -1,6 +1,6 @@
 import type { ContentId } from '@varve/store'
 import { artifactOf, resultOf, type ItemRecord } from '../view/run-record.ts'
-import type { RunRequest } from '../schedule/requests.ts'
+import type { ListEntry, RunRequest } from '../schedule/requests.ts'
 import type { EngineParts } from './parts.ts'
 import { isPlanError } from '../errors.ts'
 import { allItems } from './all-items.ts'
@@ -15,7 +15,7 @@ export interface ArtifactOrigin {
   readonly seq: number
   /** `made`: executed here. `cached`, `reused`: taken over. */
   readonly how: 'made' | 'cached' | 'reused'
-  /** What it was made from, by the names that the state knows it under. */
+  /** What it was made from, by the names that the state knows it under; of a list, by the keys of its items. */
   readonly inputs: Readonly<Record<string, ContentId | null>>
 }
 
@@ -42,7 +42,11 @@ async function* originsIn(parts: Pick<EngineParts, 'kernel'>, runId: string, art
 
 function originOf(runId: string, item: ItemRecord): ArtifactOrigin {
   const { needs = {} } = item.input as unknown as Partial<RunRequest>
-  const inputs = Object.fromEntries(Object.entries(needs).map(([name, ref]) => [name, ref?.$artifact ?? null]))
+  const { entries = [] } = item.input as unknown as { readonly entries?: readonly ListEntry[] }
+  const inputs = Object.fromEntries([
+    ...Object.entries(needs).map(([name, ref]) => [name, ref?.$artifact ?? null] as const),
+    ...entries.map(({ key, output }) => [key, output.$artifact] as const),
+  ])
   const taken = resultOf(item)?.cache?.from === undefined ? 'made' : 'cached'
   return { runId, key: item.key, seq: item.closedSeq as number, how: item.reused ? 'reused' : taken, inputs }
 }

@@ -38,7 +38,7 @@ function mapping(
   return { tens, plan: definePlan({ id: 'p', version: '1', params, states: [list, tens, sum], output: sum }) }
 }
 
-describe('a map', () => {
+describe('a map', { timeout: 30_000 }, () => {
   test.for([0, 1, 24, 500, 501, 1200])('over %d items makes an output of each, in their order', async (items) => {
     const { plan, tens } = mapping()
     const engine = testEngine({ config: { maxConcurrency: 64 } })

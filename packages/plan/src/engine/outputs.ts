@@ -26,7 +26,7 @@ export async function readOutput(parts: EngineParts, runId: string, stateId: str
   const state = manifestState(run, stateId)
   const view = viewsOf(run).find(({ id }) => id === stateId)
   if (view?.artifact !== undefined) return outputValue(state, view.artifact, storeReader(parts.artifacts))
-  const text = `state ${stateId} of run ${runId} has no output: it is ${view?.status ?? 'unknown'}`
+  const text = `state ${stateId} of run ${runId} has no output, since it is ${view?.status ?? 'unknown'}; look at the status of the run`
   throw new PlanError('NO_OUTPUT', text, { runId, key: stateId })
 }
 

@@ -82,7 +82,11 @@ function shown(changes: readonly PlanChange[]): string {
 
 async function checkRun(kernel: EngineParts['kernel'], runId: string): Promise<void> {
   if ((await kernel.find(runId)) === undefined) {
-    throw new PlanError('RUN_NOT_FOUND', `there is no run ${JSON.stringify(runId)}`, { runId })
+    throw new PlanError(
+      'RUN_NOT_FOUND',
+      `there is no run ${JSON.stringify(runId)}; start it, or look for its id with kernel.list`,
+      { runId },
+    )
   }
 }
 
@@ -93,7 +97,9 @@ function inputOf(runId: string, input: unknown): PlanInput {
 }
 
 function notAPlanRun(runId: string): PlanError {
-  return new PlanError('NOT_A_PLAN_RUN', `run ${runId} is no run of a plan; use the kernel for it`, { runId })
+  return new PlanError('NOT_A_PLAN_RUN', `run ${runId} is no run of a plan; use the kernel for it, or another run id`, {
+    runId,
+  })
 }
 
 /** Its id is its hash, so a manifest that reads at all is the one that the run has pinned. */

@@ -28,7 +28,9 @@ export async function pinArtifacts(
   const there = await artifacts.touch(ids)
   const missing = ids.find((id) => !there.includes(id))
   if (missing !== undefined) {
-    throw new PlanError('NO_OUTPUT', `there is no artifact ${missing} to pin`, { details: { artifact: missing } })
+    throw new PlanError('NO_OUTPUT', `there is no artifact ${missing} to pin; pin artifacts that are kept`, {
+      details: { artifact: missing },
+    })
   }
   const entry = await store.cache.putIfAbsent({ key: keyOf(name), group: GROUP, artifacts: ids, body: { name } })
   return { name, artifacts: entry.artifacts, createdAt: entry.createdAt }

@@ -31,7 +31,11 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
   const made = item === undefined ? [] : artifactsMade(item)
   const [artifact] = made
   if (item === undefined || artifact === undefined) {
-    throw new PlanError('NO_OUTPUT', `run ${runId} has no output of ${key}`, { runId, key })
+    throw new PlanError(
+      'NO_OUTPUT',
+      `run ${runId} has no output of ${key}; name a state that has made one, or its item as <state>:item:<key>`,
+      { runId, key },
+    )
   }
   const damaged = await damagedOf(parts, made)
   if (damaged[0] === undefined) return { artifact, remade: false }

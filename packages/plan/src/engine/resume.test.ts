@@ -1,5 +1,5 @@
 import { memoryStore } from '@varve/store-memory'
-import type { ContentId } from '@varve/store'
+import { sealEvent, type ContentId } from '@varve/store'
 import { simulatedProcess, virtualClock, type BoundaryName } from '@varve/testing'
 import type { LogEvent } from '@varve/kernel'
 import { describe, expect, test } from 'vitest'
@@ -372,6 +372,32 @@ describe('a run that cannot be driven here', () => {
     await lose(store, id)
     await store.artifacts.put(text)
     expect(await engine.approve('r', 'ok', { approved: true })).toMatchObject({ status: 'completed' })
+  })
+
+  test.for<[what: string, type: string, data: object]>([
+    ['begins a second time', 'RunStarted', { input: null }],
+    ['ends something that was never begun', 'ActionSucceeded', { key: 'a', output: null, attempts: 1 }],
+    ['has an event of no known type', 'StateEntered', {}],
+  ])('whose log %s is refused, and nothing runs or is written', async ([, type, data]) => {
+    const [whole, store] = [memoryStore(), memoryStore()]
+    const { plan, calls } = chain()
+    const first = testEngine({ store: whole })
+    await first.start(plan, undefined as never, { runId: 'r', wait: false })
+    const manifest = await (await whole.artifacts.get(await manifestId(first, 'r'))).bytes()
+    await store.artifacts.put(manifest)
+    const [begin] = await Array.fromAsync(whole.events.read('r'))
+    const { stored } = sealEvent('r', begin as never, { type, data: data }, 1_700_000_000_000)
+    const create = { workflow: 'chain', version: '1', tags: [], queue: 'default' }
+    await store.events.append('r', [begin as never, stored], {
+      ...{ expectedHead: 0, fencingToken: 0 },
+      run: { status: 'running', blockedOn: [], wakeAt: 0, create },
+    })
+    const engine = testEngine({ store, plans: [plan] })
+
+    await expect(engine.resume('r')).rejects.toThrow()
+
+    expect(calls).toEqual([])
+    expect((await engine.kernel.get('r')).head).toBe(2)
   })
 
   test('until its plan is there is seen all the same: status, outputs, manifest', async () => {

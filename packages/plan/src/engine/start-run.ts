@@ -2,6 +2,7 @@ import { isKernelError, type Outcome, type StartOptions } from '@varve/kernel'
 import { canonicalJson } from '@varve/store'
 import type { AnyPlan } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
+import { openNames } from '../manifest/named-secrets.ts'
 import { prepareRun, type PreparedRun, type RunConfigInput } from '../manifest/prepare-run.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
 import type { EngineParts } from './parts.ts'
@@ -57,7 +58,7 @@ async function knownInput(
     new PlanError('RUN_EXISTS', `run ${runId} was started with other ${what}; choose another run id`, { runId })
   if (run.manifest.plan.id !== plan.id || run.manifest.plan.version !== plan.version) throw other('plan')
   await samePlan(parts, runId, run.manifest)
-  if (!isSame(run.input.params, manifest.params)) throw other('params')
+  if (!isSame(openNames(run.input.params), manifest.params)) throw other('params')
   if (!isSame(run.input.config, manifest.config)) throw other('config')
   return run.input
 }

@@ -313,7 +313,7 @@ describe('states with a tag that the run skips', () => {
     expect(outcome).toMatchObject({ status: 'completed', output: null, artifact: null })
   })
 
-  test('in a chain of 10,000 are passed over at once', async () => {
+  test('in a chain of 10,000 are passed over at once', { timeout: 30_000 }, async () => {
     const chain = Array.from({ length: 10_000 }, (_, i) =>
       step(`s${i}`, i === 0 ? { tags: ['x'] } : { needs: [`s${i - 1}`] }),
     )
@@ -446,7 +446,7 @@ test('states run in topological order one at a time, or as many at once as the r
   expect(under.order.slice(0, 5)).toEqual(['c', 'a', 'b', 'd', 'join'])
 })
 
-test('states that need more outputs together than an append names run in several', async () => {
+test('states that need more outputs together than an append names run in several', { timeout: 30_000 }, async () => {
   const halves = [0, 1].map((half) => Array.from({ length: 700 }, (_, i) => step(`s${half}-${i}`)))
   const gate = defineState({ id: 'gate', after: halves.flat().slice(0, 700), output: z.null(), run: () => null })
   const joins = halves.map((half, i) =>

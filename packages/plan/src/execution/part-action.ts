@@ -5,6 +5,7 @@ import type { ChildNode, MapNode, StateNode, ApprovalNode } from '../definition/
 import type { PlanDefinition } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
 import type { Provenance } from '../manifest/provenance.ts'
+import { openNames } from '../manifest/named-secrets.ts'
 import { prepareRun } from '../manifest/prepare-run.ts'
 import type { EntriesResult, Given, ItemsResult, ListEntry, PartRequest, StateResult } from '../schedule/requests.ts'
 import { LIST, listEntries, needValues } from './need-values.ts'
@@ -40,7 +41,8 @@ export function partAction(plan: PlanDefinition, node: StateNode, provenance: ()
 }
 
 async function given(plan: PlanDefinition, node: StateNode, { needs, params }: Given, { artifacts }: ActionContext) {
-  return { needs: await needValues(plan.graph, node.edges, needs, artifacts), params } as never
+  const values = await needValues(plan.graph, node.edges, needs, artifacts)
+  return { needs: values, params: params === undefined ? undefined : openNames(params) } as never
 }
 
 /** Items up to this size stand in the log themselves. */
@@ -75,7 +77,8 @@ async function listItems(
 }
 
 function keysOf({ id, key }: MapNode, list: readonly Json[]): readonly string[] {
-  if (!Array.isArray(list)) throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no array`)
+  if (!Array.isArray(list))
+    throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no list; return an array`)
   const seen = new Set<string>()
   return list.map((item, i) => {
     const name: unknown = key(item as never, i)

@@ -21,14 +21,14 @@ export interface RecordedFacts {
 export function replayIo(where: { readonly runId: string; readonly key: string }, facts: RecordedFacts): Io {
   const drawn = { now: 0, random: 0, uuid: 0 }
   const missing = (key: string): PlanError => {
-    const text = `the fact ${key} of ${where.key} in run ${where.runId} was not recorded; the state asks for another one than it did`
+    const text = `the fact ${key} of ${where.key} in run ${where.runId} was not recorded; the state asks for another one than it did; replay it with the code that made it`
     return new PlanError('MISSING_FACT', text, where)
   }
   const recall = async <T>(key: string, { scope = 'run', request = null }: FactOptions): Promise<T> => {
     const fact = facts[scope].get(key)
     if (fact === undefined) throw missing(key)
     if (fact.requestHash === sha256(canonicalJson(request))) return fact.value as T
-    const text = `the fact ${key} of ${where.key} in run ${where.runId} was recorded for another request`
+    const text = `the fact ${key} of ${where.key} in run ${where.runId} was recorded for another request; replay it with the code that made it`
     throw new PlanError('MISSING_FACT', text, where)
   }
   const draw = async <T>(what: keyof typeof drawn): Promise<T> =>

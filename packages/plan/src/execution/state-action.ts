@@ -39,6 +39,8 @@ function cached(plan: PlanDefinition, node: WorkNode | MapNode, { cache, environ
     const { runId, key } = ctx
     const record: CacheRecord = { key: cacheKey(parts), environment: hashes }
     const hit = request.fresh === undefined ? await cache.find(parts) : undefined
+    // What this very execution had kept before its process died is no other run's.
+    if (hit?.runId === runId && hit.key === key) return { artifact: hit.artifact, cache: record }
     if (hit !== undefined) {
       return { artifact: hit.artifact, cache: { ...record, from: { runId: hit.runId, key: hit.key } } }
     }

@@ -6,6 +6,7 @@ import { PlanError } from '../errors.ts'
 import { checkValues } from '../policy/value-policy.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
 import { manifestOf, type Manifest } from './manifest.ts'
+import { closeNames } from './named-secrets.ts'
 import type { Provenance } from './provenance.ts'
 import { runConfig, type RunConfig } from './run-config.ts'
 
@@ -41,7 +42,8 @@ export function prepareRun(
   checkStates(plan, copy)
   const manifest = manifestOf(plan, copy, chosen, build)
   const planHash = plan.hash
-  return { manifest, input: (ref, depth) => ({ manifest: ref, planHash, params: copy, config: chosen, depth }) }
+  const closed = closeNames(copy)
+  return { manifest, input: (ref, depth) => ({ manifest: ref, planHash, params: closed, config: chosen, depth }) }
 }
 
 function checkedParams({ id, params: schema }: PlanDefinition, params: unknown): unknown {

@@ -8,6 +8,7 @@ export interface PlanInput {
   readonly manifest: ArtifactRef
   /** Hash of the plan that the manifest describes. */
   readonly planHash: ContentId
+  /** With `secretRef`s in a form of the engine's own. */
   readonly params: Json
   readonly config: RunConfig
   /** 0 for a run that no other one has started, and one more for each that has. */

@@ -6,6 +6,7 @@ import type { MapNode, StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
 import { validate } from '../definition/validate.ts'
 import { MapProgress } from './map-progress.ts'
+import { closeNames, openNames } from '../manifest/named-secrets.ts'
 import type { Failure, ItemOutcome } from './outcome.ts'
 import type { PlanInput } from './plan-input.ts'
 import type { EntriesResult, Given, ItemsResult, StateResult } from './requests.ts'
@@ -28,6 +29,7 @@ export interface FailedState {
 export class Schedule {
   readonly #graph: Graph
   readonly #input: PlanInput
+  readonly #params: Json
   readonly #queue = new TaskQueue()
   readonly #standings: Standing[]
   readonly #waitingFor: number[]
@@ -40,10 +42,11 @@ export class Schedule {
   constructor(plan: PlanDefinition, input: PlanInput) {
     this.#graph = plan.graph
     this.#input = input
+    this.#params = openNames(input.params)
     this.#standings = plan.graph.nodes.map(() => 'waiting')
     this.#waitingFor = [...plan.graph.indegrees]
     this.#outputs = plan.graph.nodes.map(() => undefined)
-    for (const [at, degree] of plan.graph.indegrees.entries()) if (degree === 0) this.#arrive(at)
+    this.#arrive(plan.graph.indegrees.flatMap((degree, at) => (degree === 0 ? [at] : [])))
   }
 
   /** Takes in how an item closed. */
@@ -92,9 +95,8 @@ export class Schedule {
     this.#queue.reopen()
   }
 
-  /** All that a state waits for has settled. A loop over a list that grows: chains of states may be long. */
-  #arrive(first: number): void {
-    const arrived = [first]
+  /** All that these states wait for has settled. A loop over a list that grows: chains of states may be long. */
+  #arrive(arrived: number[]): void {
     for (const at of arrived) {
       const node = this.#graph.nodes[at] as StateNode
       this.#outputs[at] = ownOf(this.#input.replaced, node.id)
@@ -135,10 +137,10 @@ export class Schedule {
   #firstTasks(at: number): readonly Task[] {
     const node = this.#graph.nodes[at] as StateNode
     const { id } = node
-    const given = (): Given => this.#given(node, node.edges)
+    const given = (): Given => this.#ownGiven(node)
     switch (node.kind) {
       case 'state':
-        return [runTask(at, id, id, given)]
+        return [runTask(at, id, id, () => this.#given(node, node.edges))]
       case 'map':
         return this.#mapOf(at, node).begin()
       case 'approval':
@@ -151,11 +153,17 @@ export class Schedule {
   }
 
   #mapOf(at: number, node: MapNode): MapProgress {
-    const given = (): Given => this.#given(node, node.edges)
+    const given = (): Given => this.#ownGiven(node)
     const itemGiven = (): Given => this.#given(node, node.shared)
     const map = this.#maps.get(at) ?? new MapProgress(node, at, given, itemGiven)
     this.#maps.set(at, map)
     return map
+  }
+
+  /** What the engine's part of a state is given, in which no secret is opened. */
+  #ownGiven(node: StateNode): Given {
+    const { params, ...given } = this.#given(node, node.edges)
+    return { ...given, ...(params !== undefined && { params: closeNames(params) }) }
   }
 
   #given(node: StateNode, edges: readonly Edge[]): Given {
@@ -164,7 +172,7 @@ export class Schedule {
     const fresh = ownOf(this.#input.fresh, node.id)
     const given = { needs, ...(fresh !== undefined && { fresh }) }
     if (node.params === undefined) return given
-    const params = validate(node.params, this.#input.params, `params of state ${node.id}`)
+    const params = validate(node.params, this.#params, `params of state ${node.id}`)
     return { ...given, params: canonicalize(params, { name: 'params' }).copy }
   }
 
@@ -172,7 +180,7 @@ export class Schedule {
     const node = this.#graph.nodes[at] as StateNode
     if (phase === 'run') {
       this.#outputs[at] = (output as unknown as StateResult).artifact
-      for (const to of this.#settle(at, 'done')) this.#arrive(to)
+      this.#arrive(this.#settle(at, 'done'))
       return
     }
     for (const task of this.#nextTasks(at, node, phase, key, output)) this.#queue.push(task)
@@ -217,13 +225,13 @@ export class Schedule {
       return
     }
     // Several pages of one map may fail.
-    if (this.#standings[at] === 'begun') for (const to of this.#settle(at, 'failed')) this.#arrive(to)
+    if (this.#standings[at] === 'begun') this.#arrive(this.#settle(at, 'failed'))
   }
 
   /** The items that are left run all the same, so that their outputs are there when the run is taken up again. */
   #afterFailedItem(at: number, map: MapProgress): readonly Task[] {
     const { due, isOver } = map.itemFailed()
-    if (isOver) for (const to of this.#settle(at, 'failed')) this.#arrive(to)
+    if (isOver) this.#arrive(this.#settle(at, 'failed'))
     return due
   }
 }

@@ -1,0 +1,143 @@
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { mapState } from '../definition/map-state.ts'
+import { bytes } from '../definition/output.ts'
+import { definePlan } from '../definition/plan.ts'
+import { defineState } from '../definition/state.ts'
+import { planError } from '../testing/expected-errors.ts'
+import { testEngine } from '../testing/test-engine.ts'
+import type { Engine } from './engine.ts'
+
+const params = z.object({ n: z.int(), label: z.string().default('') })
+
+function counted(version = '1') {
+  const ran: string[] = []
+  const base = defineState({
+    ...{ id: 'base', params: z.object({ n: z.int() }), output: z.int() },
+    run: ({ params: { n } }) => {
+      ran.push('base')
+      return n
+    },
+  })
+  const sign = defineState({
+    ...{ id: 'sign', version, needs: { base }, output: z.string() },
+    run: ({ needs }) => {
+      ran.push('sign')
+      return needs.base < 0 ? '-' : '+'
+    },
+  })
+  const shown = defineState({
+    ...{ id: 'shown', needs: { sign }, params: z.object({ label: z.string() }), output: z.string() },
+    run: ({ needs, params: { label } }) => {
+      ran.push('shown')
+      return label + needs.sign
+    },
+  })
+  const file = defineState({
+    id: 'file',
+    needs: { shown },
+    output: bytes(),
+    run: ({ needs }) => Buffer.from(needs.shown),
+  })
+  const list = mapState({ id: 'list', items: () => [1], key: String, output: z.int(), run: ({ item }) => item })
+  const plan = definePlan({
+    ...{ id: 'p', version: '1', params },
+    ...{ states: [base, sign, shown, file, list], output: shown },
+  })
+  return { ran, plan, base, sign, shown, file }
+}
+
+async function startedEngine(): Promise<{ readonly engine: Engine } & ReturnType<typeof counted>> {
+  const all = counted()
+  const engine = testEngine()
+  await engine.start(all.plan, { n: 5 }, { runId: 'r' })
+  all.ran.length = 0
+  return { engine, ...all }
+}
+
+describe('a fork', () => {
+  test('with other params runs what they change, and nothing behind what comes out the same', async () => {
+    const { engine, ran } = await startedEngine()
+
+    const forked = await engine.fork('r', { params: { n: 7 }, as: 'f' })
+
+    expect(forked).toMatchObject({ status: 'completed', runId: 'f', output: '+' })
+    expect(ran).toEqual(['base', 'sign'])
+    expect(await engine.manifest('f')).toMatchObject({ params: { n: 7, label: '' } })
+    expect(await engine.verify('f')).toMatchObject({ ok: true, damaged: [] })
+  })
+
+  test('from a state runs that again, and leaves the run that it is taken from as it is', async () => {
+    const { engine, ran, sign } = await startedEngine()
+    const events = await Array.fromAsync(engine.kernel.events('r'))
+
+    await engine.fork('r', { from: sign, as: 'f' })
+
+    expect(ran).toEqual(['sign'])
+    expect(await Array.fromAsync(engine.kernel.events('r'))).toEqual(events)
+  })
+
+  test('puts an output in the place of a state\u2019s, JSON or bytes', async () => {
+    const { engine, ran, sign, file } = await startedEngine()
+
+    const forked = await engine.fork('r', { from: sign, output: '?', as: 'f' })
+    await engine.fork('f', { from: file, output: Uint8Array.of(1), as: 'g' })
+
+    expect(forked).toMatchObject({ status: 'completed', output: '?' })
+    expect(ran).toEqual(['shown'])
+    expect([...(await (await engine.output('g', file)).bytes())]).toEqual([1])
+    // What the first fork has put there stays.
+    expect(await engine.output('g', sign)).toBe('?')
+    const statuses = (await engine.status('g')).states.map(({ id, status }) => `${id} ${status}`)
+    expect(statuses).toEqual(['base reused', 'list reused', 'sign replaced', 'shown reused', 'file replaced'])
+  })
+
+  test('takes a replaced output out again when it runs the state', async () => {
+    const { engine, sign } = await startedEngine()
+    await engine.fork('r', { from: sign, output: '?', as: 'f' })
+
+    expect(await engine.fork('f', { from: sign, as: 'g' })).toMatchObject({ output: '+' })
+  })
+
+  test('under a config of its own says so in its manifest', async () => {
+    const { engine } = await startedEngine()
+
+    await engine.fork('r', { config: { maxConcurrency: 1 }, as: 'f' })
+
+    expect(await engine.manifest('f')).toMatchObject({ config: { maxConcurrency: 1 } })
+  })
+
+  test('without waiting is recorded, and driven by whoever runs it', async () => {
+    const { engine } = await startedEngine()
+
+    expect(await engine.fork('r', { as: 'f', wait: false })).toMatchObject({ status: 'running' })
+    expect(await engine.run('f')).toMatchObject({ status: 'completed' })
+  })
+
+  test('that makes no sense is refused', async () => {
+    const { engine, sign } = await startedEngine()
+    const forks = [
+      engine.fork('r', { output: '?' }),
+      engine.fork('r', { from: 'list', output: [] }),
+      engine.fork('r', { params: { n: 'one' } }),
+      engine.fork('r', { config: { maxConcurrency: 0 } }),
+    ]
+
+    for (const fork of forks) await expect(fork).rejects.toMatchObject(planError('INVALID_PARAMS'))
+    await expect(engine.fork('r', { from: sign, output: 5 })).rejects.toMatchObject(planError('OUTPUT_INVALID'))
+    await expect(engine.fork('r', { from: 'gone' })).rejects.toMatchObject(planError('STATE_NOT_FOUND'))
+    await expect(engine.fork('r', { as: 'r' })).rejects.toMatchObject({ code: 'HEAD_CONFLICT' })
+  })
+
+  test('of a state that is called as what all objects have is one like others', async () => {
+    const odd = defineState({ id: 'constructor', output: z.int(), run: () => 1 })
+    const other = defineState({ id: 'toString', needs: { odd }, output: z.int(), run: ({ needs }) => needs.odd + 1 })
+    const plan = definePlan({ id: 'p', version: '1', states: [odd, other], output: other })
+    const engine = testEngine()
+    await engine.start(plan, undefined, { runId: 'r' })
+
+    expect(await engine.fork('r', { from: odd, output: 40, as: 'f' })).toMatchObject({ output: 41 })
+    expect(await engine.fork('f', { from: other, as: 'g' })).toMatchObject({ output: 41 })
+    expect((await engine.status('g')).states.map(({ status }) => status)).toEqual(['replaced', 'completed'])
+  })
+})
