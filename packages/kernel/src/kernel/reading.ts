@@ -40,13 +40,8 @@ export function readingVerbs(env: Environment): ReadingVerbs {
     if (row === undefined) throw runNotFound(runId)
     return row
   }
-  const replay = async (runId: string, options: RunOptions, snapshots: boolean): Promise<ReplayedRun> => {
-    const definition = env.definitionOf(await get(runId))
-    return readFold(env, runId, { definition, snapshots, ...stateOf(options) })
-  }
   return {
-    replay: (runId, options = {}) => replay(runId, options, false),
-    replayFromSnapshot: (runId, options = {}) => replay(runId, options, true),
+    ...replayingVerbs(env, get),
     events: async function* (runId) {
       yield* readEvents(env.store, (await get(runId)).runId)
     },
@@ -92,6 +87,17 @@ export function readingVerbs(env: Environment): ReadingVerbs {
       return env.store.runs.find(runId)
     },
     list: (filter = {}, page = {}) => env.store.runs.list(filter, { limit: 100, ...page }),
+  }
+}
+
+function replayingVerbs(env: Environment, get: Kernel['get']): Pick<Kernel, 'replay' | 'replayFromSnapshot'> {
+  const replay = async (runId: string, options: RunOptions, snapshots: boolean): Promise<ReplayedRun> => {
+    const definition = env.definitionOf(await get(runId))
+    return readFold(env, runId, { definition, snapshots, ...stateOf(options) })
+  }
+  return {
+    replay: (runId, options = {}) => replay(runId, options, false),
+    replayFromSnapshot: (runId, options = {}) => replay(runId, options, true),
   }
 }
 
