@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { AnyState } from '../definition/need.ts'
 import { approvalState } from '../definition/approval-state.ts'
+import { mapState } from '../definition/map-state.ts'
+import { bytes, type BytesOutput } from '../definition/output.ts'
 import { definePlan, type AnyPlan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
 import { damageable, lose } from '../testing/damaged-store.ts'
@@ -150,14 +152,32 @@ describe('a run that has ended', () => {
 
   test('with an output is read without its plan, bytes and lists too', async () => {
     const a = defineState({ id: 'a', output: z.object({ n: z.int() }), run: () => ({ n: 1 }) })
-    const store = memoryStore()
-    await testEngine({ store }).start(definePlan({ id: 'p', version: '1', states: [a], output: a }), undefined, {
-      runId: 'r',
+    const file = defineState({ id: 'file', output: bytes(), run: () => Uint8Array.of(7) })
+    const list = mapState({
+      id: 'list',
+      items: () => [1, 2],
+      key: String,
+      output: z.int(),
+      run: ({ item }) => item * 10,
     })
+    const store = memoryStore()
+    const first = testEngine({ store })
+    for (const output of [a, file, list]) {
+      const plan = definePlan({ id: output.id, version: '1', states: [a, file, list], output })
+      await first.start(plan, undefined, { runId: output.id })
+    }
     const without = testEngine({ store })
 
-    expect(await without.run('r')).toMatchObject({ status: 'completed', output: { n: 1 } })
-    expect(await without.output('r', a)).toEqual({ n: 1 })
+    expect(await without.run('a')).toMatchObject({ status: 'completed', output: { n: 1 } })
+    expect(await without.run('list')).toMatchObject({
+      output: [
+        { key: '1', value: 10 },
+        { key: '2', value: 20 },
+      ],
+    })
+    const ended = await without.run('file')
+    expect([...(await (ended as { output: BytesOutput }).output.bytes())]).toEqual([7])
+    expect(await without.output('file', list)).toHaveLength(2)
   })
 
   test('by a failure is answered also when its manifest is gone', async () => {
