@@ -115,7 +115,7 @@ function formerParts({ record, manifest }: PinnedRun, { key }: ItemRecord): Form
   return item && state && { runId: record.runId, key, parts: partsOf(state, item) }
 }
 
-/** So many of the newest entries of a state are looked at. */
+/** So many of the newest entries of an execution are looked at. */
 const LOOKED_AT = 50
 
 /** The kept output that differs in the fewest parts. */
@@ -127,10 +127,8 @@ async function nearest(
   now: KeyParts,
 ): Promise<Former | undefined> {
   if (!state.cache) return undefined
-  const { items } = await store.cache.list({ group: cacheGroup(state.id) }, { limit: LOOKED_AT })
-  const others = items
-    .map(({ body }) => body as unknown as CachedOutput)
-    .filter((entry) => entry.key === key && entry.runId !== runId)
+  const { items } = await store.cache.list({ group: cacheGroup(key) }, { limit: LOOKED_AT })
+  const others = items.map(({ body }) => body as unknown as CachedOutput).filter((entry) => entry.runId !== runId)
   const distance = (entry: CachedOutput): number => changedParts(entry.parts, now).length
   // Of equals, the newest.
   return others.toSorted((a, b) => distance(a) - distance(b))[0]
