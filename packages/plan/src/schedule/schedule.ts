@@ -1,5 +1,5 @@
 import type { ArtifactRef } from '@varve/kernel'
-import { canonicalize, type Json } from '@varve/store'
+import { canonicalize, canonicalJson, contentId, type Json } from '@varve/store'
 import type { Graph } from '../definition/graph.ts'
 import type { Edge } from '../definition/need.ts'
 import type { MapNode, StateNode } from '../definition/node.ts'
@@ -192,6 +192,8 @@ export class Schedule {
     if (node.kind === 'approval') return [partTask(at, id, 'run', id, () => recordOf(output))]
     if (node.kind === 'child' && phase === 'start') {
       const { plan } = node
+      const done = ownOf(this.#input.children, id)
+      if (done?.input === contentId(canonicalJson(output))) return this.#adopt(at, node, 'child', done.output)
       return [childTask(at, id, plan.id, plan.version, output)]
     }
     return this.#adopt(at, node, phase, output)
