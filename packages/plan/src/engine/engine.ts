@@ -158,7 +158,11 @@ export interface Engine extends AsyncDisposable {
   remake(runId: string, key: string): Promise<Remade>
   /** Deletes artifacts that nothing refers to. */
   collect(options?: CollectOptions): Promise<Collected>
-  /** Keeps artifacts until the name is taken out again. @throws PlanError `NO_OUTPUT` when one of them is not there. */
+  /**
+   * Keeps artifacts, and what lists among them list, until the name is taken out again. The same again changes nothing.
+   *
+   * @throws PlanError `NO_OUTPUT` when one of them is not there; `INVALID_PARAMS` when the name keeps others.
+   */
   pin(name: string, artifacts: readonly ContentId[]): Promise<Pin>
   /** @returns false when there is no such pin. */
   unpin(name: string): Promise<boolean>

@@ -30,6 +30,8 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
     throw new PlanError('NO_OUTPUT', `run ${runId} has no output of ${key}`, { runId, key })
   }
   if (await verified(artifacts, artifact)) return { artifact, remade: false }
+  // What it was told stands in the log of the run that made it.
+  if (item.reusedFrom !== undefined) return remakeArtifact(parts, item.reusedFrom, key)
   const node = definition.graph.nodeOf(stateIdOf(key))
   const isItem = node.kind === 'map' && key !== node.id
   if ((node.kind !== 'state' && !isItem) || node.effect === 'at-most-once') {
@@ -39,12 +41,13 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
   // First by name alone: what is corrupt is not given up for something else.
   const again = async (keep: boolean): Promise<ContentId> =>
     executeAgain(parts, definition, node, item, runId, facts.of(item), ...(keep ? [storeWriter(artifacts)] : []))
-  const made = await again(false)
-  if (made !== artifact) {
+  const check = (made: ContentId): void => {
+    if (made === artifact) return
     const text = `${key} of run ${runId} made ${artifact}, and makes ${made} now; fork the run from ${node.id}`
     throw new PlanError('NOT_REPRODUCIBLE', text, { runId, key })
   }
+  check(await again(false))
   await artifacts.delete(artifact, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
-  await again(true)
+  check(await again(true))
   return { artifact, remade: true }
 }

@@ -80,7 +80,12 @@ async function replayItem(
     return { key, recorded, replayed, result: replayed === recorded ? 'same' : 'differs' }
   } catch (error) {
     const code = isPlanError(error) ? error.code : 'FAILED'
-    return { key, recorded, result: 'failed', error: { code, message: (error as Error).message } }
+    return {
+      key,
+      recorded,
+      result: 'failed',
+      error: { code, message: error instanceof Error ? error.message : String(error) },
+    }
   }
 }
 
@@ -122,7 +127,7 @@ const nameOnly: ArtifactWriter = {
     return { $artifact: `sha256:${hash.digest('hex')}`, size, mediaType }
   },
   putJson: async (value) => {
-    const text = canonicalJson(value)
+    const text = canonicalJson(value ?? null)
     return { $artifact: contentId(text), size: Buffer.byteLength(text), mediaType: 'application/json' }
   },
 }

@@ -77,7 +77,8 @@ async function listItems(
 function keysOf({ id, key }: MapNode, list: readonly Json[]): readonly string[] {
   if (!Array.isArray(list)) throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no array`)
   const seen = new Set<string>()
-  return list.map((item, i) => {
+  // A list may have holes.
+  return Array.from(list, (item, i) => {
     const name: unknown = key(item as never, i)
     if (!itemKey.safeParse(name).success) {
       throw new PlanError('OUTPUT_INVALID', `the key of item ${i} of state ${id} must be text of 1-100 characters`)

@@ -26,7 +26,7 @@ test('a secret is refused with its path and what to do, and without its value', 
   })
   expect(error?.message).toBe(
     'SECRET_IN_MANIFEST: manifest.params.apiKey looks like a secret: it is called api key; ' +
-      'refer to it with secretRef(), or allow "manifest.params.apiKey" in the policy if it is none',
+      'pass its name and let the state or a transport look it up, or allow "manifest.params.apiKey" in the policy if it is none',
   )
 })
 

@@ -29,7 +29,7 @@ export function checkValues(what: string, value: Json, policy: ValuePolicy): voi
 }
 
 function secretError(path: string, why: string): PlanError {
-  const remedy = `refer to it with secretRef(), or allow ${JSON.stringify(path)} in the policy if it is none`
+  const remedy = `pass its name and let the state or a transport look it up, or allow ${JSON.stringify(path)} in the policy if it is none`
   return new PlanError('SECRET_IN_MANIFEST', `${path} looks like a secret: ${why}; ${remedy}`, { path })
 }
 

@@ -22,6 +22,8 @@ export interface ItemRecord {
   error?: Failure
   /** True when its result is another run's, by a fork. */
   reused: boolean
+  /** The run that its result was taken over from. */
+  reusedFrom?: string
   /** True when it waits for a person or a child run. */
   readonly waits: boolean
   /** The run that it started. */
@@ -129,7 +131,10 @@ function close(record: RunRecord, event: LogEvent): string | undefined {
   item.endedAt = event.at
   if ('error' in closed.outcome) item.error = closed.outcome.error
   else item.output = closed.outcome.output
-  if (event.type === 'ActionReused') item.reused = true
+  if (event.type === 'ActionReused') {
+    item.reused = true
+    if ('runId' in event.data.from) item.reusedFrom = event.data.from.runId
+  }
   if (event.type === 'ActionSucceeded' || event.type === 'ActionFailed') item.attempts = event.data.attempts
   return closed.key
 }
