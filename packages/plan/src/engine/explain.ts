@@ -70,7 +70,7 @@ interface Explaining {
 
 async function explainItem(parts: EngineParts, { run, state, view, item, other }: Explaining): Promise<Explanation> {
   const { key } = item
-  const status = key === state.id ? view.status : itemStatus(item)
+  const status = key === state.id ? view.status : itemStatus(item, run.record)
   const from = resultOf(item)?.cache?.from
   if (from !== undefined) {
     return { key, status, reason: `equal to ${from.key} of run ${from.runId}`, comparedWith: from, changed: [] }
@@ -138,9 +138,9 @@ function partsOf(state: ManifestState, item: ItemRecord): KeyParts {
   return keyParts(state, item.input as unknown as RunRequest, resultOf(item)?.cache?.environment ?? {})
 }
 
-function itemStatus(item: ItemRecord): StateStatus {
+function itemStatus(item: ItemRecord, { end }: RunRecord): StateStatus {
   if (item.error !== undefined) return 'failed'
-  if (item.output === undefined) return 'running'
+  if (item.output === undefined) return end === undefined ? 'running' : 'canceled'
   if (item.reused) return 'reused'
   return resultOf(item)?.cache?.from === undefined ? 'completed' : 'cached'
 }

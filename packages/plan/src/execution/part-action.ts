@@ -1,5 +1,5 @@
 import type { ActionContext } from '@varve/kernel'
-import { canonicalJson, type Json } from '@varve/store'
+import { canonicalJson, contentId, type Json } from '@varve/store'
 import { z } from 'zod'
 import type { ChildNode, MapNode, StateNode, ApprovalNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
@@ -71,7 +71,8 @@ async function listItems(
     items.push({ key, ...(isSmall ? { value } : { artifact: await ctx.artifacts.putJson(value) }) })
     bytes += (isSmall ? text.length : 200) + key.length
   }
-  return { items, ...(at < list.length && { next: at }) }
+  const next = at < list.length && { next: at }
+  return { items, ...next, ...((next || request.from > 0) && { keys: contentId(canonicalJson(keys)) }) }
 }
 
 function keysOf({ id, key }: MapNode, list: readonly Json[]): readonly string[] {

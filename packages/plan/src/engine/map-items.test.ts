@@ -51,3 +51,52 @@ test('an item is compared with what was kept of it, however many items there are
     comparedWith: { runId: 'first', key: 'all:item:n3' },
   })
 })
+
+test('items that come out otherwise when they are listed on fail their state, and none of them runs', async () => {
+  let lists = 0
+  let runs = 0
+  const impure = mapState({
+    id: 'impure',
+    items: () => {
+      const list = Array.from({ length: 1500 }, (_, n) => n)
+      return ++lists === 1 ? list : list.toReversed()
+    },
+    key: (n) => `n${n}`,
+    output: z.int(),
+    run: ({ item }) => {
+      runs++
+      return item
+    },
+  })
+  const engine = testEngine()
+
+  const outcome = await engine.start(definePlan({ id: 'p', version: '1', states: [impure] }), undefined)
+
+  expect(outcome).toMatchObject({ status: 'failed', error: { code: 'OUTPUT_INVALID' } })
+  expect(runs).toBe(0)
+})
+
+test('an item that a cancel has cut off is explained as canceled', async () => {
+  const begun = Promise.withResolvers<undefined>()
+  const waits = mapState({
+    id: 'waits',
+    items: () => [1],
+    key: String,
+    output: z.int(),
+    run: async ({ signal }) => {
+      begun.resolve(undefined)
+      return new Promise<number>((_, reject) => {
+        signal.addEventListener('abort', () => {
+          reject(signal.reason as Error)
+        })
+      })
+    },
+  })
+  const engine = testEngine()
+  const run = engine.start(definePlan({ id: 'p', version: '1', states: [waits] }), undefined, { runId: 'r' })
+  await begun.promise
+  await engine.cancel('r', { reason: 'enough' })
+  await run
+
+  expect(await engine.explain('r', waits)).toMatchObject([{ key: 'waits:item:1', status: 'canceled' }])
+})
