@@ -1,6 +1,7 @@
 import type { ArtifactRow, CacheEntry, CacheFilter, ContentId, Store } from '@varve/store'
 import { PlanError } from '../errors.ts'
 import type { EngineParts } from './parts.ts'
+import { artifactsInPosts } from './artifacts-in-posts.ts'
 import { isPin } from './pins.ts'
 
 /** What is collected. */
@@ -29,7 +30,7 @@ const DAY_MS = 24 * 60 * 60 * 1000
 const PAGE = 500
 
 /**
- * Deletes artifacts that no run, no cache entry and no pin refers to, and that nobody has used for the grace period. What is
+ * Deletes artifacts that no run, no post to one, no cache entry and no pin refers to, and that nobody has used for the grace period. What is
  * used meanwhile stays: the store compares and deletes in one.
  */
 export async function collect(
@@ -44,6 +45,8 @@ export async function collect(
   const dropped = cacheOlderThanMs === undefined ? [] : await oldEntries(parts, now - cacheOlderThanMs)
   if (!dryRun) for (const { key } of dropped) await parts.store.cache.delete(key)
   const cached = await referencesBesides(parts.store, new Set(dryRun ? dropped.map(({ key }) => key) : []))
+  // Before the logs are asked: what is posted is in the one or in the other.
+  const posted = await artifactsInPosts(parts.store)
   const unusedSince = now - graceMs
   const artifacts: ArtifactRow[] = []
   let cursor: string | undefined
@@ -52,7 +55,7 @@ export async function collect(
     const ids = page.items.map(({ id }) => id)
     const roots = new Set(ids.length === 0 ? [] : [...(await parts.store.runs.referred(ids)), ...(await cached(ids))])
     for (const row of page.items) {
-      if (roots.has(row.id)) continue
+      if (roots.has(row.id) || posted.has(row.id)) continue
       if (dryRun || (await parts.artifacts.delete(row.id, { ifUnusedSince: unusedSince }))) artifacts.push(row)
     }
     cursor = page.next
