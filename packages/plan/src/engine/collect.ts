@@ -39,8 +39,8 @@ export async function collect(
   { graceMs = DAY_MS, cacheOlderThanMs, dryRun = false }: CollectOptions,
 ): Promise<Collected> {
   for (const [name, ms] of Object.entries({ graceMs, cacheOlderThanMs })) {
-    if (ms === undefined || (Number.isFinite(ms) && ms >= 0)) continue
-    throw new PlanError('INVALID_PARAMS', `${name} must be a time in ms from 0, got ${ms}`)
+    if (ms === undefined || (Number.isSafeInteger(ms) && ms >= 0)) continue
+    throw new PlanError('INVALID_PARAMS', `${name} must be a whole number of ms from 0, got ${ms}`)
   }
   const dropped = cacheOlderThanMs === undefined ? [] : await oldEntries(parts, now - cacheOlderThanMs)
   if (!dryRun) for (const { key } of dropped) await parts.store.cache.delete(key)

@@ -4,6 +4,7 @@ import { simulatedProcess, virtualClock } from '@varve/testing'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { defineState } from '../definition/state.ts'
+import { planError } from '../testing/expected-errors.ts'
 import { planOf } from '../testing/simple-states.ts'
 import { testEngine } from '../testing/test-engine.ts'
 
@@ -38,4 +39,11 @@ test('an artifact that was posted to a run stays, however late a driver takes th
 
   expect(artifacts.map(({ id }) => id)).not.toContain($artifact)
   expect(await store.artifacts.has($artifact)).toBe(true)
+})
+
+test.each([0.5, -1, Infinity, NaN, 1e300])('a time of %d ms to collect by is refused', async (ms) => {
+  const engine = testEngine()
+
+  await expect(engine.collect({ graceMs: ms })).rejects.toMatchObject(planError('INVALID_PARAMS'))
+  await expect(engine.collect({ cacheOlderThanMs: ms })).rejects.toMatchObject(planError('INVALID_PARAMS'))
 })
