@@ -35,15 +35,19 @@ test.each([
   await engine.start(plan, undefined, { runId: 'r' })
   const views = new Map<string, StateView>()
   const counts: number[] = []
+  const left: number[] = []
 
   for await (const { changed } of engine.progress('r')) {
     for (const view of changed) {
       views.set(view.id, view)
-      if (view.id === 'map' && view.items !== undefined) counts.push(view.items.done)
+      if (view.items === undefined) continue
+      counts.push(view.items.done)
+      left.push(view.items.total - view.items.done)
     }
   }
 
   expect([...views.values()]).toEqual((await engine.status('r')).states)
   expect(counts).toEqual(counts.toSorted((a, b) => a - b))
   expect(counts.at(-1)).toBe(8)
+  expect([Math.max(...left), left.at(-1)]).toEqual([3, 0])
 })
