@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /** Workspace packages resolve to their sources, so that tests need no build. */
@@ -14,6 +15,8 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
+    // Much of the time goes into waiting for databases and processes: two workers keep two cores busy.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     globalSetup: ['./test/postgres/global-setup.ts'],
     coverage: {
       provider: 'v8',

@@ -15,6 +15,7 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `PLAN_MISSING` | no plan of that id and version is registered, and no resolver knows it |
  * | `PLAN_CHANGED` | the plan that is registered is not the one that the run was started with; `details.changes` says where |
  * | `MANIFEST_CORRUPT` | the manifest is gone, or is not the one that the run has pinned |
+ * | `IN_DOUBT` | a fork would do again what must happen at most once, and may have happened |
  * | `MISSING_FACT`, `LIVE_IO_IN_REPLAY` | a replay needs what was not recorded |
  * | `IO_IN_PURE_STATE` | a cached state reached for `io` |
  * | `TRANSPORT_MISSING` | `io.call` names a transport that is not registered |
@@ -23,8 +24,8 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `APPROVAL_REFUSED`, `APPROVAL_EXPIRED` | an approval was answered with no, or not in time |
  * | `DUPLICATE_ITEM` | two items of a map have the same key |
  * | `CHILD_FAILED`, `TOO_DEEP` | a child plan did not complete; child plans nest too deep |
+ * | `TIMEOUT` | a state that is replayed or remade takes longer than its `timeoutMs` |
  * | `STATES_FAILED` | states failed in a run that kept going; names them |
- * | `NO_PROGRESS` | nothing of the plan can run any more |
  */
 export type PlanErrorCode =
   | 'EMPTY_PLAN'
@@ -43,6 +44,7 @@ export type PlanErrorCode =
   | 'PLAN_MISSING'
   | 'PLAN_CHANGED'
   | 'MANIFEST_CORRUPT'
+  | 'IN_DOUBT'
   | 'MISSING_FACT'
   | 'LIVE_IO_IN_REPLAY'
   | 'IO_IN_PURE_STATE'
@@ -54,8 +56,8 @@ export type PlanErrorCode =
   | 'DUPLICATE_ITEM'
   | 'CHILD_FAILED'
   | 'TOO_DEEP'
+  | 'TIMEOUT'
   | 'STATES_FAILED'
-  | 'NO_PROGRESS'
 
 /** What a plan error carries besides its code and its text. */
 export interface PlanErrorOptions extends CodedErrorOptions {

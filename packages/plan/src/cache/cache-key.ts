@@ -24,7 +24,11 @@ export function keyParts(
     ...{ state: state.id, version: state.version, code: state.code, output: state.output },
     ...named('needs', needs, (ref) => ref?.$artifact ?? 'skipped'),
     ...(params !== undefined && paramParts(params)),
-    ...(item !== undefined && { item: 'value' in item ? hashOf(item.value) : item.artifact.$artifact }),
+    ...(item !== undefined && {
+      item: 'value' in item ? hashOf(item.value) : item.artifact.$artifact,
+      // The code sees it, and it may come from the item's place in the list.
+      key: item.key,
+    }),
     ...named('environment', environment, (hash) => hash),
   }
 }

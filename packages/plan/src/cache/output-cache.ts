@@ -22,9 +22,9 @@ export interface OutputCache {
   readonly keep: (output: CachedOutput) => Promise<void>
 }
 
-/** The group under which the outputs of a state are listed. */
-export function cacheGroup(stateId: string): string {
-  return `state:${stateId}`
+/** The group under which the outputs of an execution are listed: those of a state, or of one item of a map. */
+export function cacheGroup(executionKey: string): string {
+  return `state:${executionKey}`
 }
 
 /** The cache on a store. */
@@ -40,10 +40,10 @@ export function outputCache(cache: CacheStore, artifacts: ArtifactStore): Output
       return isThere && (await verified(artifacts, found.artifact.$artifact)) ? found : undefined
     },
     keep: async (output) => {
-      const { artifact, parts } = output
+      const { artifact, key, parts } = output
       const kept = await cache.putIfAbsent({
         key: cacheKey(parts),
-        group: cacheGroup(parts['state'] as string),
+        group: cacheGroup(key),
         artifacts: [artifact.$artifact],
         body: output as never,
       })

@@ -18,7 +18,7 @@ export interface PlanSpec<
   readonly id: string
   /** A run is pinned to the version it started with. */
   readonly version: string
-  /** What a run is started with, JSON. Default: nothing. */
+  /** What a run is started with, JSON. Pure, or a second start is one with other params. Default: nothing. */
   readonly params?: P
   /** In any order; where the dependencies leave a choice, states run in this one. */
   readonly states: S & StatesFit<S, SchemaOutput<P>>

@@ -33,7 +33,7 @@ export interface StateOptions<Id extends string, N extends Needs, P extends Sche
   readonly needs?: N
   /** States that come first without being seen; it runs also where they were skipped. */
   readonly after?: readonly (AnyState | string)[]
-  /** The part of the plan's params that it sees; what is not in there, it does not depend on. */
+  /** The part of the plan's params that it sees; what is not in there, it does not depend on. Its schema must be pure. */
   readonly params?: P
   /** Labels; a run skips states that have one of its `skipTags`. */
   readonly tags?: readonly string[]

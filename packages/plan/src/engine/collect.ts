@@ -2,6 +2,7 @@ import type { ArtifactRow, CacheEntry, CacheFilter, ContentId, Store } from '@va
 import { PlanError } from '../errors.ts'
 import type { EngineParts } from './parts.ts'
 import { allItems } from './all-items.ts'
+import { artifactsInPosts } from './artifacts-in-posts.ts'
 import { isPin } from './pins.ts'
 
 /** What is collected. */
@@ -30,7 +31,7 @@ const DAY_MS = 24 * 60 * 60 * 1000
 const PAGE = 500
 
 /**
- * Deletes artifacts that no run, no cache entry and no pin refers to, and that nobody has used for the grace period. What is
+ * Deletes artifacts that no run, no post to one, no cache entry and no pin refers to, and that nobody has used for the grace period. What is
  * used meanwhile stays: the store compares and deletes in one.
  */
 export async function collect(
@@ -39,12 +40,14 @@ export async function collect(
   { graceMs = DAY_MS, cacheOlderThanMs, dryRun = false }: CollectOptions,
 ): Promise<Collected> {
   for (const [name, ms] of Object.entries({ graceMs, cacheOlderThanMs })) {
-    if (ms === undefined || (Number.isFinite(ms) && ms >= 0)) continue
-    throw new PlanError('INVALID_PARAMS', `${name} must be a time in ms from 0, got ${ms}`)
+    if (ms === undefined || (Number.isSafeInteger(ms) && ms >= 0)) continue
+    throw new PlanError('INVALID_PARAMS', `${name} must be a whole number of ms from 0, got ${ms}`)
   }
   const dropped = cacheOlderThanMs === undefined ? [] : await oldEntries(parts, now - cacheOlderThanMs)
   if (!dryRun) for (const { key } of dropped) await parts.store.cache.delete(key)
   const cached = await referencesBesides(parts.store, new Set(dryRun ? dropped.map(({ key }) => key) : []))
+  // Before the logs are asked: what is posted is in the one or in the other.
+  const posted = await artifactsInPosts(parts.store)
   const unusedSince = now - graceMs
   const artifacts: ArtifactRow[] = []
   let cursor: string | undefined
@@ -53,7 +56,7 @@ export async function collect(
     const ids = page.items.map(({ id }) => id)
     const roots = new Set(ids.length === 0 ? [] : [...(await parts.store.runs.referred(ids)), ...(await cached(ids))])
     for (const row of page.items) {
-      if (roots.has(row.id)) continue
+      if (roots.has(row.id) || posted.has(row.id)) continue
       if (dryRun || (await parts.artifacts.delete(row.id, { ifUnusedSince: unusedSince }))) artifacts.push(row)
     }
     cursor = page.next

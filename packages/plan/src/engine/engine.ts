@@ -159,7 +159,11 @@ export interface Engine extends AsyncDisposable {
   remake(runId: string, key: string): Promise<Remade>
   /** Deletes artifacts that nothing refers to. */
   collect(options?: CollectOptions): Promise<Collected>
-  /** Keeps artifacts until the name is taken out again. @throws PlanError `NO_OUTPUT` when one of them is not there. */
+  /**
+   * Keeps artifacts, and what lists among them list, until the name is taken out again. The same again changes nothing.
+   *
+   * @throws PlanError `NO_OUTPUT` when one of them is not there; `INVALID_PARAMS` when the name keeps others.
+   */
   pin(name: string, artifacts: readonly ContentId[]): Promise<Pin>
   /** @returns false when there is no such pin. */
   unpin(name: string): Promise<boolean>
@@ -185,13 +189,17 @@ export function createEngine(options: EngineOptions): Engine {
       drive(runId, async () => answerApproval(parts, runId, idOf(state), answer)),
     settle: async (runId, state, settlement) =>
       drive(runId, async (plan) => settleState(parts, runId, { plan, key: idOf(state) }, settlement)),
-    cancel: async (runId, cancelOptions) => drive(runId, async () => kernel.cancel(runId, cancelOptions)),
+    // A run that has ended says so, whether its plan is there or not.
+    cancel: async (runId, cancelOptions) =>
+      (await endOf(parts, runId)) === undefined
+        ? drive(runId, async () => kernel.cancel(runId, cancelOptions))
+        : ((await kernel.cancel(runId, cancelOptions)) as never),
     fork: async (runId, forkOptions = {}) => {
       const { plan, outcome } = await forkPlan(parts, runId, forkOptions)
       return planOutcome(parts, plan.definition, outcome)
     },
     ...readingVerbs(parts),
-    collect: async (collectOptions = {}) => collect(parts, (options.clock ?? systemClock).now(), collectOptions),
+    collect: async (collectOptions = {}) => collect(parts, parts.clock.now(), collectOptions),
     pin: async (name, artifacts) => pinArtifacts(parts, name, artifacts),
     unpin: async (name) => unpinArtifacts(parts, name),
     [Symbol.asyncDispose]: async () => {
@@ -252,7 +260,7 @@ function engineParts(options: EngineOptions): EngineParts {
   }
   const registry = planRegistry(kernel, runtime, resolver)
   for (const plan of plans) registry.add(plan)
-  return { kernel, store, artifacts, plans: registry, runtime, config }
+  return { kernel, store, artifacts, plans: registry, runtime, config, clock }
 }
 
 function ownKernel(options: OwnKernelOptions): Kernel {

@@ -70,7 +70,7 @@ interface Explaining {
 
 async function explainItem(parts: EngineParts, { run, state, view, item, other }: Explaining): Promise<Explanation> {
   const { key } = item
-  const status = key === state.id ? view.status : itemStatus(item)
+  const status = key === state.id ? view.status : itemStatus(item, run.record)
   const from = resultOf(item)?.cache?.from
   if (from !== undefined) {
     return { key, status, reason: `equal to ${from.key} of run ${from.runId}`, comparedWith: from, changed: [] }
@@ -121,7 +121,7 @@ function formerParts({ record, manifest }: PinnedRun, { key }: ItemRecord): Form
   return item && state && { runId: record.runId, key, parts: partsOf(state, item) }
 }
 
-/** So many of the newest entries of a state are looked at. */
+/** So many of the newest entries of an execution are looked at. */
 const LOOKED_AT = 50
 
 /** The kept output that differs in the fewest parts. */
@@ -133,10 +133,10 @@ async function nearest(
   now: KeyParts,
 ): Promise<Former | undefined> {
   if (!state.cache) return undefined
-  const { items } = await store.cache.list({ group: cacheGroup(state.id) }, { limit: LOOKED_AT })
+  const { items } = await store.cache.list({ group: cacheGroup(key) }, { limit: LOOKED_AT })
   const others = items
     .map(({ body, createdAt }) => ({ kept: body as unknown as CachedOutput, isLater: createdAt > startedAt }))
-    .filter(({ kept }) => kept.key === key && kept.runId !== runId)
+    .filter(({ kept }) => kept.runId !== runId)
     .map(({ kept, isLater }) => ({ kept, isLater, distance: changedParts(kept.parts, now).length }))
   // Of equals, the newest; what was kept only later says little of why it ran then.
   return others.toSorted((a, b) => Number(a.isLater) - Number(b.isLater) || a.distance - b.distance)[0]?.kept
@@ -146,9 +146,9 @@ function partsOf(state: ManifestState, item: ItemRecord): KeyParts {
   return keyParts(state, item.input as unknown as RunRequest, resultOf(item)?.cache?.environment ?? {})
 }
 
-function itemStatus(item: ItemRecord): StateStatus {
+function itemStatus(item: ItemRecord, { end }: RunRecord): StateStatus {
   if (item.error !== undefined) return 'failed'
-  if (item.output === undefined) return 'running'
+  if (item.output === undefined) return end === undefined ? 'running' : 'canceled'
   if (item.reused) return 'reused'
   return resultOf(item)?.cache?.from === undefined ? 'completed' : 'cached'
 }

@@ -9,7 +9,8 @@ import { prepareRun, type RunConfigInput } from '../manifest/prepare-run.ts'
 import { planChanges } from '../manifest/manifest.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
 import type { EngineParts } from './parts.ts'
-import { pinnedStart, samePlan, type PinnedRun } from './pinned-run.ts'
+import { checkNotTwice, completedChildren } from './done-before.ts'
+import { pinnedRun, samePlan, type PinnedRun } from './pinned-run.ts'
 import { putManifest } from './put-manifest.ts'
 import { storeWriter } from './store-artifacts.ts'
 
@@ -40,7 +41,8 @@ export async function forkPlan(
   options: PlanForkOptions,
 ): Promise<{ readonly plan: AnyPlan; readonly outcome: Outcome }> {
   const { kernel, artifacts, runtime, plans } = parts
-  const { input, manifest } = await pinnedStart(parts, runId)
+  const run = await pinnedRun(parts, runId)
+  const { input, manifest } = run
   const plan = options.plan ?? (await samePlan(parts, runId, manifest))
   if (plan.id !== manifest.plan.id) {
     throw new PlanError(
@@ -57,7 +59,11 @@ export async function forkPlan(
   const params = 'params' in options ? { given: options.params } : recorded
   const config = { ...input.config, ...options.config }
   const prepared = prepareRun(plan.definition, params, config, await runtime.provenance())
-  const changes = await changesOf(parts, plan, { input, manifest }, { ...options, as })
+  const changes = await changesOf(parts, plan, run, { ...options, as })
+  const { graph } = plan.definition
+  const said = options.from === undefined ? undefined : idOf(options.from)
+  const isSaid = (id: string): boolean => id === said || Object.hasOwn(changes.replaced ?? {}, id)
+  await checkNotTwice(parts, run, (id) => graph.indexOf.has(id) && !isSaid(id))
   plans.add(plan)
   const edited = { ...prepared.input(await putManifest(artifacts, prepared.manifest), input.depth), ...changes }
   const outcome = await kernel.fork(runId, {
@@ -87,9 +93,10 @@ const MAKING: ReadonlySet<string> = new Set([
 async function changesOf(
   { artifacts }: EngineParts,
   { definition }: AnyPlan,
-  { input, manifest }: Pick<PinnedRun, 'input' | 'manifest'>,
+  run: PinnedRun,
   { from, as, ...options }: PlanForkOptions & { readonly as: string },
-): Promise<Pick<PlanInput, 'fresh' | 'replaced'>> {
+): Promise<Pick<PlanInput, 'fresh' | 'replaced' | 'children'>> {
+  const { input, manifest } = run
   const inPlan = <T>(states: Readonly<Record<string, T>> = {}): Record<string, T> =>
     Object.fromEntries(Object.entries(states).filter(([id]) => definition.graph.indexOf.has(id)))
   const fresh = inPlan(input.fresh)
@@ -101,16 +108,20 @@ async function changesOf(
     throw new PlanError('INVALID_PARAMS', 'an output replaces that of a state; say which one with `from`')
   }
   if (from !== undefined) {
-    const node = definition.graph.nodeOf(typeof from === 'string' ? from : from.id)
+    const node = definition.graph.nodeOf(idOf(from))
     if ('output' in options) replaced[node.id] = await replacement(node, options.output, artifacts)
     else {
       fresh[node.id] = as
       Reflect.deleteProperty(replaced, node.id)
     }
   }
+  const kept = Object.entries(inPlan(completedChildren(run))).filter(
+    ([id]) => fresh[id] !== as && !Object.hasOwn(replaced, id),
+  )
   return {
     ...(Object.keys(fresh).length > 0 && { fresh }),
     ...(Object.keys(replaced).length > 0 && { replaced }),
+    ...(kept.length > 0 && { children: Object.fromEntries(kept) }),
   }
 }
 
@@ -122,4 +133,8 @@ async function replacement(
   if (!node.list) return keepOutput(node.id, node.output, output, storeWriter(artifacts))
   const text = `state ${node.id} makes a list, which cannot be replaced as a whole; replace what it is made from`
   throw new PlanError('INVALID_PARAMS', text, { details: { state: node.id } })
+}
+
+function idOf(state: AnyState | string): string {
+  return typeof state === 'string' ? state : state.id
 }

@@ -218,13 +218,3 @@ test('what is not there cannot be pinned', async () => {
 
   await expect(engine.pin('keep', [`sha256:${'0'.repeat(64)}`])).rejects.toMatchObject(planError('NO_OUTPUT'))
 })
-
-test('a pin that is there stays as it is', async () => {
-  const engine = testEngine()
-  const [a, b] = await Promise.all(
-    ['a', 'b'].map(async (text) => engine.kernel.artifacts.put(new TextEncoder().encode(text))),
-  )
-  await engine.pin('keep', [a as ContentId])
-
-  expect(await engine.pin('keep', [b as ContentId])).toMatchObject({ artifacts: [a] })
-})

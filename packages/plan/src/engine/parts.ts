@@ -1,4 +1,4 @@
-import type { Kernel } from '@varve/kernel'
+import type { Clock, Kernel } from '@varve/kernel'
 import type { ArtifactStore, Store } from '@varve/store'
 import type { WorkflowRuntime } from '../execution/plan-workflow.ts'
 import type { RunConfigInput } from '../manifest/prepare-run.ts'
@@ -12,4 +12,5 @@ export interface EngineParts {
   readonly plans: PlanRegistry
   readonly runtime: WorkflowRuntime
   readonly config: RunConfigInput
+  readonly clock: Clock
 }

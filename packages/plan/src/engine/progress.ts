@@ -1,6 +1,16 @@
 import type { LogEvent, WatchOptions } from '@varve/kernel'
-import { activeView, isSettled, planStatus, stateIdOf, type PlanStatus, type StateView } from '../view/plan-status.ts'
-import { emptyRecord, recordEvent, type ItemRecord, type RunRecord } from '../view/run-record.ts'
+import {
+  activeView,
+  isSettled,
+  planStatus,
+  stateIdOf,
+  talliesOf,
+  tallyOf,
+  type PlanStatus,
+  type StateView,
+} from '../view/plan-status.ts'
+import { emptyRecord, recordEvent, type RunRecord } from '../view/run-record.ts'
+import type { StateTally } from '../view/state-tally.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { EngineParts } from './parts.ts'
@@ -43,7 +53,7 @@ class ProgressTracker {
   readonly #record: RunRecord
   readonly #manifest: Manifest
   readonly #states: ReadonlyMap<string, ManifestState>
-  readonly #items = new Map<string, Map<string, ItemRecord>>()
+  #tallies = new Map<string, StateTally>()
   readonly #views = new Map<string, StateView>()
   #done = 0
 
@@ -66,26 +76,19 @@ class ProgressTracker {
   #changedBy(event: LogEvent, key: string | undefined): readonly StateView[] {
     const state = key === undefined ? undefined : this.#states.get(stateIdOf(key))
     const item = key === undefined ? undefined : this.#record.items.get(key)
-    const items = this.#items.get(state?.id ?? '') ?? new Map<string, ItemRecord>()
-    if (state !== undefined && item !== undefined) this.#items.set(state.id, items.set(item.key, item))
+    if (state !== undefined && item !== undefined) tallyOf(this.#tallies, state.id).take(item)
     const hasFailed = item?.error !== undefined && item.closedSeq === event.seq
     // These move states that the log says nothing of.
     if (event.type === 'RunStarted' || event.type === 'RunForked' || hasFailed || this.#record.end !== undefined) {
       return this.#lookAtAll(event.type === 'RunForked')
     }
     if (state === undefined || item === undefined) return []
-    return this.#moved([activeView(state, [...items.values()], this.#record)])
+    return this.#moved([activeView(state, tallyOf(this.#tallies, state.id), this.#record)])
   }
 
   #lookAtAll(isFork: boolean): readonly StateView[] {
-    if (isFork) {
-      this.#items.clear()
-      for (const item of this.#record.items.values()) {
-        const id = stateIdOf(item.key)
-        this.#items.set(id, (this.#items.get(id) ?? new Map<string, ItemRecord>()).set(item.key, item))
-      }
-    }
-    return this.#moved(planStatus(this.#record, this.#manifest).states)
+    if (isFork) this.#tallies = talliesOf(this.#record)
+    return this.#moved(planStatus(this.#record, this.#manifest, this.#tallies).states)
   }
 
   #moved(views: readonly StateView[]): readonly StateView[] {

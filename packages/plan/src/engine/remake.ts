@@ -39,6 +39,8 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
   }
   const damaged = await damagedOf(parts, made)
   if (damaged[0] === undefined) return { artifact, remade: false }
+  // What it was told stands in the log of the run that made it.
+  if (item.reusedFrom !== undefined) return remakeArtifact(parts, item.reusedFrom, key)
   const again = makerOf(parts, definition, { runId, item, facts })
   if (again === undefined) {
     const { id } = nodeOf(definition, key)
@@ -46,14 +48,15 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
     throw new PlanError('NO_OUTPUT', text, { runId, key })
   }
   // First by name alone: what is corrupt is not given up for something else.
-  const names = await again(false)
-  if (damaged.some((id) => !names.has(id))) {
+  const check = (names: ReadonlySet<ContentId>): void => {
+    if (damaged.every((id) => names.has(id))) return
     const { id } = nodeOf(definition, key)
     const text = `${key} of run ${runId} made ${damaged[0]}, and makes ${[...names].join(', ')} now; fork the run from ${id}`
     throw new PlanError('NOT_REPRODUCIBLE', text, { runId, key })
   }
+  check(await again(false))
   for (const id of damaged) await parts.artifacts.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
-  await again(true)
+  check(await again(true))
   return { artifact: damaged[0], remade: true }
 }
 

@@ -7,6 +7,7 @@ import { isPlanError, PlanError } from '../errors.ts'
 import type { ArtifactWriter } from '../execution/keep-output.ts'
 import { replayIo, type RecordedFact, type RecordedFacts } from '../execution/replay-io.ts'
 import { runState } from '../execution/run-state.ts'
+import { withinTime } from '../execution/within-time.ts'
 import type { RunRequest } from '../schedule/requests.ts'
 import { stateIdOf } from '../view/plan-status.ts'
 import { artifactOf, emptyRecord, recordEvent, resultOf, type ItemRecord, type RunRecord } from '../view/run-record.ts'
@@ -80,13 +81,18 @@ async function replayItem(
     return { key, recorded, replayed, result: replayed === recorded ? 'same' : 'differs' }
   } catch (error) {
     const code = isPlanError(error) ? error.code : 'FAILED'
-    return { key, recorded, result: 'failed', error: { code, message: (error as Error).message } }
+    return {
+      key,
+      recorded,
+      result: 'failed',
+      error: { code, message: error instanceof Error ? error.message : String(error) },
+    }
   }
 }
 
 /** @returns the name of what the execution makes now; nothing is kept unless `writer` keeps it. */
 export async function executeAgain(
-  { artifacts }: Pick<EngineParts, 'artifacts'>,
+  { artifacts, clock }: Pick<EngineParts, 'artifacts' | 'clock'>,
   plan: PlanDefinition,
   node: WorkNode | MapNode,
   { key, input, attempts }: ItemRecord,
@@ -98,13 +104,14 @@ export async function executeAgain(
   if (/"\$secret(Ref)?":/.test(canonicalJson(input))) {
     throw new PlanError('LIVE_IO_IN_REPLAY', `${key} of run ${runId} takes a secret, which a replay does not open`)
   }
-  const over = new AbortController()
-  const ctx = {
-    ...{ runId, attempt: attempts, idempotencyKey: sha256(canonicalJson([runId, key])), fencingToken: 0 },
-    ...{ heartbeat: () => undefined, use: () => undefined, signal: over.signal },
-  }
-  const execution = { ctx, io: replayIo({ runId, key }, facts), artifacts: { ...storeReader(artifacts), ...writer } }
-  return (await runState(plan.graph, node, request, execution)).$artifact
+  const told = { ...{ runId, attempt: attempts, fencingToken: 0 }, idempotencyKey: sha256(canonicalJson([runId, key])) }
+  const deaf = { heartbeat: () => undefined, use: () => undefined }
+  const doors = { io: replayIo({ runId, key }, facts), artifacts: { ...storeReader(artifacts), ...writer } }
+  const bound = { clock, timeoutMs: node.timeoutMs, what: `${key} of run ${runId}` }
+  return withinTime(bound, async (signal) => {
+    const execution = { ctx: { ...told, ...deaf, signal }, ...doors }
+    return (await runState(plan.graph, node, request, execution)).$artifact
+  })
 }
 
 /** Names what it is given, and keeps nothing. */
@@ -122,7 +129,7 @@ export const nameOnly: ArtifactWriter = {
     return { $artifact: `sha256:${hash.digest('hex')}`, size, mediaType }
   },
   putJson: async (value) => {
-    const text = canonicalJson(value)
+    const text = canonicalJson(value ?? null)
     return { $artifact: contentId(text), size: Buffer.byteLength(text), mediaType: 'application/json' }
   },
 }

@@ -21,5 +21,5 @@ export function storeWriter(artifacts: ArtifactStore): ArtifactWriter {
     const { size, mediaType } = await artifacts.get($artifact)
     return { $artifact, size, mediaType }
   }
-  return { put, putJson: async (value) => put(canonicalJson(value), { mediaType: 'application/json' }) }
+  return { put, putJson: async (value) => put(canonicalJson(value ?? null), { mediaType: 'application/json' }) }
 }

@@ -1,5 +1,5 @@
 import type { ActionContext } from '@varve/kernel'
-import { canonicalJson, type Json } from '@varve/store'
+import { canonicalJson, contentId, type Json } from '@varve/store'
 import { z } from 'zod'
 import type { ChildNode, MapNode, StateNode, ApprovalNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
@@ -73,14 +73,16 @@ async function listItems(
     items.push({ key, ...(isSmall ? { value } : { artifact: await ctx.artifacts.putJson(value) }) })
     bytes += (isSmall ? text.length : 200) + key.length
   }
-  return { items, ...(at < list.length && { next: at }) }
+  const next = at < list.length && { next: at }
+  return { items, ...next, ...((next || request.from > 0) && { keys: contentId(canonicalJson(keys)) }) }
 }
 
 function keysOf({ id, key }: MapNode, list: readonly Json[]): readonly string[] {
   if (!Array.isArray(list))
     throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no list; return an array`)
   const seen = new Set<string>()
-  return list.map((item, i) => {
+  // A list may have holes.
+  return Array.from(list, (item, i) => {
     const name: unknown = key(item as never, i)
     if (!itemKey.safeParse(name).success) {
       throw new PlanError('OUTPUT_INVALID', `the key of item ${i} of state ${id} must be text of 1-100 characters`)

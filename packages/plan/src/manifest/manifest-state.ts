@@ -27,6 +27,10 @@ export interface ManifestState {
   /** How the output is read: each artifact, and whether there is a list of them. */
   readonly makes: 'json' | 'bytes'
   readonly list: boolean
+  /** Of a map: items at once. */
+  readonly concurrency?: number
+  /** Of an approval: when an answer is too late, in ms. */
+  readonly expiresInMs?: number
   /** Hash of the plan that it runs. */
   readonly plan?: string
 }
@@ -52,6 +56,8 @@ function manifestState(node: StateNode): ManifestState {
     output: outputHash(node.output),
     makes: isBytes(node.output) ? 'bytes' : 'json',
     list,
+    ...(node.kind === 'map' && node.concurrency !== undefined && { concurrency: node.concurrency }),
+    ...(node.kind === 'approval' && node.expiresInMs !== undefined && { expiresInMs: node.expiresInMs }),
     ...(node.kind === 'child' && { plan: node.plan.definition.hash }),
   }
 }

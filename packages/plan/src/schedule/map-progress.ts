@@ -20,6 +20,7 @@ export class MapProgress {
   readonly #outputs: (ArtifactRef | undefined)[] = []
   readonly #pages: (ArtifactRef | undefined)[] = []
   #isListed = false
+  #keys: string | undefined
   #asked = 0
   #closed = 0
   #pagesClosed = 0
@@ -41,8 +42,10 @@ export class MapProgress {
     return [this.#listTask(0)]
   }
 
-  /** A stretch of the list has come. @returns what is due then. */
-  listed({ items, next }: ItemsResult): readonly Task[] {
+  /** A stretch of the list has come. @returns what is due then; undefined when it is of another list than the first one. */
+  listed({ items, next, keys }: ItemsResult): readonly Task[] | undefined {
+    this.#keys ??= keys
+    if (keys !== this.#keys) return undefined
     for (const item of items) {
       this.#positions.set(this.#keyOf(item), this.#items.length)
       this.#items.push(item)

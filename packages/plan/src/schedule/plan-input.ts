@@ -17,6 +17,15 @@ export interface PlanInput {
   readonly fresh?: Readonly<Record<string, string>>
   /** Outputs that were put in the place of those of states, which do not run. */
   readonly replaced?: Readonly<Record<string, ArtifactRef>>
+  /** What child plans came to in the run that this one was forked from; by the ids of their states. */
+  readonly children?: Readonly<Record<string, AdoptedChild>>
+}
+
+/** A child plan that need not run again when it would be started with the same. */
+export interface AdoptedChild {
+  /** Hash of what it was started with. */
+  readonly input: ContentId
+  readonly output: ArtifactRef | null
 }
 
 const contentId = z.templateLiteral(['sha256:', z.string().regex(/^[0-9a-f]{64}$/)])
@@ -33,4 +42,5 @@ export const planInput = z.strictObject({
   depth: z.int().min(0),
   fresh: z.record(z.string(), z.string()).optional(),
   replaced: z.record(z.string(), artifactRef).optional(),
+  children: z.record(z.string(), z.strictObject({ input: contentId, output: artifactRef.nullable() })).optional(),
 })

@@ -69,6 +69,8 @@ export interface ItemsResult {
   readonly items: readonly (ItemValue & { readonly key: string })[]
   /** Where the next stretch begins; absent at the end of the list. */
   readonly next?: number
+  /** Hash of all keys of the list; there when it takes several stretches, which must all be of the same. */
+  readonly keys?: string
 }
 
 /** A stretch of what a child's list names. */

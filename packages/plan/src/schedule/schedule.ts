@@ -1,5 +1,5 @@
 import type { ArtifactRef } from '@varve/kernel'
-import { canonicalize, type Json } from '@varve/store'
+import { canonicalize, canonicalJson, contentId, type Json } from '@varve/store'
 import type { Graph } from '../definition/graph.ts'
 import type { Edge } from '../definition/need.ts'
 import type { MapNode, StateNode } from '../definition/node.ts'
@@ -190,7 +190,7 @@ export class Schedule {
     const { id } = node
     if (node.kind === 'map') {
       const map = this.#mapOf(at, node)
-      if (phase === 'items') return map.listed(output as unknown as ItemsResult)
+      if (phase === 'items') return map.listed(output as unknown as ItemsResult) ?? this.#failList(at, id)
       if (phase === 'page') return map.pageDone(key, output as unknown as StateResult)
       // The others of a map that has failed come to nothing.
       if (this.#failures.has(id)) return this.#afterFailedItem(at, map)
@@ -200,6 +200,8 @@ export class Schedule {
     if (node.kind === 'approval') return [partTask(at, id, 'run', id, () => recordOf(output))]
     if (node.kind === 'child' && phase === 'start') {
       const { plan } = node
+      const done = ownOf(this.#input.children, id)
+      if (done?.input === contentId(canonicalJson(output))) return this.#adopt(at, node, 'child', done.output)
       return [childTask(at, id, plan.id, plan.version, output)]
     }
     return this.#adopt(at, node, phase, output)
@@ -217,7 +219,14 @@ export class Schedule {
     return [partTask(at, id, 'entries', key, () => ({ part: 'entries', output: adopted, from }))]
   }
 
-  #fail({ node: at, phase }: Task, error: Failure): void {
+  /** Nothing of the map has begun: its items come when all of them are listed. */
+  #failList(at: number, id: string): readonly Task[] {
+    const message = `the items of state ${id} came out otherwise when they were listed on; items must be pure: make what they depend on a state`
+    this.#fail({ node: at, phase: 'items' }, { message: `OUTPUT_INVALID: ${message}`, code: 'OUTPUT_INVALID' })
+    return []
+  }
+
+  #fail({ node: at, phase }: Pick<Task, 'node' | 'phase'>, error: Failure): void {
     const node = this.#graph.nodes[at] as StateNode
     if (!this.#failures.has(node.id)) this.#failures.set(node.id, error)
     if (node.kind === 'map' && phase === 'item') {

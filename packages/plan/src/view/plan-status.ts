@@ -2,7 +2,8 @@ import type { ArtifactRef } from '@varve/kernel'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { Failure } from '../schedule/outcome.ts'
-import { artifactOf, resultOf, type ItemRecord, type RunRecord } from './run-record.ts'
+import { artifactOf, resultOf, type RunRecord } from './run-record.ts'
+import { StateTally } from './state-tally.ts'
 
 /**
  * How a state stands. `waiting`: for a person, or a child plan. `cached`: taken over from another run's. `reused`: taken
@@ -53,12 +54,15 @@ export interface PlanStatus {
 }
 
 /** What a record and its manifest say of each state. */
-export function planStatus(record: RunRecord, { plan, states, config }: Manifest): PlanStatus {
-  const groups = itemsByState(record)
+export function planStatus(
+  record: RunRecord,
+  { plan, states, config }: Manifest,
+  tallies: ReadonlyMap<string, StateTally> = talliesOf(record),
+): PlanStatus {
   const views = new Map<string, StateView>()
   for (const state of states) {
-    const items = groups.get(state.id) ?? []
-    const view = items.length > 0 ? activeView(state, items, record) : idleView(state, views, config.skipTags, record)
+    const tally = tallies.get(state.id)
+    const view = tally ? activeView(state, tally, record) : idleView(state, views, config.skipTags, record)
     views.set(state.id, view)
   }
   const all = [...views.values()]
@@ -87,66 +91,46 @@ export function stateIdOf(key: string): string {
   return colon === -1 ? key : key.slice(0, colon)
 }
 
-function itemsByState({ items }: RunRecord): ReadonlyMap<string, readonly ItemRecord[]> {
-  return Map.groupBy(items.values(), ({ key }) => stateIdOf(key))
+/** What the items of a run come to, by the ids of their states. */
+export function talliesOf({ items }: RunRecord): Map<string, StateTally> {
+  const tallies = new Map<string, StateTally>()
+  for (const item of items.values()) tallyOf(tallies, stateIdOf(item.key)).take(item)
+  return tallies
+}
+
+/** The tally of a state, which begins where there is none. */
+export function tallyOf(tallies: Map<string, StateTally>, id: string): StateTally {
+  const tally = tallies.get(id) ?? new StateTally(id)
+  tallies.set(id, tally)
+  return tally
 }
 
 /** A state that the log has something of. */
-export function activeView(state: ManifestState, items: readonly ItemRecord[], { end }: RunRecord): StateView {
-  const last = items.find(({ key }) => key === state.id)
-  const failed = items.find(({ error }) => error !== undefined)
-  const status = statusOf(items, last, failed, end !== undefined)
-  const startedAt = Math.min(...items.map((item) => item.startedAt))
-  const ends = items.flatMap(({ endedAt }) => endedAt ?? [])
-  const isOver = !UNDER_WAY.has(status) && ends.length > 0
-  const endedAt = isOver ? Math.max(...ends) : undefined
+export function activeView(state: ManifestState, tally: StateTally, { end }: RunRecord): StateView {
+  const { last, failed, startedAt, attempts } = tally
+  const status = statusOf(tally, end !== undefined)
+  const isOver = !UNDER_WAY.has(status) && Number.isFinite(tally.endedAt)
+  const endedAt = isOver ? tally.endedAt : undefined
   const artifact = artifactOf(last)
   const from = resultOf(last)?.cache?.from
   return {
-    ...{ id: state.id, status, startedAt, attempts: items.reduce((sum, item) => sum + attemptsOf(item), 0) },
+    ...{ id: state.id, status, startedAt, attempts },
     ...(endedAt !== undefined && { endedAt, durationMs: endedAt - startedAt }),
     ...(artifact && { artifact }),
     ...(status === 'failed' && failed?.error && { error: failed.error }),
-    ...(state.kind === 'map' && { items: countsOf(state.id, items) }),
+    ...(state.kind === 'map' && { items: tally.items }),
     ...(from && { from }),
   }
 }
 
-/** What was taken over was not attempted here. */
-function attemptsOf(item: ItemRecord): number {
-  return item.reused || resultOf(item)?.cache?.from !== undefined ? 0 : item.attempts
-}
-
-function statusOf(
-  items: readonly ItemRecord[],
-  last: ItemRecord | undefined,
-  failed: ItemRecord | undefined,
-  hasEnded: boolean,
-): StateStatus {
+function statusOf({ last, failed, isOpen, isWaiting, isTakenOver }: StateTally, hasEnded: boolean): StateStatus {
   if (last?.output !== undefined) {
     if (last.reused) return 'reused'
-    return isTakenOver(items) ? 'cached' : 'completed'
+    return isTakenOver ? 'cached' : 'completed'
   }
-  const isOpen = items.some(({ closedSeq }) => closedSeq === undefined)
   if (failed !== undefined && (hasEnded || !isOpen)) return 'failed'
   if (hasEnded) return 'canceled'
-  return items.some(({ closedSeq, waits }) => closedSeq === undefined && waits) ? 'waiting' : 'running'
-}
-
-/** True when all code of the state was spared: the state itself, or every item of a map. */
-function isTakenOver(items: readonly ItemRecord[]): boolean {
-  const runs = items.filter(({ key }) => key.includes(':item:'))
-  const own = runs.length > 0 ? runs : items
-  return own.every((item) => resultOf(item)?.cache?.from !== undefined)
-}
-
-function countsOf(id: string, items: readonly ItemRecord[]): NonNullable<StateView['items']> {
-  const runs = items.filter(({ key }) => key.startsWith(`${id}:item:`))
-  return {
-    total: runs.length,
-    done: runs.filter(({ closedSeq }) => closedSeq !== undefined).length,
-    cached: runs.filter((item) => resultOf(item)?.cache?.from !== undefined).length,
-  }
+  return isWaiting ? 'waiting' : 'running'
 }
 
 /** A state that the log has nothing of. */

@@ -22,8 +22,14 @@ export interface ItemRecord {
   error?: Failure
   /** True when its result is another run's, by a fork. */
   reused: boolean
+  /** The run that its result was taken over from. */
+  reusedFrom?: string
   /** True when it waits for a person or a child run. */
   readonly waits: boolean
+  /** The run that it started. */
+  readonly childRunId?: string
+  /** True when it was given up before it had begun. */
+  notStarted?: true
 }
 
 /** What the log of a run of a plan says, without the code of the plan. */
@@ -55,13 +61,21 @@ export function recordEvent(record: RunRecord, event: LogEvent): string | undefi
       for (const [key, { closedSeq }] of record.items) if (closedSeq === undefined) record.items.delete(key)
       return undefined
     case 'ActionRequested':
-    case 'ChildStarted':
-      return open(record, event.data.key, event.data.input, event, event.type === 'ChildStarted')
+      return open(record, event.data.key, event.data.input, event, {})
+    case 'ChildStarted': {
+      const { key, input, childRunId } = event.data
+      return open(record, key, input, event, { waits: true, childRunId })
+    }
     case 'Interrupted':
-      return open(record, event.data.key, event.data.value, event, true)
+      return open(record, event.data.key, event.data.value, event, { waits: true })
+    case 'ItemDropped': {
+      const item = record.items.get(event.data.key)
+      if (item !== undefined && event.data.outcome === 'not started') item.notStarted = true
+      return event.data.key
+    }
     case 'ActionReused':
     case 'ActionDenied':
-      open(record, event.data.key, event.data.input, event, false)
+      open(record, event.data.key, event.data.input, event, {})
       return close(record, event)
     case 'ActionAttemptStarted': {
       const item = record.items.get(event.data.key)
@@ -98,8 +112,14 @@ export function artifactOf(item: ItemRecord | undefined): ArtifactRef | undefine
   return resultOf(item)?.artifact
 }
 
-function open(record: RunRecord, key: string, input: Json, { seq, at }: LogEvent, waits: boolean): string {
-  record.items.set(key, { key, seq, input, startedAt: at, attempts: 0, reused: false, waits })
+function open(
+  record: RunRecord,
+  key: string,
+  input: Json,
+  { seq, at }: LogEvent,
+  more: Partial<Pick<ItemRecord, 'waits' | 'childRunId'>>,
+): string {
+  record.items.set(key, { key, seq, input, startedAt: at, attempts: 0, reused: false, waits: false, ...more })
   return key
 }
 
@@ -111,7 +131,10 @@ function close(record: RunRecord, event: LogEvent): string | undefined {
   item.endedAt = event.at
   if ('error' in closed.outcome) item.error = closed.outcome.error
   else item.output = closed.outcome.output
-  if (event.type === 'ActionReused') item.reused = true
+  if (event.type === 'ActionReused') {
+    item.reused = true
+    if ('runId' in event.data.from) item.reusedFrom = event.data.from.runId
+  }
   if (event.type === 'ActionSucceeded' || event.type === 'ActionFailed') item.attempts = event.data.attempts
   return closed.key
 }

@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { childState } from '../definition/child-state.ts'
+import { mapState } from '../definition/map-state.ts'
+import { definePlan } from '../definition/plan.ts'
+import { defineState } from '../definition/state.ts'
+import { planError } from '../testing/expected-errors.ts'
+import { testEngine } from '../testing/test-engine.ts'
+
+const params = z.object({ amount: z.int() })
+
+/** A plan that pays once in a child plan, and does something with the receipt. */
+function paying({ fails = () => false }: { readonly fails?: () => boolean } = {}) {
+  const paid: number[] = []
+  const pay = defineState({
+    ...{ id: 'pay', params, effect: 'at-most-once', output: z.int() },
+    run: ({ params: { amount } }) => paid.push(amount),
+  })
+  const book = defineState({
+    ...{ id: 'book', needs: { pay }, output: z.int() },
+    run: ({ needs }) => {
+      if (fails()) throw new Error('the books are closed')
+      return needs.pay
+    },
+  })
+  const payment = definePlan({ id: 'payment', version: '1', params, states: [pay, book], output: book })
+  const child = childState({ id: 'child', params, plan: payment, childParams: ({ params: all }) => all })
+  const report = defineState({ id: 'report', needs: { child }, output: z.int(), run: ({ needs }) => needs.child })
+  const plan = definePlan({ id: 'p', version: '1', params, states: [child, report], output: report })
+  return { paid, plan, child, report }
+}
+
+test('a fork takes over a child plan that has completed, and so does a fork of that fork', async () => {
+  const { plan, report, paid } = paying()
+  const engine = testEngine()
+  await engine.start(plan, { amount: 5 }, { runId: 'a' })
+
+  await engine.fork('a', { from: report, as: 'b' })
+  const outcome = await engine.fork('b', { from: report, as: 'c' })
+
+  expect(outcome).toMatchObject({ status: 'completed', output: 1 })
+  expect(paid).toEqual([5])
+  expect((await engine.status('c')).states).toMatchObject([{ status: 'reused' }, { status: 'completed' }])
+  expect(await engine.verify('c')).toMatchObject({ ok: true })
+})
+
+test('a fork runs a child plan again that it starts otherwise, or that it is told to run again', async () => {
+  const { plan, child, paid } = paying()
+  const engine = testEngine()
+  await engine.start(plan, { amount: 5 }, { runId: 'a' })
+
+  await engine.fork('a', { params: { amount: 6 }, as: 'other' })
+  await engine.fork('a', { from: child, as: 'again' })
+
+  expect(paid).toEqual([5, 6, 5])
+})
+
+test('a list that a child plan made is taken over with its entries', async () => {
+  let calls = 0
+  const many = mapState({
+    id: 'many',
+    items: () => [1, 2],
+    key: String,
+    output: z.int(),
+    run: ({ item }) => item + ++calls,
+  })
+  const inner = definePlan({ id: 'inner', version: '1', states: [many], output: many })
+  const outer = childState({ id: 'outer', plan: inner, childParams: () => undefined })
+  const last = defineState({ id: 'last', needs: { outer }, output: z.int(), run: ({ needs }) => needs.outer.length })
+  const engine = testEngine()
+  await engine.start(definePlan({ id: 'p', version: '1', states: [outer, last] }), undefined, { runId: 'a' })
+
+  await engine.fork('a', { from: last, as: 'b' })
+
+  expect(calls).toBe(2)
+  expect(await engine.output('b', outer)).toEqual(await engine.output('a', outer))
+})
+
+test('a fork does not begin a child plan anew that has failed behind something that must happen once', async () => {
+  let isClosed = true
+  const { plan, child, paid } = paying({ fails: () => isClosed })
+  const engine = testEngine()
+  await engine.start(plan, { amount: 5 }, { runId: 'a' })
+  isClosed = false
+
+  await expect(engine.fork('a', { as: 'b' })).rejects.toMatchObject(planError('IN_DOUBT'))
+
+  expect(paid).toEqual([5])
+  expect(await engine.fork('a', { from: child, output: 9, as: 'c' })).toMatchObject({ status: 'completed', output: 9 })
+})
+
+test('what must happen once and is under way in a run is not begun in a fork of it, unless someone says so', async () => {
+  const [begun, end] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+  let calls = 0
+  const pay = defineState({
+    ...{ id: 'pay', effect: 'at-most-once', output: z.int() },
+    run: async () => {
+      const call = ++calls
+      begun.resolve(undefined)
+      if (call === 1) await end.promise
+      return call
+    },
+  })
+  const plan = definePlan({ id: 'p', version: '1', states: [pay], output: pay })
+  const engine = testEngine()
+  const run = engine.start(plan, undefined, { runId: 'a' })
+  await begun.promise
+
+  await expect(engine.fork('a', { as: 'b' })).rejects.toMatchObject(planError('IN_DOUBT'))
+  expect(calls).toBe(1)
+  expect(await engine.fork('a', { from: pay, output: 7, as: 'replaced' })).toMatchObject({ output: 7 })
+  expect(await engine.fork('a', { from: pay, as: 'again' })).toMatchObject({ output: 2 })
+
+  end.resolve(undefined)
+  expect(await run).toMatchObject({ status: 'completed', output: 1 })
+  expect(await engine.fork('a', { as: 'after' })).toMatchObject({ output: 1 })
+})
