@@ -1,5 +1,6 @@
 import { fileArtifacts } from '@varve/artifacts-fs'
 import type { ArtifactStore } from '@varve/store'
+import { spawnSync } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
 import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { copyFile, open, rm } from 'node:fs/promises'
@@ -61,6 +62,7 @@ export async function measureArtifacts(rounds: number, mebibytes: number): Promi
 
 async function measureRound(artifacts: ArtifactStore, file: string): Promise<Round> {
   const copy = `${file}-copy`
+  flushDisk()
   const bareMs = await timed(async () => {
     const hash = createHash('sha256')
     for await (const chunk of readingOf(file)) hash.update(chunk)
@@ -68,15 +70,22 @@ async function measureRound(artifacts: ArtifactStore, file: string): Promise<Rou
     await copyFile(file, copy)
   })
   await rm(copy)
+  flushDisk()
   const startedAt = performance.now()
   const id = await artifacts.put(readingOf(file))
   const inMs = performance.now() - startedAt
+  flushDisk()
   const outMs = await timed(async () =>
     pipeline((await artifacts.get(id)).stream(), createWriteStream(copy, { highWaterMark: MIB })),
   )
   await rm(copy)
   await artifacts.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
   return { bareMs, inMs, outMs }
+}
+
+/** What one measure leaves to be written is written before the next, which would wait for it otherwise. */
+function flushDisk(): void {
+  spawnSync('sync')
 }
 
 function readingOf(file: string): AsyncIterable<Uint8Array> {
