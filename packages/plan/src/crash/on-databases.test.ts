@@ -48,12 +48,13 @@ const openPostgres: Open = async ({ now }) => {
 test.for([
   { name: 'SQLite', open: openSqlite, maxConcurrency: 1 },
   { name: 'SQLite', open: openSqlite, maxConcurrency: 8 },
+  { name: 'Postgres', open: openPostgres, maxConcurrency: 1 },
   { name: 'Postgres', open: openPostgres, maxConcurrency: 8 },
 ])(
   'a plan comes to the same wherever a process dies on $name, $maxConcurrency at once',
   { timeout: isLong ? 7_200_000 : 120_000 },
   async ({ open, maxConcurrency }) => {
-    const pairs = isLong ? 'all' : { sample: 30 }
+    const pairs = isLong ? 'all' : { sample: 20 }
 
     const { cases, effects } = await crashMatrix(planScenario(open, maxConcurrency), { pairs })
 

@@ -35,7 +35,10 @@ const shape = (at: number): fc.Arbitrary<Shape> =>
   })
 
 const shapes = fc
-  .integer({ min: 1, max: 60 })
+  .oneof(
+    { weight: 9, arbitrary: fc.integer({ min: 1, max: 60 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 61, max: 300 }) },
+  )
   .chain((size) => fc.tuple(...Array.from({ length: size }, (_, at) => shape(at))))
 
 const failing = shapes.chain((all) =>
