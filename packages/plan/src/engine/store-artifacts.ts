@@ -15,10 +15,19 @@ export function storeReader(artifacts: ArtifactStore): ArtifactReader {
 
 /** Keeps artifacts outside of a run: they stay only when a run, a cache entry or a pin refers to them. */
 export function storeWriter(artifacts: ArtifactStore): ArtifactWriter {
-  const put: ArtifactWriter['put'] = async (content, options = {}) => {
+  const put: ArtifactWriter['put'] = async (content, { mediaType = 'application/octet-stream' } = {}) => {
     const bytes = typeof content === 'string' ? new TextEncoder().encode(content) : content
-    const $artifact = await artifacts.put(bytes, options)
-    const { size, mediaType } = await artifacts.get($artifact)
+    if (bytes instanceof Uint8Array) {
+      return { $artifact: await artifacts.put(bytes, { mediaType }), size: bytes.byteLength, mediaType }
+    }
+    let size = 0
+    const counted = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+      for await (const chunk of bytes) {
+        size += chunk.byteLength
+        yield chunk
+      }
+    }
+    const $artifact = await artifacts.put(counted(), { mediaType })
     return { $artifact, size, mediaType }
   }
   return { put, putJson: async (value) => put(canonicalJson(value ?? null), { mediaType: 'application/json' }) }

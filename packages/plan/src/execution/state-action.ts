@@ -4,6 +4,7 @@ import { cacheKey, keyParts } from '../cache/cache-key.ts'
 import type { OutputCache } from '../cache/output-cache.ts'
 import type { MapNode, WorkNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
+import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { CacheRecord, RunRequest, StateResult } from '../schedule/requests.ts'
 import { liveIo } from './live-io.ts'
 import { runState } from './run-state.ts'
@@ -31,8 +32,7 @@ export function stateAction(plan: PlanDefinition, node: WorkNode | MapNode, runt
 type Run = (request: RunRequest, ctx: ActionContext) => Promise<StateResult>
 
 function cached(plan: PlanDefinition, node: WorkNode | MapNode, { cache, environment }: Runtime, run: Run): Run {
-  const state = plan.states[plan.graph.indexOf.get(node.id) as number]
-  if (state === undefined) throw new Error(`state ${node.id} is not in its plan`)
+  const state = plan.states[plan.graph.indexOf.get(node.id) as number] as ManifestState
   return async (request, ctx) => {
     const hashes = environmentHashes(node, environment)
     const parts = keyParts(state, request, hashes)
