@@ -121,7 +121,14 @@ export async function claimDue(
 ): Promise<readonly Claim[]> {
   const workflows = [{ name: 'sample', versions: ['1'] }]
   const limits = { limit: 100, leaseMs: LEASE_MS }
-  return store.runs.claim({ owner: owner(by), workflows, queues: ['default'], formats: [1], ...limits, ...changes })
+  return store.runs.claim({
+    owner: owner(by),
+    workflows,
+    queues: [{ name: 'default' }],
+    formats: [1],
+    ...limits,
+    ...changes,
+  })
 }
 
 /** Posts with a body that names the post. */

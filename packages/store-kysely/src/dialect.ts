@@ -32,6 +32,9 @@ export interface SqlDialect {
 /** How a dialect declares its tables. */
 export interface SqlDdl {
   readonly int: RawBuilder<unknown>
+  /** What a column is computed from: kept wherever the others change. */
+  computed(value: RawBuilder<unknown>): RawBuilder<unknown>
+  greatest(values: readonly RawBuilder<unknown>[]): RawBuilder<unknown>
   /** Text that compares byte by byte. */
   readonly text: RawBuilder<unknown>
   readonly bytes: RawBuilder<unknown>

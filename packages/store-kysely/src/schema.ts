@@ -32,6 +32,8 @@ export interface RunsTable {
   /** JSON array of strings. */
   readonly tags: string
   readonly queue: string
+  readonly priority: number
+  readonly concurrency_key: string | null
   readonly parent: string | null
   readonly created_at: number
   readonly status: RunStatus
@@ -56,6 +58,9 @@ export interface RunsTable {
   readonly lease_owner: string | null
   readonly lease_owner_id: string | null
   readonly lease_until: number | null
+  readonly ended_at: number | null
+  /** When a claimer may take the run if nothing else happens to it; computed from the other columns, null for never. */
+  readonly claim_at: number | null
 }
 
 /** The tags of runs, for lists. */

@@ -55,6 +55,9 @@ function callsOf({
 }: Store): readonly (() => Promise<unknown>)[] {
   const claim = {
     runId: 'r',
+    workflow: 'w',
+    version: '1',
+    queue: 'q',
     owner,
     token: 1,
     leaseUntil: 1,
@@ -80,6 +83,7 @@ function callsOf({
         { limit: 1 },
       ),
     async () => runs.claim({ ...lease, workflows: [], queues: [], formats: [1], limit: 1 }),
+    async () => runs.dueIn({ workflows: [], queues: [], formats: [1] }),
     async () => runs.acquire('r', lease),
     async () => runs.renew({ ...claim, owes: [] }, lease),
     async () => runs.release({ ...claim, owes: [] }, { expectedHead: 1 }),

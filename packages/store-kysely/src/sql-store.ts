@@ -8,7 +8,7 @@ import { sqlInbox } from './inbox/inbox-store.ts'
 import { sqlRuns } from './runs/run-store.ts'
 import { sqlSecrets } from './secrets/secret-store.ts'
 import { sqlSnapshots } from './snapshots/snapshot-store.ts'
-import type { StoreParts } from './store-parts.ts'
+import { storeTime, type StoreParts } from './store-parts.ts'
 
 /** What a store is made of. */
 export interface SqlStoreOptions {
@@ -33,6 +33,7 @@ export function sqlStore({ executor, dialect, capabilities, now, close }: SqlSto
     artifacts: sqlArtifacts(parts),
     cache: sqlCache(parts),
     secrets: sqlSecrets(parts),
+    now: storeTime(parts),
     [Symbol.asyncDispose]: close,
   }
 }

@@ -1,6 +1,7 @@
 import { isStoreError, StoreError, type ErrorWhere, type StoreErrorCode } from '@varve/store'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlExecutor } from './executor.ts'
+import { queryCompiler, type Params } from './query.ts'
 import type { SqlWrites } from './writes.ts'
 
 /** What the parts of one store work with. */
@@ -10,6 +11,18 @@ export interface StoreParts {
   readonly writes: SqlWrites
   /** The store's time, Unix milliseconds; null for the server's own. */
   readonly now: () => number | null
+}
+
+/** Asks for the store's time: the database where it is the server's, so that a closed store says so too. */
+export function storeTime({ executor, dialect, now }: StoreParts): () => Promise<number> {
+  const query = queryCompiler(dialect).read((p: Params<{ readonly now: number | null }>) =>
+    dialect.db.selectNoFrom(p.now.as('now')),
+  )
+  return async () => {
+    const row = await executor.get(query, { now: now() })
+    if (row === undefined) throw new StoreError('STORE_FAILED', 'the database does not tell the time')
+    return row.now
+  }
 }
 
 /** The error for a run that is not there. */

@@ -12,10 +12,11 @@ import {
   type StoredEvent,
   checkLease,
   checkContinuation,
+  checkPriority,
 } from '@varve/store'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
-import { applyUpdate, giveLease, newRecord, type RunRecord } from './run-record.ts'
+import { applyUpdate, giveLease, isDue, newRecord, type RunRecord } from './run-record.ts'
 
 /** The logs. */
 export function memoryEvents(memory: Memory): EventStore {
@@ -84,7 +85,7 @@ function commit(memory: Memory, run: RunRecord, added: readonly StoredEvent[], o
   const lease = options.run.create?.lease
   const claim = lease && giveLease(run, lease.owner, lease.leaseMs, now)
   if (isTerminal(run.status) && run.owes.length === 0) run.lease = undefined
-  memory.notify(run.runId, 'moved')
+  memory.notify({ runId: run.runId, kind: 'moved', due: isDue(run, now) })
   return { waiting: run.waiting.size, ...(claim !== undefined && { claim }) }
 }
 
@@ -101,9 +102,11 @@ function checkRunIds(runId: string, { create, version: newVersion, artifacts = [
   checkContentIds(artifacts, 0)
   if (newVersion !== undefined) checkNewVersion(runId, newVersion, create)
   if (create === undefined) return
-  const { workflow, version, tags, queue, parent, lease } = create
+  const { workflow, version, tags, queue, priority = 0, concurrencyKey, parent, lease } = create
   for (const [what, id] of Object.entries({ workflow, version, queue })) checkId(what, id)
   for (const tag of tags) checkId('a tag', tag)
+  checkPriority(priority)
+  if (concurrencyKey !== undefined) checkId('the concurrency key', concurrencyKey)
   if (parent !== undefined) checkId('parent', parent)
   if (lease !== undefined) checkLease(lease.owner, lease.leaseMs)
 }

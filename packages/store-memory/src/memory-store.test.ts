@@ -38,7 +38,9 @@ test('a listener that throws is reported and disturbs nobody', async () => {
   store.notifications?.subscribe(() => {
     throw new TypeError('a bug')
   })
-  store.notifications?.subscribe((runId, change) => heard.push(`${runId} ${change}`))
+  store.notifications?.subscribe(({ runId, kind }) => {
+    heard.push(`${runId} ${kind}`)
+  })
 
   const answer = await store.inbox.post('run-1', { id: 'p', type: 'Resumed', body: '1' }, { maxWaiting: 1 })
   await new Promise((resolve) => setImmediate(resolve))
@@ -52,7 +54,9 @@ test('a listener that throws is reported and disturbs nobody', async () => {
 test('a listener hears nothing once its subscription has ended, not even of a commit before', async () => {
   const store = await storeWithRun()
   const heard: string[] = []
-  const subscription = store.notifications?.subscribe((runId) => heard.push(runId))
+  const subscription = store.notifications?.subscribe(({ runId }) => {
+    heard.push(String(runId))
+  })
 
   const posting = store.inbox.post('run-1', { id: 'p', type: 'Resumed', body: '1' }, { maxWaiting: 1 })
   await subscription?.[Symbol.asyncDispose]()
@@ -80,7 +84,7 @@ test('thousands of runs are created and claimed in a moment', { timeout: 10_000 
   for (let i = 0; i < 5000; i++) await store.events.append(`run-${i}`, [], { expectedHead: 0, fencingToken: 0, run })
 
   const workflows = [{ name: 'w', versions: ['1'] }]
-  const request = { owner, workflows, queues: ['q'], formats: [0], limit: 1000, leaseMs: 1000 }
+  const request = { owner, workflows, queues: [{ name: 'q' }], formats: [0], limit: 1000, leaseMs: 1000 }
   const claimed: string[] = []
   for (let i = 0; i < 5; i++) claimed.push(...(await store.runs.claim(request)).map(({ runId }) => runId))
 

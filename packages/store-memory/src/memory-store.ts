@@ -36,6 +36,10 @@ export function storeOver(memory: Memory): Store {
     artifacts: memoryArtifacts(memory),
     cache: memoryCache(memory),
     secrets: memorySecrets(memory),
+    now: async () => {
+      memory.checkOpen()
+      return memory.now()
+    },
     notifications: memoryNotifications(memory),
     [Symbol.asyncDispose]: async () => memory.close(),
   }

@@ -1,8 +1,8 @@
-import { StoreError, type CacheEntry, type ContentId, type Notifications } from '@varve/store'
+import { StoreError, type CacheEntry, type ContentId, type StoreChange } from '@varve/store'
 import type { RunRecord } from './run-record.ts'
 
 /** Called after each commit. */
-export type Listener = Parameters<Notifications['subscribe']>[0]
+export type Listener = (change: StoreChange) => void
 
 /** An artifact. */
 export interface ArtifactRecord {
@@ -46,10 +46,10 @@ export class Memory {
    * that a listener that throws disturbs neither the store nor the others. Its error becomes an uncaught exception of the
    * process, as with an `EventTarget`: a bug in a listener should not be silent.
    */
-  notify(...told: Parameters<Listener>): void {
+  notify(change: StoreChange): void {
     for (const listener of this.listeners) {
       queueMicrotask(() => {
-        if (this.listeners.has(listener)) listener(...told)
+        if (this.listeners.has(listener)) listener(change)
       })
     }
   }

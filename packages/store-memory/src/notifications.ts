@@ -7,7 +7,7 @@ export function memoryNotifications(memory: Memory): Notifications {
     subscribe: (listener) => {
       memory.checkOpen()
       // Wrapped, because the same function may be subscribed twice and each subscription ends by itself.
-      const subscription: Listener = (runId, change) => listener(runId, change)
+      const subscription: Listener = (change) => listener(change)
       memory.listeners.add(subscription)
       return {
         [Symbol.asyncDispose]: async () => {

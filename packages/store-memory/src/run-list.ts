@@ -28,7 +28,7 @@ export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): 
 
 function matches(run: RunRecord, filter: RunFilter): boolean {
   const { workflow, version, statuses, tags, parent, artifact, parked, owing } = filter
-  const { createdFrom = -Infinity, createdBefore = Infinity } = filter
+  const { createdFrom = -Infinity, createdBefore = Infinity, endedBefore } = filter
   return (
     (workflow === undefined || run.creation.workflow === workflow) &&
     (version === undefined || run.version === version) &&
@@ -39,7 +39,8 @@ function matches(run: RunRecord, filter: RunFilter): boolean {
     (parked === undefined || (run.problem !== undefined) === parked) &&
     (owing === undefined || run.owes.length > 0 === owing) &&
     run.createdAt >= createdFrom &&
-    run.createdAt < createdBefore
+    run.createdAt < createdBefore &&
+    (endedBefore === undefined || (run.endedAt ?? Infinity) < endedBefore)
   )
 }
 

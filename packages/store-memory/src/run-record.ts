@@ -20,7 +20,7 @@ import { frozenCopy } from './frozen-copy.ts'
 /** One run with everything that belongs to it. */
 export interface RunRecord {
   readonly runId: string
-  readonly creation: Omit<RunCreation, 'lease' | 'version'>
+  readonly creation: Omit<RunCreation, 'lease' | 'version' | 'priority'> & { readonly priority: number }
   readonly createdAt: number
   /** Its log; the head is its length. */
   readonly events: StoredEvent[]
@@ -43,14 +43,19 @@ export interface RunRecord {
   problem: Problem | undefined
   token: number
   lease: { readonly owner: Owner; readonly until: number } | undefined
+  endedAt: number | undefined
 }
 
 /** A run that has no events yet; its creator applies the first update. */
 export function newRecord(runId: string, creation: RunCreation, now: number): RunRecord {
-  const { workflow, version, tags, queue, parent } = creation
+  const { workflow, version, tags, queue, priority = 0, concurrencyKey, parent } = creation
+  const optional = {
+    ...(concurrencyKey !== undefined && { concurrencyKey }),
+    ...(parent !== undefined && { parent }),
+  }
   return {
     runId,
-    creation: { workflow, tags, queue, ...(parent !== undefined && { parent }) },
+    creation: { workflow, tags, queue, priority, ...optional },
     createdAt: now,
     events: [],
     waiting: new Map(),
@@ -68,6 +73,7 @@ export function newRecord(runId: string, creation: RunCreation, now: number): Ru
     problem: undefined,
     token: 0,
     lease: undefined,
+    endedAt: undefined,
   }
 }
 
@@ -80,6 +86,7 @@ export function applyUpdate(run: RunRecord, update: RunUpdate, now: number): voi
   if (update.progressed === true) run.recoveries = 0
   for (const id of update.artifacts ?? []) run.artifacts.add(id)
   run.wakeAt = nextWakeAt(run, update, now)
+  if (isTerminal(update.status)) run.endedAt ??= now
 }
 
 function nextWakeAt(run: RunRecord, update: RunUpdate, now: number): number | null {
@@ -95,9 +102,13 @@ export function dueSince(run: RunRecord, now: number): number {
 
 /** True when a process should drive the run now. */
 export function isDue(run: RunRecord, now: number): boolean {
-  const { wakeAt, problem } = run
-  if (wakeAt === null || wakeAt > now || isLeased(run, now)) return false
-  return problem === undefined || (problem.retryAt !== null && problem.retryAt <= now)
+  return dueAt(run) <= now
+}
+
+/** When a process should drive the run if nothing else happens to it; infinity for never. */
+export function dueAt({ wakeAt, problem, lease }: RunRecord): number {
+  const times = [wakeAt, problem === undefined ? 0 : problem.retryAt, lease?.until ?? 0]
+  return Math.max(...times.map((at) => at ?? Infinity))
 }
 
 /** True while the lease is alive. */
@@ -118,6 +129,9 @@ export function giveLease(run: RunRecord, owner: Owner, leaseMs: number, now: nu
 export function claimOf(run: RunRecord, lease: { readonly owner: Owner; readonly until: number }): Claim {
   return {
     runId: run.runId,
+    workflow: run.creation.workflow,
+    version: run.version,
+    queue: run.creation.queue,
     owner: lease.owner,
     token: run.token,
     leaseUntil: lease.until,
@@ -148,5 +162,6 @@ export function rowOf(run: RunRecord): RunRow {
     token: run.token,
     ...(run.lease !== undefined && { lease: run.lease }),
     createdAt: run.createdAt,
+    ...(run.endedAt !== undefined && { endedAt: run.endedAt }),
   }
 }

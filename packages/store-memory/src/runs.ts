@@ -6,6 +6,7 @@ import {
   type AcquireRequest,
   type Claim,
   type ClaimRequest,
+  type DueRequest,
   type ReleaseOutcome,
   type ReleaseRequest,
   type RunStore,
@@ -16,7 +17,17 @@ import {
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
 import { listRuns } from './run-list.ts'
-import { applyUpdate, claimOf, dueSince, giveLease, isDue, isLeased, rowOf, type RunRecord } from './run-record.ts'
+import {
+  applyUpdate,
+  claimOf,
+  dueAt,
+  dueSince,
+  giveLease,
+  isDue,
+  isLeased,
+  rowOf,
+  type RunRecord,
+} from './run-record.ts'
 
 /** The index of runs, and the leases. */
 export function memoryRuns(memory: Memory): RunStore {
@@ -28,6 +39,7 @@ export function memoryRuns(memory: Memory): RunStore {
     },
     list: async (filter, page) => listRuns(memory, filter, page),
     claim: async (request) => claimDue(memory, request),
+    dueIn: async (request) => dueIn(memory, request),
     acquire: async (runId, request) => acquire(memory, runId, request),
     renew: async (claim, request) => renew(memory, claim, request.leaseMs),
     release: async (claim, request) => release(memory, claim, request),
@@ -55,10 +67,19 @@ function claimDue(memory: Memory, request: ClaimRequest): readonly Claim[] {
     .map((run) => giveLease(run, request.owner, request.leaseMs, now))
 }
 
-function driverOf({ workflows, queues, formats }: ClaimRequest): (run: RunRecord) => boolean {
+function dueIn(memory: Memory, request: DueRequest): number | null {
+  memory.checkOpen()
+  const now = memory.now()
+  const drives = driverOf(request)
+  const times = [...memory.runs.values()].filter(drives).map(dueAt)
+  const next = Math.min(...times.filter((at) => at > now))
+  return next === Infinity ? null : next - now
+}
+
+function driverOf({ workflows, queues, formats }: DueRequest): (run: RunRecord) => boolean {
   return ({ creation: { workflow, queue }, version, format }) =>
     workflows.some(({ name, versions }) => name === workflow && versions.includes(version)) &&
-    queues.includes(queue) &&
+    queues.some(({ name }) => name === queue) &&
     formats.includes(format)
 }
 
@@ -107,8 +128,9 @@ function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOu
   else if (update !== undefined) applyUpdate(run, update, now)
   run.problem = problem
   run.lease = undefined
-  memory.notify(run.runId, 'moved')
-  return isDue(run, now) ? 'due' : 'released'
+  const due = isDue(run, now)
+  memory.notify({ runId: run.runId, kind: 'moved', due })
+  return due ? 'due' : 'released'
 }
 
 function remove(memory: Memory, runId: string, ifTerminal: boolean): boolean {

@@ -225,7 +225,7 @@ describe('round trips', () => {
       owner,
       leaseMs: 1,
       workflows: [{ name: 'w', versions: ['1'] }],
-      queues: ['q'],
+      queues: [{ name: 'q' }],
       formats: [1],
       limit: 1,
     })

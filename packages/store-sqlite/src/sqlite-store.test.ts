@@ -277,7 +277,7 @@ describe('statements', () => {
       /^SCAN (runs|events|posts|run_tags|snapshots|artifacts|uploads|\w+_artifacts|cache_\w+|secrets)\b/.test(step),
     )
     expect(scans.filter((step) => !step.includes('USING INDEX runs_newest'))).toEqual([])
-    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(wake_at<\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(claim_at<\?\)/)
     expect(plans.join('\n')).toMatch(/runs_by_workflow \(workflow=\?/)
     expect(plans.join('\n')).not.toMatch(/TEMP B-TREE FOR ORDER BY/)
     expect(plans.join('\n')).toMatch(/SEARCH posts USING INDEX posts_by_id \(run_id=\? AND id=\?\)/)
@@ -316,7 +316,7 @@ async function callEverything({ runs, events, inbox, snapshots, artifacts, cache
   await runs.list({}, page)
   await runs.list({ workflow: 'w' }, page)
   await runs.list({ tags: ['t'], parent: 'r', parked: true, createdFrom: 0 }, { limit: 10 })
-  await runs.claim({ owner, leaseMs: 1, workflows: [], queues: ['q'], formats: [1], limit: 10 })
+  await runs.claim({ owner, leaseMs: 1, workflows: [], queues: [{ name: 'q' }], formats: [1], limit: 10 })
   await inbox.post('run-1', { id: 'p', type: 'T', body: '{}' }, { maxWaiting: 9 })
   await inbox.list('run-1', { limit: 10 })
   await inbox.rejected('run-1', { limit: 10 })

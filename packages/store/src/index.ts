@@ -18,12 +18,14 @@ export type { EventDraft, LogEnd, SealedEvent } from './log/seal.ts'
 // For authors of adapters: the ports.
 export type { ArtifactFilter, ArtifactRow, ArtifactStore, StoredArtifact } from './ports/artifact-store.ts'
 export type { CacheDraft, CacheEntry, CacheFilter, CacheStore } from './ports/cache-store.ts'
-export type { Notifications, Page, PageRequest, Store, StoreCapabilities } from './ports/store.ts'
+export type { Notifications, Page, PageRequest, Store, StoreCapabilities, StoreChange } from './ports/store.ts'
 export type { AppendOptions, AppendResult, EventStore, PostRejection, ReadRange } from './ports/event-store.ts'
 export type { InboxStore, Post, PostDraft, RejectedPost } from './ports/inbox-store.ts'
 export type {
   AcquireRequest,
   ClaimRequest,
+  DueRequest,
+  QueueClaim,
   ReleaseOutcome,
   ReleaseRequest,
   RunFilter,
@@ -53,6 +55,7 @@ export {
   checkContinuation,
   checkLease,
   checkLimit,
+  checkPriority,
   checkSealed,
   checkWhole,
 } from './adapter/arguments.ts'

@@ -124,8 +124,8 @@ async function* readAs<T>(values: AsyncIterable<T>, calling: Calling): AsyncGene
 function hearing({ notifications }: Store, isAlive: () => boolean): Pick<Store, 'notifications'> {
   if (notifications === undefined) return {}
   const subscribe: Notifications['subscribe'] = (listener) => {
-    const subscription = notifications.subscribe((runId, change) => {
-      if (isAlive()) listener(runId, change)
+    const subscription = notifications.subscribe((change) => {
+      if (isAlive()) listener(change)
       // A listener must not be taken away while it is called.
       else queueMicrotask(() => void subscription[Symbol.asyncDispose]())
     })

@@ -9,20 +9,22 @@ export interface StoreCall {
   readonly args: readonly unknown[]
 }
 
-/** Every call of a store, as `port.method`. */
+/** Every call of a store, as `port.method`; its own as those of `store`. */
 export type StoreCallName =
   | `events.${'append' | 'read'}`
-  | `runs.${'find' | 'list' | 'claim' | 'acquire' | 'renew' | 'release' | 'referred' | 'remove'}`
+  | `runs.${'find' | 'list' | 'claim' | 'dueIn' | 'acquire' | 'renew' | 'release' | 'referred' | 'remove'}`
   | `inbox.${'post' | 'list' | 'rejected'}`
   | `snapshots.${'save' | 'latest' | 'prune'}`
   | `artifacts.${'put' | 'get' | 'read' | 'has' | 'touch' | 'list' | 'delete'}`
   | `cache.${'find' | 'putIfAbsent' | 'delete' | 'list' | 'referred'}`
   | `secrets.${'put' | 'get' | 'erase'}`
+  | 'store.now'
 
 const READS: ReadonlySet<StoreCallName> = new Set([
   'events.read',
   'runs.find',
   'runs.list',
+  'runs.dueIn',
   'inbox.list',
   'inbox.rejected',
   'runs.referred',
@@ -35,6 +37,7 @@ const READS: ReadonlySet<StoreCallName> = new Set([
   'cache.list',
   'cache.referred',
   'secrets.get',
+  'store.now',
 ])
 
 /** Stands between a caller and a store. `proceed` makes the call. */
@@ -58,6 +61,7 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
       find: pass('runs.find', (...args) => runs.find(...args)),
       list: pass('runs.list', (...args) => runs.list(...args)),
       claim: pass('runs.claim', (...args) => runs.claim(...args)),
+      dueIn: pass('runs.dueIn', (...args) => runs.dueIn(...args)),
       acquire: pass('runs.acquire', (...args) => runs.acquire(...args)),
       renew: pass('runs.renew', (...args) => runs.renew(...args)),
       release: pass('runs.release', (...args) => runs.release(...args)),
@@ -94,6 +98,7 @@ export function interceptStore(store: Store, intercept: Interceptor): Store {
       get: pass('secrets.get', (...args) => secrets.get(...args)),
       erase: pass('secrets.erase', (...args) => secrets.erase(...args)),
     },
+    now: pass('store.now', () => store.now()),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
 }

@@ -10,9 +10,10 @@ export class Changes {
   /** @param onPost - called for every post that the store tells of. */
   constructor(clock: Clock, notifications: Notifications | undefined, onPost: (runId: string) => void) {
     this.#clock = clock
-    this.#subscription = notifications?.subscribe((runId, change) => {
-      if (change === 'posted') onPost(runId)
-      this.moved(runId)
+    this.#subscription = notifications?.subscribe(({ runId, kind }) => {
+      if (kind === 'posted' && runId !== undefined) onPost(runId)
+      if (runId === undefined) this.#anyMoved()
+      else this.moved(runId)
     })
   }
 
@@ -50,9 +51,13 @@ export class Changes {
     for (const wake of this.#waiting.get(runId) ?? []) wake()
   }
 
+  #anyMoved(): void {
+    for (const listeners of this.#waiting.values()) for (const wake of listeners) wake()
+  }
+
   /** Ends every wait and the subscription. */
   async close(): Promise<void> {
-    for (const listeners of this.#waiting.values()) for (const wake of listeners) wake()
+    this.#anyMoved()
     await this.#subscription?.[Symbol.asyncDispose]()
   }
 }

@@ -1,4 +1,4 @@
-import type { Notifications, Store } from '@varve/store'
+import type { Store, StoreChange } from '@varve/store'
 import { deepEqual, equal, fail } from 'node:assert/strict'
 import { contractGroup, type CaseBody, type CaseContext, type ContractCase } from '../contract-case.ts'
 import { extend, post, release, startRun } from '../test-run.ts'
@@ -9,28 +9,28 @@ const GUARD_MS = 5000
 /** How long a store gets to deliver one before the next is tried, while its subscription is not up yet. */
 const TRY_MS = 100
 
-/** What a listener is told. */
-type Told = Parameters<Parameters<Notifications['subscribe']>[0]>
+/** A change of one run. */
+type Told = readonly [runId: string, kind: StoreChange['kind']]
 
 /** A subscription that can be waited for. */
 interface Listening {
-  readonly heard: readonly string[]
+  readonly heard: readonly StoreChange[]
   /** Resolves when the next such call comes; false when none comes in time. */
   next(told: Told, withinMs?: number): Promise<boolean>
   stop(): Promise<void>
 }
 
 function listen(store: Store): Listening {
-  const heard: string[] = []
-  const waiters = new Set<(...told: Told) => void>()
-  const subscription = store.notifications?.subscribe((...told) => {
-    heard.push(told[0])
-    for (const waiter of waiters) waiter(...told)
+  const heard: StoreChange[] = []
+  const waiters = new Set<(change: StoreChange) => void>()
+  const subscription = store.notifications?.subscribe((change) => {
+    heard.push(change)
+    for (const waiter of waiters) waiter(change)
   })
-  const next = async ([runId, change]: Told, withinMs = GUARD_MS): Promise<boolean> => {
+  const next = async ([runId, kind]: Told, withinMs = GUARD_MS): Promise<boolean> => {
     const { promise, resolve } = Promise.withResolvers<boolean>()
-    const waiter = (...told: Told): void => {
-      if (told[0] === runId && told[1] === change) resolve(true)
+    const waiter = (change: StoreChange): void => {
+      if (change.runId === runId && change.kind === kind) resolve(true)
     }
     const guard = setTimeout(() => resolve(false), withinMs)
     waiters.add(waiter)

@@ -32,6 +32,9 @@ export const claimCases: readonly ContractCase[] = contractGroup('claims', {
     deepEqual(claims, [
       {
         runId: 'run-1',
+        workflow: 'sample',
+        version: '1',
+        queue: 'default',
         owner: owner('b'),
         token: 2,
         leaseUntil,
@@ -103,7 +106,7 @@ export const claimCases: readonly ContractCase[] = contractGroup('claims', {
     deepEqual(runIds(await claimDue(store, 'w', { workflows: a1 })), ['a1'])
     const crossed = [...a1, { name: 'b', versions: ['2', '3'] }]
     deepEqual(runIds(await claimDue(store, 'w', { workflows: crossed })), ['b2'])
-    deepEqual(runIds(await claimDue(store, 'w', { workflows: a1, queues: ['slow'] })), ['slow'])
+    deepEqual(runIds(await claimDue(store, 'w', { workflows: a1, queues: [{ name: 'slow' }] })), ['slow'])
     deepEqual(runIds(await claimDue(store, 'w', { workflows: a1, formats: [1, 2] })), ['new'])
   },
 

@@ -25,6 +25,9 @@ export const fencingCases: readonly ContractCase[] = contractGroup('fencing', {
 
     deepEqual(claim, {
       runId: 'run-1',
+      workflow: 'sample',
+      version: '1',
+      queue: 'default',
       owner: owner('a'),
       token: 1,
       leaseUntil: clock.now() + LEASE_MS,

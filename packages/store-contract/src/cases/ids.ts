@@ -76,7 +76,7 @@ export const idCases: readonly ContractCase[] = contractGroup('ids', {
       for (const filter of [{ workflow: id }, { tags: [id] }, { parent: id }]) {
         deepEqual(runIds((await store.runs.list(filter, { limit: 1000 })).items), [`run-${i}`])
       }
-      const claims = await claimDue(store, id, { workflows: [{ name: id, versions: [id] }], queues: [id] })
+      const claims = await claimDue(store, id, { workflows: [{ name: id, versions: [id] }], queues: [{ name: id }] })
       deepEqual(
         claims.map((claim) => [claim.runId, claim.owner]),
         [[`run-${i}`, owner(id)]],

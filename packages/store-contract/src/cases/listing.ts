@@ -40,7 +40,10 @@ async function fiveRuns(store: Store, clock: TestClock): Promise<void> {
 
 export const listingCases: readonly ContractCase[] = contractGroup('listing', {
   'find answers the whole row, and undefined for an unknown run': async ({ store, clock }) => {
-    const creation = { workflow: 'sample', version: '7', tags: ['b', 'a'], queue: 'slow', parent: 'run-0' }
+    const creation = {
+      ...{ workflow: 'sample', version: '7', tags: ['b', 'a'], parent: 'run-0' },
+      ...{ queue: 'slow', priority: -5, concurrencyKey: 'tenant-1' },
+    }
     const lease = { owner: owner('a'), leaseMs: LEASE_MS }
     await startRun(store, { events: 3, creation: { ...creation, lease }, update: { owes: ['x'] } })
     await post(store, 'run-1', 'p')

@@ -1,7 +1,7 @@
 import type { RunStatus } from '@varve/store'
 import { sql, type Expression, type QueryCreator, type RawBuilder } from 'kysely'
 import type { Params } from '../query.ts'
-import { none, owesAfter, runColumn, updatedColumns, type UpdateArgs } from '../runs/run-columns.ts'
+import { hasEnded, none, owesAfter, runColumn, updatedColumns, type UpdateArgs } from '../runs/run-columns.ts'
 import type { UpdateShape } from '../runs/update-shape.ts'
 import { asSchema, type RunsTable, type Schema } from '../schema.ts'
 
@@ -33,6 +33,8 @@ export interface CreateArgs {
   readonly version: string
   readonly tags: string
   readonly queue: string
+  readonly priority: number
+  readonly concurrencyKey: string | null
   readonly parent: string | null
   readonly status: RunStatus
   readonly blockedOn: string
@@ -68,7 +70,7 @@ export function appending<DB extends Schema, Args extends AppendArgs>(
     .set({
       ...updatedColumns(p, shape, waiting),
       ...(shape.settles && { waiting }),
-      ...(shape.ended && endedLease(p, shape)),
+      ...(shape.ended && { ...endedLease(p, shape), ended_at: sql`coalesce(${runColumn('ended_at')}, ${p.now})` }),
       head: p.int('head'),
       format: sql`case when ${format} < ${p.int('format')} then ${p.int('format')} else ${format} end`,
       problem: none,
@@ -108,6 +110,8 @@ export function creating<DB extends Schema, Args extends CreateArgs>(db: QueryCr
       version: p.text('version'),
       tags: p.text('tags'),
       queue: p.text('queue'),
+      priority: p.int('priority'),
+      concurrency_key: p.text('concurrencyKey'),
       parent: p.text('parent'),
       created_at: p.now,
       status: p.text('status'),
@@ -125,6 +129,7 @@ export function creating<DB extends Schema, Args extends CreateArgs>(db: QueryCr
       lease_owner: p.text('leaseOwner'),
       lease_owner_id: p.text('leaseOwnerId'),
       lease_until: sql`${p.now} + ${p.int('leaseMs')}`,
+      ended_at: sql`case when ${hasEnded(p.text('status'))} then ${p.now} end`,
     })
     .onConflict((conflict) => conflict.column('run_id').doNothing())
     .returningAll()

@@ -8,6 +8,7 @@ import {
   type StoredEvent,
   checkContinuation,
   checkLease,
+  checkPriority,
 } from '@varve/store'
 import { debtsText, updateArgs } from '../runs/run-update.ts'
 import { shapeOf } from '../runs/update-shape.ts'
@@ -27,6 +28,8 @@ export function checkAppend(runId: string, events: readonly StoredEvent[], optio
   checkId('the workflow', create.workflow)
   checkId('the version', create.version)
   checkId('the queue', create.queue)
+  checkPriority(create.priority ?? 0)
+  if (create.concurrencyKey !== undefined) checkId('the concurrency key', create.concurrencyKey)
   if (create.parent !== undefined) checkId('the parent', create.parent)
   for (const tag of create.tags) checkId('a tag', tag)
   if (create.lease !== undefined) checkLease(create.lease.owner, create.lease.leaseMs)
@@ -60,7 +63,7 @@ export function creationOf(
   create: RunCreation,
   now: number | null,
 ): Creation {
-  const { workflow, version, queue, parent, tags, lease } = create
+  const { workflow, version, queue, priority = 0, concurrencyKey, parent, tags, lease } = create
   const owes = debtsText(run.owes)
   const ended = isTerminal(run.status)
   const due = owes !== null || (run.wakeAt === 0 && !ended)
@@ -68,7 +71,8 @@ export function creationOf(
   const { status, blockedOn, wakeAt } = updateArgs(run)
   return {
     run: {
-      ...{ runId, workflow, version, queue, now, status, blockedOn, wakeAt, owes },
+      ...{ runId, workflow, version, queue, priority, now, status, blockedOn, wakeAt, owes },
+      concurrencyKey: concurrencyKey ?? null,
       parent: parent ?? null,
       tags: JSON.stringify(tags),
       due: due ? 1 : 0,

@@ -9,7 +9,7 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
   const { ddl } = dialect
   return [
     table(dialect, 'varve_schema', ddl.options.plain, { application: 'text', version: 'int' }, ['application']),
-    table(dialect, 'runs', ddl.options.hot, runs, ['run_id']),
+    table(dialect, 'runs', ddl.options.hot, runs, ['run_id'], { claim_at: claimAt(dialect) }),
     table(dialect, 'run_tags', ddl.options.keyed, { tag: 'text', run_id: 'text' }, ['tag', 'run_id']),
     table(dialect, 'events', ddl.options.plain, events, ['run_id', 'seq']),
     table(dialect, 'posts', ddl.options.plain, posts, ['run_id', 'number']),
@@ -28,6 +28,13 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
   ]
 }
 
+/** The last of the times before which a run may not be claimed; null when one of them never comes. */
+function claimAt({ ddl }: SqlDialect): RawBuilder<unknown> {
+  const times = [sql`wake_at`, sql`coalesce(lease_until, 0)`, sql`coalesce(retry_at, 0)`]
+  return sql`case when problem is null or retry_at is not null then
+    case when wake_at is not null then ${ddl.greatest(times)} end end`
+}
+
 type Columns = Readonly<Record<string, 'int' | 'int?' | 'text' | 'text?' | 'bytes' | 'bytes?'>>
 
 const runs: Columns = {
@@ -36,6 +43,8 @@ const runs: Columns = {
   version: 'text',
   tags: 'text',
   queue: 'text',
+  priority: 'int',
+  concurrency_key: 'text?',
   parent: 'text?',
   created_at: 'int',
   status: 'text',
@@ -53,6 +62,7 @@ const runs: Columns = {
   lease_owner: 'text?',
   lease_owner_id: 'text?',
   lease_until: 'int?',
+  ended_at: 'int?',
 }
 
 const events: Columns = { run_id: 'text', seq: 'int', v: 'int', type: 'text', at: 'int', body: 'text', hash: 'text' }
@@ -104,7 +114,7 @@ function indexes({ db }: SqlDialect): readonly Compilable[] {
       .columns([...columns])
   const where = (condition: string): RawBuilder<boolean> => sql`${sql.raw(condition)}`
   return [
-    index('runs_due', 'runs', ['wake_at', 'run_id']).where(where('wake_at is not null')),
+    index('runs_due', 'runs', ['claim_at', 'run_id']).where(where('claim_at is not null')),
     index('runs_newest', 'runs', ['created_at', 'run_id']),
     index('runs_by_workflow', 'runs', ['workflow', 'created_at', 'run_id']),
     index('runs_by_status', 'runs', ['status', 'created_at', 'run_id']),
@@ -127,6 +137,7 @@ function table(
   options: RawBuilder<unknown>,
   columns: Columns,
   key: readonly string[],
+  computed: Readonly<Record<string, RawBuilder<unknown>>> = {},
 ): Compilable {
   let builder = db.schema.createTable(name)
   for (const [column, type] of Object.entries(columns)) {
@@ -134,6 +145,9 @@ function table(
     builder = builder.addColumn(column, sql`${dataType}`, (definition) =>
       type.endsWith('?') ? definition : definition.notNull(),
     )
+  }
+  for (const [column, value] of Object.entries(computed)) {
+    builder = builder.addColumn(column, ddl.int, (definition) => definition.modifyEnd(ddl.computed(value)))
   }
   return builder.addPrimaryKeyConstraint(`${name}_key`, [...key] as never[]).modifyEnd(options)
 }

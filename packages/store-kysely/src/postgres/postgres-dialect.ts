@@ -52,6 +52,8 @@ function postgresDdl(db: Kysely<Schema>, schema: string): SqlDdl {
   const create = constant(db, sql`create schema ${sql.id(schema)}`)
   return {
     int: sql`bigint`,
+    computed: (value) => sql`generated always as (${value}) stored`,
+    greatest: (values) => sql`greatest(${sql.join(values)})`,
     text: sql`text collate "C"`,
     bytes: sql`bytea`,
     // Room on each page for the new version of a row: an update that changes no indexed column touches no index.

@@ -12,6 +12,9 @@ export function runColumn<K extends keyof RunsTable>(name: K): RawBuilder<RunsTa
 /** What a claim tells of the row, and what orders claims. */
 export const claimColumns = [
   'runs.run_id',
+  'runs.workflow',
+  'runs.version',
+  'runs.queue',
   'runs.token',
   'runs.lease_until',
   'runs.head',
@@ -26,7 +29,19 @@ export const claimColumns = [
 /** The columns of {@link claimColumns}. */
 export type ClaimRecord = Pick<
   RunsTable,
-  'run_id' | 'token' | 'lease_until' | 'head' | 'status' | 'waiting' | 'recoveries' | 'owes' | 'problem' | 'wake_at'
+  | 'run_id'
+  | 'workflow'
+  | 'version'
+  | 'queue'
+  | 'token'
+  | 'lease_until'
+  | 'head'
+  | 'status'
+  | 'waiting'
+  | 'recoveries'
+  | 'owes'
+  | 'problem'
+  | 'wake_at'
 >
 
 /** Null as a literal: as one parameter it could not stand for a text here and a number there. */

@@ -34,6 +34,7 @@ interface ListArgs {
   readonly tagCount?: number
   readonly createdFrom?: number
   readonly createdBefore?: number
+  readonly endedBefore?: number
 }
 
 /** Lists runs: one query per combination of conditions, compiled when it is first asked for. */
@@ -53,7 +54,7 @@ export function runLister(
 }
 
 function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): ListArgs {
-  const { workflow, version, statuses, tags, parent, artifact, createdFrom, createdBefore } = filter
+  const { workflow, version, statuses, tags, parent, artifact, createdFrom, createdBefore, endedBefore } = filter
   checkLimit(page.limit)
   for (const [what, id] of Object.entries({ workflow, version, parent })) if (id !== undefined) checkId(what, id)
   for (const tag of tags ?? []) checkId('a tag', tag)
@@ -72,6 +73,7 @@ function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): Li
     ...(distinct.length > 0 && { tags: dialect.list(distinct), tagCount: distinct.length }),
     ...(createdFrom !== undefined && { createdFrom: whole('createdFrom', createdFrom) }),
     ...(createdBefore !== undefined && { createdBefore: whole('createdBefore', createdBefore) }),
+    ...(endedBefore !== undefined && { endedBefore: whole('endedBefore', endedBefore) }),
   }
 }
 
@@ -90,6 +92,7 @@ function listQuery(dialect: SqlDialect, shape: ListArgs, { parked, owing }: Flag
     if (shape.statuses !== undefined) query = query.where(p.textIn(runColumn('status'), 'statuses'))
     if (shape.createdFrom !== undefined) query = query.where('created_at', '>=', p.int('createdFrom'))
     if (shape.createdBefore !== undefined) query = query.where('created_at', '<', p.int('createdBefore'))
+    if (shape.endedBefore !== undefined) query = query.where('ended_at', '<', p.int('endedBefore'))
     if (parked !== undefined) query = query.where('problem', parked ? 'is not' : 'is', none)
     if (owing !== undefined) query = query.where('owes', owing ? 'is not' : 'is', none)
     if (shape.artifact !== undefined) {

@@ -34,14 +34,20 @@ export interface AcquireArgs extends RunArgs, LeaseArgs {
   readonly takeover: number | null
 }
 
-/** What a claim binds; the lists come from {@link SqlDialect.list}. */
-export interface ClaimArgs extends LeaseArgs {
+/** What a claimer drives; the lists come from {@link SqlDialect.list}. */
+export interface DrivenArgs {
   readonly workflows: unknown
   readonly versions: unknown
   readonly queues: unknown
   readonly formats: unknown
+}
+
+/** What a claim binds. */
+export interface ClaimArgs extends LeaseArgs, DrivenArgs {
   readonly limit: number
 }
+
+type DueArgs = DrivenArgs & { readonly now: number | null }
 
 /** Names the lease of a run. */
 export interface TokenArgs extends RunArgs {
@@ -70,6 +76,7 @@ export interface RunQueries {
   readonly find: Query<RunArgs, RunsTable>
   readonly acquire: Query<AcquireArgs, ClaimRecord>
   readonly claim: Query<ClaimArgs, ClaimRecord>
+  readonly dueIn: Query<DueArgs, { readonly in: number | null }>
   readonly renew: Query<TokenArgs & { readonly leaseMs: number }, ClaimRecord>
   readonly release: Query<ReleaseArgs, ReleasedRecord>
   readonly releaseWith: (shape: UpdateShape) => Query<ReleaseArgs & UpdateArgs, ReleasedRecord>
@@ -87,6 +94,7 @@ export function runQueries(dialect: SqlDialect): RunQueries {
     find: read((p: Params<RunArgs>) => db.selectFrom('runs').selectAll().where('run_id', '=', p.text('runId'))),
     acquire: acquireQuery(dialect),
     claim: claimQuery(dialect),
+    dueIn: dueInQuery(dialect),
     renew: write((p: Params<TokenArgs & { readonly leaseMs: number }>) =>
       db
         .updateTable('runs')
@@ -136,13 +144,11 @@ function claimQuery(dialect: SqlDialect): RunQueries['claim'] {
         db
           .selectFrom('runs')
           .select('runs.run_id')
-          .where('wake_at', '<=', p.now)
-          .where(sql<boolean>`not ${isLeased(p.now)}`)
-          .where(sql<boolean>`(${runColumn('problem')} is null or ${runColumn('retry_at')} <= ${p.now})`)
+          .where('claim_at', '<=', p.now)
           .where(p.textIn(runColumn('queue'), 'queues'))
           .where(p.intIn(runColumn('format'), 'formats'))
           .where(p.pairIn([runColumn('workflow'), runColumn('version')], ['workflows', 'versions']))
-          .orderBy('wake_at')
+          .orderBy('claim_at')
           .orderBy('run_id')
           .limit(p.int('limit'))
           .$if(dialect.locksRows, (query) => query.forNoKeyUpdate().skipLocked()),
@@ -152,6 +158,18 @@ function claimQuery(dialect: SqlDialect): RunQueries['claim'] {
       .set(leasedColumns(p))
       .whereRef('runs.run_id', '=', 'due.run_id')
       .returning(claimColumns),
+  )
+}
+
+function dueInQuery(dialect: SqlDialect): RunQueries['dueIn'] {
+  return queryCompiler(dialect).read((p: Params<DueArgs>) =>
+    dialect.db
+      .selectFrom('runs')
+      .select(sql<number | null>`min(${runColumn('claim_at')}) - ${p.now}`.as('in'))
+      .where('claim_at', '>', p.now)
+      .where(p.textIn(runColumn('queue'), 'queues'))
+      .where(p.intIn(runColumn('format'), 'formats'))
+      .where(p.pairIn([runColumn('workflow'), runColumn('version')], ['workflows', 'versions'])),
   )
 }
 

@@ -5,12 +5,15 @@ import type { ClaimRecord } from './run-columns.ts'
 /** A run's row as the index shows it. */
 export function rowOf(record: RunsTable): RunRow {
   const { parent, problem, lease_owner: leaseOwner, lease_until: leaseUntil } = record
+  const { concurrency_key: concurrencyKey, ended_at: endedAt } = record
   return {
     runId: record.run_id,
     workflow: record.workflow,
     version: record.version,
     tags: JSON.parse(record.tags) as readonly string[],
     queue: record.queue,
+    priority: record.priority,
+    ...(concurrencyKey !== null && { concurrencyKey }),
     ...(parent !== null && { parent }),
     status: record.status,
     blockedOn: JSON.parse(record.blocked_on) as readonly BlockedOn[],
@@ -25,6 +28,7 @@ export function rowOf(record: RunsTable): RunRow {
     ...(leaseOwner !== null &&
       leaseUntil !== null && { lease: { owner: JSON.parse(leaseOwner) as Owner, until: leaseUntil } }),
     createdAt: record.created_at,
+    ...(endedAt !== null && { endedAt }),
   }
 }
 
@@ -33,6 +37,9 @@ export function claimOf(record: Omit<ClaimRecord, 'lease_until' | 'wake_at'>, ow
   const { problem } = record
   return {
     runId: record.run_id,
+    workflow: record.workflow,
+    version: record.version,
+    queue: record.queue,
     owner,
     token: record.token,
     leaseUntil,

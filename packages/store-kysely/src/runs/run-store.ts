@@ -5,6 +5,7 @@ import {
   type AcquireRequest,
   type Claim,
   type ClaimRequest,
+  type DueRequest,
   type Owner,
   type ReleaseOutcome,
   type ReleaseRequest,
@@ -22,6 +23,7 @@ import { runLister } from './run-list.ts'
 import {
   runQueries,
   type AcquireArgs,
+  type DrivenArgs,
   type InspectedRecord,
   type LeaseArgs,
   type ReleasedRecord,
@@ -42,6 +44,7 @@ export function sqlRuns(parts: StoreParts): RunStore {
     },
     list: runLister(parts.executor, parts.dialect),
     claim: async (request) => claimDue(parts, queries, request),
+    dueIn: async (request) => dueIn(parts, queries, request),
     acquire: async (runId, request) => acquire(parts, queries, runId, request),
     renew: async (claim, request) => renew(parts, queries, claim, request.leaseMs),
     release: async (claim, request) => release(parts, queries, claim, request),
@@ -55,15 +58,10 @@ export function sqlRuns(parts: StoreParts): RunStore {
 
 async function claimDue(parts: StoreParts, queries: RunQueries, request: ClaimRequest): Promise<readonly Claim[]> {
   const { owner, limit } = request
-  const { dialect } = parts
   checkLimit(limit)
-  const drives = request.workflows.flatMap(({ name, versions }) => versions.map((version) => [name, version] as const))
   const records = await parts.executor.all(queries.claim, {
     ...leaseArgs(parts, owner, request.leaseMs),
-    workflows: dialect.list(drives.map(([name]) => name)),
-    versions: dialect.list(drives.map(([, version]) => version)),
-    queues: dialect.list(request.queues),
-    formats: dialect.list(request.formats),
+    ...drivenBy(parts, request),
     limit,
   })
   // An update answers its rows in no order.
@@ -72,6 +70,21 @@ async function claimDue(parts: StoreParts, queries: RunQueries, request: ClaimRe
 
 function dueLongest(a: ClaimRecord, b: ClaimRecord): number {
   return (a.wake_at ?? 0) - (b.wake_at ?? 0) || (a.run_id < b.run_id ? -1 : 1)
+}
+
+async function dueIn(parts: StoreParts, queries: RunQueries, request: DueRequest): Promise<number | null> {
+  const record = await parts.executor.get(queries.dueIn, { now: parts.now(), ...drivenBy(parts, request) })
+  return record?.in ?? null
+}
+
+function drivenBy({ dialect }: StoreParts, { workflows, queues, formats }: DueRequest): DrivenArgs {
+  const drives = workflows.flatMap(({ name, versions }) => versions.map((version) => [name, version] as const))
+  return {
+    workflows: dialect.list(drives.map(([name]) => name)),
+    versions: dialect.list(drives.map(([, version]) => version)),
+    queues: dialect.list(queues.map(({ name }) => name)),
+    formats: dialect.list(formats),
+  }
 }
 
 async function acquire(parts: StoreParts, queries: RunQueries, runId: string, request: AcquireRequest): Promise<Claim> {

@@ -39,6 +39,8 @@ export function sqliteDialect(): SqlDialect {
 function sqliteDdl(): SqlDdl {
   return {
     int: sql`integer`,
+    computed: (value) => sql`generated always as (${value}) virtual`,
+    greatest: (values) => sql`max(${sql.join(values)})`,
     text: sql`text`,
     bytes: sql`blob`,
     options: { hot: sql`strict`, keyed: sql`strict, without rowid`, plain: sql`strict` },

@@ -160,9 +160,10 @@ const fencingMutants: readonly Mutant[] = [
     'an end that owes ends the lease': (healthy, store) => ({
       append: async (runId, events, options) => {
         const answer = await healthy.append(runId, events, options)
-        const { status, owes, lease, token, head } = await row(store, runId)
+        const { workflow, version, queue, status, owes, lease, token, head } = await row(store, runId)
         if (!isTerminal(status) || owes.length === 0 || lease === undefined) return answer
-        const claim = { ...lease, runId, token, leaseUntil: lease.until, head, status, waiting: 0, recoveries: 0, owes }
+        const run = { runId, workflow, version, queue, head, status, owes }
+        const claim = { ...run, ...lease, token, leaseUntil: lease.until, waiting: 0, recoveries: 0 }
         await store.runs.release(claim, { expectedHead: head })
         return answer
       },

@@ -8,7 +8,8 @@ import { memoryStore } from '../memory-store.ts'
 
 /** One call of a port's method; what `read` yields is sent as an array. */
 interface Call {
-  readonly port: 'events' | 'runs' | 'inbox' | 'snapshots' | 'artifacts' | 'cache' | 'secrets'
+  /** Absent for a method of the store itself. */
+  readonly port?: 'events' | 'runs' | 'inbox' | 'snapshots' | 'artifacts' | 'cache' | 'secrets'
   readonly method: string
   readonly args: readonly unknown[]
 }
@@ -33,7 +34,9 @@ export async function serveStore(store: Store): Promise<{ readonly url: string; 
 }
 
 async function answerTo(store: Store, { port, method, args }: Call): Promise<Answer> {
-  const methods = store[port] as unknown as Readonly<Record<string, (...args: readonly unknown[]) => unknown>>
+  const methods = (port === undefined ? store : store[port]) as unknown as Readonly<
+    Record<string, (...args: readonly unknown[]) => unknown>
+  >
   try {
     const value = methods[method]?.(...args)
     return { value: method === 'read' ? await collect(value as AsyncIterable<unknown>) : await value }
@@ -57,7 +60,7 @@ export async function openRemoteStore(url: Json): Promise<Store> {
     if ('refusal' in answer) throw new StoreError(answer.refusal, 'refused by the process that serves the store')
     return answer.value
   }
-  const port = (name: Call['port']): never =>
+  const port = (name: NonNullable<Call['port']>): never =>
     new Proxy(
       {},
       {
@@ -81,6 +84,7 @@ export async function openRemoteStore(url: Json): Promise<Store> {
     artifacts: port('artifacts'),
     cache: port('cache'),
     secrets: port('secrets'),
+    now: async () => call({ method: 'now', args: [] }) as Promise<number>,
     [Symbol.asyncDispose]: async () => undefined,
   }
 }

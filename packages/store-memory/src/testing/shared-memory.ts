@@ -74,6 +74,10 @@ function openHandle(data: Store, answers: Answers): Store {
     artifacts: handle({ ...data.artifacts, get }),
     cache: handle(data.cache),
     secrets: handle(data.secrets),
+    now: async () => {
+      checkOpen()
+      return data.now()
+    },
     ...(data.notifications !== undefined && { notifications: handle(data.notifications) }),
     [Symbol.asyncDispose]: async () => {
       isClosed = true

@@ -297,12 +297,16 @@ const capabilityMutants: readonly Mutant[] = [
   {
     group: 'capabilities',
     name: 'nobody is told that a run moved',
-    spoil: telling((listener) => (runId, change) => change === 'moved' || listener(runId, change)),
+    spoil: telling((listener) => (change) => {
+      if (change.kind === 'posted') listener(change)
+    }),
   },
   {
     group: 'capabilities',
     name: 'posts are told as moves',
-    spoil: telling((listener) => (runId) => listener(runId, 'moved')),
+    spoil: telling((listener) => (change) => {
+      listener({ ...change, kind: 'moved' })
+    }),
   },
   {
     group: 'capabilities',

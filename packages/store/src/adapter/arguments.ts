@@ -87,3 +87,9 @@ export function checkCacheDraft({ key, group, artifacts, body }: CacheDraft): Ca
   const text = `the body of cache entry ${JSON.stringify(key)} has ${bytes} bytes and ${defaultLimits.bodyBytes} are allowed; keep it as an artifact`
   throw new StoreError('LIMIT_EXCEEDED', text, { path: 'body' })
 }
+
+/** A run's priority: a whole number from -100 to 100. @throws StoreError `INVALID_ARGUMENT`. */
+export function checkPriority(priority: number): void {
+  if (Number.isSafeInteger(priority) && Math.abs(priority) <= 100) return
+  throw new StoreError('INVALID_ARGUMENT', `a priority must be a whole number from -100 to 100, got ${priority}`)
+}

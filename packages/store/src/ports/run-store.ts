@@ -17,8 +17,19 @@ export interface RunStore {
   /** Newest first (by `createdAt`, then run id). Runs that are created meanwhile shift no later page. */
   list(filter: RunFilter, page: PageRequest): Promise<Page<RunRow>>
 
-  /** Leases due runs, those that have been due longest first. Concurrent callers never get the same run. */
+  /**
+   * Leases due runs. Concurrent callers never get the same run.
+   *
+   * Of each queue come those of the highest priority first, and of these the ones that have been due longest; the queues take
+   * turns, in the order in which the request names them. What its limits hold back stays due.
+   */
   claim(request: ClaimRequest): Promise<readonly Claim[]>
+
+  /**
+   * Milliseconds until the next run that such a claim could get, and that is not due yet, becomes due; null when none will by
+   * itself. Knows nothing of limits.
+   */
+  dueIn(request: DueRequest): Promise<number | null>
 
   /**
    * Leases one run, due or not. The owner of the living lease gets it anew, with a higher token.
@@ -79,15 +90,36 @@ export interface RunFilter {
   readonly createdFrom?: number
   /** Unix milliseconds, exclusive. */
   readonly createdBefore?: number
+  /** Only runs that ended before this, Unix milliseconds. */
+  readonly endedBefore?: number
 }
 
-/** Who claims, and what it can drive. */
-export interface ClaimRequest {
-  readonly owner: Owner
+/** What a claimer can drive, of which queues. */
+export interface DueRequest {
   readonly workflows: readonly { readonly name: string; readonly versions: readonly string[] }[]
-  readonly queues: readonly string[]
+  /** Each name once. */
+  readonly queues: readonly QueueClaim[]
   /** Event formats that the claimer reads. */
   readonly formats: readonly number[]
+}
+
+/** A queue to claim from. Its limits count what every claimer, and whoever else drives runs of the queue, has under lease. */
+export interface QueueClaim {
+  readonly name: string
+  /** So many of its runs are under a living lease at once, at most. A run that is blocked is under none. */
+  readonly concurrency?: number
+  /** As `concurrency`, of the runs with the same concurrency key; those without a key are not held back. */
+  readonly concurrencyPerKey?: number
+  /**
+   * In any `periodMs` milliseconds at most `limit` of its runs are leased by such claims for the first time ever. Runs that
+   * go on are not counted and not held back.
+   */
+  readonly rate?: { readonly limit: number; readonly periodMs: number }
+}
+
+/** Who claims, and how much. */
+export interface ClaimRequest extends DueRequest {
+  readonly owner: Owner
   /** At most so many runs, 1-1000. */
   readonly limit: number
   readonly leaseMs: number

@@ -54,6 +54,10 @@ export interface Owner {
 /** The right to drive a run for a time, as it stood when it was given or renewed. */
 export interface Claim {
   readonly runId: string
+  readonly workflow: string
+  /** The version that the run is of now. */
+  readonly version: string
+  readonly queue: string
   readonly owner: Owner
   /** Fencing token: grows with every lease of the run and never shrinks. */
   readonly token: number
@@ -100,6 +104,10 @@ export interface RunCreation {
   readonly version: string
   readonly tags: readonly string[]
   readonly queue: string
+  /** -100 to 100; of one queue, runs with a higher one are claimed first. Default 0. */
+  readonly priority?: number
+  /** Runs of one queue with the same key count together for its limit per key. */
+  readonly concurrencyKey?: string
   /** The run that started this one. */
   readonly parent?: string
   /** Gives the creator the run's first lease, with token 1. */
@@ -113,6 +121,8 @@ export interface RunRow {
   readonly version: string
   readonly tags: readonly string[]
   readonly queue: string
+  readonly priority: number
+  readonly concurrencyKey?: string
   readonly parent?: string
   readonly status: RunStatus
   readonly blockedOn: readonly BlockedOn[]
@@ -132,4 +142,6 @@ export interface RunRow {
   readonly lease?: { readonly owner: Owner; readonly until: number }
   /** Unix milliseconds of the store's clock. */
   readonly createdAt: number
+  /** When the append came that ended the run, Unix milliseconds of the store's clock; absent until then. */
+  readonly endedAt?: number
 }

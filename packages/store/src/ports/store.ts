@@ -12,7 +12,7 @@ export interface StoreCapabilities {
   readonly durable: boolean
   /** Several handles, and several processes, may use the same data at once. */
   readonly shared: boolean
-  /** `notifications` is there and tells of commits made through every handle. */
+  /** `notifications` is there and tells of commits made through every handle, also those of other processes. */
   readonly notify: boolean
 }
 
@@ -32,6 +32,8 @@ export interface Store extends AsyncDisposable {
   readonly artifacts: ArtifactStore
   readonly cache: CacheStore
   readonly secrets: SecretStore
+  /** The store's clock, Unix milliseconds: what leases and due times are compared with. */
+  now(): Promise<number>
   /** There exactly when `capabilities.notify` is true. */
   readonly notifications?: Notifications
 }
@@ -39,11 +41,20 @@ export interface Store extends AsyncDisposable {
 /** Tells that a run may have moved, so that nobody needs to poll. */
 export interface Notifications {
   /**
-   * Calls the listener soon after each commit: with `posted` when a post was kept for the run, with `moved` when the run
-   * was created, appended to or released. It may be called more often than needed, and a call may be lost with the
-   * connection: an aid, never a promise.
+   * Calls the listener soon after a commit that kept a post, or that created, ended or released a run; after other appends
+   * only where that costs nothing. It may be called more often than needed, and a call may be lost: an aid, never a promise.
    */
-  subscribe(listener: (runId: string, change: 'posted' | 'moved') => void): AsyncDisposable
+  subscribe(listener: (change: StoreChange) => void): AsyncDisposable
+}
+
+/** What a commit changed. */
+export interface StoreChange {
+  /** Absent when the store cannot say which: any run may have moved, and calls may have been lost. */
+  readonly runId?: string
+  /** `posted`: a post was kept for the run. `moved`: it was created, appended to or released. */
+  readonly kind: 'posted' | 'moved'
+  /** True when the run may be due now: somebody may claim it. */
+  readonly due: boolean
 }
 
 /** One page of a list. */
