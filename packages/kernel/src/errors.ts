@@ -26,6 +26,7 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `INVALID_LOG` | events that cannot follow each other, or whose data has the wrong shape |
  * | `LIMIT_EXCEEDED` | the run has grown beyond a limit |
  * | `LEASE_LOST` | this process lost the run to another one |
+ * | `DRAINED` | this process gave the run up between two attempts, for whoever drives it next |
  * | `SECRET_GONE` | a secret that is needed was erased |
  * | `SECRET_KEY_MISSING`, `SECRET_CORRUPT`, `SECRET_UNRESOLVED` | no key for it; not the value that was sealed; a name without a value |
  * | `KERNEL_CLOSED` | the kernel was disposed |
@@ -55,6 +56,7 @@ export type KernelErrorCode =
   | 'INVALID_LOG'
   | 'LIMIT_EXCEEDED'
   | 'LEASE_LOST'
+  | 'DRAINED'
   | 'SECRET_GONE'
   | 'SECRET_KEY_MISSING'
   | 'SECRET_CORRUPT'

@@ -65,6 +65,9 @@ export type { EvidenceVerification, VerifyEvidenceOptions } from './evidence/ver
 export { verifyHistories } from './evidence/verify-histories.ts'
 export type { HistoryVerification, VerifyHistoriesOptions } from './evidence/verify-histories.ts'
 
+// For workers.
+export type { DispatchedRun, Dispatcher, DispatchRequest } from './kernel/dispatcher.ts'
+
 // For tests and embedders: what the kernel takes from its surroundings.
 export { systemClock } from './clock.ts'
 export type { Clock, Timer } from './clock.ts'

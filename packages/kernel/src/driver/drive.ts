@@ -90,14 +90,13 @@ export class Drive {
     this.#mailbox.nudge()
   }
 
-  /** Aborts the run's handlers and gives the run up. */
-  stop(reason: Error): void {
-    this.#mailbox.stop(reason)
-  }
-
-  /** As {@link stop}, but not while an at-most-once action is being attempted: aborted, its outcome would be unknown. */
-  rest(reason: Error): void {
-    this.#givingUp.rest(reason)
+  /**
+   * Gives the run up: `stop` at once, aborting its handlers; `rest` not while an at-most-once action is being attempted:
+   * aborted, its outcome would be unknown; `drain` not while anything is.
+   */
+  leave(how: 'stop' | 'rest' | 'drain', reason: Error): void {
+    if (how === 'stop') this.#mailbox.stop(reason)
+    else this.#givingUp[how](reason)
     this.#mailbox.wakeUp()
   }
 

@@ -17,6 +17,8 @@ export interface Environment {
   readonly policy: Policy
   readonly limits: Limits
   readonly leaseMs: number
+  /** A time that is nearer than this, in ms, is waited for in process; until a later one the run blocks. */
+  readonly holdMs: number
   readonly secrets: SecretsSetup
   /** What to do with a run whose recorded decisions the code does not repeat. */
   readonly onDrift: 'stop' | 'warn'

@@ -1,9 +1,10 @@
 import type { LogEvent } from '../log/log-event.ts'
-import { isAttemptingOnce, type System } from '../run/system.ts'
+import { isAttempting, isAttemptingOnce, type System } from '../run/system.ts'
 
 /** Why a drive is about to give its run up although nobody took it, and what it must not begin until then. */
 export class GivingUp {
   #resting: Error | undefined
+  #draining: Error | undefined
   #parking: Error | undefined
   /** True when what must not happen twice follows so closely on its like that there would never be a moment in between. */
   #closing = false
@@ -11,6 +12,11 @@ export class GivingUp {
   /** As soon as nothing that must not happen twice is under way: aborted, its outcome would be unknown. */
   rest(reason: Error): void {
     this.#resting ??= reason
+  }
+
+  /** As soon as the log has the outcome of every attempt that is under way. */
+  drain(reason: Error): void {
+    this.#draining ??= reason
   }
 
   /** As soon as the log says which attempts have not been called. */
@@ -26,6 +32,7 @@ export class GivingUp {
   /** True while nothing is to be decided: what would be asked for is the business of whoever drives the run next. */
   holds(system: System): boolean {
     if (this.#parking !== undefined) return true
+    if (this.#draining !== undefined && system.cancel === undefined) return true
     if (this.#resting === undefined) return false
     // Canceled, what is under way is dropped: a rest would wait for it to end by itself.
     return !isAttemptingOnce(system) || (this.#closing && system.cancel === undefined)
@@ -50,6 +57,7 @@ export class GivingUp {
   check(system: System, running: Calls): void {
     if (this.#parking !== undefined && uncalled(system, running).length === 0) throw this.#parking
     if (this.#resting !== undefined && !isAttemptingOnce(system)) throw this.#resting
+    if (this.#draining !== undefined && !isAttempting(system)) throw this.#draining
   }
 }
 

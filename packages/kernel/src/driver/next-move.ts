@@ -3,13 +3,10 @@ import { wakeAt, type System } from '../run/system.ts'
 import type { Environment } from './environment.ts'
 import type { Mailbox } from './mailbox.ts'
 
-/** Retries that are due sooner are waited for in process; for others the run blocks durably. */
-const IN_PROCESS_WAIT_MS = 5000
-
 /** True when something that this process can wait for moves the run: a time that is near, a child that is driven here. */
 export function movesSoon(env: Environment, system: System): boolean {
   const due = wakeAt(system)
-  if (due !== null && due - env.clock.now() <= IN_PROCESS_WAIT_MS) return true
+  if (due !== null && due - env.clock.now() <= env.holdMs) return true
   return childrenMoving(env, system).length > 0
 }
 

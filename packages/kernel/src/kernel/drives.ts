@@ -90,6 +90,34 @@ export class Drives {
   }
 
   /**
+   * Drives a run under a lease that a claim has given. A lease on a run that this kernel is at work on already is given back:
+   * whoever is at work on it looks again.
+   *
+   * @param env - what the drive works with, in place of what the drives of the kernel's verbs do.
+   * @returns undefined when the run was given up, or given back.
+   */
+  async dispatch(env: Environment, claim: Claim, claimedAt: number): Promise<Outcome | undefined> {
+    const { runId } = claim
+    if (this.#slots.has(runId) || this.#held.has(runId)) {
+      const asFound = { expectedHead: claim.head, ...(claim.problem && { problem: claim.problem }) }
+      await repeatable(env, () => env.store.runs.release(claim, asFound))
+      this.#changes.moved(runId)
+      return undefined
+    }
+    return this.#join(runId, async (slot) => {
+      const definition = await this.#codeUnder(claim)
+      const outcome = await this.#drive(slot, { runId, definition, claim, claimedAt }, env)
+      this.#leave(runId, slot)
+      return outcome
+    })
+  }
+
+  /** Asks the drive of a run to give it up. */
+  leave(runId: string, how: 'stop' | 'drain', reason: Error): void {
+    this.#slots.get(runId)?.drive?.leave(how, reason)
+  }
+
+  /**
    * Does something to a run under a lease of its own, while nothing drives it here. A drive of this kernel gives the run up,
    * and takes it again afterwards; one of another process is waited for.
    *
@@ -129,7 +157,7 @@ export class Drives {
   /** Resolves when no drive of this kernel has the run any more. */
   async #rest(runId: string): Promise<void> {
     const slot = this.#slots.get(runId)
-    slot?.drive?.rest(new KernelError('LEASE_LOST', `run ${runId} is held for a moment`, { runId }))
+    slot?.drive?.leave('rest', new KernelError('LEASE_LOST', `run ${runId} is held for a moment`, { runId }))
     await slot?.driving
   }
 
@@ -207,7 +235,7 @@ export class Drives {
     for (const timer of this.#wakeUps.values()) timer.cancel()
     this.#wakeUps.clear()
     const outcomes = [...this.#slots.values()].map(({ outcome }) => outcome)
-    for (const { drive } of this.#slots.values()) drive?.stop(this.#closed)
+    for (const { drive } of this.#slots.values()) drive?.leave('stop', this.#closed)
     await this.#changes.close()
     await Promise.allSettled([...outcomes, ...this.#held.values()])
   }
@@ -289,6 +317,15 @@ export class Drives {
       if (!parks) throw error
       const claim = await this.#acquire(row)
       if (claim === undefined) return undefined
+      return this.#codeUnder(claim)
+    }
+  }
+
+  /** @throws KernelError `WORKFLOW_MISSING`, for which the run is parked. */
+  async #codeUnder(claim: Claim): Promise<Definition> {
+    try {
+      return this.#env.definitionOf(claim)
+    } catch (error) {
       throw await park(this.#env, claim, error)
     }
   }
@@ -305,19 +342,20 @@ export class Drives {
     }
   }
 
-  async #drive(slot: Slot, options: DriveOptions): Promise<Outcome | undefined> {
-    const drive = new Drive(this.#env, options)
+  async #drive(slot: Slot, options: DriveOptions, env = this.#env): Promise<Outcome | undefined> {
+    const drive = new Drive(env, options)
     slot.drive = drive
     // A lease that was given while the kernel was being disposed has to be given back.
-    if (this.#closed !== undefined) drive.stop(this.#closed)
+    if (this.#closed !== undefined) drive.leave('stop', this.#closed)
     const running = drive.run()
     slot.driving = running.catch(() => undefined)
     try {
       const outcome = await running
-      this.wakeAt(options.runId, outcome.status === 'blocked' ? outcome.wakeAt : null)
+      // Whoever dispatches knows of due runs by itself.
+      if (env === this.#env) this.wakeAt(options.runId, outcome.status === 'blocked' ? outcome.wakeAt : null)
       return outcome
     } catch (error) {
-      if (!isKernelError(error, 'LEASE_LOST')) throw error
+      if (!isKernelError(error, 'LEASE_LOST') && !isKernelError(error, 'DRAINED')) throw error
       return undefined
     } finally {
       delete slot.drive

@@ -46,6 +46,7 @@ import { recoverRuns, type RecoveredRun } from './recover.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { secretsSetup } from '../secrets/options.ts'
 import { readingVerbs, stateOf } from './reading.ts'
+import { createDispatcher, type Dispatcher } from './dispatcher.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
 import { enqueueRun, startRun } from './start.ts'
@@ -65,6 +66,8 @@ export interface Kernel extends AsyncDisposable {
    * @throws KernelError `INVALID_DEFINITION` (another one has that name and version) | `KERNEL_CLOSED`.
    */
   register(workflow: Workflow): void
+  /** What `@varve/worker` drives runs through. */
+  readonly dispatcher: Dispatcher
   /**
    * Starts a run and drives it until it ends or blocks. Idempotent by run id: the same input returns that run.
    *
@@ -215,6 +218,7 @@ export function createKernel(options: KernelOptions): Kernel {
   const kernel: KernelParts = { env, drives }
   return {
     artifacts: env.artifacts,
+    dispatcher: createDispatcher(kernel, registry),
     ...registeringVerbs(kernel, registry),
     start: async (workflow, input, startOptions = {}) => {
       drives.checkOpen()
@@ -297,6 +301,9 @@ const DEFAULT_LEASE_MS = 30_000
 
 const DEFAULT_MAX_RECOVERIES = 10
 
+/** Nobody but the caller waits for a run that a verb drives: it may keep its lease over a short sleep. */
+const HOLD_MS = 5000
+
 /** @throws KernelError `INVALID_DEFINITION` for limits under which a turn would not fit into an append. */
 function checkedLimits(limits: Limits): Limits {
   const least = { appendEvents: TURN_EVENTS + 2, appendBytes: 2 * (TURN_BYTES + limits.bodyBytes) }
@@ -326,6 +333,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     policy: options.policy ?? allowAll,
     limits: checkedLimits({ ...defaultLimits, ...options.limits }),
     leaseMs,
+    holdMs: HOLD_MS,
     secrets: secretsSetup(options.secrets),
     onDrift: options.onDrift ?? 'stop',
     observe: observation(options.observer ?? {}, clock, warn),

@@ -18,6 +18,8 @@ export interface Registry {
   readonly add: (workflow: Workflow) => void
   /** Of all workflows that are registered now. */
   readonly names: () => ReadonlySet<string>
+  /** Every version of every workflow that is registered now. */
+  readonly versions: () => ReadonlyMap<string, readonly string[]>
 }
 
 /** @throws KernelError `INVALID_DEFINITION` when a name and version are registered twice. */
@@ -53,6 +55,11 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
   return {
     add,
     names: () => new Set(newest.keys()),
+    versions: () => {
+      const versions = new Map<string, string[]>()
+      for (const { name, version } of byName.values()) versions.set(name, [...(versions.get(name) ?? []), version])
+      return versions
+    },
     definitionOf,
     definitionFor: ({ version, ...run }) => find({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }, ''),
     check: ({ name, version, definition }) => {

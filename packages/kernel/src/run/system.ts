@@ -346,12 +346,17 @@ export function blockedOn(system: System): BlockedOn[] {
   })
 }
 
-/** True while an attempt is under way that must not be made again. */
-export function isAttemptingOnce({ open }: System): boolean {
+/** True while an attempt is under way. */
+export function isAttempting({ open }: System, effect?: OpenAction['effect']): boolean {
   for (const item of open.values()) {
-    if (item.kind === 'action' && item.attempting && item.effect === 'at-most-once') return true
+    if (item.kind === 'action' && item.attempting && (effect === undefined || item.effect === effect)) return true
   }
   return false
+}
+
+/** True while an attempt is under way that must not be made again. */
+export function isAttemptingOnce(system: System): boolean {
+  return isAttempting(system, 'at-most-once')
 }
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */

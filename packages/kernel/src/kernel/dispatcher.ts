@@ -1,0 +1,172 @@
+import {
+  EVENT_FORMAT,
+  type Claim,
+  type DueRequest,
+  type Notifications,
+  type Owner,
+  type QueueClaim,
+  type StoreChange,
+} from '@varve/store'
+import type { Clock } from '../clock.ts'
+import { repeatable } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
+import type { Outcome } from '../driver/outcome.ts'
+import { KernelError } from '../errors.ts'
+import type { KernelParts } from './parts.ts'
+import type { Registry } from './registry.ts'
+
+/** Which runs to claim. */
+export interface DispatchRequest {
+  readonly queues: readonly QueueClaim[]
+  /** Names of registered workflows. Default: all that are registered at the time. */
+  readonly workflows?: readonly string[]
+}
+
+/** A run that was claimed, and is being driven. */
+export interface DispatchedRun {
+  readonly runId: string
+  readonly workflow: string
+  readonly queue: string
+  /**
+   * How far it came; undefined when it was given up: another process has it, it was asked to leave, or a verb of this kernel
+   * was at work on it already. Rejects with what parked it.
+   */
+  readonly outcome: Promise<Outcome | undefined>
+  /**
+   * Asks the drive to give the run up for whoever claims it next: `drain` once the attempts that are under way have ended,
+   * `stop` at once, aborting them.
+   */
+  leave(how: 'drain' | 'stop'): void
+}
+
+/** Claims due runs and drives them. What a worker is made of; its loop is in `@varve/worker`. */
+export interface Dispatcher {
+  /** Who holds the leases. */
+  readonly owner: Owner
+  /** Tells the store's time. */
+  readonly clock: Clock
+  /** True when the store tells of what becomes due; otherwise somebody has to look. */
+  readonly notifies: boolean
+  /** How long leases last unless a claim says otherwise, in ms. */
+  readonly leaseMs: number
+  /**
+   * Claims due runs and begins to drive each until it ends or blocks. A sleep, a child, another run are not waited for: the
+   * run blocks, and is due again in time.
+   *
+   * @param request - `limit` 1-1000 runs; `leaseMs` of their leases.
+   * @throws StoreError as `RunStore.claim` does; KernelError `KERNEL_CLOSED`.
+   */
+  claim(
+    request: DispatchRequest & { readonly limit: number; readonly leaseMs: number },
+  ): Promise<readonly DispatchedRun[]>
+  /** Milliseconds until the next such run becomes due that is not yet; null when none will by itself. */
+  dueIn(request: DispatchRequest): Promise<number | null>
+  /** Calls the listener when such runs may have become due, as far as the store tells. */
+  subscribe(listener: (change: StoreChange) => void): AsyncDisposable
+}
+
+/** A drive that was dispatched holds a place in a worker: it waits for nothing that is farther than this, in ms. */
+const HOLD_MS = 20
+
+/** The dispatcher of a kernel. */
+export function createDispatcher({ env, drives }: KernelParts, registry: Registry): Dispatcher {
+  const hearing = new Hearing(env.store.notifications)
+  const dueRequest = ({ queues, workflows }: DispatchRequest): DueRequest => {
+    const drivable = [...registry.versions()].map(([name, versions]) => ({ name, versions }))
+    return {
+      workflows: drivable.filter(({ name }) => workflows === undefined || workflows.includes(name)),
+      queues,
+      formats: Array.from({ length: EVENT_FORMAT }, (_, i) => i + 1),
+    }
+  }
+  const dispatched = (leaseMs: number): Environment => ({
+    ...env,
+    leaseMs,
+    holdMs: HOLD_MS,
+    // Children and parents come by their queues, like all others; whoever is at work on one here looks again.
+    moved: (runId) => {
+      drives.posted(runId)
+      hearing.tell({ runId, kind: 'moved', due: true })
+    },
+    moving: () => undefined,
+  })
+  const drive = (driveEnv: Environment, claim: Claim, claimedAt: number): DispatchedRun => {
+    const { runId, workflow, queue } = claim
+    const leave: DispatchedRun['leave'] = (how) => {
+      drives.leave(runId, how, new KernelError('DRAINED', `the worker that drives run ${runId} stops`, { runId }))
+    }
+    const outcome = hearing.without(runId, drives.dispatch(driveEnv, claim, claimedAt))
+    return { runId, workflow, queue, leave, outcome }
+  }
+  return {
+    owner: env.owner,
+    clock: env.clock,
+    leaseMs: env.leaseMs,
+    notifies: env.store.notifications !== undefined,
+    claim: async ({ limit, leaseMs, ...request }) => {
+      drives.checkOpen()
+      const claimedAt = env.clock.monotonic()
+      const claims = await env.store.runs.claim({ ...dueRequest(request), owner: env.owner, limit, leaseMs })
+      const driveEnv = dispatched(leaseMs)
+      return claims.map((claim) => drive(driveEnv, claim, claimedAt))
+    },
+    dueIn: async (request) => {
+      drives.checkOpen()
+      return repeatable(env, () => env.store.runs.dueIn(dueRequest(request)))
+    },
+    subscribe: (listener) => hearing.subscribe(listener),
+  }
+}
+
+type Listener = (change: StoreChange) => void
+
+/** What the store tells of runs that are not being driven here. */
+class Hearing {
+  readonly #notifications: Notifications | undefined
+  readonly #listeners = new Set<Listener>()
+  /** Runs that are being driven here; true for one that something has come for meanwhile. */
+  readonly #driven = new Map<string, boolean>()
+
+  constructor(notifications: Notifications | undefined) {
+    this.#notifications = notifications
+  }
+
+  subscribe(listener: Listener): AsyncDisposable {
+    // Wrapped: the same listener may be subscribed twice.
+    const own: Listener = (change) => {
+      listener(change)
+    }
+    this.#listeners.add(own)
+    const subscription = this.#notifications?.subscribe((change) => {
+      if (!this.#isDriven(change)) own(change)
+    })
+    return {
+      [Symbol.asyncDispose]: async () => {
+        this.#listeners.delete(own)
+        await subscription?.[Symbol.asyncDispose]()
+      },
+    }
+  }
+
+  tell(change: StoreChange): void {
+    if (!this.#isDriven(change)) for (const listener of this.#listeners) listener(change)
+  }
+
+  /** While a run is being driven its drive sees to what comes; what came just when it ended is told then. */
+  async without<T>(runId: string, drive: Promise<T>): Promise<T> {
+    this.#driven.set(runId, false)
+    try {
+      return await drive
+    } finally {
+      const missed = this.#driven.get(runId)
+      this.#driven.delete(runId)
+      if (missed === true) this.tell({ runId, kind: 'moved', due: true })
+    }
+  }
+
+  #isDriven({ runId, due }: StoreChange): boolean {
+    if (runId === undefined || !this.#driven.has(runId)) return false
+    if (due) this.#driven.set(runId, true)
+    return true
+  }
+}

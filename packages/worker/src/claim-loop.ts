@@ -1,0 +1,185 @@
+import { isKernelError, type DispatchedRun, type Outcome } from '@varve/kernel'
+import type { StoreChange } from '@varve/store'
+import { Occasion } from './occasion.ts'
+import type { WorkerSettings } from './options.ts'
+import { QueueRotation } from './queue-rotation.ts'
+
+/** A claim asks for at most so many runs. */
+const CLAIM_LIMIT = 1000
+
+/** After a failure nothing is claimed for this time, in ms, twice as long after each further one, up to the longest. */
+const FIRST_PAUSE_MS = 250
+const LONGEST_PAUSE_MS = 15_000
+
+/** What a loop has done so far. */
+export interface LoopCounts {
+  readonly claimed: number
+  readonly blocked: number
+  readonly ended: number
+  /** Given up, lost to another worker, parked, or failed for want of the store. */
+  readonly givenUp: number
+}
+
+/** What went wrong last, and has not gone well since. */
+export interface LoopTrouble {
+  readonly error: Error
+  /** Unix milliseconds. */
+  readonly since: number
+}
+
+/**
+ * Claims due runs whenever there is room, and waits for the next occasion otherwise: a notification, a time, the end of a
+ * run. One claim at a time, so that what comes meanwhile is taken by one more claim, however much it is.
+ */
+export class ClaimLoop {
+  readonly #settings: WorkerSettings
+  readonly #occasion: Occasion
+  readonly #rotation: QueueRotation
+  readonly #driven = new Map<string, DispatchedRun>()
+  readonly #counts = { claimed: 0, blocked: 0, ended: 0, givenUp: 0 }
+  #leaving: 'drain' | 'stop' | undefined
+  /** True when something may be due that was not seen yet. */
+  #told = true
+  /** Monotonic time of the next look without being told. */
+  #lookAt = 0
+  /** Monotonic time before which nothing is claimed. */
+  #pausedUntil = 0
+  #failures = 0
+  #trouble: LoopTrouble | undefined
+
+  constructor(settings: WorkerSettings) {
+    this.#settings = settings
+    this.#occasion = new Occasion(settings.kernel.dispatcher.clock)
+    this.#rotation = new QueueRotation(settings.queues)
+  }
+
+  get driven(): ReadonlyMap<string, DispatchedRun> {
+    return this.#driven
+  }
+
+  get counts(): LoopCounts {
+    return this.#counts
+  }
+
+  get trouble(): LoopTrouble | undefined {
+    return this.#trouble
+  }
+
+  /** Takes note of what the store tells. */
+  hear({ due }: StoreChange): void {
+    if (!due) return
+    this.#told = true
+    this.#occasion.come()
+  }
+
+  /** Claims nothing any more; asks the runs that are driven to leave. */
+  leave(how: 'drain' | 'stop'): void {
+    this.#leaving = how
+    for (const run of this.#driven.values()) run.leave(how)
+    this.#occasion.come()
+  }
+
+  /** Resolves when the loop was asked to leave and drives nothing any more. */
+  async run(): Promise<void> {
+    while (this.#leaving === undefined) {
+      if (this.#mayClaim()) await this.#claim()
+      else await this.#occasion.wait(this.#nextLook())
+    }
+    while (this.#driven.size > 0) await this.#occasion.wait(undefined)
+  }
+
+  get #room(): number {
+    return this.#settings.concurrency - this.#driven.size
+  }
+
+  #mayClaim(): boolean {
+    const now = this.#now()
+    return this.#room > 0 && now >= this.#pausedUntil && (this.#told || now >= this.#lookAt)
+  }
+
+  /** Without room only the end of a run matters. */
+  #nextLook(): number | undefined {
+    if (this.#room <= 0) return undefined
+    return this.#told ? this.#pausedUntil : Math.max(this.#pausedUntil, this.#lookAt)
+  }
+
+  async #claim(): Promise<void> {
+    const { kernel, workflows, leaseMs } = this.#settings
+    const queues = this.#rotation.next()
+    const request = { queues, ...(workflows && { workflows }) }
+    const limit = Math.min(this.#room, CLAIM_LIMIT)
+    this.#told = false
+    try {
+      // Asked first: what becomes due in between is claimed.
+      if (this.#now() >= this.#lookAt) await this.#planLook(request)
+      const runs = await kernel.dispatcher.claim({ ...request, limit, leaseMs })
+      // More may be due than there was room for.
+      if (runs.length === limit) this.#told = true
+      for (const run of runs) this.#drive(run)
+      this.#failures = 0
+      this.#trouble = undefined
+    } catch (error) {
+      if (isKernelError(error, 'KERNEL_CLOSED')) this.leave('stop')
+      else this.#pause(error as Error)
+    }
+  }
+
+  async #planLook(request: Parameters<WorkerSettings['kernel']['dispatcher']['dueIn']>[0]): Promise<void> {
+    const { kernel, pollMs } = this.#settings
+    const dueIn = await kernel.dispatcher.dueIn(request)
+    this.#lookAt = this.#now() + Math.min(pollMs, dueIn ?? pollMs)
+  }
+
+  #drive(run: DispatchedRun): void {
+    const { runId, queue } = run
+    this.#driven.set(runId, run)
+    this.#counts.claimed++
+    if (this.#leaving !== undefined) run.leave(this.#leaving)
+    run.outcome
+      .then(
+        (outcome) => {
+          this.#came(outcome)
+        },
+        (error: unknown) => {
+          this.#failed(error as Error)
+        },
+      )
+      .finally(() => {
+        this.#driven.delete(runId)
+        if (this.#rotation.isLimited(queue)) this.#told = true
+        this.#occasion.come()
+      })
+  }
+
+  #came(outcome: Outcome | undefined): void {
+    if (outcome === undefined) this.#counts.givenUp++
+    else if (outcome.status === 'blocked') this.#counts.blocked++
+    else this.#counts.ended++
+    if (outcome?.status !== 'blocked' || outcome.wakeAt === null) return
+    const { clock } = this.#settings.kernel.dispatcher
+    this.#lookAt = Math.min(this.#lookAt, this.#now() + Math.max(0, outcome.wakeAt - clock.now()))
+  }
+
+  /** A run that was parked is out of the way; what is due at once again must not be claimed in a hot loop. */
+  #failed(error: Error): void {
+    this.#counts.givenUp++
+    if (this.#leaving !== undefined || isKernelError(error, 'KERNEL_CLOSED')) return
+    if (isKernelError(error)) this.#settings.warn(error)
+    else this.#pause(error)
+  }
+
+  #pause(error: Error): void {
+    const { kernel, warn } = this.#settings
+    const { clock } = kernel.dispatcher
+    const ms = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS)
+    this.#failures++
+    this.#told = true
+    this.#pausedUntil = this.#now() + ms
+    this.#trouble = { error, since: this.#trouble?.since ?? clock.now() }
+    warn(error)
+  }
+
+  #now(): number {
+    return this.#settings.kernel.dispatcher.clock.monotonic()
+  }
+}

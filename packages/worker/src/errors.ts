@@ -1,0 +1,23 @@
+import { CodedError, isCodedError } from '@varve/store'
+
+/**
+ * What can go wrong with a worker.
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `INVALID_OPTION` | an option that can never work |
+ * | `WORKER_STOPPED` | a worker that was stopped is not started again; make a new one |
+ */
+export type WorkerErrorCode = 'INVALID_OPTION' | 'WORKER_STOPPED'
+
+/** An error of a worker. Test it with {@link isWorkerError}, not with `instanceof`. */
+export class WorkerError extends CodedError<WorkerErrorCode> {
+  constructor(code: WorkerErrorCode, text: string) {
+    super('Worker', code, text)
+  }
+}
+
+/** True for a {@link WorkerError} from whichever installed copy; with a code, for that code alone. */
+export function isWorkerError(error: unknown, code?: WorkerErrorCode): error is WorkerError {
+  return isCodedError(error, 'Worker', code)
+}

@@ -1,0 +1,8 @@
+export { createWorker } from './worker.ts'
+export type { Worker, WorkerHealth } from './worker.ts'
+export type { WorkerOptions } from './options.ts'
+export type { QueueClaim } from '@varve/store'
+export { defineSchedule } from './schedules/schedule.ts'
+export type { MissedTicks, Schedule, ScheduleOptions } from './schedules/schedule.ts'
+export { isWorkerError, WorkerError } from './errors.ts'
+export type { WorkerErrorCode } from './errors.ts'

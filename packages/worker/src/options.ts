@@ -1,0 +1,85 @@
+import type { Kernel } from '@varve/kernel'
+import { checkId, type QueueClaim } from '@varve/store'
+import { WorkerError } from './errors.ts'
+import type { Schedule } from './schedules/schedule.ts'
+
+/** What a worker works on, and how. */
+export interface WorkerOptions {
+  /** Has the code of the workflows and the store of the runs. It is not disposed with the worker. */
+  readonly kernel: Kernel
+  /** So many runs are driven here at once, at most. A run that is blocked is not driven. Default 10. */
+  readonly concurrency?: number
+  /**
+   * How long the leases of its runs last, in ms: after that time other workers take over what a worker that died has left.
+   * Default: the kernel's, which is 30,000.
+   */
+  readonly leaseMs?: number
+  /** Names of the workflows to drive. Default: all that are registered with the kernel, also those that come later. */
+  readonly workflows?: readonly string[]
+  /** Where to take runs from: names, or queues with limits. They take turns. Default: the queue `default`. */
+  readonly queues?: readonly (string | QueueClaim)[]
+  /** Runs to start at given times. */
+  readonly schedules?: readonly Schedule[]
+  /**
+   * How often to look for due runs of which nobody told, in ms: the longest delay after a lost notification. Default 5000
+   * where the store notifies, else 500.
+   */
+  readonly pollMs?: number
+  /** How long a stop waits for attempts that are under way before it aborts them, in ms. Default 30,000. */
+  readonly graceMs?: number
+  /** Signals of the process at which the worker stops. Default `SIGTERM` and `SIGINT`; none with an empty list. */
+  readonly signals?: readonly NodeJS.Signals[]
+  /** Told of what went wrong: runs that were parked, a store that cannot be reached. Default: a process warning. */
+  readonly onWarning?: (warning: Error) => void
+}
+
+/** Options with their defaults. */
+export interface WorkerSettings {
+  readonly kernel: Kernel
+  readonly concurrency: number
+  readonly leaseMs: number
+  readonly workflows: readonly string[] | undefined
+  readonly queues: readonly QueueClaim[]
+  readonly schedules: readonly Schedule[]
+  readonly pollMs: number
+  readonly graceMs: number
+  readonly signals: readonly NodeJS.Signals[]
+  readonly warn: (warning: Error) => void
+}
+
+/** @throws WorkerError `INVALID_OPTION`; StoreError `INVALID_ARGUMENT` for a queue's name. */
+export function settingsOf(options: WorkerOptions): WorkerSettings {
+  const { kernel, workflows, schedules = [], signals = ['SIGTERM', 'SIGINT'] } = options
+  const { dispatcher } = kernel
+  const settings = {
+    ...{ kernel, workflows, schedules, signals },
+    concurrency: whole('concurrency', options.concurrency ?? 10, 1),
+    leaseMs: whole('leaseMs', options.leaseMs ?? dispatcher.leaseMs, 100),
+    queues: queuesOf(options.queues ?? ['default']),
+    pollMs: whole('pollMs', options.pollMs ?? (dispatcher.notifies ? 5000 : 500), 10),
+    graceMs: whole('graceMs', options.graceMs ?? 30_000, 0),
+  }
+  const warn = options.onWarning ?? ((warning: Error) => process.emitWarning(warning))
+  return { ...settings, warn }
+}
+
+function queuesOf(given: readonly (string | QueueClaim)[]): readonly QueueClaim[] {
+  const queues = given.map((queue) => (typeof queue === 'string' ? { name: queue } : queue))
+  const names = new Set(queues.map(({ name }) => name))
+  if (names.size === 0) throw new WorkerError('INVALID_OPTION', 'a worker needs at least one queue')
+  if (names.size < queues.length) {
+    throw new WorkerError('INVALID_OPTION', 'a queue is named twice; give each one entry with all its limits')
+  }
+  for (const { name, concurrency, concurrencyPerKey, rate } of queues) {
+    checkId('the name of a queue', name)
+    const limits = { concurrency, concurrencyPerKey, 'rate.limit': rate?.limit, 'rate.periodMs': rate?.periodMs }
+    for (const [what, value] of Object.entries(limits))
+      if (value !== undefined) whole(`${what} of queue ${name}`, value, 1)
+  }
+  return queues
+}
+
+function whole(what: string, value: number, least: number): number {
+  if (Number.isSafeInteger(value) && value >= least) return value
+  throw new WorkerError('INVALID_OPTION', `${what} must be a whole number from ${least}, got ${value}`)
+}

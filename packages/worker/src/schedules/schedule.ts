@@ -1,0 +1,94 @@
+import type { Workflow } from '@varve/kernel'
+import { checkId } from '@varve/store'
+import { Cron } from 'croner'
+import { WorkerError } from '../errors.ts'
+
+/**
+ * What becomes of ticks that nobody started within a minute, because no worker was there: none is made up for, the newest one
+ * is (unless the next one is due already), or all are, oldest first, at most the newest 1000.
+ */
+export type MissedTicks = 'skip' | 'latest' | 'all'
+
+/** What to start, and when. Made by {@link defineSchedule}. */
+export interface Schedule {
+  /** Its ticks have run ids that are made of it, so that all workers of a store together start each of them once. */
+  readonly id: string
+  readonly cron: Cron
+  readonly workflow: Workflow
+  readonly input: (at: Date) => unknown
+  readonly missed: MissedTicks
+  readonly queue: string
+  readonly priority: number
+  readonly concurrencyKey: string | undefined
+  readonly tags: readonly string[]
+}
+
+/** What a schedule is made of. */
+export interface ScheduleOptions<Input> {
+  /** Unique among the schedules of a store, 1-150 characters. */
+  readonly id: string
+  /** A cron pattern of five fields, or six with seconds first: `0 3 * * *`. */
+  readonly cron: string
+  /** IANA name of the time zone that the pattern is meant in. Default `UTC`. */
+  readonly timezone?: string
+  readonly workflow: Workflow<Input>
+  /** The input of the run for a tick. It should depend on the tick alone: every worker computes it, and one of them is first. */
+  readonly input: (at: Date) => NoInfer<Input>
+  /** Default `latest`. */
+  readonly missed?: MissedTicks
+  /** Default `default`. */
+  readonly queue?: string
+  /** -100 to 100. Default 0. */
+  readonly priority?: number
+  readonly concurrencyKey?: string
+  /** Besides `schedule:<id>`, which every run of a schedule has. */
+  readonly tags?: readonly string[]
+}
+
+/**
+ * A schedule: one run per tick of a cron pattern, by the store's clock. The run of a tick has the id `schedule:<id>:<time>`, with
+ * the time in ISO 8601.
+ *
+ * @throws WorkerError `INVALID_OPTION` for a pattern or a time zone that is none; StoreError `INVALID_ARGUMENT` for such an id.
+ */
+export function defineSchedule<Input>(options: ScheduleOptions<Input>): Schedule {
+  const { id, workflow, input, missed = 'latest', queue = 'default', priority = 0, tags = [] } = options
+  checkId('the id of a schedule', id)
+  if (id.length > 150) throw new WorkerError('INVALID_OPTION', 'the id of a schedule has at most 150 characters')
+  return {
+    ...{ id, missed, queue, priority, tags },
+    workflow: workflow,
+    input,
+    concurrencyKey: options.concurrencyKey,
+    cron: cronOf(options),
+  }
+}
+
+function cronOf({ id, cron, timezone = 'UTC' }: Pick<ScheduleOptions<never>, 'id' | 'cron' | 'timezone'>): Cron {
+  try {
+    const parsed = new Cron(cron, { timezone, paused: true, mode: '5-or-6-parts' })
+    // A time zone is looked at when it is first needed.
+    parsed.nextRun()
+    return parsed
+  } catch (error) {
+    const text = `schedule ${id}: ${(error as Error).message} (pattern ${JSON.stringify(cron)}, time zone ${timezone})`
+    throw new WorkerError('INVALID_OPTION', text)
+  }
+}
+
+/** The tag of all runs of a schedule. */
+export function scheduleTag({ id }: Pick<Schedule, 'id'>): string {
+  return `schedule:${id}`
+}
+
+/** The id of the run for a tick. */
+export function tickRunId(schedule: Pick<Schedule, 'id'>, at: Date): string {
+  return `${scheduleTag(schedule)}:${at.toISOString()}`
+}
+
+/** The tick that a run is for; undefined for a run that is no schedule's. */
+export function tickOf(schedule: Pick<Schedule, 'id'>, runId: string): Date | undefined {
+  const prefix = `${scheduleTag(schedule)}:`
+  const at = new Date(runId.startsWith(prefix) ? runId.slice(prefix.length) : NaN)
+  return Number.isNaN(at.getTime()) ? undefined : at
+}

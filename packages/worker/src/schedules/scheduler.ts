@@ -1,0 +1,104 @@
+import { isKernelError, type Kernel, type Timer } from '@varve/kernel'
+import { isStoreError } from '@varve/store'
+import type { WorkerSettings } from '../options.ts'
+import { scheduleTag, tickOf, tickRunId, type Schedule } from './schedule.ts'
+import { dueTicks, LATE_MS, nextTick } from './ticks.ts'
+
+/** Looks again at the latest after this time, in ms: the store's clock may have been set. */
+const LOOK_MS = 60_000
+
+/** Tries again after this time, in ms, when the store failed. */
+const RETRY_MS = 1000
+
+/**
+ * Starts the runs of schedules. Every worker that has a schedule does so for every tick; the run id makes all but the first do
+ * nothing.
+ */
+export class Scheduler {
+  readonly #settings: WorkerSettings
+  readonly #timers = new Map<string, Timer>()
+  /** Until when the ticks of a schedule have been seen to. */
+  readonly #seen = new Map<string, number>()
+  readonly #busy = new Set<Promise<void>>()
+  #isStopped = false
+
+  constructor(settings: WorkerSettings) {
+    this.#settings = settings
+  }
+
+  start(): void {
+    for (const schedule of this.#settings.schedules) this.#look(schedule)
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    for (const timer of this.#timers.values()) timer.cancel()
+    this.#timers.clear()
+  }
+
+  /** Resolves when nothing is being started any more. */
+  get stopped(): Promise<void> {
+    return Promise.all(this.#busy).then(() => undefined)
+  }
+
+  #look(schedule: Schedule): void {
+    const { dispatcher } = this.#settings.kernel
+    const looking = this.#startDue(schedule)
+      .catch((error: unknown) => {
+        this.#settings.warn(error as Error)
+        return RETRY_MS
+      })
+      .then((ms) => {
+        this.#busy.delete(looking)
+        if (ms === undefined || this.#isStopped) return
+        const timer = dispatcher.clock.schedule(Math.min(ms, LOOK_MS), () => {
+          this.#look(schedule)
+        })
+        this.#timers.set(schedule.id, timer)
+      })
+    this.#busy.add(looking)
+  }
+
+  /** @returns when to look again, in ms; undefined for never. */
+  async #startDue(schedule: Schedule): Promise<number | undefined> {
+    const { clock } = this.#settings.kernel.dispatcher
+    const { id, cron, missed } = schedule
+    const now = clock.now()
+    let after = this.#seen.get(id)
+    // Others may have been at work while this worker was not there, or was paused.
+    if (after === undefined || now - after > LATE_MS + LOOK_MS) after = (await this.#lastTick(schedule)) ?? after ?? now
+    for (const tick of dueTicks(cron, { after, now, missed })) {
+      if (this.#isStopped) return undefined
+      await startTick(this.#settings, schedule, tick)
+    }
+    this.#seen.set(id, Math.max(after, now))
+    const next = nextTick(cron, now)
+    return next === undefined ? undefined : Math.max(0, next - clock.now())
+  }
+
+  async #lastTick(schedule: Schedule): Promise<number | undefined> {
+    const { items } = await this.#settings.kernel.list({ tags: [scheduleTag(schedule)] }, { limit: 1 })
+    return items.map(({ runId }) => tickOf(schedule, runId)?.getTime()).at(0)
+  }
+}
+
+/** Starts the run of a tick, unless somebody has. What is wrong with the schedule itself is told and keeps no later tick back. */
+async function startTick({ kernel, warn }: WorkerSettings, schedule: Schedule, tick: Date): Promise<void> {
+  try {
+    await kernel.start(schedule.workflow, schedule.input(tick) as never, startOptions(schedule, tick))
+  } catch (error) {
+    if (isKernelError(error, 'RUN_EXISTS')) return
+    if (isStoreError(error) || isKernelError(error, 'KERNEL_CLOSED')) throw error
+    warn(error as Error)
+  }
+}
+
+function startOptions(schedule: Schedule, tick: Date): NonNullable<Parameters<Kernel['start']>[2]> {
+  const { queue, tags } = schedule
+  return {
+    runId: tickRunId(schedule, tick),
+    wait: false,
+    queue,
+    tags: [...tags, scheduleTag(schedule)],
+  }
+}

@@ -1,0 +1,57 @@
+import { defineWorkflow } from '@varve/kernel'
+import { z } from 'zod'
+
+/** One action, then the end. */
+export const simple = defineWorkflow(
+  {
+    name: 'simple',
+    version: '1',
+    input: z.object({ n: z.number() }),
+    actions: { call: { run: ({ n }: { n: number }) => n } },
+  },
+  {
+    step: ({ results, input }, next) => (results['call'] ? next.complete(input.n) : next.run('call', input)),
+  },
+)
+
+/** Sleeps for a minute. */
+export const sleeper = defineWorkflow(
+  { name: 'sleeper', version: '1', input: z.null() },
+  { step: ({ results }, next) => (results['sleep'] ? next.complete('awake') : next.sleep(60_000)) },
+)
+
+/** Waits for a signal. */
+export const waiter = defineWorkflow(
+  { name: 'waiter', version: '1', input: z.null(), signals: { go: z.string() } },
+  { step: ({ results }, next) => (results['go'] ? next.complete('gone') : next.waitFor('go')) },
+)
+
+/** Starts a child and waits for its end. */
+export const parent = defineWorkflow(
+  { name: 'parent', version: '1', input: z.null() },
+  {
+    step: ({ results }, next) =>
+      results['child'] ? next.complete('grown') : next.child(simple, { n: 1 }, { key: 'child' }),
+  },
+)
+
+/** Its action calls this. */
+export function calling(run: (n: number, signal: AbortSignal) => unknown) {
+  return defineWorkflow(
+    {
+      name: 'calling',
+      version: '1',
+      input: z.object({ n: z.number() }),
+      actions: {
+        call: {
+          retry: { maxAttempts: 2, baseMs: 60_000, jitter: 'none' },
+          run: async ({ n }: { n: number }, { signal }) => {
+            await run(n, signal)
+            return n
+          },
+        },
+      },
+    },
+    { step: ({ results, input }, next) => (results['call'] ? next.complete(input.n) : next.run('call', input)) },
+  )
+}

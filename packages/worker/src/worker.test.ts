@@ -1,0 +1,306 @@
+import { ActionError, createKernel, type Kernel, type KernelOptions, type Workflow } from '@varve/kernel'
+import type { Store } from '@varve/store'
+import { memoryStore } from '@varve/store-memory'
+import { faultyStore, interceptStore, virtualClock, type VirtualClock } from '@varve/testing'
+import { describe, expect, test } from 'vitest'
+import type { WorkerOptions } from './options.ts'
+import { calling, parent, simple, sleeper, waiter } from './testing/samples.ts'
+import { until } from './testing/until.ts'
+import { createWorker, type Worker } from './worker.ts'
+
+interface Scene {
+  readonly clock: VirtualClock
+  readonly store: Store
+  readonly kernel: Kernel
+  /** A worker that is started. */
+  readonly work: (options?: Partial<WorkerOptions>) => Worker
+  readonly status: (runId: string) => Promise<string | undefined>
+}
+
+function sceneOf(workflows: readonly Workflow[], options: Partial<KernelOptions> = {}): Scene {
+  const clock = virtualClock()
+  const store = options.store ?? memoryStore({ now: clock.now })
+  const kernel = createKernel({ clock, workflows, onWarning: () => undefined, ...options, store })
+  return {
+    ...{ clock, store, kernel },
+    work: (given = {}) => {
+      const worker = createWorker({ kernel, signals: [], onWarning: () => undefined, ...given })
+      worker.start()
+      return worker
+    },
+    status: async (runId) => (await kernel.find(runId))?.status,
+  }
+}
+
+describe('a worker', () => {
+  test('drives runs that were enqueued before it came and after', async () => {
+    const { kernel, work, status } = sceneOf([simple])
+    await kernel.start(simple, { n: 1 }, { runId: 'before', wait: false })
+
+    await using worker = work()
+    await until(async () => (await status('before')) === 'completed')
+    await kernel.start(simple, { n: 2 }, { runId: 'after', wait: false })
+    await until(async () => (await status('after')) === 'completed')
+
+    expect(worker.health().counts).toEqual({ claimed: 2, blocked: 0, ended: 2, givenUp: 0 })
+  })
+
+  test('wakes a sleeping run when its time has come, and not before', async () => {
+    const { clock, kernel, work, status } = sceneOf([sleeper])
+    await kernel.start(sleeper, null, { runId: 'r', wait: false })
+    await using worker = work()
+    await until(() => worker.health().counts.blocked === 1)
+
+    clock.advance(59_999)
+    await until(() => worker.health().driving.length === 0)
+    expect(await status('r')).toBe('blocked')
+    clock.advance(1)
+
+    await until(async () => (await status('r')) === 'completed')
+  })
+
+  test('learns of a timer that another process has set by looking', async () => {
+    const { clock, store, kernel, work, status } = sceneOf([sleeper])
+    await using worker = work({ pollMs: 1000 })
+    await until(() => clock.timers > 0)
+    const other = createKernel({ store, clock, workflows: [sleeper] })
+    await other.start(sleeper, null, { runId: 'r' })
+    await other[Symbol.asyncDispose]()
+
+    for (let second = 0; second < 60; second++) {
+      clock.advance(1000)
+      await until(() => worker.health().driving.length === 0 && clock.timers > 0)
+    }
+
+    await until(async () => (await kernel.find('r'))?.status === 'completed')
+    expect(await status('r')).toBe('completed')
+  })
+
+  test('drives on what a signal moves', async () => {
+    const { store, clock, kernel, work, status } = sceneOf([waiter])
+    await kernel.start(waiter, null, { runId: 'r', wait: false })
+    await using worker = work()
+    await until(() => worker.health().counts.blocked === 1)
+    const poster = createKernel({ store, clock, workflows: [] })
+
+    await poster.signal('r', { name: 'go', value: 'x' }).catch(() => undefined)
+
+    await until(async () => (await status('r')) === 'completed')
+  })
+
+  test('drives children by their own turn: one place is enough for a family', async () => {
+    const { kernel, work, status } = sceneOf([parent, simple])
+    await kernel.start(parent, null, { runId: 'p', wait: false })
+
+    await using worker = work({ concurrency: 1 })
+
+    await until(async () => (await status('p')) === 'completed')
+    expect(worker.health().counts.claimed).toBe(3)
+  })
+
+  test('tries an action again when its time has come', async () => {
+    let calls = 0
+    const flaky = calling(() => {
+      if (calls++ === 0) throw new ActionError('transient', 'not yet')
+    })
+    const { clock, kernel, work, status } = sceneOf([flaky])
+    await kernel.start(flaky, { n: 1 }, { runId: 'r', wait: false })
+    await using worker = work()
+    await until(() => worker.health().counts.blocked === 1)
+
+    clock.advance(60_000)
+
+    await until(async () => (await status('r')) === 'completed')
+    expect(calls).toBe(2)
+  })
+
+  test('drives no more runs at once than it has places', async () => {
+    const { promise: gate, resolve: open } = Promise.withResolvers<undefined>()
+    const counts = { now: 0, most: 0 }
+    const slow = calling(async () => {
+      counts.most = Math.max(counts.most, ++counts.now)
+      await gate
+      counts.now--
+    })
+    const { kernel, work } = sceneOf([slow])
+    for (let n = 0; n < 20; n++) await kernel.start(slow, { n }, { runId: `r${n}`, wait: false })
+
+    await using worker = work({ concurrency: 3 })
+    await until(() => counts.now === 3)
+    open(undefined)
+
+    await until(() => worker.health().counts.ended === 20)
+    expect(counts.most).toBe(3)
+  })
+
+  test('leaves workflows and queues alone that it is not there for', async () => {
+    const { kernel, work, status } = sceneOf([simple, waiter])
+    await kernel.start(simple, { n: 1 }, { runId: 'other-queue', queue: 'mail', wait: false })
+    await kernel.start(waiter, null, { runId: 'other-workflow', wait: false })
+    await kernel.start(simple, { n: 2 }, { runId: 'own', wait: false })
+
+    await using worker = work({ workflows: ['simple'] })
+    await until(async () => (await status('own')) === 'completed')
+
+    expect(worker.health().counts.claimed).toBe(1)
+  })
+
+  test('drives a workflow that is registered later', async () => {
+    const { kernel, work, status } = sceneOf([])
+    await using worker = work()
+    kernel.register(simple)
+
+    await kernel.start(simple, { n: 1 }, { runId: 'r', wait: false })
+
+    await until(async () => (await status('r')) === 'completed')
+    expect(worker.health().ok).toBe(true)
+  })
+})
+
+describe('a run that cannot be driven', () => {
+  test('is parked, told of and not claimed again before its time', async () => {
+    const broken = calling(() => undefined)
+    const warnings: Error[] = []
+    const { kernel, store, clock, work } = sceneOf([broken], {
+      policy: {
+        name: 'broken',
+        authorize: () => {
+          throw new Error('no such rule')
+        },
+      },
+    })
+    await kernel.start(broken, { n: 1 }, { runId: 'r', wait: false })
+
+    await using worker = work({ onWarning: (warning) => warnings.push(warning) })
+    await until(() => warnings.length === 1)
+    clock.advance(30_000)
+    await until(() => worker.health().driving.length === 0)
+
+    expect((await store.runs.find('r'))?.problem?.code).toBe('POLICY_FAILED')
+    expect(worker.health()).toMatchObject({ ok: true, counts: { claimed: 1, givenUp: 1 } })
+  })
+})
+
+describe('a store that fails', () => {
+  test('is asked again after a while, ever more seldom, until it answers', async () => {
+    const clock = virtualClock()
+    let claims = 0
+    const store = interceptStore(memoryStore({ now: clock.now }), async (call, proceed) => {
+      if (call.name !== 'runs.claim') return proceed()
+      if (claims++ < 4) throw new Error('the server is gone')
+      return proceed()
+    })
+    const { kernel, work, status } = sceneOf([simple], { store, clock })
+    await kernel.start(simple, { n: 1 }, { runId: 'r', wait: false })
+
+    await using worker = work()
+    const waited: number[] = []
+    for (const ms of [250, 500, 1000, 2000]) {
+      await until(() => clock.timers > 0 && worker.health().trouble !== undefined)
+      expect(worker.health()).toMatchObject({ ok: false, trouble: { error: { message: 'the server is gone' } } })
+      clock.advance(ms)
+      waited.push(claims)
+      await until(() => claims === waited.length + 1)
+    }
+
+    await until(async () => (await status('r')) === 'completed')
+    expect(worker.health()).toMatchObject({ ok: true })
+  })
+
+  test('that loses the answer of a claim costs the runs no more than a lease', async () => {
+    const clock = virtualClock()
+    const store = faultyStore(memoryStore({ now: clock.now }), [{ call: 'runs.claim', nth: 1, fault: 'answer-lost' }])
+    const { kernel, work, status } = sceneOf([simple], { store, clock })
+    await kernel.start(simple, { n: 1 }, { runId: 'r', wait: false })
+
+    await using worker = work({ leaseMs: 1000 })
+    await until(() => worker.health().trouble !== undefined)
+    clock.advance(1000)
+    await until(() => worker.health().trouble === undefined)
+    clock.advance(5000)
+
+    await until(async () => (await status('r')) === 'completed')
+  })
+})
+
+describe('stopping', () => {
+  test('lets the attempt under way end, begins no other, and leaves the run to the next worker', async () => {
+    const { promise: gate, resolve: open } = Promise.withResolvers<undefined>()
+    const called: number[] = []
+    const slow = calling(async (n) => {
+      called.push(n)
+      await gate
+    })
+    const { kernel, store, work, status } = sceneOf([slow])
+    await kernel.start(slow, { n: 1 }, { runId: 'r1', wait: false })
+    const worker = work({ concurrency: 1 })
+    await until(() => called.length === 1)
+    await kernel.start(slow, { n: 2 }, { runId: 'r2', wait: false })
+
+    const stopping = worker.stop()
+    expect(worker.health().status).toBe('stopping')
+    open(undefined)
+    await stopping
+
+    expect(worker.health()).toMatchObject({ status: 'stopped', ok: false, driving: [] })
+    expect(called).toEqual([1])
+    expect(await store.runs.find('r1')).toMatchObject({ status: 'running', head: 3 })
+    expect((await store.runs.find('r1'))?.lease).toBeUndefined()
+    await using next = work()
+    await until(async () => (await status('r2')) === 'completed' && (await status('r1')) === 'completed')
+    expect(called).toEqual([1, 2])
+    expect(next.health().counts.ended).toBe(2)
+  })
+
+  test('aborts what does not end in time', async () => {
+    const aborted: unknown[] = []
+    const endless = calling(
+      (_, signal) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => {
+            aborted.push(signal.reason)
+            reject(signal.reason as Error)
+          })
+        }),
+    )
+    const { clock, kernel, store, work } = sceneOf([endless])
+    await kernel.start(endless, { n: 1 }, { runId: 'r', wait: false })
+    const worker = work({ graceMs: 5000 })
+    await until(() => worker.health().driving.length === 1)
+    await until(async () => (await store.runs.find('r'))?.head === 2)
+
+    const stopping = worker.stop()
+    clock.advance(4999)
+    expect(aborted).toEqual([])
+    clock.advance(1)
+    await stopping
+
+    expect(aborted).toMatchObject([{ code: 'DRAINED' }])
+    expect((await store.runs.find('r'))?.lease).toBeUndefined()
+  })
+
+  test('is over at once where nothing is under way, also before the start, and for good', async () => {
+    const { work, kernel } = sceneOf([simple])
+    const idle = work()
+    await idle.stop()
+    await idle.stop()
+    const unused = createWorker({ kernel })
+    await unused.stop()
+
+    expect(unused.health().status).toBe('stopped')
+    expect(() => {
+      unused.start()
+    }).toThrow(expect.objectContaining({ code: 'WORKER_STOPPED' }))
+  })
+
+  test('comes by itself when the kernel is disposed', async () => {
+    const { kernel, work } = sceneOf([simple])
+    const worker = work()
+
+    await kernel[Symbol.asyncDispose]()
+    await kernel.start(simple, { n: 1 }).catch(() => undefined)
+
+    await worker.stop()
+    expect(worker.health().status).toBe('stopped')
+  })
+})
