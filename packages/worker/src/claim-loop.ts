@@ -35,7 +35,8 @@ export class ClaimLoop {
   readonly #settings: WorkerSettings
   readonly #occasion: Occasion
   readonly #rotation: QueueRotation
-  readonly #driven = new Map<string, DispatchedRun>()
+  /** A run may be in it twice for a moment: a lease that ran out while the process was stopped is claimed anew. */
+  readonly #driven = new Set<DispatchedRun>()
   readonly #counts = { claimed: 0, blocked: 0, ended: 0, givenUp: 0 }
   #leaving: 'drain' | 'stop' | undefined
   /** True when something may be due that was not seen yet. */
@@ -53,7 +54,7 @@ export class ClaimLoop {
     this.#rotation = new QueueRotation(settings.queues)
   }
 
-  get driven(): ReadonlyMap<string, DispatchedRun> {
+  get driven(): ReadonlySet<DispatchedRun> {
     return this.#driven
   }
 
@@ -75,7 +76,7 @@ export class ClaimLoop {
   /** Claims nothing any more; asks the runs that are driven to leave. */
   leave(how: 'drain' | 'stop'): void {
     this.#leaving = how
-    for (const run of this.#driven.values()) run.leave(how)
+    for (const run of this.#driven) run.leave(how)
     this.#occasion.come()
   }
 
@@ -131,8 +132,7 @@ export class ClaimLoop {
   }
 
   #drive(run: DispatchedRun): void {
-    const { runId, queue } = run
-    this.#driven.set(runId, run)
+    this.#driven.add(run)
     this.#counts.claimed++
     if (this.#leaving !== undefined) run.leave(this.#leaving)
     run.outcome
@@ -145,8 +145,8 @@ export class ClaimLoop {
         },
       )
       .finally(() => {
-        this.#driven.delete(runId)
-        if (this.#rotation.isLimited(queue)) this.#told = true
+        this.#driven.delete(run)
+        if (this.#rotation.isLimited(run.queue)) this.#told = true
         this.#occasion.come()
       })
   }

@@ -1,4 +1,4 @@
-import { CodedError, isCodedError } from '@varve/store'
+import { CodedError, isCodedError, type CodedErrorOptions } from '@varve/store'
 
 /**
  * What can go wrong with a worker.
@@ -6,14 +6,15 @@ import { CodedError, isCodedError } from '@varve/store'
  * | code | meaning |
  * |---|---|
  * | `INVALID_OPTION` | an option that can never work |
+ * | `INPUT_FAILED` | the `input` of a schedule threw |
  * | `WORKER_STOPPED` | a worker that was stopped is not started again; make a new one |
  */
-export type WorkerErrorCode = 'INVALID_OPTION' | 'WORKER_STOPPED'
+export type WorkerErrorCode = 'INVALID_OPTION' | 'INPUT_FAILED' | 'WORKER_STOPPED'
 
 /** An error of a worker. Test it with {@link isWorkerError}, not with `instanceof`. */
 export class WorkerError extends CodedError<WorkerErrorCode> {
-  constructor(code: WorkerErrorCode, text: string) {
-    super('Worker', code, text)
+  constructor(code: WorkerErrorCode, text: string, options: CodedErrorOptions = {}) {
+    super('Worker', code, text, options)
   }
 }
 

@@ -118,7 +118,7 @@ class RunningWorker implements Worker {
       ok: this.#status === 'working' && trouble === undefined,
       owner: kernel.dispatcher.owner,
       concurrency,
-      driving: [...driven.values()].map(({ runId, workflow, queue }) => ({ runId, workflow, queue })),
+      driving: [...driven].map(({ runId, workflow, queue }) => ({ runId, workflow, queue })),
       counts: { ...counts },
       ...(trouble !== undefined && { trouble }),
     }

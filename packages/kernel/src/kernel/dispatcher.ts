@@ -124,8 +124,8 @@ type Listener = (change: StoreChange) => void
 class Hearing {
   readonly #notifications: Notifications | undefined
   readonly #listeners = new Set<Listener>()
-  /** Runs that are being driven here; true for one that something has come for meanwhile. */
-  readonly #driven = new Map<string, boolean>()
+  /** Runs that are being driven here: how often, and whether something has come for them meanwhile. */
+  readonly #driven = new Map<string, { drives: number; missed: boolean }>()
 
   constructor(notifications: Notifications | undefined) {
     this.#notifications = notifications
@@ -154,19 +154,22 @@ class Hearing {
 
   /** While a run is being driven its drive sees to what comes; what came just when it ended is told then. */
   async without<T>(runId: string, drive: Promise<T>): Promise<T> {
-    this.#driven.set(runId, false)
+    const driven = this.#driven.get(runId) ?? { drives: 0, missed: false }
+    this.#driven.set(runId, driven)
+    driven.drives++
     try {
       return await drive
     } finally {
-      const missed = this.#driven.get(runId)
-      this.#driven.delete(runId)
-      if (missed === true) this.tell({ runId, kind: 'moved', due: true })
+      driven.drives--
+      if (driven.drives === 0) this.#driven.delete(runId)
+      if (driven.drives === 0 && driven.missed) this.tell({ runId, kind: 'moved', due: true })
     }
   }
 
   #isDriven({ runId, due }: StoreChange): boolean {
-    if (runId === undefined || !this.#driven.has(runId)) return false
-    if (due) this.#driven.set(runId, true)
+    const driven = runId === undefined ? undefined : this.#driven.get(runId)
+    if (driven === undefined) return false
+    driven.missed ||= due
     return true
   }
 }

@@ -1,12 +1,4 @@
-import {
-  isStoreError,
-  isTerminal,
-  StoreError,
-  type Claim,
-  type Json,
-  type ReleaseRequest,
-  type RunRow,
-} from '@varve/store'
+import { isStoreError, isTerminal, StoreError, type Claim, type ReleaseRequest, type RunRow } from '@varve/store'
 import type { Timer } from '../clock.ts'
 import { Drive } from '../driver/drive.ts'
 import type { DriveOptions } from '../driver/drive-options.ts'
@@ -21,6 +13,8 @@ import type { MoveWaiter } from '../views/watch.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { Changes } from './changes.ts'
 import { actUnderLease } from './act-under-lease.ts'
+import { isIdle } from './idle.ts'
+import type { MoveOptions } from './move-options.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
 const POLL_MS = 250
@@ -36,20 +30,6 @@ interface Slot {
   driving?: Promise<unknown>
   /** True when something was posted since the run was last looked at. */
   again: boolean
-}
-
-/** How a run is to be moved. */
-export interface MoveOptions {
-  readonly initialState?: Json
-  /** False: leave a run alone that a living process drives. */
-  readonly follow: boolean
-  /** Drive it although it is poisoned. */
-  readonly revive?: boolean
-  /**
-   * True when it was asked for that this process drives it: without its code here it is parked. A process that only posts
-   * to runs, or hears of them, leaves that to those that have the code.
-   */
-  readonly parks?: boolean
 }
 
 /** The drives of one kernel, at most one per run. */
@@ -90,26 +70,48 @@ export class Drives {
   }
 
   /**
-   * Drives a run under a lease that a claim has given. A lease on a run that this kernel is at work on already is given back:
-   * whoever is at work on it looks again.
+   * Drives a run under a lease that a claim has given. Where this kernel is at work on the run already, that goes first: the
+   * lease is its own, too.
    *
    * @param env - what the drive works with, in place of what the drives of the kernel's verbs do.
-   * @returns undefined when the run was given up, or given back.
+   * @returns undefined when the run was given up, or was moved without this lease.
    */
-  async dispatch(env: Environment, claim: Claim, claimedAt: number): Promise<Outcome | undefined> {
-    const { runId } = claim
-    if (this.#slots.has(runId) || this.#held.has(runId)) {
-      const asFound = { expectedHead: claim.head, ...(claim.problem && { problem: claim.problem }) }
-      await repeatable(env, () => env.store.runs.release(claim, asFound))
-      this.#changes.moved(runId)
-      return undefined
+  async dispatch(env: Environment, given: Claim, givenAt: number): Promise<Outcome | undefined> {
+    const { runId } = given
+    const isFree = (): boolean => !this.#slots.has(runId) && !this.#held.has(runId)
+    let dispatched: { readonly claim: Claim; readonly claimedAt: number } | undefined
+    if (isFree()) dispatched = { claim: given, claimedAt: givenAt }
+    else this.#changes.moved(runId)
+    while (!isFree()) {
+      await this.moving(runId)
+      await this.#held.get(runId)
+      if (isFree()) dispatched = await this.#renewed(env, given)
     }
-    return this.#join(runId, async (slot) => {
-      const definition = await this.#codeUnder(claim)
-      const outcome = await this.#drive(slot, { runId, definition, claim, claimedAt }, env)
-      this.#leave(runId, slot)
-      return outcome
-    })
+    return dispatched && this.#join(runId, (slot) => this.#dispatch(slot, env, { runId, ...dispatched }))
+  }
+
+  async #renewed(
+    env: Environment,
+    claim: Claim,
+  ): Promise<{ readonly claim: Claim; readonly claimedAt: number } | undefined> {
+    const claimedAt = env.clock.monotonic()
+    try {
+      return { claim: await repeatable(env, () => env.store.runs.renew(claim, { leaseMs: env.leaseMs })), claimedAt }
+    } catch (error) {
+      if (isStoreError(error, 'FENCED') || isStoreError(error, 'RUN_NOT_FOUND')) return undefined
+      throw error
+    }
+  }
+
+  async #dispatch(
+    slot: Slot,
+    env: Environment,
+    given: Required<Pick<DriveOptions, 'runId' | 'claim' | 'claimedAt'>>,
+  ): Promise<Outcome | undefined> {
+    const definition = await this.#codeUnder(given.claim)
+    const outcome = await this.#drive(slot, { ...given, definition }, env)
+    this.#leave(given.runId, slot)
+    return outcome
   }
 
   /** Asks the drive of a run to give it up. */
@@ -371,13 +373,6 @@ export class Drives {
 /** Read through a function: the flag is set by other calls while this one waits. */
 function wasPosted(slot: Slot): boolean {
   return slot.again
-}
-
-/** True for a blocked run that nothing has happened to: its row says all there is to say. */
-function isIdle(row: RunRow, now: number): boolean {
-  const due = row.wakeAt !== null && row.wakeAt <= now
-  const quiet = row.waiting === 0 && row.owes.length === 0 && row.problem === undefined && row.lease === undefined
-  return row.status === 'blocked' && quiet && !due
 }
 
 /** An id that no run has. */

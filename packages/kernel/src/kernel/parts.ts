@@ -1,6 +1,7 @@
 import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
-import type { Drives, MoveOptions } from './drives.ts'
+import type { Drives } from './drives.ts'
+import type { MoveOptions } from './move-options.ts'
 
 /** What the verbs of one kernel share. */
 export interface KernelParts {

@@ -1,5 +1,6 @@
 import { isKernelError, type Kernel, type Timer } from '@varve/kernel'
 import { isStoreError } from '@varve/store'
+import { isWorkerError, WorkerError } from '../errors.ts'
 import type { WorkerSettings } from '../options.ts'
 import { scheduleTag, tickOf, tickRunId, type Schedule } from './schedule.ts'
 import { dueTicks, LATE_MS, nextTick } from './ticks.ts'
@@ -85,12 +86,28 @@ export class Scheduler {
 /** Starts the run of a tick, unless somebody has. What is wrong with the schedule itself is told and keeps no later tick back. */
 async function startTick({ kernel, warn }: WorkerSettings, schedule: Schedule, tick: Date): Promise<void> {
   try {
-    await kernel.start(schedule.workflow, schedule.input(tick) as never, startOptions(schedule, tick))
+    const input = inputFor(schedule, tick)
+    await kernel.start(schedule.workflow, input as never, startOptions(schedule, tick))
   } catch (error) {
     if (isKernelError(error, 'RUN_EXISTS')) return
-    if (isStoreError(error) || isKernelError(error, 'KERNEL_CLOSED')) throw error
+    if (!isOfSchedule(error)) throw error
     warn(error as Error)
   }
+}
+
+function inputFor({ id, input }: Schedule, tick: Date): unknown {
+  try {
+    return input(tick)
+  } catch (cause) {
+    const text = `the input of schedule ${id} for ${tick.toISOString()} could not be made, its run is left out`
+    throw new WorkerError('INPUT_FAILED', text, { cause })
+  }
+}
+
+/** True for an error that trying again would bring again. */
+function isOfSchedule(error: unknown): boolean {
+  if (isStoreError(error)) return ['INVALID_ARGUMENT', 'NOT_JSON', 'LIMIT_EXCEEDED'].includes(error.code)
+  return isWorkerError(error) || (isKernelError(error) && error.code !== 'KERNEL_CLOSED')
 }
 
 function startOptions(schedule: Schedule, tick: Date): NonNullable<Parameters<Kernel['start']>[2]> {

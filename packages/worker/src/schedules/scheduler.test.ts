@@ -1,0 +1,195 @@
+import { createKernel, type Kernel } from '@varve/kernel'
+import { memoryStore } from '@varve/store-memory'
+import { faultyStore, virtualClock } from '@varve/testing'
+import { describe, expect, test } from 'vitest'
+import { simple } from '../testing/samples.ts'
+import { until } from '../testing/until.ts'
+import { createWorker, type Worker } from '../worker.ts'
+import { defineSchedule, type MissedTicks, type Schedule } from './schedule.ts'
+
+const noon = Date.UTC(2026, 0, 1, 12)
+const MINUTE = 60_000
+
+const report = {
+  id: 'report',
+  workflow: simple,
+  input: (at: Date): { n: number } => ({ n: (at.getTime() - noon) / MINUTE }),
+}
+
+function everyMinute(missed: MissedTicks = 'skip'): Schedule {
+  return defineSchedule({ ...report, cron: '* * * * *', missed, tags: ['nightly'] })
+}
+
+interface Scene {
+  readonly clock: ReturnType<typeof virtualClock>
+  readonly kernelOf: () => Kernel
+  readonly work: (kernel: Kernel, ...schedules: readonly Schedule[]) => Worker
+  /** Minutes after noon of the ticks whose runs are there, oldest first. */
+  readonly minutes: () => Promise<readonly number[]>
+  /** How many runs have been driven to their end. */
+  readonly ended: () => Promise<number>
+}
+
+function sceneOf(store = (clock: ReturnType<typeof virtualClock>) => memoryStore({ now: clock.now })): Scene {
+  const clock = virtualClock(noon)
+  const shared = store(clock)
+  const kernelOf = (): Kernel => createKernel({ store: shared, clock, workflows: [simple] })
+  const work: Scene['work'] = (kernel, ...schedules) => {
+    const worker = createWorker({ kernel, schedules, signals: [], onWarning: () => undefined })
+    worker.start()
+    return worker
+  }
+  const minutes = async (): Promise<readonly number[]> => {
+    const { items } = await shared.runs.list({ tags: ['schedule:report'] }, { limit: 1000 })
+    return items
+      .map(({ runId }) => (Date.parse(runId.slice('schedule:report:'.length)) - noon) / MINUTE)
+      .sort((a, b) => a - b)
+  }
+  const ended = async (): Promise<number> =>
+    (await shared.runs.list({ statuses: ['completed'] }, { limit: 1000 })).items.length
+  return { clock, kernelOf, work, minutes, ended }
+}
+
+/** Lets a minute pass, and everything happen that it moves. */
+async function minute({ clock, minutes, ended }: Scene, count: number): Promise<void> {
+  clock.advance(MINUTE)
+  await until(async () => (await minutes()).length === count && (await ended()) === count)
+}
+
+describe('a schedule', () => {
+  test('starts a run per tick, with its input, queue and tags, and never one before its time', async () => {
+    const scene = sceneOf()
+    const kernel = scene.kernelOf()
+    await using worker = scene.work(kernel, everyMinute())
+    await until(() => scene.clock.timers > 1)
+    scene.clock.advance(MINUTE - 1)
+    await until(() => worker.health().driving.length === 0)
+    expect(await scene.minutes()).toEqual([])
+
+    scene.clock.advance(1)
+    await until(async () => (await scene.ended()) === 1)
+    await minute(scene, 2)
+
+    await until(() => worker.health().counts.ended === 2)
+    const [run] = (await kernel.list({ tags: ['schedule:report', 'nightly'] })).items
+    expect(run).toMatchObject({ runId: 'schedule:report:2026-01-01T12:02:00.000Z', queue: 'default' })
+    expect(await kernel.run(run!.runId)).toMatchObject({ status: 'completed', output: 2 })
+  })
+
+  test('starts each tick once, however many workers have it', async () => {
+    const scene = sceneOf()
+    await using first = scene.work(scene.kernelOf(), everyMinute())
+    await using second = scene.work(scene.kernelOf(), everyMinute())
+    await until(() => scene.clock.timers > 3)
+
+    for (let count = 1; count <= 5; count++) await minute(scene, count)
+
+    await until(() => first.health().counts.ended + second.health().counts.ended === 5)
+    expect(await scene.minutes()).toEqual([1, 2, 3, 4, 5])
+  })
+
+  test.each([
+    ['skip', [2, 14]],
+    ['latest', [2, 12, 14]],
+    ['all', [2, 4, 6, 8, 10, 12, 14]],
+  ] as const)('makes up for ticks that no worker was there for: %s', async (missed, expected) => {
+    const scene = sceneOf()
+    const schedule = defineSchedule({ ...report, cron: '*/2 * * * *', missed })
+    const before = scene.work(scene.kernelOf(), schedule)
+    await until(() => scene.clock.timers > 1)
+    scene.clock.advance(MINUTE)
+    await until(() => scene.clock.timers > 1)
+    await minute(scene, 1)
+    await before.stop()
+    scene.clock.advance(11.5 * MINUTE)
+
+    await using after = scene.work(scene.kernelOf(), schedule)
+    await until(async () => (await scene.ended()) === expected.length - 1)
+    await until(() => scene.clock.timers > 1)
+    scene.clock.advance(0.5 * MINUTE)
+
+    await until(async () => (await scene.ended()) === expected.length)
+    expect(await scene.minutes()).toEqual(expected)
+    expect(after.health().ok).toBe(true)
+  })
+
+  test('that is new makes up for nothing', async () => {
+    const scene = sceneOf()
+    await using worker = scene.work(scene.kernelOf(), everyMinute('all'))
+    await until(() => scene.clock.timers > 1)
+
+    await minute(scene, 1)
+
+    expect(await scene.minutes()).toEqual([1])
+    expect(worker.health().ok).toBe(true)
+  })
+
+  test('goes on where the store failed', async () => {
+    const scene = sceneOf((clock) =>
+      faultyStore(memoryStore({ now: clock.now }), [
+        { call: 'events.append', nth: 1, fault: new Error('no space') },
+        { call: 'runs.list', nth: 1, fault: new Error('no space') },
+      ]),
+    )
+    await using worker = scene.work(scene.kernelOf(), everyMinute())
+    await until(() => scene.clock.timers > 1)
+    scene.clock.advance(1000)
+    await until(() => scene.clock.timers > 1)
+
+    scene.clock.advance(MINUTE - 1000)
+    await until(() => scene.clock.timers > 1)
+    scene.clock.advance(1000)
+
+    await until(() => worker.health().counts.ended === 1)
+    expect(await scene.minutes()).toEqual([1])
+  })
+
+  test('tells of an input that its workflow refuses, and goes on with the next tick', async () => {
+    const scene = sceneOf()
+    const warnings: Error[] = []
+    const broken = defineSchedule({
+      id: 'report',
+      cron: '* * * * *',
+      workflow: simple,
+      input: (at) => {
+        if (at.getTime() === noon + 2 * MINUTE) throw new Error('no report today')
+        return { n: at.getTime() === noon + MINUTE ? NaN : 1 }
+      },
+    })
+    await using worker = createWorker({
+      kernel: scene.kernelOf(),
+      schedules: [broken],
+      signals: [],
+      onWarning: (warning) => warnings.push(warning),
+    })
+    worker.start()
+    await until(() => scene.clock.timers > 1)
+
+    scene.clock.advance(MINUTE)
+    await until(() => warnings.length === 1)
+    await until(() => scene.clock.timers > 1)
+    scene.clock.advance(MINUTE)
+    await until(() => warnings.length === 2)
+    await until(() => scene.clock.timers > 1)
+    await minute(scene, 1)
+
+    expect(warnings).toMatchObject([{ code: 'INVALID_INPUT' }, { code: 'INPUT_FAILED' }])
+    expect(await scene.minutes()).toEqual([3])
+  })
+
+  test('refuses a pattern, a time zone and an id that are none', () => {
+    const options = { id: 'x', cron: '* * * * *', workflow: simple, input: () => ({ n: 1 }) }
+
+    for (const wrong of [
+      { cron: 'every day' },
+      { cron: '61 * * * *' },
+      { timezone: 'Mars/Olympus' },
+      { id: 'x'.repeat(151) },
+    ]) {
+      expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION' }),
+      )
+    }
+    expect(() => defineSchedule({ ...options, id: '' })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+  })
+})
