@@ -29,6 +29,7 @@ import type { RunDiff } from '../views/diff-runs.ts'
 import type { Verification } from '../views/verify.ts'
 import { watchRun, type WatchOptions } from '../views/watch.ts'
 import { Drives } from './drives.ts'
+import { followRun, type FollowOptions } from './follow.ts'
 import { forkRun, type ForkOptions } from './fork.ts'
 import { migrateRun, type MigrateOptions } from './migrate.ts'
 import { moveRun, type KernelParts } from './parts.ts'
@@ -86,6 +87,13 @@ export interface Kernel extends AsyncDisposable {
    * @throws KernelError `RUN_NOT_FOUND` | `WORKFLOW_MISSING`, or what parks the run (`CODE_CHANGED`, `NO_PROGRESS`, …).
    */
   run(runId: string, options?: RunOptions): Promise<Outcome>
+  /**
+   * Waits until a run has ended, through all its blocks, and says how. Drives nothing and needs no code of the workflow: for a
+   * program that leaves the driving to workers.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `KERNEL_CLOSED` (also when the kernel is disposed meanwhile).
+   */
+  follow(runId: string, options?: FollowOptions): Promise<Outcome>
   /**
    * Drives what no living process drives: runs whose process died or gave up, runs that are due. Keeps the timers of those
    * that wait for a time. What an embedded program calls once at its start. A run of a registered workflow in a version that
@@ -238,15 +246,7 @@ export function createKernel(options: KernelOptions): Kernel {
     },
     ...postingVerbs(kernel),
     ...readingVerbs(env),
-    watch: async function* (runId, watchOptions = {}) {
-      drives.checkOpen()
-      await findRun(env, runId)
-      const { from = 1 } = watchOptions
-      if (!Number.isSafeInteger(from) || from < 1) {
-        throw new KernelError('INVALID_INPUT', `a run is watched from seq 1 on, not from ${from}`, { runId })
-      }
-      yield* watchRun(env.store, runId, (id) => drives.waitFor(id), watchOptions)
-    },
+    ...followingVerbs(kernel),
     fork: async (runId, forkOptions) => {
       drives.checkOpen()
       return forkRun(kernel, runId, forkOptions)
@@ -286,6 +286,25 @@ function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | '
     cancel: whileOpen(cancelRun),
     settle: whileOpen(settleAction),
     eraseSecrets: eraserOf(kernel),
+  }
+}
+
+function followingVerbs(kernel: KernelParts): Pick<Kernel, 'watch' | 'follow'> {
+  const { env, drives } = kernel
+  return {
+    watch: async function* (runId, watchOptions = {}) {
+      drives.checkOpen()
+      await findRun(env, runId)
+      const { from = 1 } = watchOptions
+      if (!Number.isSafeInteger(from) || from < 1) {
+        throw new KernelError('INVALID_INPUT', `a run is watched from seq 1 on, not from ${from}`, { runId })
+      }
+      yield* watchRun(env.store, runId, (id) => drives.waitFor(id), watchOptions)
+    },
+    follow: async (runId, followOptions = {}) => {
+      drives.checkOpen()
+      return followRun(kernel, runId, followOptions)
+    },
   }
 }
 

@@ -58,8 +58,8 @@ async function endBefore(store: Store, runId: string, seq: number): Promise<LogE
   return genesis(runId)
 }
 
-/** Resolves when the watch is to end; stops listening when the race that it is part of is over. */
-function aborted(signal: AbortSignal | undefined, over: AbortSignal): Promise<void> {
+/** Resolves when the signal says so; stops listening when the race that it is part of is over. */
+export function aborted(signal: AbortSignal | undefined, over: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       resolve()

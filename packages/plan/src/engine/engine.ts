@@ -1,13 +1,14 @@
 import {
-  createKernel,
-  systemClock,
   type ArtifactRef,
   type CancelOptions,
   type Clock,
+  createKernel,
+  type FollowOptions,
   type Kernel,
   type KernelOptions,
   type Outcome,
   type RecoveredRun,
+  systemClock,
   type Workflow,
 } from '@varve/kernel'
 import type { ContentId, Store, StoredArtifact } from '@varve/store'
@@ -27,7 +28,7 @@ import { diffPlans, type PlanDiff } from './diff-plans.ts'
 import { explainState, type ExplainOptions, type Explanation } from './explain.ts'
 import { forkPlan, type PlanForkOptions } from './fork-plan.ts'
 import { artifactOrigins, type ArtifactOrigin } from './lineage.ts'
-import { endOf, planOutcome, type PlanOutcome } from './outcome.ts'
+import { endOf, followPlan, planOutcome, type PlanOutcome } from './outcome.ts'
 import { readOutput, runOutputs, type OutputOfState } from './outputs.ts'
 import { mendingArtifacts } from './mending-artifacts.ts'
 import type { EngineParts } from './parts.ts'
@@ -106,6 +107,8 @@ export interface Engine extends AsyncDisposable {
    * @throws PlanError `RUN_NOT_FOUND` | `NOT_A_PLAN_RUN` | `MANIFEST_CORRUPT` | `PLAN_MISSING` | `PLAN_CHANGED` with the difference.
    */
   run(runId: string): Promise<PlanOutcome>
+  /** Waits until a run has ended, and drives nothing. @throws PlanError `RUN_NOT_FOUND` | `NOT_A_PLAN_RUN` | `MANIFEST_CORRUPT`. */
+  follow(runId: string, options?: FollowOptions): Promise<PlanOutcome>
   /** As {@link run}, also for a run that was parked, or has crashed its process too often. @throws as {@link run}. */
   resume(runId: string): Promise<PlanOutcome>
   /**
@@ -183,6 +186,7 @@ export function createEngine(options: EngineOptions): Engine {
     start: async (plan, params, startOptions = {}) =>
       (await planOutcome(parts, plan.definition, await startPlan(parts, plan, params, startOptions))) as never,
     run: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.run(runId)),
+    follow: async (runId, followOptions) => followPlan(parts, runId, followOptions),
     resume: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.retry(runId)),
     recover: async (recoverOptions = {}) => recoverPlans(parts, recoverOptions),
     approve: async (runId, state, answer) =>

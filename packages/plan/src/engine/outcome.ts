@@ -1,4 +1,4 @@
-import type { ArtifactRef, Outcome } from '@varve/kernel'
+import type { ArtifactRef, FollowOptions, Outcome } from '@varve/kernel'
 import { outputValue } from '../execution/need-values.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
 import { isTerminal } from '@varve/store'
@@ -43,4 +43,13 @@ export async function endOf(parts: EngineParts, runId: string): Promise<PlanOutc
   if (outcome.status !== 'completed') return outcome
   const { manifest } = await pinnedStart(parts, runId)
   return planOutcome(parts, { output: manifest.plan.output ?? undefined, states: manifest.states }, outcome)
+}
+
+/** Waits until a run has ended. @throws PlanError as {@link endOf}. */
+export async function followPlan(parts: EngineParts, runId: string, options?: FollowOptions): Promise<PlanOutcome> {
+  for (;;) {
+    const outcome = await endOf(parts, runId)
+    if (outcome !== undefined) return outcome
+    await parts.kernel.follow(runId, options)
+  }
 }
