@@ -216,6 +216,25 @@ describe('a lock of another connection', () => {
   })
 })
 
+describe('a claim', () => {
+  const driven = { workflows: [{ name: 'w', versions: ['1'] }], formats: [1] }
+  const limits = { concurrency: 9, concurrencyPerKey: 9, rate: { limit: 9, periodMs: 9 } }
+
+  test('that finds nothing does not ask for the lock', async () => {
+    await using store = await sqliteStore({ path: file }, { busyTimeoutMs: 0 })
+    await startRun(store)
+    const other = new SQLite(file)
+    other.exec('begin immediate')
+
+    for (const queue of [{ name: 'q' }, { name: 'q', ...limits }]) {
+      expect(await store.runs.claim({ owner, leaseMs: 1, ...driven, queues: [queue], limit: 10 })).toEqual([])
+    }
+
+    other.exec('rollback')
+    other.close()
+  })
+})
+
 describe('statements', () => {
   test('an append is one transaction and reads nothing besides', async () => {
     const statements: string[] = []
