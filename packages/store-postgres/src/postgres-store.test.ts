@@ -272,6 +272,25 @@ describe('round trips', () => {
     expect(plans.join('\n')).not.toMatch(/Rows Removed by Filter: \d\d/)
   })
 
+  test('limits hold on a server whose transactions repeat their reads by default', async () => {
+    const repeating = new pg.Pool({
+      connectionString: url,
+      options: '-c default_transaction_isolation=repeatable\\ read',
+      max: 8,
+    })
+    const store = await postgresStore({ pool: repeating }, { schema })
+    for (let n = 0; n < 20; n++) await startRun(store, `run-${n}`)
+    await pool.query(`update ${schema}.runs set lease_owner = null, lease_owner_id = null, lease_until = null`)
+    const queues = [{ name: 'q', concurrency: 3 }]
+
+    const claims = await Promise.all(
+      Array.from({ length: 8 }, async () => store.runs.claim({ owner, leaseMs: 60_000, ...driven, queues, limit: 2 })),
+    )
+
+    expect(claims.flat()).toHaveLength(3)
+    await repeating.end()
+  })
+
   test("the clock is the server's unless one is given", async () => {
     const store = await postgresStore({ pool }, { schema })
     const clock = async (): Promise<number> => {
