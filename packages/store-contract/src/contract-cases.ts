@@ -8,6 +8,7 @@ import { capabilityCases } from './cases/capabilities.ts'
 import { acquireCases, claimCases, recoveryCases } from './cases/claims.ts'
 import { concurrentWriterCases } from './cases/concurrent-writers.ts'
 import { conflictCases } from './cases/conflicts.ts'
+import { dueInCases } from './cases/due-in.ts'
 import { fencingCases } from './cases/fencing.ts'
 import { idCases } from './cases/ids.ts'
 import { postingCases, takingCases } from './cases/inbox.ts'
@@ -15,6 +16,8 @@ import { lifecycleCases } from './cases/lifecycle.ts'
 import { listingCases } from './cases/listing.ts'
 import { lostAnswerCases } from './cases/lost-answers.ts'
 import { processCases } from './cases/processes.ts'
+import { queueRaceCases } from './cases/queue-races.ts'
+import { concurrencyCases, rateCases, turnCases } from './cases/queues.ts'
 import { readingCases } from './cases/reading.ts'
 import { referenceCases } from './cases/references.ts'
 import { releaseCases } from './cases/release.ts'
@@ -40,6 +43,11 @@ export const contractCases: readonly ContractCase[] = [
   ...claimCases,
   ...recoveryCases,
   ...acquireCases,
+  ...turnCases,
+  ...concurrencyCases,
+  ...rateCases,
+  ...queueRaceCases,
+  ...dueInCases,
   ...takeoverCases,
   ...releaseCases,
   ...readingCases,

@@ -82,6 +82,13 @@ export async function startRun(store: Store, options: StartOptions = {}): Promis
   return { runId, end: endOf(events, genesis(runId)), claim, waiting }
 }
 
+/** Creates a run that was never leased. */
+export async function createRun(store: Store, runId: string, changes: Partial<RunCreation> = {}): Promise<string> {
+  const run = { ...running, create: creation(changes) }
+  await store.events.append(runId, sampleEvents(runId, 1), { expectedHead: 0, fencingToken: 0, run })
+  return runId
+}
+
 /** Creates a run that nobody drives. */
 export async function startIdleRun(store: Store, options: StartOptions = {}): Promise<string> {
   const run = await startRun(store, options)

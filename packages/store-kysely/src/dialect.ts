@@ -21,10 +21,15 @@ export interface SqlDialect {
     pair: readonly [Expression<unknown>, Expression<unknown>],
     lists: readonly [RawBuilder<unknown>, RawBuilder<unknown>],
   ): RawBuilder<SqlBool>
-  /** The texts of a list as rows of a table. */
-  rows(list: RawBuilder<unknown>): AliasedRawBuilder<{ readonly value: string }, 'given'>
+  /** The texts of a list as rows of a table, each with its place in the list. */
+  rows(list: RawBuilder<unknown>): AliasedRawBuilder<{ readonly value: string; readonly place: number }, 'given'>
   /** A list as this database's driver binds it. */
   list(values: readonly (string | number)[]): unknown
+  /**
+   * Keeps other claimers out of these queues until the end of the transaction, in whatever order each names them. What the
+   * transaction reads afterwards is what they have committed.
+   */
+  lockQueues(names: readonly string[]): Steps<void>
   /** Compiles the writes of this dialect for one store. */
   writes(executor: SqlExecutor): SqlWrites
 }

@@ -59,6 +59,8 @@ export interface RunsTable {
   readonly lease_owner_id: string | null
   readonly lease_until: number | null
   readonly ended_at: number | null
+  /** When a claim with a rate leased the run for the first time. */
+  readonly begun_at: number | null
   /** When a claimer may take the run if nothing else happens to it; computed from the other columns, null for never. */
   readonly claim_at: number | null
 }

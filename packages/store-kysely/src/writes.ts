@@ -3,6 +3,8 @@ import type { AppendArgs, AppendedRecord, AppendShape, CreateArgs } from './even
 import type { PutArgs } from './artifacts/artifact-queries.ts'
 import type { EntryArgs } from './cache/cache-queries.ts'
 import type { PostArgs } from './inbox/post-queries.ts'
+import type { DrivenArgs } from './runs/due-runs.ts'
+import type { ClaimRecord, LeaseArgs } from './runs/run-columns.ts'
 import type { CacheEntriesTable, RunsTable } from './schema.ts'
 
 /**
@@ -16,6 +18,8 @@ export interface SqlWrites {
   append(addition: Addition): Promise<AppendedRecord | undefined>
   /** @returns false when the run is unknown, ended or full, or the post a duplicate. */
   post(args: PostArgs): Promise<boolean>
+  /** Claims from queues without limits, where one statement can; it answers the runs in their order. */
+  readonly claim?: (args: ClaimArgs) => Promise<readonly ClaimRecord[]>
   /**
    * Keeps an artifact of one chunk, or marks the one that has its name as used.
    *
@@ -28,6 +32,11 @@ export interface SqlWrites {
 
 /** What is told of an entry that was kept. */
 export type KeptEntry = Pick<CacheEntriesTable, 'key' | 'created_at'>
+
+/** What a claim without limits binds. */
+export interface ClaimArgs extends LeaseArgs, DrivenArgs {
+  readonly limit: number
+}
 
 /** A run with its first events. */
 export interface Creation {

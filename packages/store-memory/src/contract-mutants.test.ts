@@ -3,9 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { artifactMutants } from './testing/artifact-mutants.ts'
 import { artifactUseMutants } from './testing/artifact-use-mutants.ts'
 import { cacheMutants } from './testing/cache-mutants.ts'
+import { dueTimeMutants } from './testing/due-mutants.ts'
 import { inboxMutants } from './testing/inbox-mutants.ts'
 import { logMutants } from './testing/log-mutants.ts'
 import type { Mutant } from './testing/mutant.ts'
+import { queueMutants } from './testing/queue-mutants.ts'
 import { runMutants } from './testing/run-mutants.ts'
 import { secretMutants } from './testing/secret-mutants.ts'
 import { sharedMemoryHarness } from './testing/shared-memory.ts'
@@ -15,6 +17,8 @@ const mutants: readonly Mutant[] = [
   ...logMutants,
   ...inboxMutants,
   ...runMutants,
+  ...queueMutants,
+  ...dueTimeMutants,
   ...secretMutants,
   ...artifactMutants,
   ...artifactUseMutants,

@@ -44,6 +44,8 @@ export interface RunRecord {
   token: number
   lease: { readonly owner: Owner; readonly until: number } | undefined
   endedAt: number | undefined
+  /** When it was leased for the first time by a claim with a rate. */
+  begunAt: number | undefined
 }
 
 /** A run that has no events yet; its creator applies the first update. */
@@ -74,6 +76,7 @@ export function newRecord(runId: string, creation: RunCreation, now: number): Ru
     token: 0,
     lease: undefined,
     endedAt: undefined,
+    begunAt: undefined,
   }
 }
 

@@ -5,29 +5,17 @@ import {
   StoreError,
   type AcquireRequest,
   type Claim,
-  type ClaimRequest,
-  type DueRequest,
   type ReleaseOutcome,
   type ReleaseRequest,
   type RunStore,
   checkLease,
-  checkLimit,
   checkWhole,
 } from '@varve/store'
+import { claimDue, dueIn } from './claims.ts'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
 import { listRuns } from './run-list.ts'
-import {
-  applyUpdate,
-  claimOf,
-  dueAt,
-  dueSince,
-  giveLease,
-  isDue,
-  isLeased,
-  rowOf,
-  type RunRecord,
-} from './run-record.ts'
+import { applyUpdate, claimOf, dueSince, giveLease, isDue, isLeased, rowOf } from './run-record.ts'
 
 /** The index of runs, and the leases. */
 export function memoryRuns(memory: Memory): RunStore {
@@ -51,36 +39,6 @@ export function memoryRuns(memory: Memory): RunStore {
     },
     remove: async (runId, options) => remove(memory, runId, options.ifTerminal),
   }
-}
-
-/** Looks at every run: a process that holds all its runs in memory has few enough of them, and no index can go wrong. */
-function claimDue(memory: Memory, request: ClaimRequest): readonly Claim[] {
-  memory.checkOpen()
-  checkLimit(request.limit)
-  checkLease(request.owner, request.leaseMs)
-  const now = memory.now()
-  const drives = driverOf(request)
-  return [...memory.runs.values()]
-    .filter((run) => isDue(run, now) && drives(run))
-    .sort((a, b) => (a.wakeAt ?? 0) - (b.wakeAt ?? 0))
-    .slice(0, request.limit)
-    .map((run) => giveLease(run, request.owner, request.leaseMs, now))
-}
-
-function dueIn(memory: Memory, request: DueRequest): number | null {
-  memory.checkOpen()
-  const now = memory.now()
-  const drives = driverOf(request)
-  const times = [...memory.runs.values()].filter(drives).map(dueAt)
-  const next = Math.min(...times.filter((at) => at > now))
-  return next === Infinity ? null : next - now
-}
-
-function driverOf({ workflows, queues, formats }: DueRequest): (run: RunRecord) => boolean {
-  return ({ creation: { workflow, queue }, version, format }) =>
-    workflows.some(({ name, versions }) => name === workflow && versions.includes(version)) &&
-    queues.some(({ name }) => name === queue) &&
-    formats.includes(format)
 }
 
 function acquire(memory: Memory, runId: string, request: AcquireRequest): Claim {

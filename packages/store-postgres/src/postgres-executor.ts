@@ -3,6 +3,9 @@ import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from
 import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './pool.ts'
 import { isConnectionLost, postgresError, type Phase } from './postgres-error.ts'
 
+/** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
+const BEGIN = 'begin isolation level read committed'
+
 /** Runs queries on connections of a pool. A query outside of a transaction is one statement and one round trip. */
 export class PostgresExecutor implements SqlExecutor {
   readonly #pool: PostgresPool
@@ -60,7 +63,7 @@ export class PostgresExecutor implements SqlExecutor {
     const client = await this.#connect()
     let phase: Phase = 'uncommitted'
     try {
-      await client.query(statement(mode === 'write' ? 'begin' : 'begin read only'))
+      await client.query(statement(mode === 'write' ? BEGIN : 'begin read only'))
       const result = await drive(client, steps())
       if (mode === 'write') phase = 'committing'
       await client.query(statement('commit'))

@@ -11,6 +11,9 @@ const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null
 const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
 const create = { workflow: 'w', version: '1', tags: ['t'], queue: 'q', lease: { owner, leaseMs: 60_000 } }
 
+const driven = { workflows: [{ name: 'w', versions: ['1'] }], formats: [1] }
+const limited = { name: 'q', rate: { limit: 9, periodMs: 9 } }
+
 const url = inject('pgUrl')
 const pool = new pg.Pool({ connectionString: url, max: 10 })
 // A test ends connections of the pool.
@@ -216,21 +219,76 @@ describe('round trips', () => {
     await single.end()
   })
 
-  test('due runs are found by their index', async () => {
+  test('a claim from queues without limits is one statement, however many they are', async () => {
+    const statements: string[] = []
+    const counting = observed(pool, () => async (text, execute) => {
+      statements.push(text)
+      return execute()
+    })
+    const store = await postgresStore({ pool: counting }, { schema })
+    await startRun(store)
+    await store.runs.release(await store.runs.acquire('run-1', { owner, leaseMs: 1 }), { expectedHead: 1 })
+    statements.length = 0
+
+    const queues = [...Array.from({ length: 999 }, (_, i) => ({ name: `other ${i}` })), { name: 'q' }]
+    const claims = await store.runs.claim({ owner, leaseMs: 1, ...driven, queues, limit: 1 })
+
+    expect(claims.map(({ runId }) => runId)).toEqual(['run-1'])
+    expect(statements).toHaveLength(1)
+  })
+
+  test('a claim within limits that finds nothing is one statement, which locks nothing', async () => {
+    const statements: string[] = []
+    const counting = observed(pool, () => async (text, execute) => {
+      statements.push(text)
+      return execute()
+    })
+    const store = await postgresStore({ pool: counting }, { schema })
+    await startRun(store)
+    statements.length = 0
+
+    expect(await store.runs.claim({ owner, leaseMs: 1, ...driven, queues: [limited], limit: 1 })).toEqual([])
+
+    expect(statements).toHaveLength(1)
+    expect(statements.join()).not.toMatch(/lock|for (no key )?update/)
+  })
+
+  test.for([
+    ['without limits', { name: 'q' }],
+    ['within limits', limited],
+  ] as const)('no claim looks at runs that are not due: %s', async ([, queue]) => {
     const plans: string[] = []
     const store = await postgresStore({ pool: explaining(plans) }, { schema })
-    await startRun(store)
+    await manyRuns(schema)
 
-    await store.runs.claim({
-      owner,
-      leaseMs: 1,
-      workflows: [{ name: 'w', versions: ['1'] }],
-      queues: [{ name: 'q' }],
-      formats: [1],
-      limit: 1,
+    expect(await store.runs.claim({ owner, leaseMs: 1, ...driven, queues: [queue], limit: 1 })).toHaveLength(1)
+    expect(await store.runs.dueIn({ ...driven, queues: [queue] })).toBeGreaterThan(0)
+
+    const scans = plans.filter((line) => /Scan .*\bon runs\b|Index Scan on runs_/.test(line))
+    expect(scans.filter((line) => line.includes('Seq Scan'))).toEqual([])
+    expect(scans.filter((line) => line.includes(' runs_due ')).length).toBeGreaterThan(2)
+    const rows = scans.map((line) => Number(/actual time=\S+ rows=([\d.]+)/.exec(line)?.[1]))
+    expect(Math.max(...rows)).toBeLessThan(5)
+    expect(plans.join('\n')).not.toMatch(/Rows Removed by Filter: \d\d/)
+  })
+
+  test('limits hold on a server whose transactions repeat their reads by default', async () => {
+    const repeating = new pg.Pool({
+      connectionString: url,
+      options: '-c default_transaction_isolation=repeatable\\ read',
+      max: 8,
     })
+    const store = await postgresStore({ pool: repeating }, { schema })
+    for (let n = 0; n < 20; n++) await startRun(store, `run-${n}`)
+    await pool.query(`update ${schema}.runs set lease_owner = null, lease_owner_id = null, lease_until = null`)
+    const queues = [{ name: 'q', concurrency: 3 }]
 
-    expect(plans.join('\n')).toMatch(/Index Scan (using|on) runs_due/)
+    const claims = await Promise.all(
+      Array.from({ length: 8 }, async () => store.runs.claim({ owner, leaseMs: 60_000, ...driven, queues, limit: 2 })),
+    )
+
+    expect(claims.flat()).toHaveLength(3)
+    await repeating.end()
   })
 
   test("the clock is the server's unless one is given", async () => {
@@ -303,17 +361,36 @@ async function terminateWaiting(name: string): Promise<void> {
   while ((await pool.query(terminate, [`%"${name}"%`])).rowCount === 0);
 }
 
-/** A pool on which every query tells its plan before it runs; small tables are scanned unless that is forbidden. */
+/** One run that is due among thousands that are not: future, leased, parked and ended ones, of several priorities. */
+async function manyRuns(name: string): Promise<void> {
+  const future = '4102444800000'
+  const columns = `run_id, workflow, version, tags, queue, priority, created_at, status, blocked_on, wake_at, head, format,
+    waiting, posted, recoveries, token, problem, retry_at, lease_owner, lease_owner_id, lease_until`
+  const rest = `1, 1, 0, 0, 0, 1`
+  await pool.query(`insert into ${name}.runs (${columns})
+    select 'run-' || i, 'w', '1', '[]', 'q', i % 3, 0, case i % 4 when 0 then 'completed' else 'running' end, '[]',
+      case i % 4 when 0 then null when 1 then ${future} else 1 end, ${rest},
+      case i % 4 when 2 then '{}' end, case i % 4 when 2 then ${future} end,
+      case i % 4 when 3 then '{}' end, case i % 4 when 3 then 'x' end, case i % 4 when 3 then ${future} end
+    from generate_series(1, 20000) as i`)
+  await pool.query(`insert into ${name}.runs (${columns})
+    values ('due', 'w', '1', '[]', 'q', 1, 0, 'running', '[]', 1, ${rest}, null, null, null, null, null)`)
+}
+
+/** A pool on which every query of runs tells how it was executed, before it is. */
 function explaining(plans: string[]): ReturnType<typeof observed> {
   return {
     connect: async () => {
       const client = await pool.connect()
       return {
         query: async (query) => {
-          if (query.text.startsWith('with "due"')) {
-            await client.query('begin; set local enable_seqscan = off')
-            const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain ${query.text}`, query.values)
-            await client.query('rollback')
+          if (/^(with|select) .*"runs"/s.test(query.text)) {
+            const other = await pool.connect()
+            await other.query('begin')
+            const text = `explain (analyze) ${query.text}`
+            const { rows } = await other.query<{ 'QUERY PLAN': string }>(text, query.values)
+            await other.query('rollback')
+            other.release()
             plans.push(...rows.map((row) => row['QUERY PLAN']))
           }
           return client.query(query)

@@ -216,6 +216,25 @@ describe('a lock of another connection', () => {
   })
 })
 
+describe('a claim', () => {
+  const driven = { workflows: [{ name: 'w', versions: ['1'] }], formats: [1] }
+  const limits = { concurrency: 9, concurrencyPerKey: 9, rate: { limit: 9, periodMs: 9 } }
+
+  test('that finds nothing does not ask for the lock', async () => {
+    await using store = await sqliteStore({ path: file }, { busyTimeoutMs: 0 })
+    await startRun(store)
+    const other = new SQLite(file)
+    other.exec('begin immediate')
+
+    for (const queue of [{ name: 'q' }, { name: 'q', ...limits }]) {
+      expect(await store.runs.claim({ owner, leaseMs: 1, ...driven, queues: [queue], limit: 10 })).toEqual([])
+    }
+
+    other.exec('rollback')
+    other.close()
+  })
+})
+
 describe('statements', () => {
   test('an append is one transaction and reads nothing besides', async () => {
     const statements: string[] = []
@@ -277,7 +296,11 @@ describe('statements', () => {
       /^SCAN (runs|events|posts|run_tags|snapshots|artifacts|uploads|\w+_artifacts|cache_\w+|secrets)\b/.test(step),
     )
     expect(scans.filter((step) => !step.includes('USING INDEX runs_newest'))).toEqual([])
-    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(claim_at<\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority=\? AND claim_at<\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority=\? AND claim_at>\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority<\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_leased \(queue=\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING (COVERING )?INDEX runs_begun \(queue=\? AND begun_at>\?\)/)
     expect(plans.join('\n')).toMatch(/runs_by_workflow \(workflow=\?/)
     expect(plans.join('\n')).not.toMatch(/TEMP B-TREE FOR ORDER BY/)
     expect(plans.join('\n')).toMatch(/SEARCH posts USING INDEX posts_by_id \(run_id=\? AND id=\?\)/)
@@ -316,11 +339,17 @@ async function callEverything({ runs, events, inbox, snapshots, artifacts, cache
   await runs.list({}, page)
   await runs.list({ workflow: 'w' }, page)
   await runs.list({ tags: ['t'], parent: 'r', parked: true, createdFrom: 0 }, { limit: 10 })
-  await runs.claim({ owner, leaseMs: 1, workflows: [], queues: [{ name: 'q' }], formats: [1], limit: 10 })
+  const limits = { concurrency: 9, concurrencyPerKey: 9, rate: { limit: 9, periodMs: 9 } }
+  const driven = { workflows: [{ name: 'w', versions: ['1'] }], queues: [{ name: 'q', ...limits }], formats: [1] }
+  await runs.dueIn(driven)
+  const lease = await runs.acquire('run-1', { owner, leaseMs: 1 })
+  await runs.release(lease, { expectedHead: 1 })
+  const [claim] = await runs.claim({ ...driven, owner, leaseMs: 60_000, limit: 10 })
+  expect(claim?.token).toBe(3)
   await inbox.post('run-1', { id: 'p', type: 'T', body: '{}' }, { maxWaiting: 9 })
   await inbox.list('run-1', { limit: 10 })
   await inbox.rejected('run-1', { limit: 10 })
-  await events.append('run-1', [], { expectedHead: 1, fencingToken: 1, run: running, take: ['p'] })
+  await events.append('run-1', [], { expectedHead: 1, fencingToken: 3, run: running, take: ['p'] })
   for await (const event of events.read('run-1')) expect(event.seq).toBe(1)
   await snapshots.latest('run-1')
   await snapshots.prune('run-1', { keep: 2 })

@@ -68,3 +68,5 @@ export {
   storedArtifact,
 } from './adapter/artifact-bytes.ts'
 export { pageOf, readCursor } from './adapter/cursor.ts'
+export { admitRuns, checkQueues, heldBack, isLimited, takeTurns } from './adapter/queue-limits.ts'
+export type { DueRun, QueueUse } from './adapter/queue-limits.ts'

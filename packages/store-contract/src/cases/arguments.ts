@@ -13,11 +13,20 @@ export const argumentCases: readonly ContractCase[] = contractGroup('arguments',
 
   'what names things in a row is checked like an id': async ({ store }) => {
     for (const id of wrong) {
-      for (const creation of [{ workflow: id }, { version: id }, { tags: ['a', id] }, { queue: id }, { parent: id }]) {
+      const creations = [{ workflow: id }, { version: id }, { tags: ['a', id] }, { queue: id }, { parent: id }]
+      for (const creation of [...creations, { concurrencyKey: id }]) {
         await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { creation }))
       }
       await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { owner: id }))
     }
+    equal(await store.runs.find('run-1'), undefined)
+  },
+
+  'a priority is a whole number from -100 to 100': async ({ store }) => {
+    for (const priority of [-101, 101, 0.5, NaN, Infinity]) {
+      await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { creation: { priority } }))
+    }
+
     equal(await store.runs.find('run-1'), undefined)
   },
 
@@ -40,6 +49,7 @@ export const argumentCases: readonly ContractCase[] = contractGroup('arguments',
       await rejectsWith('INVALID_ARGUMENT', async () => post(store, 'run-1', id))
       await rejectsWith('INVALID_ARGUMENT', async () => acquire(store, 'run-1', id))
       await rejectsWith('INVALID_ARGUMENT', async () => claimDue(store, id))
+      await rejectsWith('INVALID_ARGUMENT', async () => claimDue(store, 'b', { queues: [{ name: id }] }))
     }
 
     const row = await rowOf(store, 'run-1')

@@ -5,6 +5,7 @@ import { sampleEvents } from '../sample-events.ts'
 import {
   acquire,
   claimDue,
+  createRun,
   extend,
   owner,
   post,
@@ -82,6 +83,23 @@ export const idCases: readonly ContractCase[] = contractGroup('ids', {
         [[`run-${i}`, owner(id)]],
       )
     }
+  },
+
+  'queues and concurrency keys are told apart by the whole id': async ({ store }) => {
+    for (const [i, id] of odd.entries()) {
+      await createRun(store, `keyed-${i}`, { queue: 'keyed', concurrencyKey: id })
+      for (const n of [1, 2]) await createRun(store, `${i}-${n}`, { queue: id })
+    }
+    const limit = { concurrency: 1, rate: { limit: 1, periodMs: 1 } }
+
+    const ofKeys = await claimDue(store, 'b', { queues: [{ name: 'keyed', concurrencyPerKey: 1 }] })
+    const ofQueues = await claimDue(store, 'b', { queues: odd.map((name) => ({ name, ...limit })) })
+
+    equal(ofKeys.length, odd.length)
+    deepEqual(
+      ofQueues.map(({ queue }) => queue),
+      odd,
+    )
   },
 
   'a removed run takes no other with it': async ({ store }) => {

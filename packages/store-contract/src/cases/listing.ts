@@ -66,6 +66,19 @@ export const listingCases: readonly ContractCase[] = contractGroup('listing', {
     equal(await store.runs.find('run-2'), undefined)
   },
 
+  'a run tells when it ended, once it has, and keeps it': async ({ store, clock }) => {
+    const run = await startRun(store)
+    clock.advance(1000)
+    const endedAt = clock.now()
+    equal('endedAt' in (await rowOf(store, 'run-1')), false)
+
+    const ended = await extend(store, run, { run: { ...completed, owes: ['x'] } })
+    clock.advance(1000)
+    await extend(store, ended, { run: { ...completed, owes: [] } })
+
+    equal((await rowOf(store, 'run-1')).endedAt, endedAt)
+  },
+
   'runs are listed newest first, each as find answers it': async ({ store, clock }) => {
     await fiveRuns(store, clock)
 
@@ -100,6 +113,10 @@ export const listingCases: readonly ContractCase[] = contractGroup('listing', {
       [{ createdFrom: start + 2000 }, ['r5', 'r4', 'r3']],
       [{ createdBefore: start + 2000 }, ['r2', 'r1']],
       [{ createdFrom: start + 1000, createdBefore: start + 3000 }, ['r3', 'r2']],
+      [{ endedBefore: start + 2000 }, []],
+      [{ endedBefore: start + 2001 }, ['r3']],
+      [{ endedBefore: start + 100_000 }, ['r5', 'r3']],
+      [{ endedBefore: start + 100_000, owing: false }, ['r3']],
       [{ workflow: 'other', tags: ['eu'], statuses: ['completed'], parked: false }, ['r3']],
       [{ workflow: 'other', parent: 'r1', tags: ['eu'] }, []],
     ]

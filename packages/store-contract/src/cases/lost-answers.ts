@@ -10,6 +10,7 @@ import {
   blocked,
   claimDue,
   completed,
+  createRun,
   extend,
   LEASE_MS,
   owner,
@@ -119,6 +120,20 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
     deepEqual(await claimDue(store, 'b'), [])
     deepEqual(await claimDue(store, 'c'), [])
     equal((await acquire(store, 'run-1', 'b')).token, 3)
+  }),
+
+  'claim within limits: the leases count, and acquire gives them anew': losing(async ({ store }, lose) => {
+    for (const runId of ['run-1', 'run-2']) await createRun(store, runId)
+    const queues = [{ name: 'default', concurrency: 1, rate: { limit: 1, periodMs: LEASE_MS } }]
+
+    await lose(async () => claimDue(store, 'b', { queues }))
+
+    deepEqual((await rowOf(store, 'run-1')).lease?.owner, owner('b'))
+    deepEqual(await claimDue(store, 'c', { queues }), [])
+    const claim = await acquire(store, 'run-1', 'b')
+    equal(claim.token, 2)
+    await store.runs.release(claim, { expectedHead: 1, run: blocked })
+    deepEqual(await claimDue(store, 'c', { queues }), [])
   }),
 
   'renew: the lease is longer, and a repeat is fine': losing(async ({ store, clock }, lose) => {

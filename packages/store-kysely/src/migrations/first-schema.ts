@@ -63,6 +63,7 @@ const runs: Columns = {
   lease_owner_id: 'text?',
   lease_until: 'int?',
   ended_at: 'int?',
+  begun_at: 'int?',
 }
 
 const events: Columns = { run_id: 'text', seq: 'int', v: 'int', type: 'text', at: 'int', body: 'text', hash: 'text' }
@@ -105,16 +106,22 @@ const cacheEntries: Columns = {
   created_at: 'int',
 }
 
-/** No index holds a column that changes with every append; `wake_at` and `status` change only with their meaning. */
+/**
+ * No index holds a column that changes with every append; `wake_at` and `status` change only with their meaning.
+ *
+ * In `runs_due` each priority of a queue is a stretch of its own, in the order in which claims take runs.
+ */
 function indexes({ db }: SqlDialect): readonly Compilable[] {
   const index = (name: string, of: Table, columns: readonly string[]) =>
     db.schema
       .createIndex(name)
       .on(of)
-      .columns([...columns])
+      .columns([...columns] as never[])
   const where = (condition: string): RawBuilder<boolean> => sql`${sql.raw(condition)}`
   return [
-    index('runs_due', 'runs', ['claim_at', 'run_id']).where(where('claim_at is not null')),
+    index('runs_due', 'runs', ['queue', 'priority desc', 'claim_at', 'run_id']).where(where('claim_at is not null')),
+    index('runs_leased', 'runs', ['queue', 'concurrency_key']).where(where('lease_until is not null')),
+    index('runs_begun', 'runs', ['queue', 'begun_at']).where(where('begun_at is not null')),
     index('runs_newest', 'runs', ['created_at', 'run_id']),
     index('runs_by_workflow', 'runs', ['workflow', 'created_at', 'run_id']),
     index('runs_by_status', 'runs', ['status', 'created_at', 'run_id']),

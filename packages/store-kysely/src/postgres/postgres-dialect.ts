@@ -2,7 +2,7 @@ import { sha256 } from '@varve/store'
 import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely'
 import type { SqlDdl, SqlDialect } from '../dialect.ts'
 import { all, run } from '../executor.ts'
-import type { Query } from '../query.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
 import type { Schema } from '../schema.ts'
 import { postgresWrites } from './postgres-writes.ts'
 
@@ -27,13 +27,27 @@ export function postgresDialect(schema: string): SqlDialect {
       cast(floor(extract(epoch from statement_timestamp()) * 1000) as bigint))`,
     anyOf: (value, list, type) => sql`${value} = any(cast(${list} as ${sql.raw(type)}[]))`,
     // The empty text hides the column from the planner: before it has statistics it would look for the due runs among
-    // all runs of a workflow instead of in the index of due runs.
+    // all runs of a workflow instead of in the index of due runs. And "is true" keeps it from joining with the pairs: it
+    // would expect hardly a run to be left, and read and sort them all.
     pairIn: ([a, b], [as, bs]) =>
-      sql`(${a} || '', ${b}) in (select * from unnest(cast(${as} as text[]), cast(${bs} as text[])))`,
-    rows: (list) => sql<{ value: string }>`unnest(cast(${list} as text[]))`.as<'given'>(sql`given(value)`),
+      sql`((${a} || '', ${b}) in (select * from unnest(cast(${as} as text[]), cast(${bs} as text[])))) is true`,
+    rows: (list) => {
+      const rows = sql<{ value: string; place: number }>`unnest(cast(${list} as text[])) with ordinality`
+      return rows.as<'given'>(sql`given(value, place)`)
+    },
     list: (values) => values,
+    *lockQueues(names) {
+      // One after the other in the order of the keys, so that two claimers never wait for each other in a circle.
+      yield* all(locking, { keys: names.map((name) => lockKey(`queue ${schema} ${name}`)).toSorted() })
+    },
     writes: (executor) => postgresWrites(dialect, executor),
   }
+  // Compiled with the dialect that it is a part of.
+  const locking = queryCompiler(dialect).read((p: Params<{ readonly keys: readonly string[] }>) =>
+    db
+      .selectFrom(sql<{ key: number }>`unnest(cast(${p.bare('keys')} as bigint[]))`.as<'given'>(sql`given(key)`))
+      .select(sql`pg_advisory_xact_lock(given.key)`.as('locked')),
+  )
   return dialect
 }
 
@@ -48,7 +62,7 @@ function postgresDdl(db: Kysely<Schema>, schema: string): SqlDdl {
       join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
       where n.nspname = ${schema} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')`,
   )
-  const lock = constant(db, sql`select pg_advisory_xact_lock(${lockKey(schema)})`)
+  const lock = constant(db, sql`select pg_advisory_xact_lock(${lockKey(`migrate ${schema}`)})`)
   const create = constant(db, sql`create schema ${sql.id(schema)}`)
   return {
     int: sql`bigint`,
@@ -70,8 +84,8 @@ function postgresDdl(db: Kysely<Schema>, schema: string): SqlDdl {
 }
 
 /** A key of our own among all advisory locks of the database: 63 bits of a hash. */
-function lockKey(schema: string): string {
-  return String(BigInt.asIntN(63, BigInt(`0x${sha256(`varve migrate ${schema}`).slice(0, 16)}`)))
+function lockKey(what: string): string {
+  return String(BigInt.asIntN(63, BigInt(`0x${sha256(`varve ${what}`).slice(0, 16)}`)))
 }
 
 function constant<Row>(db: Kysely<Schema>, fragment: ReturnType<typeof sql<Row>>): Query<object, Row> {

@@ -14,8 +14,9 @@ import type { SqlExecutor } from '../executor.ts'
 import { countingPost, keeping, targeting, type PostArgs } from '../inbox/post-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
+import { claimQuery, inTurns, type PlacedRecord } from './postgres-claim.ts'
 import { asSchema, type RunsTable, type Schema } from '../schema.ts'
-import type { KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
+import type { ClaimArgs, KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
 import type { StoredEvent } from '@varve/store'
 
 /** One statement and one round trip for each write. */
@@ -31,6 +32,7 @@ export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlW
       return executor.get(queries.append(shape), { ...run, ...lists })
     },
     post: async (args) => (await executor.get(queries.post, args)) !== undefined,
+    claim: async (args) => inTurns(await executor.all(queries.claim, args)),
     putArtifact: async (args) => (await executor.get(queries.putArtifact, args))?.sound === 1,
     keepEntry: (args, artifacts) => executor.get(queries.keepEntry, { ...args, artifactList: artifacts }),
   }
@@ -78,6 +80,7 @@ interface WriteQueries {
   readonly create: (shape: { readonly refers: boolean }) => Query<Create, RunsTable>
   readonly append: (shape: AppendShape) => Query<Append, AppendedRecord>
   readonly post: Query<PostArgs, { readonly run_id: string }>
+  readonly claim: Query<ClaimArgs, PlacedRecord>
   readonly putArtifact: Query<PutArgs, { readonly sound: number }>
   readonly keepEntry: Query<EntryArgs & ArtifactList, KeptEntry>
 }
@@ -116,6 +119,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
         .selectFrom('kept')
         .selectAll(),
     ),
+    claim: claimQuery(dialect),
     ...contentQueries(dialect),
   }
 }

@@ -9,7 +9,7 @@ export function runColumn<K extends keyof RunsTable>(name: K): RawBuilder<RunsTa
   return sql.id('runs', name)
 }
 
-/** What a claim tells of the row, and what orders claims. */
+/** What a claim tells of the row. */
 export const claimColumns = [
   'runs.run_id',
   'runs.workflow',
@@ -23,7 +23,6 @@ export const claimColumns = [
   'runs.recoveries',
   'runs.owes',
   'runs.problem',
-  'runs.wake_at',
 ] as const
 
 /** The columns of {@link claimColumns}. */
@@ -41,7 +40,6 @@ export type ClaimRecord = Pick<
   | 'recoveries'
   | 'owes'
   | 'problem'
-  | 'wake_at'
 >
 
 /** Null as a literal: as one parameter it could not stand for a text here and a number there. */
@@ -62,6 +60,32 @@ export function isLeased(now: Expression<number>): RawBuilder<SqlBool> {
 export function hasEnded(status: Expression<string>): RawBuilder<SqlBool> {
   return sql`${status} not in ('running', 'blocked')`
 }
+
+/** Who wants a lease. */
+export interface LeaseArgs {
+  readonly now: number | null
+  readonly owner: string
+  readonly ownerId: string
+  readonly leaseMs: number
+}
+
+/** A new lease with the next token. One that ended without a release, or is taken from somebody, is a recovery. */
+export function leasedColumns<Args extends LeaseArgs>(
+  p: Params<Args>,
+): Readonly<Record<LeaseColumn, RawBuilder<never>>> {
+  const ownerId = runColumn('lease_owner_id')
+  return {
+    token: sql`${runColumn('token')} + 1`,
+    lease_owner: sql`${p.text('owner')}`,
+    lease_owner_id: sql`${p.text('ownerId')}`,
+    lease_until: sql`${p.now} + ${p.int('leaseMs')}`,
+    recoveries: sql`${runColumn('recoveries')} + case
+      when ${ownerId} is null or (${isLeased(p.now)} and ${ownerId} = ${p.text('ownerId')}) then 0
+      else 1 end`,
+  }
+}
+
+type LeaseColumn = 'token' | 'lease_owner' | 'lease_owner_id' | 'lease_until' | 'recoveries'
 
 /** What {@link updatedColumns} binds. */
 export interface UpdateArgs {

@@ -7,10 +7,12 @@ import {
   dueSince,
   hasEnded,
   isLeased,
+  leasedColumns,
   none,
   runColumn,
   updatedColumns,
   type ClaimRecord,
+  type LeaseArgs,
   type UpdateArgs,
   type UpdatedColumns,
 } from './run-columns.ts'
@@ -21,33 +23,10 @@ export interface RunArgs {
   readonly runId: string
 }
 
-/** Who wants a lease. */
-export interface LeaseArgs {
-  readonly now: number | null
-  readonly owner: string
-  readonly ownerId: string
-  readonly leaseMs: number
-}
-
 /** What an acquire binds. */
 export interface AcquireArgs extends RunArgs, LeaseArgs {
   readonly takeover: number | null
 }
-
-/** What a claimer drives; the lists come from {@link SqlDialect.list}. */
-export interface DrivenArgs {
-  readonly workflows: unknown
-  readonly versions: unknown
-  readonly queues: unknown
-  readonly formats: unknown
-}
-
-/** What a claim binds. */
-export interface ClaimArgs extends LeaseArgs, DrivenArgs {
-  readonly limit: number
-}
-
-type DueArgs = DrivenArgs & { readonly now: number | null }
 
 /** Names the lease of a run. */
 export interface TokenArgs extends RunArgs {
@@ -75,8 +54,6 @@ export type InspectedRecord = RunsTable & { readonly leased: number }
 export interface RunQueries {
   readonly find: Query<RunArgs, RunsTable>
   readonly acquire: Query<AcquireArgs, ClaimRecord>
-  readonly claim: Query<ClaimArgs, ClaimRecord>
-  readonly dueIn: Query<DueArgs, { readonly in: number | null }>
   readonly renew: Query<TokenArgs & { readonly leaseMs: number }, ClaimRecord>
   readonly release: Query<ReleaseArgs, ReleasedRecord>
   readonly releaseWith: (shape: UpdateShape) => Query<ReleaseArgs & UpdateArgs, ReleasedRecord>
@@ -93,8 +70,6 @@ export function runQueries(dialect: SqlDialect): RunQueries {
   return {
     find: read((p: Params<RunArgs>) => db.selectFrom('runs').selectAll().where('run_id', '=', p.text('runId'))),
     acquire: acquireQuery(dialect),
-    claim: claimQuery(dialect),
-    dueIn: dueInQuery(dialect),
     renew: write((p: Params<TokenArgs & { readonly leaseMs: number }>) =>
       db
         .updateTable('runs')
@@ -132,62 +107,6 @@ function acquireQuery(dialect: SqlDialect): RunQueries['acquire'] {
       .returning(claimColumns),
   )
 }
-
-/**
- * The due runs are found and locked first, and passed over where another claimer has locked them: so concurrent claims
- * neither wait for one another nor get the same run.
- */
-function claimQuery(dialect: SqlDialect): RunQueries['claim'] {
-  return queryCompiler(dialect).write((p: Params<ClaimArgs>) =>
-    dialect.db
-      .with('due', (db) =>
-        db
-          .selectFrom('runs')
-          .select('runs.run_id')
-          .where('claim_at', '<=', p.now)
-          .where(p.textIn(runColumn('queue'), 'queues'))
-          .where(p.intIn(runColumn('format'), 'formats'))
-          .where(p.pairIn([runColumn('workflow'), runColumn('version')], ['workflows', 'versions']))
-          .orderBy('claim_at')
-          .orderBy('run_id')
-          .limit(p.int('limit'))
-          .$if(dialect.locksRows, (query) => query.forNoKeyUpdate().skipLocked()),
-      )
-      .updateTable('runs')
-      .from('due')
-      .set(leasedColumns(p))
-      .whereRef('runs.run_id', '=', 'due.run_id')
-      .returning(claimColumns),
-  )
-}
-
-function dueInQuery(dialect: SqlDialect): RunQueries['dueIn'] {
-  return queryCompiler(dialect).read((p: Params<DueArgs>) =>
-    dialect.db
-      .selectFrom('runs')
-      .select(sql<number | null>`min(${runColumn('claim_at')}) - ${p.now}`.as('in'))
-      .where('claim_at', '>', p.now)
-      .where(p.textIn(runColumn('queue'), 'queues'))
-      .where(p.intIn(runColumn('format'), 'formats'))
-      .where(p.pairIn([runColumn('workflow'), runColumn('version')], ['workflows', 'versions'])),
-  )
-}
-
-/** A new lease with the next token. One that ended without a release, or is taken from somebody, is a recovery. */
-function leasedColumns<Args extends LeaseArgs>(p: Params<Args>): Readonly<Record<LeaseColumn, RawBuilder<never>>> {
-  const ownerId = runColumn('lease_owner_id')
-  return {
-    token: sql`${runColumn('token')} + 1`,
-    lease_owner: sql`${p.text('owner')}`,
-    lease_owner_id: sql`${p.text('ownerId')}`,
-    lease_until: sql`${p.now} + ${p.int('leaseMs')}`,
-    recoveries: sql`${runColumn('recoveries')} + case
-      when ${ownerId} is null or (${isLeased(p.now)} and ${ownerId} = ${p.text('ownerId')}) then 0
-      else 1 end`,
-  }
-}
-
-type LeaseColumn = 'token' | 'lease_owner' | 'lease_owner_id' | 'lease_until' | 'recoveries'
 
 function releaseQueries(dialect: SqlDialect): Pick<RunQueries, 'release' | 'releaseWith'> {
   const { write } = queryCompiler(dialect)

@@ -33,7 +33,7 @@ export function rowOf(record: RunsTable): RunRow {
 }
 
 /** A row that has just been leased or renewed, as the right to drive the run. */
-export function claimOf(record: Omit<ClaimRecord, 'lease_until' | 'wake_at'>, owner: Owner, leaseUntil: number): Claim {
+export function claimOf(record: Omit<ClaimRecord, 'lease_until'>, owner: Owner, leaseUntil: number): Claim {
   const { problem } = record
   return {
     runId: record.run_id,

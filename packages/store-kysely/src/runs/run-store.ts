@@ -4,32 +4,26 @@ import {
   StoreError,
   type AcquireRequest,
   type Claim,
-  type ClaimRequest,
-  type DueRequest,
-  type Owner,
   type ReleaseOutcome,
   type ReleaseRequest,
   type RunStore,
-  checkLease,
-  checkLimit,
   checkWhole,
 } from '@varve/store'
 import { get, run, type Steps } from '../executor.ts'
 import { referredAmong } from '../references/referred.ts'
 import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
 import type { RunsTable } from '../schema.ts'
-import type { ClaimRecord } from './run-columns.ts'
+import { leaseArgs, leasedClaim } from './lease.ts'
+import { runClaims } from './run-claims.ts'
 import { runLister } from './run-list.ts'
 import {
   runQueries,
   type AcquireArgs,
-  type DrivenArgs,
   type InspectedRecord,
-  type LeaseArgs,
   type ReleasedRecord,
   type RunQueries,
 } from './run-queries.ts'
-import { claimOf, rowOf } from './run-record.ts'
+import { rowOf } from './run-record.ts'
 import { updateArgs } from './run-update.ts'
 import { shapeOf } from './update-shape.ts'
 
@@ -43,8 +37,7 @@ export function sqlRuns(parts: StoreParts): RunStore {
       return record && rowOf(record)
     },
     list: runLister(parts.executor, parts.dialect),
-    claim: async (request) => claimDue(parts, queries, request),
-    dueIn: async (request) => dueIn(parts, queries, request),
+    ...runClaims(parts),
     acquire: async (runId, request) => acquire(parts, queries, runId, request),
     renew: async (claim, request) => renew(parts, queries, claim, request.leaseMs),
     release: async (claim, request) => release(parts, queries, claim, request),
@@ -53,37 +46,6 @@ export function sqlRuns(parts: StoreParts): RunStore {
       checkId('the run id', runId)
       return parts.executor.transaction('write', () => remove(parts, queries, runId, options.ifTerminal))
     },
-  }
-}
-
-async function claimDue(parts: StoreParts, queries: RunQueries, request: ClaimRequest): Promise<readonly Claim[]> {
-  const { owner, limit } = request
-  checkLimit(limit)
-  const records = await parts.executor.all(queries.claim, {
-    ...leaseArgs(parts, owner, request.leaseMs),
-    ...drivenBy(parts, request),
-    limit,
-  })
-  // An update answers its rows in no order.
-  return records.toSorted(dueLongest).map((record) => claimOf(record, owner, leaseUntilOf(record)))
-}
-
-function dueLongest(a: ClaimRecord, b: ClaimRecord): number {
-  return (a.wake_at ?? 0) - (b.wake_at ?? 0) || (a.run_id < b.run_id ? -1 : 1)
-}
-
-async function dueIn(parts: StoreParts, queries: RunQueries, request: DueRequest): Promise<number | null> {
-  const record = await parts.executor.get(queries.dueIn, { now: parts.now(), ...drivenBy(parts, request) })
-  return record?.in ?? null
-}
-
-function drivenBy({ dialect }: StoreParts, { workflows, queues, formats }: DueRequest): DrivenArgs {
-  const drives = workflows.flatMap(({ name, versions }) => versions.map((version) => [name, version] as const))
-  return {
-    workflows: dialect.list(drives.map(([name]) => name)),
-    versions: dialect.list(drives.map(([, version]) => version)),
-    queues: dialect.list(queues.map(({ name }) => name)),
-    formats: dialect.list(formats),
   }
 }
 
@@ -96,7 +58,7 @@ async function acquire(parts: StoreParts, queries: RunQueries, runId: string, re
     if (leased !== undefined) return leased
     return acquireRefusal(runId, args, await parts.executor.get(queries.inspect, { runId, now: args.now }))
   })
-  return claimOf(record, owner, leaseUntilOf(record))
+  return leasedClaim(record, owner)
 }
 
 function acquireRefusal(
@@ -117,7 +79,7 @@ async function renew(parts: StoreParts, queries: RunQueries, claim: Claim, lease
   checkId('the run id', runId)
   checkWhole('leaseMs', leaseMs, 1)
   const record = await parts.executor.get(queries.renew, { runId, token, leaseMs, now: parts.now() })
-  if (record !== undefined) return claimOf(record, owner, leaseUntilOf(record))
+  if (record !== undefined) return leasedClaim(record, owner)
   if ((await parts.executor.get(queries.find, { runId })) === undefined) throw runNotFound(runId)
   throw new StoreError('FENCED', `token ${token} is not that of the lease on run ${runId}`, { runId })
 }
@@ -165,17 +127,6 @@ function* remove(parts: StoreParts, queries: RunQueries, runId: string, ifTermin
   }
   for (const query of queries.remove) yield* run(query, { runId })
   return true
-}
-
-function leaseArgs(parts: StoreParts, owner: Owner, leaseMs: number): LeaseArgs {
-  checkLease(owner, leaseMs)
-  return { now: parts.now(), owner: JSON.stringify(owner), ownerId: owner.id, leaseMs }
-}
-
-function leaseUntilOf(record: ClaimRecord): number {
-  if (record.lease_until === null)
-    throw new StoreError('STORE_FAILED', `run ${record.run_id} was leased without an end`)
-  return record.lease_until
 }
 
 function busy({ run_id: runId, lease_owner_id: ownerId, lease_until: until }: RunsTable): StoreError {

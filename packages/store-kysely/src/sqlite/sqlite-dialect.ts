@@ -29,8 +29,12 @@ export function sqliteDialect(): SqlDialect {
     // runs of a workflow instead of in the index of due runs.
     pairIn: ([a, b], [as, bs]) => sql`(+${a}, +${b}) in (
       select a.value, b.value from json_each(${as}) as a join json_each(${bs}) as b on b.key = a.key)`,
-    rows: (list) => sql<{ value: string }>`json_each(${list})`.as('given'),
+    rows: (list) =>
+      sql<{ value: string; place: number }>`(select value, key as place from json_each(${list}))`.as('given'),
     list: (values) => JSON.stringify(values),
+    *lockQueues() {
+      // Nothing: a write transaction has the whole database to itself.
+    },
     writes: (executor) => sqliteWrites(dialect, executor),
   }
   return dialect

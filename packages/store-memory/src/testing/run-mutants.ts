@@ -34,7 +34,8 @@ const claimMutants = spoiling('claims', 'runs', {
   'every queue is claimed from': (healthy, store) => ({
     claim: async (request) => {
       const { items } = await store.runs.list({}, { limit: 1000 })
-      return healthy.claim({ ...request, queues: items.map(({ queue }) => ({ name: queue })) })
+      const queues = new Set(items.map(({ queue }) => queue))
+      return healthy.claim({ ...request, queues: [...queues].map((name) => ({ name })) })
     },
   }),
   'names and versions are matched each for itself': (healthy) => ({

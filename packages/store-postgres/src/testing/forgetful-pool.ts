@@ -8,7 +8,9 @@ export function forgetful(pool: PostgresPool, forgets: () => boolean): PostgresP
     return async (text, execute) => {
       const result = await execute()
       if (text.startsWith('begin')) inTransaction = true
-      const commits = inTransaction ? text === 'commit' : /^(with|insert|update|delete)/.test(text)
+      const commits = inTransaction
+        ? text === 'commit'
+        : /^(insert|update|delete)|^with .*\b(insert|update|delete) /s.test(text)
       if (commits && forgets()) throw new Error('Connection terminated unexpectedly')
       return result
     }

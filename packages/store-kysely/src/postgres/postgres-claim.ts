@@ -1,0 +1,71 @@
+import { sql } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import { queryCompiler, type Params, type Query } from '../query.ts'
+import { isDriven, isOfLevel, withLevels } from '../runs/due-runs.ts'
+import { claimColumns, leasedColumns, none, type ClaimRecord } from '../runs/run-columns.ts'
+import type { ClaimArgs } from '../writes.ts'
+
+/** So many runs more than asked for are looked at, of which others may be taking some at this very moment. */
+const SPARE = 100
+
+/** What is answered of a claimed run: it has a place, for an update answers its rows in no order. */
+export interface PlacedRecord extends ClaimRecord {
+  readonly turn: number
+  readonly place: number
+}
+
+/**
+ * Claims from queues without limits in one statement: reads the first runs of every level, lets the queues take turns, and
+ * locks as it goes, passing over what another claimer has locked. So concurrent claims neither wait for one another nor get
+ * the same run.
+ */
+export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> {
+  return queryCompiler(dialect).write((p: Params<ClaimArgs>) => {
+    const looked = sql<number>`${p.int('limit')} + ${sql.lit(SPARE)}`
+    const first = dialect.db
+      .selectFrom('runs')
+      .select(['runs.run_id', 'runs.claim_at'])
+      .where(isOfLevel)
+      .where('claim_at', '<=', p.now)
+      .where(isDriven(p))
+      .orderBy('claim_at')
+      .orderBy('run_id')
+      .limit(looked)
+    const turn = sql<number>`row_number() over (
+      partition by levels.place order by levels.priority desc, first.claim_at, first.run_id)`
+    return withLevels(dialect, p)
+      .with('candidates', (db) =>
+        db
+          .selectFrom('levels')
+          .crossJoinLateral(first.as('first'))
+          .select(['first.run_id', 'levels.place', turn.as('turn')])
+          .where('levels.priority', 'is not', none)
+          .orderBy('turn')
+          .orderBy('place')
+          .limit(looked),
+      )
+      .with('due', (db) =>
+        db
+          .selectFrom('candidates')
+          .innerJoin('runs', 'runs.run_id', 'candidates.run_id')
+          .select(['runs.run_id', 'candidates.turn', 'candidates.place'])
+          // Said again, of the row as it is once we have locked it.
+          .where('runs.claim_at', '<=', p.now)
+          .orderBy('turn')
+          .orderBy('place')
+          .limit(p.int('limit'))
+          .forNoKeyUpdate('runs')
+          .skipLocked(),
+      )
+      .updateTable('runs')
+      .from('due')
+      .set(leasedColumns(p))
+      .whereRef('runs.run_id', '=', 'due.run_id')
+      .returning([...claimColumns, 'due.turn', 'due.place'])
+  })
+}
+
+/** In the order in which the queues took turns. */
+export function inTurns(records: readonly PlacedRecord[]): readonly PlacedRecord[] {
+  return records.toSorted((a, b) => a.turn - b.turn || a.place - b.place)
+}
