@@ -12,7 +12,7 @@ const MAX_NAMES = 35
 /** These two serve users and the authors of adapters. */
 const MAX_NAMES_OF = new Map([
   ['@varve/store', 92],
-  ['@varve/kernel', 98],
+  ['@varve/kernel', 101],
 ])
 
 type Rule = (packages: readonly WorkspacePackage[]) => string[]
