@@ -12,6 +12,7 @@ export type { CancelOptions, SettleOptions, SignalOptions } from './kernel/post.
 export type { AnswerOptions } from './kernel/resume.ts'
 export type { FollowOptions } from './kernel/follow.ts'
 export type { RecoveredRun } from './kernel/recover.ts'
+export type { KeptRun, PruneOptions, PruneReport } from './retention/prune.ts'
 export type { BlockedOutcome, Outcome } from './driver/outcome.ts'
 export { isKernelError, KernelError } from './errors.ts'
 export type { Divergence, KernelErrorCode } from './errors.ts'

@@ -18,6 +18,7 @@ import { attemptArtifacts } from './attempt-artifacts.ts'
 import { Ending } from './ending.ts'
 import type { Environment } from './environment.ts'
 import type { FactDesk } from './fact-desk.ts'
+import { heartbeatOf } from './heartbeat.ts'
 
 /** One try of an action. */
 export interface Attempt {
@@ -30,6 +31,8 @@ export interface Attempt {
   /** The run's, for what is derived from it. */
   readonly seed: string
   readonly facts: FactDesk
+  /** Keeps the lease that it runs under. */
+  readonly beat: () => Promise<void>
   /** There when the input refers to secrets. */
   readonly opened?: OpenedInput
 }
@@ -153,6 +156,7 @@ async function callHandler(env: Environment, attempt: Attempt, call: Call): Prom
     )
   return new Promise((resolve, reject) => {
     let timer: Timer | undefined
+    let dueAt = Infinity
     let over = false
     const stop = (): void => {
       over = true
@@ -163,33 +167,41 @@ async function callHandler(env: Environment, attempt: Attempt, call: Call): Prom
       reject(timedOut)
       controller.abort(timedOut)
     }
-    const heartbeat = (): void => {
+    const restart = (): void => {
       if (over) return
       timer?.cancel()
+      const now = env.clock.monotonic()
+      // A handler that computes keeps the timer from coming.
+      if (now >= dueAt) {
+        expire()
+        return
+      }
+      dueAt = now + timeoutMs
       timer = env.clock.schedule(timeoutMs, expire)
     }
     // A handler that was told to stop has all the time it needs, and keeps no process alive.
     controller.signal.addEventListener('abort', stop, { once: true })
-    heartbeat()
-    const running = async (): Promise<unknown> => action.run(inputOf(attempt), contextOf(env, attempt, call, heartbeat))
+    restart()
+    const running = async (): Promise<unknown> => action.run(inputOf(attempt), contextOf(env, attempt, call, restart))
     running().then(resolve, reject).finally(stop)
   })
 }
 
 function inquiryContextOf(
-  { runId, item, fencingToken, controller }: Attempt,
+  { runId, item, fencingToken, controller, beat }: Attempt,
   { use }: UsageMeter,
-  heartbeat: () => void,
+  restart: () => void,
 ): InquiryContext {
   const { key, attempt } = item
   const { signal } = controller
   const idempotencyKey = sha256(canonicalJson([runId, key]))
+  const heartbeat = heartbeatOf({ restart, beat, signal })
   return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
 }
 
-function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, heartbeat: () => void): ActionContext {
+function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, restart: () => void): ActionContext {
   const { item, facts, seed } = attempt
-  const context = inquiryContextOf(attempt, meter, heartbeat)
+  const context = inquiryContextOf(attempt, meter, restart)
   let signal: AbortSignal | undefined
   const whileOpen = (): AbortSignal => (signal ??= AbortSignal.any([context.signal, over.signal]))
   const ask: FactDesk['ask'] = async (asker, key, read, options) => {

@@ -175,11 +175,12 @@ export class Drive {
       const more = await this.#turn()
       const { system } = this.#fold
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
+      await this.#lease?.decided()
       this.#checkStop()
       // What waits for its append may be that an attempt is over: nothing is started beside it.
       const parking = this.#givingUp.parking !== undefined
       if (this.#intake.inputs.length === 0 && !parking) this.#act()
-      if (more || parking || this.#postsWait || this.#mailbox.hasNews) continue
+      if (more || parking || this.#postsWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
       if (this.#running.size > 0 || movesSoon(this.#env, system)) {
         await nextMove(this.#env, system, this.#mailbox)
         continue
@@ -302,28 +303,27 @@ export class Drive {
     this.#keep(appended.claim ?? (await repeatable(this.#env, acquire)), askedAt)
   }
 
-  /** Starts every attempt that is durable and not under way, and asks about those in doubt. */
+  /** Starts every attempt that is durable and not under way, and asks about those in doubt. Looks at the lease before each. */
   #act(): void {
     for (const item of this.#fold.system.open.values()) {
+      if (this.#lease?.isAlive() !== true) return
       if (item.kind !== 'action' || this.#running.has(item.key)) continue
       if (item.attempting) this.#running.start(this.#attemptOf(item))
       else if (item.inDoubt) this.#running.reconcile(this.#attemptOf(item))
     }
   }
 
-  /** @throws KernelError `LEASE_LOST` | `UNKNOWN_ACTION`, right before anything would be started. */
+  /** @throws KernelError `UNKNOWN_ACTION`. */
   #attemptOf(item: OpenAction): NewAttempt {
     const { runId, definition } = this.#options
     const action = definition.actions[item.action]
     if (action === undefined) {
       throw new KernelError('UNKNOWN_ACTION', `${definition.name} defines no action ${item.action}`, { key: item.key })
     }
-    if (this.#lease?.isAlive() !== true) {
-      throw new KernelError('LEASE_LOST', `the lease on run ${runId} has run out`, { runId })
-    }
     const seed = this.#fold.system.started?.seed ?? runId
     const run = { runId, workflow: definition.name, seed, fencingToken: this.#claim?.token ?? 0 }
-    return { ...run, item, action, facts: this.#facts }
+    const beat = async (): Promise<void> => this.#lease?.beat()
+    return { ...run, item, action, facts: this.#facts, beat }
   }
 
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */

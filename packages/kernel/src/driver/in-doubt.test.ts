@@ -5,6 +5,8 @@ import { createKernel } from '../kernel/kernel.ts'
 import { settled } from '../testing/manual-clock.ts'
 import { inDoubt, paying, payingRun } from '../testing/paying.ts'
 import { dataOf, runStarted, typesOf, writeLog } from '../testing/sealed-log.ts'
+import { recordCalls } from '../testing/store-calls.ts'
+import { StoreError } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { processOwner } from '../owner.ts'
 import type { Reconciliation } from '../workflow/action.ts'
@@ -178,29 +180,52 @@ describe('an at-most-once action', () => {
     expect(calls).toBe(1)
   })
 
-  test('does not start when three quarters of the lease are over, by the monotonic clock', async () => {
-    let calls = 0
-    const { clock, store, workflow } = payingRun(() => {
-      calls++
-    })
-    let jump = 0
-    // The commit itself takes long: the wall clock, the store and every timer stand still meanwhile.
-    const slow = { ...clock, monotonic: () => clock.monotonic() + jump }
-    const events: typeof store.events = {
-      read: (runId, range) => store.events.read(runId, range),
-      append: async (...args) => {
-        const appended = await store.events.append(...args)
-        jump = 7500
-        return appended
-      },
+  describe('of a run whose commit took three quarters of the lease, by the monotonic clock,', () => {
+    function slowCommit() {
+      const calls: string[] = []
+      const run = payingRun(() => {
+        calls.push('pay')
+      })
+      let jump = 0
+      // The wall clock, the store and every timer stand still meanwhile.
+      const slow = { ...run.clock, monotonic: () => run.clock.monotonic() + jump }
+      const watched = recordCalls(run.store, [], (name) => {
+        if (name === 'runs.renew') calls.push('renew')
+        return undefined
+      })
+      const events: typeof run.store.events = {
+        read: (runId, range) => run.store.events.read(runId, range),
+        append: async (...args) => {
+          const appended = await run.store.events.append(...args)
+          jump = 7500
+          return appended
+        },
+      }
+      return { ...run, calls, watched: { ...watched, events }, slow }
     }
-    const kernel = createKernel({ store: { ...store, events }, workflows: [workflow], clock: slow, leaseMs: 10_000 })
 
-    const outcome = await kernel.start(workflow, null, { runId: 'r' })
+    test('starts when a renewal has said that nobody took it', async () => {
+      const { calls, watched, slow, workflow } = slowCommit()
+      const kernel = createKernel({ store: watched, workflows: [workflow], clock: slow, leaseMs: 10_000 })
 
-    // The lease was given up; whoever takes the run next cannot know that nothing was started.
-    expect(outcome).toMatchObject(inDoubt)
-    expect(calls).toBe(0)
+      const outcome = await kernel.start(workflow, null, { runId: 'r' })
+
+      expect(outcome).toMatchObject({ status: 'completed' })
+      expect(calls).toEqual(['renew', 'pay'])
+    })
+
+    test('does not start when it cannot be renewed', async () => {
+      const { calls, watched, slow, workflow } = slowCommit()
+      const unreachable = () => Promise.reject(new StoreError('STORE_UNREACHABLE', 'no network', { retryable: true }))
+      const store = recordCalls(watched, [], (name) => (name === 'runs.renew' ? unreachable() : undefined))
+      const kernel = createKernel({ store, workflows: [workflow], clock: slow, leaseMs: 10_000 })
+
+      const outcome = await kernel.start(workflow, null, { runId: 'r' })
+
+      // The lease was given up; whoever takes the run next cannot know that nothing was started.
+      expect(outcome).toMatchObject(inDoubt)
+      expect(calls).toEqual([])
+    })
   })
 
   test('that is in doubt when its run is canceled is dropped as unknown', async () => {

@@ -4,10 +4,14 @@ import type { Environment } from './environment.ts'
 
 /** A lease that is renewed until it is given up or lost. */
 export interface Lease {
-  /** The claim as last renewed. */
+  /** The claim as last renewed; its token never changes. */
   readonly claim: () => Claim
   /** True while this process may start something under the lease; asked right before a handler is called. */
   readonly isAlive: () => boolean
+  /** Resolves when it is alive, or given up: with a lease that may have run out unnoticed it waits for a renewal. */
+  readonly decided: () => Promise<void>
+  /** Renews it when a renewal is due and nobody has let its timer run; otherwise asks nobody. Resolves as {@link decided}. */
+  readonly beat: () => Promise<void>
   /** Stops renewing. The lease itself is released by its holder. */
   readonly stop: () => void
 }
@@ -21,50 +25,160 @@ export interface LeaseEvents {
 }
 
 /**
- * Renews a lease at every third of its length.
+ * Renews a lease at every third of its length, and gives it up when a quarter of it is left.
+ *
+ * Where the event loop was blocked until then, nothing is known yet: nobody need have taken the run. Nothing is started, and
+ * one renewal decides.
  *
  * @param grantedAt - monotonic time before the claim was asked for, so that our idea of its end is never late.
  */
 export function keepLease(env: Environment, first: Claim, grantedAt: number, events: LeaseEvents): Lease {
-  const { clock, leaseMs } = env
-  let claim = first
-  let deadline = grantedAt + leaseMs * 0.75
-  let stopped = false
-  let next: Timer
-  let guard: Timer
-  const stop = (): void => {
-    stopped = true
-    next.cancel()
-    guard.cancel()
+  const lease = new KeptLease(env, first, grantedAt, events)
+  return {
+    claim: () => lease.claim,
+    isAlive: () => lease.isAlive,
+    decided: () => lease.decided(),
+    beat: () => lease.beat(),
+    stop: () => {
+      lease.stop()
+    },
   }
-  const lose = (): void => {
-    if (stopped) return
-    stop()
-    events.onLost()
+}
+
+class KeptLease {
+  readonly #env: Pick<Environment, 'clock' | 'leaseMs' | 'store'>
+  readonly #events: LeaseEvents
+  readonly #over = Promise.withResolvers<undefined>()
+  #claim: Claim
+  /** Monotonic time from which on nothing may be started. */
+  #deadline: number
+  /** When the first renewal was asked for that did not bring the lease further. */
+  #askedAt: number | undefined
+  /** When the guard first came late since the last renewal. */
+  #lateSince: number | undefined
+  #renewing: Promise<void> | undefined
+  #renewAt = 0
+  #next: Timer | undefined
+  #guard: Timer | undefined
+  #stopped = false
+
+  constructor(env: Environment, claim: Claim, grantedAt: number, events: LeaseEvents) {
+    this.#env = env
+    this.#events = events
+    this.#claim = claim
+    this.#deadline = grantedAt + env.leaseMs * 0.75
+    this.#renewIn(env.leaseMs / 3)
+    this.#guardIn(this.#deadline - env.clock.monotonic())
   }
-  const renew = async (): Promise<void> => {
+
+  get claim(): Claim {
+    return this.#claim
+  }
+
+  get isAlive(): boolean {
+    return !this.#stopped && this.#env.clock.monotonic() < this.#deadline
+  }
+
+  async decided(): Promise<void> {
+    while (!this.#stopped && !this.isAlive) await this.#renewed()
+  }
+
+  async beat(): Promise<void> {
+    if (this.#stopped) return
+    const isDue = this.#env.clock.monotonic() >= this.#renewAt
+    if (isDue || this.#renewing !== undefined) await this.#renewed()
+    await this.decided()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#next?.cancel()
+    this.#guard?.cancel()
+    this.#over.resolve(undefined)
+  }
+
+  #lose(): void {
+    if (this.#stopped) return
+    this.stop()
+    this.#events.onLost()
+  }
+
+  /** An answer that never comes is waited for until the lease is given up. */
+  async #renewed(): Promise<void> {
+    await Promise.race([this.#renew(), this.#over.promise])
+  }
+
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#ask().finally(() => {
+      this.#renewing = undefined
+    })
+    return this.#renewing
+  }
+
+  async #ask(): Promise<void> {
+    const { clock, leaseMs, store } = this.#env
+    this.#next?.cancel()
     const askedAt = clock.monotonic()
+    this.#askedAt ??= askedAt
     try {
-      const renewed = await env.store.runs.renew(claim, { leaseMs })
-      if (stopped) return
-      claim = renewed
-      deadline = askedAt + leaseMs * 0.75
-      guard.cancel()
-      guard = later(deadline - clock.monotonic(), lose)
-      next = later(leaseMs / 3, () => void renew())
-      if (renewed.waiting > 0) events.onPosts()
+      const renewed = await store.runs.renew(this.#claim, { leaseMs })
+      if (!this.#stopped) this.#granted(renewed, askedAt)
     } catch (error) {
-      if (stopped) return
-      if (isStoreError(error, 'FENCED') || isStoreError(error, 'RUN_NOT_FOUND')) lose()
-      else next = later(leaseMs / 12, () => void renew())
+      if (this.#stopped) return
+      // What was asked before the loop was blocked may have failed for that: one that was asked behind it decides.
+      const wasLast = askedAt >= this.#deadline
+      if (wasLast || isStoreError(error, 'FENCED') || isStoreError(error, 'RUN_NOT_FOUND')) this.#lose()
+      else this.#renewIn(this.isAlive ? leaseMs / 12 : 0)
     }
   }
-  const later = (ms: number, fn: () => void): Timer => {
-    const timer = clock.schedule(Math.max(0, ms), fn)
+
+  #granted(claim: Claim, askedAt: number): void {
+    const { clock, leaseMs } = this.#env
+    this.#claim = claim
+    this.#deadline = askedAt + leaseMs * 0.75
+    this.#askedAt = undefined
+    this.#lateSince = undefined
+    this.#guard?.cancel()
+    this.#guardIn(this.#deadline - clock.monotonic())
+    this.#renewIn(leaseMs / 3)
+    if (claim.waiting > 0) this.#events.onPosts()
+  }
+
+  /** The lease is given up, unless the loop was blocked so that no renewal had its time to be answered. */
+  #expire(due: number): void {
+    const { clock, leaseMs } = this.#env
+    const now = clock.monotonic()
+    const waited = now - (this.#askedAt ?? now)
+    const isLate = now - due > leaseMs / 24
+    if (isLate) this.#lateSince ??= now
+    // Not for ever: a store that is silent may meet a handler that blocks the loop again and again.
+    const isBlocked = isLate && now - (this.#lateSince ?? now) < leaseMs
+    if (waited < leaseMs / 12 || isBlocked) {
+      void this.#renew()
+      this.#guardIn(leaseMs / 12)
+    } else {
+      // An answer that is here already is read first.
+      this.#guard = this.#later(0, () => {
+        this.#lose()
+      })
+    }
+  }
+
+  #renewIn(ms: number): void {
+    this.#renewAt = this.#env.clock.monotonic() + ms
+    this.#next = this.#later(ms, () => void this.#renew())
+  }
+
+  #guardIn(ms: number): void {
+    const due = this.#env.clock.monotonic() + Math.max(0, ms)
+    this.#guard = this.#later(ms, () => {
+      this.#expire(due)
+    })
+  }
+
+  #later(ms: number, fn: () => void): Timer {
+    const timer = this.#env.clock.schedule(Math.max(0, ms), fn)
     timer.unref?.()
     return timer
   }
-  next = later(leaseMs / 3, () => void renew())
-  guard = later(deadline - clock.monotonic(), lose)
-  return { claim: () => claim, isAlive: () => !stopped && clock.monotonic() < deadline, stop }
 }

@@ -148,7 +148,7 @@ describe('a heartbeat', () => {
 
     for (let i = 0; i < 5; i++) {
       await clock.advance(999)
-      contexts[0]?.heartbeat()
+      void contexts[0]?.heartbeat()
     }
     gate.resolve(null)
 
@@ -160,7 +160,7 @@ describe('a heartbeat', () => {
     const starting = start()
     await settled()
     await clock.advance(600)
-    contexts[0]?.heartbeat()
+    void contexts[0]?.heartbeat()
 
     await clock.advance(999)
     const before = contexts[0]?.signal.aborted
@@ -177,7 +177,7 @@ describe('a heartbeat', () => {
     gate.resolve(null)
     await starting
 
-    contexts[0]?.heartbeat()
+    void contexts[0]?.heartbeat()
 
     expect(clock.pending).toBe(0)
     expect(contexts[0]?.signal.aborted).toBe(false)
@@ -189,7 +189,7 @@ describe('a heartbeat', () => {
     await settled()
 
     await kernel[Symbol.asyncDispose]()
-    contexts[0]?.heartbeat()
+    void contexts[0]?.heartbeat()
 
     expect(clock.pending).toBe(0)
   })

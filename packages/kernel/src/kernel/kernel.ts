@@ -44,6 +44,7 @@ import {
   type SignalOptions,
 } from './post.ts'
 import { recoverRuns, type RecoveredRun } from './recover.ts'
+import { pruneRuns, type PruneOptions, type PruneReport } from '../retention/prune.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { secretsSetup } from '../secrets/options.ts'
 import { readingVerbs, stateOf } from './reading.ts'
@@ -162,6 +163,14 @@ export interface Kernel extends AsyncDisposable {
    */
   eraseSecrets(runId: string): Promise<readonly string[]>
   /**
+   * Removes runs that ended long ago, with their logs, posts, snapshots and references, then artifacts that nothing refers to any
+   * more. Kept are runs that owe something or are leased, and those whose parent has not ended. Several processes may prune at
+   * once; what a crash left undone the next prune does.
+   *
+   * @throws KernelError `INVALID_INPUT`, or what the store throws.
+   */
+  prune(options: PruneOptions): Promise<PruneReport>
+  /**
    * Committed events from `from` on and as they come, whoever drives the run, until it has ended.
    *
    * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` | `KERNEL_CLOSED` (also when the kernel is disposed meanwhile).
@@ -273,7 +282,9 @@ function registeringVerbs(kernel: KernelParts, registry: Registry): Pick<Kernel,
   }
 }
 
-function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | 'cancel' | 'settle' | 'eraseSecrets'> {
+function postingVerbs(
+  kernel: KernelParts,
+): Pick<Kernel, 'resume' | 'signal' | 'cancel' | 'settle' | 'eraseSecrets' | 'prune'> {
   const whileOpen =
     <T>(verb: (kernel: KernelParts, runId: string, options: T) => Promise<Outcome>) =>
     async (runId: string, options: T): Promise<Outcome> => {
@@ -286,6 +297,10 @@ function postingVerbs(kernel: KernelParts): Pick<Kernel, 'resume' | 'signal' | '
     cancel: whileOpen(cancelRun),
     settle: whileOpen(settleAction),
     eraseSecrets: eraserOf(kernel),
+    prune: async (pruneOptions) => {
+      kernel.drives.checkOpen()
+      return pruneRuns(kernel.env, pruneOptions)
+    },
   }
 }
 

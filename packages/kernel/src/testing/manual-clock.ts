@@ -4,6 +4,8 @@ import type { Clock, Timer } from '../clock.ts'
 export interface ManualClock extends Clock {
   /** Moves time forward and makes every call that falls due on the way, each in its moment. */
   advance(ms: number): Promise<void>
+  /** Moves time forward and makes no call, as when the event loop is blocked: those that fell due are late. */
+  block(ms: number): void
   /** Calls that lie ahead. */
   readonly pending: number
 }
@@ -31,6 +33,9 @@ export function manualClock(startAt = 1_700_000_000_000): ManualClock {
       }
       time = end
       await settled()
+    },
+    block: (ms) => {
+      time += ms
     },
     get pending() {
       return calls.size

@@ -60,12 +60,21 @@ export interface InquiryContext {
   readonly idempotencyKey: string
   /** From 1; counts attempts that a crash ended, too. */
   readonly attempt: number
-  /** Grows whenever the run changes hands: whoever sees a smaller one than before may refuse it. */
+  /**
+   * Grows whenever the run changes hands: whoever sees a smaller one than before may refuse it. It stays the same for as long as
+   * the handler runs: renewing the lease does not change it.
+   */
   readonly fencingToken: number
   /** Aborted when the attempt times out, the run ends, or this process is about to lose the run. */
   readonly signal: AbortSignal
-  /** Says that the attempt is alive: its timeout begins anew. */
-  readonly heartbeat: () => void
+  /**
+   * Says that the attempt is alive: its timeout begins anew, unless it is over. For handlers that compute for long, too: waited for,
+   * it lets timers and I/O of the process run, and renews the lease when a third of it has gone. May be called as often as you
+   * like.
+   *
+   * @throws the signal's reason when the attempt was aborted. Who does not wait for it need not catch it.
+   */
+  readonly heartbeat: () => Promise<void>
   /**
    * Reports what the attempt used, such as `{ tokens: 120 }`; amounts of one name add up. Recorded with its outcome, be it a
    * failure, and counted for budgets. What an attempt used that a crash or doubt ended is lost.

@@ -1,8 +1,8 @@
+import { sweepArtifacts } from '@varve/kernel/stepper'
 import type { ArtifactRow, CacheEntry, CacheFilter, ContentId, Store } from '@varve/store'
 import { PlanError } from '../errors.ts'
 import type { EngineParts } from './parts.ts'
 import { allItems } from './all-items.ts'
-import { artifactsInPosts } from './artifacts-in-posts.ts'
 import { isPin } from './pins.ts'
 
 /** What is collected. */
@@ -28,14 +28,13 @@ export interface Collected {
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000
-const PAGE = 500
 
 /**
  * Deletes artifacts that no run, no post to one, no cache entry and no pin refers to, and that nobody has used for the grace period. What is
  * used meanwhile stays: the store compares and deletes in one.
  */
 export async function collect(
-  parts: Pick<EngineParts, 'store' | 'artifacts'>,
+  parts: Pick<EngineParts, 'store' | 'artifacts' | 'clock'>,
   now: number,
   { graceMs = DAY_MS, cacheOlderThanMs, dryRun = false }: CollectOptions,
 ): Promise<Collected> {
@@ -46,21 +45,7 @@ export async function collect(
   const dropped = cacheOlderThanMs === undefined ? [] : await oldEntries(parts, now - cacheOlderThanMs)
   if (!dryRun) for (const { key } of dropped) await parts.store.cache.delete(key)
   const cached = await referencesBesides(parts.store, new Set(dryRun ? dropped.map(({ key }) => key) : []))
-  // Before the logs are asked: what is posted is in the one or in the other.
-  const posted = await artifactsInPosts(parts.store)
-  const unusedSince = now - graceMs
-  const artifacts: ArtifactRow[] = []
-  let cursor: string | undefined
-  do {
-    const page = await parts.artifacts.list({ unusedSince }, { limit: PAGE, ...(cursor !== undefined && { cursor }) })
-    const ids = page.items.map(({ id }) => id)
-    const roots = new Set(ids.length === 0 ? [] : [...(await parts.store.runs.referred(ids)), ...(await cached(ids))])
-    for (const row of page.items) {
-      if (roots.has(row.id) || posted.has(row.id)) continue
-      if (dryRun || (await parts.artifacts.delete(row.id, { ifUnusedSince: unusedSince }))) artifacts.push(row)
-    }
-    cursor = page.next
-  } while (cursor !== undefined)
+  const artifacts = await Array.fromAsync(sweepArtifacts(parts, { unusedSince: now - graceMs, dryRun, cached }))
   return { artifacts, bytes: artifacts.reduce((sum, { size }) => sum + size, 0), cacheEntries: dropped.length }
 }
 

@@ -105,7 +105,7 @@ export async function executeAgain(
     throw new PlanError('LIVE_IO_IN_REPLAY', `${key} of run ${runId} takes a secret, which a replay does not open`)
   }
   const told = { ...{ runId, attempt: attempts, fencingToken: 0 }, idempotencyKey: sha256(canonicalJson([runId, key])) }
-  const deaf = { heartbeat: () => undefined, use: () => undefined }
+  const deaf = { heartbeat: () => Promise.resolve(), use: () => undefined }
   const doors = { io: replayIo({ runId, key }, facts), artifacts: { ...storeReader(artifacts), ...writer } }
   const bound = { clock, timeoutMs: node.timeoutMs, what: `${key} of run ${runId}` }
   return withinTime(bound, async (signal) => {

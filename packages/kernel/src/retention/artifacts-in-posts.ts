@@ -1,20 +1,22 @@
-import { isContentId, type ContentId, type Store } from '@varve/store'
+import { isContentId, type ContentId } from '@varve/store'
+import { repeatable } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
 
 const RUNS = 500
 const POSTS = 1000
 
 /** The artifacts that posts refer to which no driver has taken yet: nothing else refers to them until one does. */
-export async function artifactsInPosts(store: Store): Promise<ReadonlySet<ContentId>> {
+export async function artifactsInPosts(env: Pick<Environment, 'store' | 'clock'>): Promise<ReadonlySet<ContentId>> {
+  const { runs, inbox } = env.store
   const found = new Set<ContentId>()
   let cursor: string | undefined
   do {
-    const page = await store.runs.list(
-      { statuses: ['running', 'blocked'] },
-      { limit: RUNS, ...(cursor !== undefined && { cursor }) },
-    )
+    const request = { limit: RUNS, ...(cursor !== undefined && { cursor }) }
+    const page = await repeatable(env, () => runs.list({ statuses: ['running', 'blocked'] }, request))
     for (const { runId, waiting } of page.items) {
       if (waiting === 0) continue
-      for (const { body } of await store.inbox.list(runId, { limit: POSTS })) addReferences(JSON.parse(body), found)
+      const posts = await repeatable(env, () => inbox.list(runId, { limit: POSTS }))
+      for (const { body } of posts) addReferences(JSON.parse(body), found)
     }
     cursor = page.next
   } while (cursor !== undefined)

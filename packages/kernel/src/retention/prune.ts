@@ -1,0 +1,186 @@
+import { isStoreError, type RunFilter, type RunRow, type TerminalStatus } from '@varve/store'
+import { repeatable } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
+import { KernelError } from '../errors.ts'
+import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
+import { eraseSecretsOf } from '../secrets/erase.ts'
+import { kinOf, whyKept, type KeptReason } from './kept-run.ts'
+import { sweepArtifacts } from './sweep-artifacts.ts'
+
+/** What is removed, and what is done before. */
+export interface PruneOptions {
+  /** Runs that ended longer ago than this, in ms of the store's clock. */
+  readonly olderThanMs: number
+  /** How they have ended. Default: in any way. */
+  readonly statuses?: readonly TerminalStatus[]
+  readonly workflow?: string
+  /** Runs that have all of these. */
+  readonly tags?: readonly string[]
+  /** At most so many runs in this call, from 1; what is left is told by `more`. Default 1000. */
+  readonly limit?: number
+  /** False: artifacts stay, also those that nothing refers to any more. Default true. */
+  readonly artifacts?: boolean
+  /**
+   * How long an artifact stays that nothing refers to, since it was last put or touched, in ms. Has to be longer than the longest
+   * attempt: what it puts is referred to when it has ended. Default: `olderThanMs`.
+   */
+  readonly artifactsUnusedMs?: number
+  /**
+   * Called before a run is removed, for example to export it: `evidence` writes what `kernel.exportEvidence` does. When it throws, the
+   * run is kept. May be called again for a run after a crash, and by several processes at once.
+   */
+  readonly before?: (row: RunRow, evidence: (options?: ExportEvidenceOptions) => AsyncIterable<string>) => Promise<void>
+  /**
+   * `erase`: every secret that the run's log and posts refer to is erased for good, as `kernel.eraseSecrets` does, also for forks
+   * of it. Then a run is kept as long as a child or a successor of it has not ended. Default `keep`.
+   */
+  readonly secrets?: 'keep' | 'erase'
+}
+
+/** A run that was old enough and is there all the same. */
+export interface KeptRun {
+  readonly runId: string
+  readonly reason: KeptReason
+  /** With `before`: what it threw. */
+  readonly error?: unknown
+}
+
+/** What a prune has done. */
+export interface PruneReport {
+  /** Ids of the runs that it removed. */
+  readonly removed: readonly string[]
+  /** As many as `limit` of those that were kept. */
+  readonly kept: readonly KeptRun[]
+  /** All that were kept. */
+  readonly keptCount: number
+  /** True when the limit was reached and there are more: prune again. */
+  readonly more: boolean
+  readonly artifacts: { readonly removed: number; readonly bytes: number }
+  /** Secrets that were erased. */
+  readonly secretsErased: number
+}
+
+/** @throws KernelError `INVALID_INPUT`; nothing is removed then. */
+export async function pruneRuns(env: Environment, options: PruneOptions): Promise<PruneReport> {
+  checkOptions(options)
+  const { olderThanMs, artifactsUnusedMs = olderThanMs, artifacts = true } = options
+  const now = await repeatable(env, () => env.store.now())
+  const runs = await removeRuns(env, options, now)
+  const swept = { removed: 0, bytes: 0 }
+  if (!artifacts) return { ...runs, artifacts: swept }
+  for await (const { size } of sweepArtifacts(env, { unusedSince: now - artifactsUnusedMs })) {
+    swept.removed += 1
+    swept.bytes += size
+  }
+  return { ...runs, artifacts: swept }
+}
+
+const STATUSES: readonly TerminalStatus[] = ['completed', 'failed', 'canceled', 'continued']
+
+function checkOptions({ olderThanMs, artifactsUnusedMs, limit, statuses = STATUSES, secrets }: PruneOptions): void {
+  checkWhole('olderThanMs', olderThanMs, 0)
+  if (artifactsUnusedMs !== undefined) checkWhole('artifactsUnusedMs', artifactsUnusedMs, 0)
+  if (limit !== undefined) checkWhole('limit', limit, 1)
+  const living = statuses.find((status) => !STATUSES.includes(status))
+  if (living !== undefined) {
+    throw new KernelError(
+      'INVALID_INPUT',
+      `a prune removes runs that have ended: ${STATUSES.join(', ')}, not ${living}`,
+    )
+  }
+  // Whoever misspells it would believe that they are gone.
+  if (!['keep', 'erase', undefined].includes(secrets)) {
+    throw new KernelError('INVALID_INPUT', `secrets of a prune must be keep or erase, got ${secrets}`)
+  }
+}
+
+function checkWhole(name: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return
+  throw new KernelError('INVALID_INPUT', `${name} of a prune must be a whole number from ${least}, got ${value}`)
+}
+
+async function removeRuns(
+  env: Environment,
+  options: PruneOptions,
+  now: number,
+): Promise<Omit<PruneReport, 'artifacts'>> {
+  const { olderThanMs, statuses = STATUSES, workflow, tags, limit = 1000 } = options
+  const filter = {
+    ...{ statuses, endedBefore: now - olderThanMs },
+    ...(workflow !== undefined && { workflow }),
+    ...(tags !== undefined && { tags }),
+  }
+  const report = { removed: [] as string[], kept: [] as KeptRun[], keptCount: 0, more: false, secretsErased: 0 }
+  for await (const rows of pagesOf(env, filter)) {
+    const kin = kinOf(env)
+    for (const row of rows) {
+      if (report.removed.length === limit) return { ...report, more: true }
+      const reason = await whyKept(env, row, { kin, now, erases: options.secrets === 'erase' })
+      const { removed, kept, erased } = reason === undefined ? await removeRun(env, row, options) : keptFor(reason)
+      report.secretsErased += erased
+      if (removed) report.removed.push(row.runId)
+      if (kept === undefined) continue
+      report.keptCount += 1
+      if (report.kept.length < limit) report.kept.push({ runId: row.runId, ...kept })
+    }
+  }
+  return report
+}
+
+const PAGE = 200
+
+/** Newest first, so a chain of runs goes from its end, and children before their parents. */
+async function* pagesOf(env: Environment, filter: RunFilter): AsyncGenerator<readonly RunRow[], void, undefined> {
+  let cursor: string | undefined
+  do {
+    const request = { limit: PAGE, ...(cursor !== undefined && { cursor }) }
+    const { items, next } = await repeatable(env, () => env.store.runs.list(filter, request))
+    yield items
+    cursor = next
+  } while (cursor !== undefined)
+}
+
+/** What became of one run; neither removed nor kept when another process was first. */
+interface Removal {
+  readonly removed: boolean
+  readonly kept?: Omit<KeptRun, 'runId'>
+  /** Secrets. */
+  readonly erased: number
+}
+
+function keptFor(reason: KeptReason, erased = 0): Removal {
+  return { removed: false, kept: { reason }, erased }
+}
+
+async function removeRun(env: Environment, row: RunRow, { before, secrets }: PruneOptions): Promise<Removal> {
+  const { store, artifacts, clock, limits } = env
+  const { runId } = row
+  try {
+    await before?.(row, (options = {}) => exportEvidence({ store, artifacts, row, now: () => clock.now() }, options))
+  } catch (error) {
+    return { removed: false, kept: { reason: 'before', error }, erased: 0 }
+  }
+  // First: without the log nobody knows which they are.
+  const erasing = async (): Promise<readonly string[]> => eraseSecretsOf(store, runId, limits.waitingPosts)
+  const erased = secrets === 'erase' ? (await repeatable(env, erasing)).length : 0
+  try {
+    return { removed: await remove(env, runId), erased }
+  } catch (error) {
+    if (isStoreError(error, 'RUN_BUSY')) return keptFor('leased', erased)
+    if (isStoreError(error, 'RUN_NOT_TERMINAL')) return keptFor('owes', erased)
+    throw error
+  }
+}
+
+/** A removal whose answer was lost, and that finds nothing the second time, was ours. */
+async function remove(env: Environment, runId: string): Promise<boolean> {
+  let uncertain = false
+  return repeatable(env, async () => {
+    try {
+      return (await env.store.runs.remove(runId, { ifTerminal: true })) || uncertain
+    } catch (error) {
+      uncertain ||= isStoreError(error, 'UNKNOWN_OUTCOME')
+      throw error
+    }
+  })
+}
