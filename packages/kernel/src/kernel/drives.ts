@@ -65,7 +65,8 @@ export class Drives {
   constructor(env: Environment) {
     this.#env = env
     this.#changes = new Changes(env.clock, env.store.notifications, (runId) => {
-      this.#slots.get(runId)?.drive?.nudge()
+      const slots = runId === undefined ? this.#slots.values() : [this.#slots.get(runId)]
+      for (const slot of slots) slot?.drive?.nudge()
     })
   }
 
@@ -246,7 +247,7 @@ export class Drives {
       await this.#held.get(runId)
       this.checkOpen()
       slot.again = false
-      const change = this.#changes.of(runId)
+      const change = options.follow ? this.#changes.of(runId) : undefined
       try {
         const outcome = await this.#moveOnce(slot, runId, options)
         const lookAgain = outcome?.status === 'blocked' && wasPosted(slot)
@@ -256,9 +257,9 @@ export class Drives {
         }
         if (outcome === undefined && this.#held.has(runId)) continue
         if (outcome === undefined && !options.follow) return undefined
-        if (outcome === undefined) await change.next(POLL_MS)
+        if (outcome === undefined) await change?.next(POLL_MS)
       } finally {
-        change.cancel()
+        change?.cancel()
       }
     }
   }
@@ -306,6 +307,7 @@ export class Drives {
   }
 
   async #drive(slot: Slot, options: DriveOptions): Promise<Outcome | undefined> {
+    this.#changes.listen()
     const drive = new Drive(this.#env, options)
     slot.drive = drive
     // A lease that was given while the kernel was being disposed has to be given back.
