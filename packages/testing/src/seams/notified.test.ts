@@ -84,7 +84,7 @@ describe.each(['SQLite', 'Postgres'] as const)('two processes on %s, for which n
     await database.destroy()
   })
 
-  test('who follows a run that the other drives sees its end at once', async () => {
+  test('who follows a run that the other drives sees at once that it comes to rest', async () => {
     const { workflow, begun, done } = working()
     const [mine, theirs] = [await open(), await open()]
     const { promise: isFollowing, resolve: follows } = Promise.withResolvers<undefined>()
