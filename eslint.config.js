@@ -67,7 +67,7 @@ export default defineConfig(
   },
   // Their tools ask for a default export.
   {
-    files: ['*.config.{ts,js}', 'packages/*/*.config.ts', 'test/postgres/global-setup.ts'],
+    files: ['*.config.{ts,js}', 'packages/*/*.config.ts', 'test/*/{global-setup,vitest.config}.ts'],
     rules: { 'no-restricted-syntax': 'off' },
   },
 )

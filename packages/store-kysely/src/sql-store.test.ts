@@ -38,7 +38,7 @@ function recorder(): { readonly executor: SqlExecutor; readonly queries: Query<n
 /** Every query that the methods of a store ask for. */
 async function queriesOf(dialect: SqlDialect): Promise<readonly Query<never, unknown>[]> {
   const { executor, queries } = recorder()
-  const capabilities = { durable: true, shared: true, notify: false }
+  const capabilities = { durable: true, shared: true }
   const store = sqlStore({ executor, dialect, capabilities, now: () => 1, close: async () => undefined })
   await Promise.allSettled(callsOf(store).map(async (call) => call()))
   return queries
@@ -125,7 +125,7 @@ test('every table of PostgreSQL is named with its schema, so no search path is n
 
 test('a query is compiled once: the same call asks for the same text', async () => {
   const { executor, queries } = recorder()
-  const capabilities = { durable: true, shared: true, notify: false }
+  const capabilities = { durable: true, shared: true }
   const dialect = sqliteDialect()
   const store = sqlStore({ executor, dialect, capabilities, now: () => 1, close: async () => undefined })
 
@@ -139,7 +139,7 @@ test('a query is compiled once: the same call asks for the same text', async () 
 test('an append without artifacts says nothing of them', async () => {
   for (const dialect of [sqliteDialect(), postgresDialect('varve')]) {
     const { executor, queries } = recorder()
-    const capabilities = { durable: true, shared: true, notify: false }
+    const capabilities = { durable: true, shared: true }
     const store = sqlStore({ executor, dialect, capabilities, now: () => 1, close: async () => undefined })
     const texts = async (run: RunUpdate, head: number): Promise<readonly string[]> => {
       queries.length = 0

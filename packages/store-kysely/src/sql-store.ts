@@ -1,6 +1,7 @@
 import type { Store, StoreCapabilities } from '@varve/store'
 import { sqlArtifacts } from './artifacts/artifact-store.ts'
 import { sqlCache } from './cache/cache-store.ts'
+import { Changes, type RemoteChanges } from './changes/changes.ts'
 import type { SqlDialect } from './dialect.ts'
 import { sqlEvents } from './events/event-store.ts'
 import type { SqlExecutor } from './executor.ts'
@@ -14,7 +15,9 @@ import { storeTime, type StoreParts } from './store-parts.ts'
 export interface SqlStoreOptions {
   readonly executor: SqlExecutor
   readonly dialect: SqlDialect
-  readonly capabilities: StoreCapabilities
+  readonly capabilities: Pick<StoreCapabilities, 'durable' | 'shared'>
+  /** How commits are told to and heard of other stores on the same data; absent for a store that does not notify. */
+  readonly changes?: RemoteChanges | undefined
   /** The store's clock, Unix milliseconds; null for the server's own, where the dialect has one. */
   readonly now: () => number | null
   /** Ends what the store has opened itself. From then on the executor answers `STORE_CLOSED`. Called for every disposal. */
@@ -22,10 +25,11 @@ export interface SqlStoreOptions {
 }
 
 /** A store on a database whose schema is in place: compiles every query once and runs it through the executor. */
-export function sqlStore({ executor, dialect, capabilities, now, close }: SqlStoreOptions): Store {
-  const parts: StoreParts = { executor, dialect, now, writes: dialect.writes(executor) }
+export function sqlStore({ executor, dialect, capabilities, changes: remote, now, close }: SqlStoreOptions): Store {
+  const changes = remote && new Changes(remote)
+  const parts: StoreParts = { executor, dialect, now, writes: dialect.writes(executor), changes }
   return {
-    capabilities,
+    capabilities: { ...capabilities, notify: changes !== undefined },
     events: sqlEvents(parts),
     runs: sqlRuns(parts),
     inbox: sqlInbox(parts),
@@ -34,6 +38,10 @@ export function sqlStore({ executor, dialect, capabilities, now, close }: SqlSto
     cache: sqlCache(parts),
     secrets: sqlSecrets(parts),
     now: storeTime(parts),
-    [Symbol.asyncDispose]: close,
+    ...(changes !== undefined && { notifications: { subscribe: (listener) => changes.subscribe(listener) } }),
+    [Symbol.asyncDispose]: async () => {
+      // At once: no call may begin while the subscriptions end.
+      await Promise.all([close(), changes?.close()])
+    },
   }
 }

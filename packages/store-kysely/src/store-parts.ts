@@ -1,4 +1,5 @@
 import { isStoreError, StoreError, type ErrorWhere, type StoreErrorCode } from '@varve/store'
+import type { Changes } from './changes/changes.ts'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlExecutor } from './executor.ts'
 import { queryCompiler, type Params } from './query.ts'
@@ -11,6 +12,8 @@ export interface StoreParts {
   readonly writes: SqlWrites
   /** The store's time, Unix milliseconds; null for the server's own. */
   readonly now: () => number | null
+  /** Is told of every commit that others may wait for; undefined for a store that does not notify. */
+  readonly changes: Changes | undefined
 }
 
 /** Asks for the store's time: the database where it is the server's, so that a closed store says so too. */

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { artifactMutants } from './testing/artifact-mutants.ts'
 import { artifactUseMutants } from './testing/artifact-use-mutants.ts'
 import { cacheMutants } from './testing/cache-mutants.ts'
+import { capabilityMutants } from './testing/capability-mutants.ts'
 import { dueTimeMutants } from './testing/due-mutants.ts'
 import { inboxMutants } from './testing/inbox-mutants.ts'
 import { logMutants } from './testing/log-mutants.ts'
@@ -24,6 +25,7 @@ const mutants: readonly Mutant[] = [
   ...artifactUseMutants,
   ...cacheMutants,
   ...storeMutants,
+  ...capabilityMutants,
 ]
 
 const TIMEOUT_MS = 120_000

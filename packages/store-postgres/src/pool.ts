@@ -4,15 +4,27 @@ import type pg from 'pg'
 /** What the store needs of a pool: `pg.Pool` has it. */
 export interface PostgresPool {
   connect(): Promise<PostgresClient>
+  /** How many connections there may be; a store takes none for good from a pool that has but one. */
+  readonly options?: { readonly max?: number | undefined }
 }
 
 /** What the store needs of a connection from the pool. */
 export interface PostgresClient {
   query(query: PostgresQuery): Promise<PostgresResult>
   on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'notification', listener: (message: PostgresNotification) => void): unknown
   removeListener(event: 'error', listener: (error: Error) => void): unknown
   /** Gives the connection back to the pool; with `true` the pool closes it. */
   release(destroy?: boolean): void
+  /** Makes the process wait for the connection again. */
+  ref?(): void
+  /** Lets the process end although the connection is open. */
+  unref?(): void
+}
+
+/** What the server says to those that listen. */
+export interface PostgresNotification {
+  readonly payload?: string | undefined
 }
 
 /** A statement without a name: nothing stays behind in the session. */
@@ -45,7 +57,7 @@ export interface OwnPool {
 }
 
 /** How long a new connection may take. */
-const CONNECT_MS = 10_000
+export const CONNECT_MS = 10_000
 
 /** The given pool, which is not ours to end, or a new one. */
 export async function openPool(location: PostgresLocation): Promise<OwnPool> {
@@ -66,7 +78,8 @@ export async function openPool(location: PostgresLocation): Promise<OwnPool> {
   return { pool, end: async () => pool.end() }
 }
 
-async function loadDriver(): Promise<typeof pg> {
+/** Imports the driver. @throws StoreError `STORE_FAILED` when it is not installed. */
+export async function loadDriver(): Promise<typeof pg> {
   try {
     return (await import('pg')).default
   } catch (cause) {

@@ -1,6 +1,7 @@
 import { isStoreError, StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
-import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './pool.ts'
+import { giveBack, statement, take } from './connection.ts'
+import type { PostgresClient, PostgresPool, PostgresResult } from './pool.ts'
 import { isConnectionLost, postgresError, type Phase } from './postgres-error.ts'
 
 /** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
@@ -78,26 +79,11 @@ export class PostgresExecutor implements SqlExecutor {
   async #connect(): Promise<PostgresClient> {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
     try {
-      const client = await this.#pool.connect()
-      client.on('error', hear)
-      return client
+      return await take(this.#pool)
     } catch (error) {
       throw postgresError(error, 'unsent')
     }
   }
-}
-
-/**
- * While we have a connection its pool does not listen to it, and an error event that nobody hears ends the process. There
- * is nothing to do about one: the query that is under way fails with the same error.
- */
-function hear(): void {
-  // Heard.
-}
-
-function giveBack(client: PostgresClient, destroy: boolean): void {
-  client.removeListener('error', hear)
-  client.release(destroy)
 }
 
 /** Ends what a failure left open. @returns whether the connection can be used again. */
@@ -120,16 +106,4 @@ async function drive<T>(client: PostgresClient, steps: Steps<T>): Promise<T> {
 async function execute(client: PostgresClient, { answer, query, args }: Step): Promise<unknown> {
   const { rows, rowCount } = await client.query(statement(query.sql, boundValues(query, args as never)))
   return answer === 'run' ? (rowCount ?? 0) : answer === 'all' ? rows : rows[0]
-}
-
-function statement(text: string, values: unknown[] = []): PostgresQuery {
-  return { text, values, types }
-}
-
-/** Type 17 is bytes. 20, 21 and 23 are the integers: all of ours are exact in a double, and the driver would answer text for the first. */
-const types: PostgresQuery['types'] = {
-  getTypeParser: (oid) => {
-    if (oid === 17) return (text) => Buffer.from(text.slice(2), 'hex')
-    return oid === 20 || oid === 21 || oid === 23 ? Number : (text) => text
-  },
 }

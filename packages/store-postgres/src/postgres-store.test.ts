@@ -160,7 +160,7 @@ describe('round trips', () => {
       statements.push(text)
       return execute()
     })
-    const store = await postgresStore({ pool: counting }, { schema })
+    const store = await postgresStore({ pool: counting }, { schema, notifications: false })
     const counted = async <T>(call: Promise<T>): Promise<readonly [T, number]> => {
       statements.length = 0
       return [await call, statements.length]
@@ -395,8 +395,8 @@ function explaining(plans: string[]): ReturnType<typeof observed> {
           }
           return client.query(query)
         },
-        on: (event, listener) => client.on(event, listener),
-        removeListener: (event, listener) => client.removeListener(event, listener),
+        on: client.on.bind(client),
+        removeListener: client.removeListener.bind(client),
         release: (destroy) => client.release(destroy),
       }
     },

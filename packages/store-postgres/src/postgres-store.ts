@@ -1,5 +1,6 @@
 import { StoreError, type Store } from '@varve/store'
 import { checkSchema, migrateSchema, postgresDialect, sqlStore, type SqlDialect } from '@varve/store-kysely'
+import { postgresChanges, type PostgresChanges } from './changes/postgres-changes.ts'
 import { openPool, type PostgresLocation } from './pool.ts'
 import { PostgresExecutor } from './postgres-executor.ts'
 
@@ -11,6 +12,13 @@ export interface PostgresStoreOptions {
   readonly now?: () => number
   /** Creates the schema and brings it up to date. Default true; with false a missing schema is `SCHEMA_MISSING`. */
   readonly migrate?: boolean
+  /**
+   * Tells and hears of commits by NOTIFY and LISTEN, so that nobody needs to poll. Default true: while somebody subscribes,
+   * one connection more listens, of our own where the store has a `url`, else one of your pool, which is not given back until
+   * the last subscription ends; a pool of one connection is left alone, and hears nothing. With `{ url }` it is a connection
+   * to that address: behind a pooler that hands out connections by transaction, the server itself. False: nobody is told.
+   */
+  readonly notifications?: boolean | { readonly url: string }
 }
 
 /**
@@ -30,15 +38,15 @@ export interface PostgresStoreOptions {
  */
 export async function postgresStore(location: PostgresLocation, options: PostgresStoreOptions = {}): Promise<Store> {
   const { now, migrate = true } = options
-  const { executor, dialect, close } = await open(location, options.schema)
+  const { executor, dialect, changes, close } = await open(location, options)
   try {
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
   } catch (error) {
     await close()
     throw error
   }
-  const capabilities = { durable: true, shared: true, notify: false }
-  return sqlStore({ executor, dialect, capabilities, now: now ?? (() => null), close })
+  const capabilities = { durable: true, shared: true }
+  return sqlStore({ executor, dialect, capabilities, changes, now: now ?? (() => null), close })
 }
 
 /**
@@ -51,7 +59,7 @@ export async function migratePostgres(
   location: PostgresLocation,
   options: Pick<PostgresStoreOptions, 'schema'> = {},
 ): Promise<void> {
-  const { executor, dialect, close } = await open(location, options.schema)
+  const { executor, dialect, close } = await open(location, { ...options, notifications: false })
   try {
     await migrateSchema(executor, dialect)
   } finally {
@@ -62,20 +70,24 @@ export async function migratePostgres(
 interface Opened {
   readonly executor: PostgresExecutor
   readonly dialect: SqlDialect
+  readonly changes: PostgresChanges | undefined
   readonly close: () => Promise<void>
 }
 
-async function open(location: PostgresLocation, schema = 'varve'): Promise<Opened> {
+async function open(location: PostgresLocation, options: PostgresStoreOptions): Promise<Opened> {
+  const { schema = 'varve', notifications = true } = options
   checkSchemaName(schema)
   const { pool, end } = await openPool(location)
+  const url = typeof notifications === 'object' ? notifications.url : undefined
+  const changes = notifications === false ? undefined : await postgresChanges({ location, pool, schema, url })
   const executor = new PostgresExecutor(pool)
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     // In this order: a pool that ends forgets those who wait for a connection.
-    closed ??= executor.close().then(end)
+    closed ??= executor.close().then(changes?.close).then(end)
     await closed
   }
-  return { executor, dialect: postgresDialect(schema), close }
+  return { executor, dialect: postgresDialect(schema), changes, close }
 }
 
 /** @throws StoreError `INVALID_ARGUMENT` for a name that PostgreSQL would cut, reserves, or that needs care in a shell. */

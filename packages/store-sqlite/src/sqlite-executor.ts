@@ -40,6 +40,16 @@ export class SqliteExecutor implements SqlExecutor {
     return this.#patiently(() => this.#transact(mode, steps))
   }
 
+  /** Runs the steps in a read transaction at once; undefined when they cannot run now, for whatever reason. */
+  tryNow<T>(steps: () => Steps<T>): T | undefined {
+    if (this.#closed) return undefined
+    try {
+      return this.#transact('read', steps)
+    } catch {
+      return undefined
+    }
+  }
+
   /** From now on every call is `STORE_CLOSED`. */
   close(): void {
     this.#closed = true

@@ -45,7 +45,7 @@ describe('opening', () => {
 
     await startRun(store)
     expect(existsSync(deep)).toBe(true)
-    expect(store.capabilities).toEqual({ durable: true, shared: true, notify: false })
+    expect(store.capabilities).toEqual({ durable: true, shared: true, notify: true })
   })
 
   test('finds what another store has left, and migrates only once', async () => {
@@ -166,7 +166,7 @@ describe('opening', () => {
 
     expect(database.open).toBe(true)
     expect(database.prepare('select head from runs').get()).toEqual({ head: 1 })
-    expect(store.capabilities).toEqual({ durable: false, shared: false, notify: false })
+    expect(store.capabilities).toEqual({ durable: false, shared: false, notify: true })
   })
 })
 

@@ -1,5 +1,6 @@
-import { StoreError, type Store } from '@varve/store'
+import { checkWhole, StoreError, type Store } from '@varve/store'
 import { checkSchema, migrateSchema, sqliteDialect, sqlStore, type Query, type SqlDialect } from '@varve/store-kysely'
+import { fileChanges, noOthers } from './file-changes.ts'
 import { openDatabase, type SqliteDatabase, type SqliteLocation } from './database.ts'
 import { sqliteError } from './sqlite-error.ts'
 import { SqliteExecutor } from './sqlite-executor.ts'
@@ -17,6 +18,11 @@ export interface SqliteStoreOptions {
   readonly synchronous?: 'FULL' | 'NORMAL'
   /** How long a call waits for other processes to let go of the file before it is `STORE_BUSY`. Default 10,000 ms. */
   readonly busyTimeoutMs?: number
+  /**
+   * How often the file is looked at for commits of other processes and handles, in milliseconds, while somebody subscribes
+   * to notifications; a whole number of at least 5. Default 25. Commits of this store are told at once.
+   */
+  readonly pollMs?: number
 }
 
 /**
@@ -25,8 +31,8 @@ export interface SqliteStoreOptions {
  * Opening creates the file, the folders above it and the schema. Disposal closes the file, unless you passed a database.
  *
  * @throws StoreError `NOT_A_STORE` for a file that is not a database, or is somebody else's; `NEWER_SCHEMA` when a later
- * release has migrated it; `SCHEMA_MISSING`; `STORE_UNREACHABLE` when the file cannot be opened; `STORE_BUSY`. In all these
- * cases nothing was written.
+ * release has migrated it; `SCHEMA_MISSING`; `STORE_UNREACHABLE` when the file cannot be opened; `STORE_BUSY`;
+ * `INVALID_ARGUMENT`. In all these cases nothing was written.
  *
  * @example
  * ```ts
@@ -34,7 +40,8 @@ export interface SqliteStoreOptions {
  * ```
  */
 export async function sqliteStore(location: SqliteLocation, options: SqliteStoreOptions = {}): Promise<Store> {
-  const { now = Date.now, migrate = true, synchronous = 'FULL' } = options
+  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 25 } = options
+  checkWhole('pollMs', pollMs, 5)
   const { database, executor, dialect, close } = await open(location, migrate, options.busyTimeoutMs)
   try {
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
@@ -46,7 +53,8 @@ export async function sqliteStore(location: SqliteLocation, options: SqliteStore
     throw error
   }
   const isFile = !database.memory
-  return sqlStore({ executor, dialect, capabilities: { durable: isFile, shared: isFile, notify: false }, now, close })
+  const changes = isFile ? fileChanges(executor, pollMs) : noOthers
+  return sqlStore({ executor, dialect, capabilities: { durable: isFile, shared: isFile }, changes, now, close })
 }
 
 /**

@@ -1,17 +1,32 @@
 import type { Notifications } from '@varve/store'
 import type { Clock, Timer } from '../clock.ts'
 
-/** Waits for a run to move: by notification where the store can, else by looking again after a while. */
+/**
+ * Waits for a run to move: by notification where the store can, else by looking again after a while.
+ *
+ * It subscribes when it is first of use: on some stores that is a connection, which a program that only starts and posts
+ * does not need.
+ */
 export class Changes {
   readonly #clock: Clock
-  readonly #subscription: AsyncDisposable | undefined
+  readonly #notifications: Notifications | undefined
+  readonly #onPost: (runId: string | undefined) => void
   readonly #waiting = new Map<string, Set<() => void>>()
+  #subscription: AsyncDisposable | undefined
+  #closed = false
 
-  /** @param onPost - called for every post that the store tells of. */
-  constructor(clock: Clock, notifications: Notifications | undefined, onPost: (runId: string) => void) {
+  /** @param onPost - called for every post that the store tells of; without a run where any may have been posted to. */
+  constructor(clock: Clock, notifications: Notifications | undefined, onPost: (runId: string | undefined) => void) {
     this.#clock = clock
-    this.#subscription = notifications?.subscribe(({ runId, kind }) => {
-      if (kind === 'posted' && runId !== undefined) onPost(runId)
+    this.#notifications = notifications
+    this.#onPost = onPost
+  }
+
+  /** Begins to hear of posts and of what other processes do. */
+  listen(): void {
+    if (this.#closed) return
+    this.#subscription ??= this.#notifications?.subscribe(({ runId, kind }) => {
+      if (kind === 'posted') this.#onPost(runId)
       if (runId === undefined) this.#anyMoved()
       else this.moved(runId)
     })
@@ -19,6 +34,7 @@ export class Changes {
 
   /** Begins to listen for a run, so that no change between a look at it and {@link Change.next} is missed. */
   of(runId: string): Change {
+    this.listen()
     let wake: (() => void) | undefined
     let changed = false
     let timer: Timer | undefined
@@ -57,6 +73,7 @@ export class Changes {
 
   /** Ends every wait and the subscription. */
   async close(): Promise<void> {
+    this.#closed = true
     this.#anyMoved()
     await this.#subscription?.[Symbol.asyncDispose]()
   }

@@ -45,7 +45,8 @@ export class Drives {
   constructor(env: Environment) {
     this.#env = env
     this.#changes = new Changes(env.clock, env.store.notifications, (runId) => {
-      this.#slots.get(runId)?.drive?.nudge()
+      const slots = runId === undefined ? this.#slots.values() : [this.#slots.get(runId)]
+      for (const slot of slots) slot?.drive?.nudge()
     })
   }
 
@@ -276,7 +277,7 @@ export class Drives {
       await this.#held.get(runId)
       this.checkOpen()
       slot.again = false
-      const change = this.#changes.of(runId)
+      const change = options.follow ? this.#changes.of(runId) : undefined
       try {
         const outcome = await this.#moveOnce(slot, runId, options)
         const lookAgain = outcome?.status === 'blocked' && wasPosted(slot)
@@ -286,9 +287,9 @@ export class Drives {
         }
         if (outcome === undefined && this.#held.has(runId)) continue
         if (outcome === undefined && !options.follow) return undefined
-        if (outcome === undefined) await change.next(POLL_MS)
+        if (outcome === undefined) await change?.next(POLL_MS)
       } finally {
-        change.cancel()
+        change?.cancel()
       }
     }
   }
@@ -345,6 +346,7 @@ export class Drives {
   }
 
   async #drive(slot: Slot, options: DriveOptions, env = this.#env): Promise<Outcome | undefined> {
+    this.#changes.listen()
     const drive = new Drive(env, options)
     slot.drive = drive
     // A lease that was given while the kernel was being disposed has to be given back.

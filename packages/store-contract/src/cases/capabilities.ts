@@ -1,7 +1,8 @@
 import type { Store, StoreChange } from '@varve/store'
 import { deepEqual, equal, fail } from 'node:assert/strict'
 import { contractGroup, type CaseBody, type CaseContext, type ContractCase } from '../contract-case.ts'
-import { extend, post, release, startRun } from '../test-run.ts'
+import { sampleEvents } from '../sample-events.ts'
+import { acquire, completed, creating, creation, extend, post, release, startRun } from '../test-run.ts'
 
 /** Bounds how long a case waits for a notification that does not come. */
 const GUARD_MS = 5000
@@ -9,8 +10,8 @@ const GUARD_MS = 5000
 /** How long a store gets to deliver one before the next is tried, while its subscription is not up yet. */
 const TRY_MS = 100
 
-/** A change of one run. */
-type Told = readonly [runId: string, kind: StoreChange['kind']]
+/** What is told of one run. */
+type Told = Required<Pick<StoreChange, 'runId' | 'kind'>> & Partial<StoreChange>
 
 /** A subscription that can be waited for. */
 interface Listening {
@@ -27,10 +28,10 @@ function listen(store: Store): Listening {
     heard.push(change)
     for (const waiter of waiters) waiter(change)
   })
-  const next = async ([runId, kind]: Told, withinMs = GUARD_MS): Promise<boolean> => {
+  const next = async (told: Told, withinMs = GUARD_MS): Promise<boolean> => {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const waiter = (change: StoreChange): void => {
-      if (change.runId === runId && change.kind === kind) resolve(true)
+      if (tells(change, told)) resolve(true)
     }
     const guard = setTimeout(() => resolve(false), withinMs)
     waiters.add(waiter)
@@ -42,22 +43,33 @@ function listen(store: Store): Listening {
   return { heard, next, stop: async () => subscription?.[Symbol.asyncDispose]() }
 }
 
+/** A change without a run says that any may have moved, so this one, too; who posts is always told by run. */
+function tells(change: StoreChange, { runId, kind, due }: Told): boolean {
+  const isOf = change.runId === runId || (change.runId === undefined && kind === 'moved')
+  return isOf && change.kind === kind && (due === undefined || change.due === due)
+}
+
 /** Posts until a notification comes: a subscription may take a moment to be up, and a call may be lost meanwhile. */
 async function warmUp(store: Store, listening: Listening): Promise<void> {
   await startRun(store, { runId: 'warm-up' })
   for (let i = 0; i < GUARD_MS / TRY_MS; i++) {
-    const came = listening.next(['warm-up', 'posted'], TRY_MS)
+    const came = listening.next({ runId: 'warm-up', kind: 'posted' }, TRY_MS)
     await post(store, 'warm-up', `p${i}`)
     if (await came) return
   }
   fail('no notification ever came')
 }
 
-/** Makes a call and fails when no such notification of `run-1` follows. */
-async function notifies<T>(listening: Listening, change: Told[1], call: () => Promise<T>): Promise<T> {
-  const came = listening.next(['run-1', change])
+/** Makes a call and fails when no such notification, of `run-1` unless told otherwise, follows. */
+async function notifies<T>(
+  listening: Listening,
+  told: Told['kind'] | Partial<Told>,
+  call: () => Promise<T>,
+): Promise<T> {
+  const wanted: Told = { runId: 'run-1', kind: 'moved', ...(typeof told === 'string' ? { kind: told } : told) }
+  const came = listening.next(wanted)
   const answer = await call()
-  if (!(await came)) fail(`nobody was told that the run was ${change}`)
+  if (!(await came)) fail(`nobody was told ${JSON.stringify(wanted)}`)
   return answer
 }
 
@@ -81,15 +93,60 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     equal(store.notifications !== undefined, store.capabilities.notify)
   },
 
-  'create, post, append and release notify': notifying(async ({ store }) => {
+  'create, post and release notify': notifying(async ({ store }) => {
     const listening = listen(store)
     await warmUp(store, listening)
 
-    let run = await notifies(listening, 'moved', async () => startRun(store))
+    const run = await notifies(listening, 'moved', async () => startRun(store))
     await notifies(listening, 'posted', async () => post(store, 'run-1', 'p'))
-    run = await notifies(listening, 'moved', async () => extend(store, run, { take: ['p'] }))
-    await notifies(listening, 'moved', async () => release(store, run))
+    const extended = await extend(store, run, { take: ['p'] })
+    await notifies(listening, 'moved', async () => release(store, extended))
 
+    await listening.stop()
+  }),
+
+  'an append that ends a run notifies': notifying(async ({ store }) => {
+    const listening = listen(store)
+    await warmUp(store, listening)
+    const run = await startRun(store)
+
+    await notifies(listening, 'moved', async () => extend(store, run, { run: completed }))
+
+    await listening.stop()
+  }),
+
+  'a run that is created without a lease, or due when it is released, is told as due': notifying(async ({ store }) => {
+    const listening = listen(store)
+    await warmUp(store, listening)
+    const queued = creating({ runId: 'run-2' })
+    const create = creation()
+    const due = { ...queued, run: { ...queued.run, create } }
+
+    await notifies(listening, { runId: 'run-2', due: true }, async () =>
+      store.events.append('run-2', sampleEvents('run-2', 1), due),
+    )
+    const run = await startRun(store)
+    await post(store, 'run-1', 'p')
+    await notifies(listening, { due: true }, async () => {
+      equal(await release(store, run), 'due')
+    })
+
+    await listening.stop()
+  }),
+
+  'a run that somebody drives, or that waits when it is released, is not told as due': notifying(async ({ store }) => {
+    const listening = listen(store)
+    await warmUp(store, listening)
+
+    const run = await notifies(listening, 'moved', async () => startRun(store))
+    await notifies(listening, 'moved', async () => {
+      equal(await release(store, run), 'released')
+    })
+
+    deepEqual(
+      listening.heard.filter(({ runId, due }) => runId === 'run-1' && due),
+      [],
+    )
     await listening.stop()
   }),
 
@@ -99,9 +156,34 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     await warmUp(store, listening)
     const other = await open()
 
-    await notifies(listening, 'moved', async () => startRun(other))
+    let run = await notifies(listening, 'moved', async () => startRun(other))
     await notifies(listening, 'posted', async () => post(other, 'run-1', 'p'))
+    run = await extend(other, run, { take: ['p'] })
+    await notifies(listening, { due: true }, async () => {
+      await post(other, 'run-1', 'q')
+      equal(await release(other, run), 'due')
+    })
+    const claim = await acquire(other, 'run-1', 'b')
+    await notifies(listening, 'moved', async () => extend(other, { ...run, claim }, { run: completed, take: ['q'] }))
 
+    await listening.stop()
+  }),
+
+  'posts through another handle are told by run': notifying(async ({ store, open }) => {
+    if (!store.capabilities.shared) return
+    const listening = listen(store)
+    await warmUp(store, listening)
+    const other = await open()
+    const runs = ['run-1', 'run-2', 'r\u00e4umt \u5b8c\u4e86 \u{1f30a}'.repeat(10)]
+    for (const runId of runs) await startRun(other, { runId })
+
+    const told = runs.map(async (runId) => listening.next({ runId, kind: 'posted' }))
+    await Promise.all(runs.map(async (runId) => post(other, runId, 'p')))
+
+    deepEqual(
+      await Promise.all(told),
+      runs.map(() => true),
+    )
     await listening.stop()
   }),
 

@@ -36,6 +36,8 @@ async function append(
     if (row === undefined) return runNotFound(runId)
     return misplacedCreate ? runExists(runId) : appendRefusal(addition, row)
   })
+  if (addition.shape.ended) parts.changes?.committed({ runId, kind: 'moved', due: false })
+  else parts.changes?.appended(runId)
   return { waiting }
 }
 
@@ -49,6 +51,8 @@ async function create(
   if (creation === undefined) throw runNotFound(runId)
   const record = await parts.writes.create(creationOf(runId, events, options, creation, parts.now()))
   if (record === undefined) throw runExists(runId)
+  const due = record.claim_at !== null && record.claim_at <= record.created_at
+  parts.changes?.committed({ runId, kind: 'moved', due })
   const { lease } = creation
   return { waiting: 0, ...(lease && { claim: claimOf(record, lease.owner, record.created_at + lease.leaseMs) }) }
 }

@@ -42,12 +42,14 @@ async function keep(
   checkId('the type of a post', type)
   checkWhole('maxWaiting', maxWaiting, 0)
   const args = { runId, id, type, body, maxWaiting, now: parts.now() }
-  return settled(runId, 'INBOX_FULL', async () => {
+  const answer = await settled(runId, 'INBOX_FULL', async () => {
     if (await parts.writes.post(args)) return 'kept'
     const receiver = await parts.executor.get(queries.receiver, { runId, id })
     if (receiver !== undefined && receiver.known > 0) return 'duplicate'
     return postRefusal(runId, receiver, maxWaiting)
   })
+  if (answer === 'kept') parts.changes?.committed({ runId, kind: 'posted', due: true })
+  return answer
 }
 
 function postRefusal(runId: string, receiver: ReceiverRecord | undefined, maxWaiting: number): StoreError | undefined {

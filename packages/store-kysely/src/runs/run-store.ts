@@ -108,7 +108,11 @@ async function release(
   const released = await (update === undefined
     ? parts.executor.get(queries.release, args)
     : parts.executor.get(queries.releaseWith(shapeOf(update)), { ...args, ...updateArgs(update) }))
-  if (released !== undefined) return isDue(released) ? 'due' : 'released'
+  if (released !== undefined) {
+    const due = isDue(released)
+    parts.changes?.committed({ runId, kind: 'moved', due })
+    return due ? 'due' : 'released'
+  }
   if ((await parts.executor.get(queries.find, { runId })) === undefined) throw runNotFound(runId)
   return 'lost'
 }

@@ -268,61 +268,6 @@ const lifecycleMutants: readonly Mutant[] = [
   },
 ]
 
-/** Tells listeners something else, or nobody. */
-function telling(tell: (listener: Listener) => Listener): (harness: Harness) => Harness {
-  return opening((store) => ({
-    ...store,
-    notifications: {
-      subscribe: (listener) => {
-        const subscription = store.notifications?.subscribe(tell(listener))
-        return { [Symbol.asyncDispose]: async () => subscription?.[Symbol.asyncDispose]() }
-      },
-    },
-  }))
-}
-
-type Listener = Parameters<NonNullable<Store['notifications']>['subscribe']>[0]
-
-const capabilityMutants: readonly Mutant[] = [
-  {
-    group: 'capabilities',
-    name: 'notifications are declared and missing',
-    spoil: opening(({ notifications: _, ...store }) => store),
-  },
-  {
-    group: 'capabilities',
-    name: 'notifications are there and not declared',
-    spoil: opening((store) => ({ ...store, capabilities: { ...store.capabilities, notify: false } })),
-  },
-  {
-    group: 'capabilities',
-    name: 'nobody is told that a run moved',
-    spoil: telling((listener) => (change) => {
-      if (change.kind === 'posted') listener(change)
-    }),
-  },
-  {
-    group: 'capabilities',
-    name: 'posts are told as moves',
-    spoil: telling((listener) => (change) => {
-      listener({ ...change, kind: 'moved' })
-    }),
-  },
-  {
-    group: 'capabilities',
-    name: 'an ended subscription goes on',
-    spoil: opening((store) => ({
-      ...store,
-      notifications: {
-        subscribe: (listener) => {
-          store.notifications?.subscribe(listener)
-          return { [Symbol.asyncDispose]: async () => undefined }
-        },
-      },
-    })),
-  },
-]
-
 /** Stores that are wrong as a whole, or in what they keep. */
 export const storeMutants: readonly Mutant[] = [
   ...valueMutants,
@@ -330,5 +275,4 @@ export const storeMutants: readonly Mutant[] = [
   ...snapshotMutants,
   ...answerMutants,
   ...lifecycleMutants,
-  ...capabilityMutants,
 ]

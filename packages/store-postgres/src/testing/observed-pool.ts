@@ -11,8 +11,8 @@ export function observed(pool: PostgresPool, observer: () => Observer): Postgres
       const observe = observer()
       return {
         query: async (query) => observe(query.text, async () => client.query(query)),
-        on: (event, listener) => client.on(event, listener),
-        removeListener: (event, listener) => client.removeListener(event, listener),
+        on: client.on.bind(client),
+        removeListener: client.removeListener.bind(client),
         release: (destroy) => client.release(destroy),
       }
     },

@@ -5,8 +5,13 @@ import pg from 'pg'
 import { postgresStore } from '../postgres-store.ts'
 import { forgetful } from './forgetful-pool.ts'
 
-/** Stores in one schema of the server, which exists as long as the harness. */
-export async function schemaHarness(url: string): Promise<Harness> {
+/**
+ * Stores in one schema of the server, which exists as long as the harness.
+ *
+ * @param listenUrl - Where the stores listen, if not at `url`.
+ */
+export async function schemaHarness(url: string, listenUrl?: string): Promise<Harness> {
+  const notifications = listenUrl === undefined ? true : { url: listenUrl }
   const schema = newSchemaName()
   const clock = createTestClock()
   const pool = new pg.Pool({ connectionString: url, max: 10 })
@@ -19,7 +24,7 @@ export async function schemaHarness(url: string): Promise<Harness> {
   return {
     clock,
     child: { module: import.meta.filename, export: 'openInChild', args: { url, schema } },
-    open: async () => postgresStore({ pool: forgetful(pool, forget) }, { schema, now: clock.now }),
+    open: async () => postgresStore({ pool: forgetful(pool, forget) }, { schema, now: clock.now, notifications }),
     loseNextAnswer: () => {
       forgets = true
     },

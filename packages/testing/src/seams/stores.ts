@@ -24,7 +24,7 @@ export function openPostgres(url: string): OpenStore & AsyncDisposable {
   const schema = `seams_${crypto.randomUUID().replaceAll('-', '')}`
   const pool = new pg.Pool({ connectionString: url, max: 4 })
   const open: OpenStore = async ({ now }) => {
-    const store = await postgresStore({ pool }, { now, schema })
+    const store = await postgresStore({ pool }, { now, schema, notifications: false })
     return closing(store, async () => {
       await store[Symbol.asyncDispose]()
       await empty(pool, schema)

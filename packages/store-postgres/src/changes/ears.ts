@@ -1,0 +1,84 @@
+import type pg from 'pg'
+import { giveBack, take } from '../connection.ts'
+import { CONNECT_MS, loadDriver, type PostgresPool } from '../pool.ts'
+import { postgresError } from '../postgres-error.ts'
+import type { OpenEar } from './listen-connection.ts'
+import { within } from './within.ts'
+
+/** How often the system asks whether a silent server is still there. */
+const KEEP_ALIVE_MS = 10_000
+
+/** How long a connection gets to take its leave. */
+const LEAVE_MS = 1000
+
+/**
+ * Connections of our own to the server at this address.
+ *
+ * @throws StoreError `INVALID_ARGUMENT` for an address that cannot be.
+ */
+export async function ownEars(url: string): Promise<OpenEar> {
+  const { Client } = await loadDriver()
+  const newClient = (): pg.Client =>
+    new Client({
+      connectionString: url,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    })
+  try {
+    newClient()
+  } catch (error) {
+    throw postgresError(error, 'unsent')
+  }
+  return async (signal) => {
+    signal.throwIfAborted()
+    const client = newClient()
+    const abort = (): void => void client.connection.stream.destroy(new Error('nobody listens any more'))
+    // Told by `connect`, and later to those who listen to it as well.
+    client.on('error', () => undefined)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      const connected = client.connect()
+      socketOf(client).unref()
+      await connected
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+    // TLS has put another one in its place.
+    socketOf(client).unref()
+    return { client, close: async () => leave(client) }
+  }
+}
+
+/** Connections taken from a pool. They do not come back: the pool makes others in their place. */
+export function pooledEars(pool: PostgresPool): OpenEar {
+  return (signal) =>
+    new Promise((resolve, reject) => {
+      const taken = take(pool).then((client) => {
+        if (signal.aborted) {
+          giveBack(client, false)
+          return
+        }
+        client.unref?.()
+        const close = async (): Promise<void> => {
+          client.ref?.()
+          giveBack(client, true)
+        }
+        resolve({ client, close })
+      })
+      taken.catch(reject)
+      signal.addEventListener('abort', () => reject(new Error('nobody listens any more')), { once: true })
+    })
+}
+
+/** Who waits for the end must not see the process end before. */
+async function leave(client: pg.Client): Promise<void> {
+  socketOf(client).ref()
+  await within(LEAVE_MS, client.end())
+  socketOf(client).destroy()
+}
+
+/** The driver's stream is a socket, whatever its type says. */
+function socketOf({ connection }: pg.Client): { ref(): void; unref(): void; destroy(): void } {
+  return connection.stream as typeof connection.stream & { ref(): void; unref(): void }
+}

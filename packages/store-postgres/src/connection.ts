@@ -1,0 +1,35 @@
+import type { PostgresClient, PostgresPool, PostgresQuery } from './pool.ts'
+
+/** A connection of the pool, which is to be given back. */
+export async function take(pool: PostgresPool): Promise<PostgresClient> {
+  const client = await pool.connect()
+  client.on('error', hear)
+  return client
+}
+
+/**
+ * While we have a connection its pool does not listen to it, and an error event that nobody hears ends the process. There
+ * is nothing to do about one: the query that is under way fails with the same error.
+ */
+function hear(): void {
+  // Heard.
+}
+
+/** Gives a connection back; with `destroy` the pool closes it. */
+export function giveBack(client: PostgresClient, destroy: boolean): void {
+  client.removeListener('error', hear)
+  client.release(destroy)
+}
+
+/** A statement without a name. */
+export function statement(text: string, values: unknown[] = []): PostgresQuery {
+  return { text, values, types }
+}
+
+/** Type 17 is bytes. 20, 21 and 23 are the integers: all of ours are exact in a double, and the driver would answer text for the first. */
+const types: PostgresQuery['types'] = {
+  getTypeParser: (oid) => {
+    if (oid === 17) return (text) => Buffer.from(text.slice(2), 'hex')
+    return oid === 20 || oid === 21 || oid === 23 ? Number : (text) => text
+  },
+}
