@@ -344,7 +344,7 @@ export class Drive {
     const due = wakeAt(this.#fold.system)
     const isDue = due !== null && due <= this.#env.clock.now()
     if (again.waiting === 0 && again.head === expectedHead && !isDue) {
-      // The store's clock is ahead of ours: what it calls due is not, by the clock that the log is written with.
+      // The store's clock is known but for the time that its answers take: what it calls due may not be, as far as we know.
       this.#lease?.stop()
       await release(again)
       return true

@@ -21,12 +21,13 @@ export interface LeaseEvents {
 }
 
 /**
- * Renews a lease at every third of its length.
+ * Renews a lease at every third of its length. Each claim tells the store's time.
  *
  * @param grantedAt - monotonic time before the claim was asked for, so that our idea of its end is never late.
  */
 export function keepLease(env: Environment, first: Claim, grantedAt: number, events: LeaseEvents): Lease {
   const { clock, leaseMs } = env
+  clock.noted(first.leaseUntil - leaseMs, grantedAt)
   let claim = first
   let deadline = grantedAt + leaseMs * 0.75
   let stopped = false
@@ -46,6 +47,7 @@ export function keepLease(env: Environment, first: Claim, grantedAt: number, eve
     const askedAt = clock.monotonic()
     try {
       const renewed = await env.store.runs.renew(claim, { leaseMs })
+      clock.noted(renewed.leaseUntil - leaseMs, askedAt)
       if (stopped) return
       claim = renewed
       deadline = askedAt + leaseMs * 0.75

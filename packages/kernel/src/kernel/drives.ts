@@ -270,7 +270,7 @@ export class Drives {
     if (row === undefined) throw runNotFound(runId)
     const paid = row.owes.length === 0
     if (isTerminal(row.status) && paid) return endOutcome(runId, await readEnd(this.#env.store, row))
-    if (isIdle(row, this.#env.clock.now())) return this.#blocked(row)
+    if (await this.#isIdle(row)) return this.#blocked(row)
     const definition = await this.#codeOf(row, options.parks === true)
     if (definition === undefined) return undefined
     const claimedAt = this.#env.clock.monotonic()
@@ -324,6 +324,14 @@ export class Drives {
     }
   }
 
+  /** True for a blocked run that nothing has happened to: its row says all there is to say. */
+  async #isIdle({ status, wakeAt, waiting, owes, problem, lease }: RunRow): Promise<boolean> {
+    const quiet = waiting === 0 && owes.length === 0 && problem === undefined && lease === undefined
+    if (status !== 'blocked' || !quiet || wakeAt === null) return status === 'blocked' && quiet
+    await this.#env.clock.check()
+    return wakeAt > this.#env.clock.now()
+  }
+
   #blocked({ runId, blockedOn, wakeAt }: RunRow): Outcome {
     if (!this.#wakeUps.has(runId)) this.wakeAt(runId, wakeAt)
     return { status: 'blocked', runId, blockedOn, wakeAt }
@@ -333,13 +341,6 @@ export class Drives {
 /** Read through a function: the flag is set by other calls while this one waits. */
 function wasPosted(slot: Slot): boolean {
   return slot.again
-}
-
-/** True for a blocked run that nothing has happened to: its row says all there is to say. */
-function isIdle(row: RunRow, now: number): boolean {
-  const due = row.wakeAt !== null && row.wakeAt <= now
-  const quiet = row.waiting === 0 && row.owes.length === 0 && row.problem === undefined && row.lease === undefined
-  return row.status === 'blocked' && quiet && !due
 }
 
 /** An id that no run has. */

@@ -80,6 +80,7 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   }
   checkNotTwice(copy.fold, runId, at)
   if (options.edit !== undefined) await checkEditedArtifacts(env, copy.events, last, runId)
+  await env.clock.check()
   const now = Math.max(env.clock.now(), last.at)
   const flags = { ...(options.edit !== undefined && { edited: true }), ...(options.reuse === true && { reuse: true }) }
   copy.push({ type: 'RunForked', data: { fromRunId: runId, atSeq: at, fromHash: last.hash, ...flags } }, now)

@@ -9,6 +9,7 @@ import {
   type RunRow,
 } from '@varve/store'
 import { systemClock } from '../clock.ts'
+import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { observation } from '../driver/observer.ts'
 import type { Outcome } from '../driver/outcome.ts'
@@ -45,6 +46,7 @@ import {
 import { recoverRuns, type RecoveredRun } from './recover.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { secretsSetup } from '../secrets/options.ts'
+import { storeClock } from '../store-clock.ts'
 import { readingVerbs, stateOf } from './reading.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
@@ -313,7 +315,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
   if (!Number.isSafeInteger(leaseMs) || leaseMs < 100) {
     throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
   }
-  const clock = options.clock ?? systemClock
+  const machine = options.clock ?? systemClock
   const warn = (warning: Error): void => {
     if (onWarning === undefined) process.emitWarning(warning)
     else onWarning(warning)
@@ -321,14 +323,14 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
   return {
     store: options.store,
     artifacts: options.artifacts ?? options.store.artifacts,
-    clock,
+    clock: storeClock(machine, () => repeatable({ clock: machine }, () => options.store.now())),
     owner: options.owner ?? processOwner(),
     policy: options.policy ?? allowAll,
     limits: checkedLimits({ ...defaultLimits, ...options.limits }),
     leaseMs,
     secrets: secretsSetup(options.secrets),
     onDrift: options.onDrift ?? 'stop',
-    observe: observation(options.observer ?? {}, clock, warn),
+    observe: observation(options.observer ?? {}, machine, warn),
     guard: createGuard(options.guard ?? 'throw', warn),
     buildOf: (definition) => build ?? definition.build,
     definitionOf: registry.definitionOf,

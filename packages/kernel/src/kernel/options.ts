@@ -42,7 +42,7 @@ export interface KernelOptions {
   readonly onWarning?: (warning: Error) => void
   /** Identifies the build of the code. Default: a hash of the workflow's functions. Another build reads no snapshots of this one. */
   readonly build?: string
-  /** Default: the clock of this machine. */
+  /** Default: the clock of this machine. What it shows is corrected by what the store's answers tell of the store's clock. */
   readonly clock?: Clock
   /** A run whose driver died more often than this, without any item closing meanwhile, is parked as `POISONED`. Default 10. */
   readonly maxRecoveries?: number

@@ -78,6 +78,7 @@ export async function cancelRun(kernel: KernelParts, runId: string, options: Can
   const { env } = kernel
   const { reason, by, graceMs } = options
   const row = await findRun(env, runId)
+  if (graceMs !== undefined) await env.clock.check()
   const grace = graceMs !== undefined && { graceUntil: env.clock.now() + graceMs }
   const body = canonicalJson({ reason, ...(by !== undefined && { by }), ...grace })
   return postAndMove(kernel, row, { id: `cancel:${env.newId()}`, type: 'CancelRequested', body })

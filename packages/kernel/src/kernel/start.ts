@@ -19,6 +19,7 @@ export async function startRun(
   options: StartOptions,
 ): Promise<Outcome> {
   const { env, drives } = kernel
+  await env.clock.check()
   const run = runOf(kernel, definition, input, options)
   const { runId, started, secrets } = run
   // A run that is there needs none of them.
@@ -49,6 +50,7 @@ export async function enqueueRun(
   options: StartOptions,
 ): Promise<Outcome> {
   const { env } = kernel
+  await env.clock.check()
   const run = runOf(kernel, definition, input, options)
   const { runId, started, row, secrets } = run
   if (secrets.length > 0 && (await isSameRun(env, definition, run))) return { status: 'running', runId }
