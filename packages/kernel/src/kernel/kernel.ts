@@ -68,7 +68,8 @@ export interface Kernel extends AsyncDisposable {
    */
   register(workflow: Workflow): void
   /**
-   * Starts a run and drives it until it ends or blocks. Idempotent by run id: the same input returns that run.
+   * Starts a run and drives it until it ends or blocks, as it does until its `startAt`. Idempotent by run id: the same input
+   * returns that run as it is.
    *
    * @throws KernelError `INVALID_INPUT` | `RUN_EXISTS` (another workflow or input) | `WORKFLOW_MISSING`, or what parks the run.
    * When the very first decision fails, nothing is written.
