@@ -1,5 +1,6 @@
 import { isStoreError, StoreError, type AppendOptions, type AppendResult, type StoredEvent } from '@varve/store'
 import { artifactsOf, checkArtifactCount } from '../artifacts/artifacts-in.ts'
+import type { Clock } from '../clock.ts'
 import { KernelError } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { appendFacts } from './observer.ts'
@@ -107,7 +108,7 @@ export function leaseLost(runId: string, cause?: unknown): KernelError {
  * @param env - the clock by which it pauses in between.
  * @throws what the last of a few calls throws.
  */
-export async function repeatable<T>(env: Pick<Environment, 'clock'>, call: () => Promise<T>): Promise<T> {
+export async function repeatable<T>(env: { readonly clock: Clock }, call: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await call()

@@ -31,13 +31,16 @@ async function callsOf(count: number, ask = false): Promise<Record<string, numbe
   )
 }
 
+/** Before its first write a kernel asks what time it is; from then on every claim says it. */
+const look = { 'store.now': 1 }
+
 describe('a run of N sequential actions makes N + 1 appends', () => {
   test.for([0, 1, 2, 10])('and, with N = %d, nothing else but the snapshot of its end', async (count) => {
-    expect(await callsOf(count)).toEqual({ 'events.append': count + 1, 'snapshots.save': 1 })
+    expect(await callsOf(count)).toEqual({ ...look, 'events.append': count + 1, 'snapshots.save': 1 })
   })
 
   test('and one release with one snapshot when it blocks', async () => {
-    expect(await callsOf(10, true)).toEqual({ 'events.append': 11, 'runs.release': 1, 'snapshots.save': 1 })
+    expect(await callsOf(10, true)).toEqual({ ...look, 'events.append': 11, 'runs.release': 1, 'snapshots.save': 1 })
   })
 
   test('and few snapshots on its way when it is long, each after a tail as large as the one before', async () => {
@@ -52,7 +55,7 @@ describe('a run of N sequential actions makes N + 1 appends', () => {
     expect(saves).toBeGreaterThanOrEqual(2)
     expect(saves).toBeLessThanOrEqual(9)
     expect(prunes).toBeLessThan(saves!)
-    expect(others).toEqual({})
+    expect(others).toEqual(look)
   })
 })
 

@@ -9,7 +9,7 @@ import type { System } from '../run/system.ts'
 import { readSystem } from '../views/read-fold.ts'
 import { appendSettled, repeatable } from './append.ts'
 import type { Environment } from './environment.ts'
-import { newRun } from './new-run.ts'
+import { newRun, placeOf, type NewRunOptions } from './new-run.ts'
 
 /** What a run owes another run. Paying twice does no harm, so a debt is paid anew after a crash. */
 const debtSchema = z.union([
@@ -81,18 +81,19 @@ async function startOwed(env: Environment, system: System, seq: number): Promise
     if (type === 'ChildStarted') {
       const child = eventSchemas.ChildStarted.parse(data)
       // One that was given up before it could be started is not started any more.
-      if (system.open.has(child.key)) await startChild(env, runId, child)
+      if (system.open.has(child.key)) await startChild(env, system, child)
     } else await startSuccessor(env, system, eventSchemas.ContinuedAsNew.parse(data))
   }
 }
 
 /** A child that cannot be started is a child that failed: its parent decides what to make of it. */
-async function startChild(env: Environment, parentId: string, child: EventData['ChildStarted']): Promise<void> {
+async function startChild(env: Environment, system: System, child: EventData['ChildStarted']): Promise<void> {
   const { key, childRunId: runId, workflow, version, input } = child
+  const { runId: parentId, started } = system
   const parent = { runId: parentId, key }
   const definition = env.definitionFor({ runId, workflow, ...(version !== undefined && { version }) })
   try {
-    await createOwed(env, newRun(env, definition, input, { runId, parent }))
+    await createOwed(env, newRun(env, definition, input, { runId, parent, ...queued(started) }))
   } catch (error) {
     if (!isKernelError(error, 'INVALID_INPUT') && !isStoreError(error, 'LIMIT_EXCEEDED')) throw error
     const failed = { key, status: 'failed' as const, error: errorInfoOf(error), headHash: genesis(runId).hash }
@@ -105,10 +106,15 @@ async function startSuccessor(env: Environment, system: System, next: EventData[
   const { newRunId: runId, input, version } = next
   const workflow = started?.workflow ?? ''
   const definition = env.definitionFor({ runId, workflow, ...(version !== undefined && { version }) })
-  const { parent, tags = [], queue = 'default', deadlineAt } = started ?? {}
+  const { parent, tags = [], deadlineAt } = started ?? {}
   const carried = { spent: system.counts, ...(parent && { parent }), ...(deadlineAt !== undefined && { deadlineAt }) }
-  await createOwed(env, newRun(env, definition, input, { runId, previous, tags, queue, ...carried }))
+  await createOwed(env, newRun(env, definition, input, { runId, previous, tags, ...queued(started), ...carried }))
   if (parent !== undefined && !(await isAwaited(env, parent))) await cancelOwed(env, parent.runId, runId)
+}
+
+/** What a run starts waits where the run itself has waited. */
+function queued(started: System['started']): Pick<NewRunOptions, 'queue' | 'priority' | 'concurrencyKey'> {
+  return { queue: started?.queue ?? 'default', ...placeOf(started ?? {}) }
 }
 
 /** False when the parent gave the child up before its successor was there to be told. */

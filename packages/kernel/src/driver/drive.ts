@@ -4,7 +4,7 @@ import type { LogDraft } from '../log/log-event.ts'
 import type { FindReusable } from '../run/reuse.ts'
 import type { RunFold } from '../run/run-fold.ts'
 import { findFact } from '../run/facts.ts'
-import { wakeAt, type System } from '../run/system.ts'
+import { isDelayed, wakeAt, type System } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
 import { appendOptions } from './append-options.ts'
 import { appendSettled, leaseLost, repeatable, type Appended } from './append.ts'
@@ -210,7 +210,7 @@ export class Drive {
       this.#tell(turn, elapsed())
       this.#intake.appended(turn.rest)
       const more = turn.more || turn.rest.length > 0
-      this.#undecided = more || turn.paused === true
+      this.#undecided = more || turn.paused === true || isDelayed(this.#fold.system)
       if (turn.problem !== undefined) throw turn.problem
       return more
     }
@@ -343,7 +343,7 @@ export class Drive {
     const due = wakeAt(this.#fold.system)
     const isDue = due !== null && due <= this.#env.clock.now()
     if (again.waiting === 0 && again.head === expectedHead && !isDue) {
-      // The store's clock is ahead of ours: what it calls due is not, by the clock that the log is written with.
+      // The store's clock is known but for the time that its answers take: what it calls due may not be, as far as we know.
       this.#lease?.stop()
       await release(again)
       return true

@@ -1,10 +1,10 @@
 import type { ArtifactStore, Limits, Owner, RunRow, Store } from '@varve/store'
-import type { Clock } from '../clock.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { Observation } from './observer.ts'
 import type { Guard } from '../guard/guard.ts'
 import type { Policy } from '../policy/policy.ts'
 import type { SecretsSetup } from '../secrets/options.ts'
+import type { StoreClock } from '../store-clock.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 
 /** What all drives of one kernel share. */
@@ -12,7 +12,8 @@ export interface Environment {
   readonly store: Store
   /** Where artifacts are: the store's own, or another. */
   readonly artifacts: ArtifactStore
-  readonly clock: Clock
+  /** The store's clock, which leases and due times are compared with. */
+  readonly clock: StoreClock
   readonly owner: Owner
   readonly policy: Policy
   readonly limits: Limits

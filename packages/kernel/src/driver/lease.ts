@@ -25,7 +25,7 @@ export interface LeaseEvents {
 }
 
 /**
- * Renews a lease at every third of its length, and gives it up when a quarter of it is left.
+ * Renews a lease at every third of its length, and gives it up when a quarter of it is left. Each claim tells the store's time.
  *
  * Where the event loop was blocked until then, nothing is known yet: nobody need have taken the run. Nothing is started, and
  * one renewal decides.
@@ -67,6 +67,7 @@ class KeptLease {
     this.#events = events
     this.#claim = claim
     this.#deadline = grantedAt + env.leaseMs * 0.75
+    env.clock.noted(claim.leaseUntil - env.leaseMs, grantedAt)
     this.#renewIn(env.leaseMs / 3)
     this.#guardIn(this.#deadline - env.clock.monotonic())
   }
@@ -122,6 +123,7 @@ class KeptLease {
     this.#askedAt ??= askedAt
     try {
       const renewed = await store.runs.renew(this.#claim, { leaseMs })
+      clock.noted(renewed.leaseUntil - leaseMs, askedAt)
       if (!this.#stopped) this.#granted(renewed, askedAt)
     } catch (error) {
       if (this.#stopped) return

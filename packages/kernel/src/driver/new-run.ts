@@ -1,4 +1,4 @@
-import { canonicalize, checkId, type Json, type RunCreation } from '@varve/store'
+import { canonicalize, checkId, checkPriority, type Json, type RunCreation } from '@varve/store'
 import type { Counts } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { enter, type NewSecret } from '../secrets/entering.ts'
@@ -11,6 +11,10 @@ export interface NewRunOptions {
   readonly runId: string
   readonly tags?: readonly string[]
   readonly queue?: string
+  readonly priority?: number
+  readonly concurrencyKey?: string
+  /** Whole Unix milliseconds. */
+  readonly startAt?: number
   /** Unix milliseconds. */
   readonly deadlineAt?: number
   readonly parent?: { readonly runId: string; readonly key: string }
@@ -38,9 +42,10 @@ export interface NewRun {
  * @throws KernelError `INVALID_INPUT` | `SECRET_KEY_MISSING`; StoreError `INVALID_ARGUMENT` | `NOT_JSON` | `LIMIT_EXCEEDED`.
  */
 export function newRun(env: Environment, definition: Definition, input: unknown, options: NewRunOptions): NewRun {
-  const { runId, tags = [], queue = 'default', deadlineAt, parent, previous, spent } = options
+  const { runId, tags = [], queue = 'default', deadlineAt, startAt, parent, previous, spent } = options
   checkId('a run id', runId)
   checkId('a queue', queue)
+  const placed = { tags: [...tags], queue, ...placeOf(options) }
   for (const tag of tags) checkId('a tag', tag)
   const { name: workflow, version } = definition
   const parsed = parse(definition.input, input, 'input', 'INVALID_INPUT')
@@ -48,12 +53,29 @@ export function newRun(env: Environment, definition: Definition, input: unknown,
   const entered = isOwed ? { value: parsed, secrets: [] } : enter(env, parsed, 'input')
   const recorded = canonicalize(entered.value, { name: 'input', maxDepth: env.limits.depth }).copy
   const data = {
-    ...{ workflow, version, input: recorded, seed: env.newId(), tags: [...tags], queue },
+    ...{ workflow, version, input: recorded, seed: env.newId(), ...placed },
     ...(parent && { parent }),
     ...(previous !== undefined && { previous }),
     ...(deadlineAt !== undefined && { deadlineAt }),
+    ...(startAt !== undefined && { startAt }),
     ...(spent && { spent }),
   }
-  const row = { workflow, version, tags: [...tags], queue, ...(parent && { parent: parent.runId }) }
+  const row = { workflow, version, ...placed, ...(parent && { parent: parent.runId }) }
   return { runId, input: recorded, secrets: entered.secrets, given: parsed, started: { type: 'RunStarted', data }, row }
+}
+
+interface GivenPlace {
+  readonly priority?: number | undefined
+  readonly concurrencyKey?: string | undefined
+}
+
+/**
+ * What decides, within a queue, when a run gets its turn: as it was given, and nothing for what was not.
+ *
+ * @throws StoreError `INVALID_ARGUMENT`.
+ */
+export function placeOf({ priority, concurrencyKey }: GivenPlace): Pick<RunCreation, 'priority' | 'concurrencyKey'> {
+  if (priority !== undefined) checkPriority(priority)
+  if (concurrencyKey !== undefined) checkId('a concurrency key', concurrencyKey)
+  return { ...(priority !== undefined && { priority }), ...(concurrencyKey !== undefined && { concurrencyKey }) }
 }

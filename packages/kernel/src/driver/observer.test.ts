@@ -244,5 +244,5 @@ test('an observer costs no call of the store', async () => {
 
   await createKernel({ store, workflows: [flaky], policy, observer }).start(flaky, null)
 
-  expect(calls).toEqual(['events.append', 'events.append', 'events.append', 'snapshots.save'])
+  expect(calls).toEqual(['store.now', 'events.append', 'events.append', 'events.append', 'snapshots.save'])
 })

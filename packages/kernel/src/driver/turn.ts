@@ -255,7 +255,7 @@ function runAgain(progressed: boolean): RunUpdate {
 }
 
 /** The row of a run as its fold says. */
-export function runUpdate({ system }: RunFold, progressed = false): RunUpdate {
+export function runUpdate({ system }: Pick<RunFold, 'system'>, progressed = false): RunUpdate {
   const status = statusOf(system)
   const closed = progressed && { progressed }
   if (status === 'blocked') return { status, blockedOn: blockedOn(system), wakeAt: wakeAt(system), ...closed }

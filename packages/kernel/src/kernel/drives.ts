@@ -301,7 +301,7 @@ export class Drives {
     if (row === undefined) throw runNotFound(runId)
     const paid = row.owes.length === 0
     if (isTerminal(row.status) && paid) return endOutcome(runId, await readEnd(this.#env.store, row))
-    if (isIdle(row, this.#env.clock.now())) return this.#blocked(row)
+    if (await isIdle(this.#env.clock, row)) return this.#blocked(row)
     const definition = await this.#codeOf(row, options.parks === true)
     if (definition === undefined) return undefined
     const claimedAt = this.#env.clock.monotonic()

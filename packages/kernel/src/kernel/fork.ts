@@ -1,6 +1,7 @@
 import { genesis, sealEvent, type Limits, type LogEnd, type StoredEvent } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { checkAnswer, checkSignal } from '../driver/inputs.ts'
+import { placeOf } from '../driver/new-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { runUpdate } from '../driver/turn.ts'
 import { KernelError } from '../errors.ts'
@@ -80,6 +81,7 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   }
   checkNotTwice(copy.fold, runId, at)
   if (options.edit !== undefined) await checkEditedArtifacts(env, copy.events, last, runId)
+  await env.clock.check()
   const now = Math.max(env.clock.now(), last.at)
   const flags = { ...(options.edit !== undefined && { edited: true }), ...(options.reuse === true && { reuse: true }) }
   copy.push({ type: 'RunForked', data: { fromRunId: runId, atSeq: at, fromHash: last.hash, ...flags } }, now)
@@ -88,8 +90,9 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
     copy.push({ type: 'Migrated', data: { fromVersion: from, toVersion: to } }, now)
   }
   // An edit of the first event may name others than the row of the run that it was taken from.
-  const { tags, queue } = copy.fold.system.started ?? row
-  const run = { ...runUpdate(copy.fold), create: { workflow, version: to, tags, queue } }
+  const said = copy.fold.system.started ?? row
+  const { tags, queue } = said
+  const run = { ...runUpdate(copy.fold), create: { workflow, version: to, tags, queue, ...placeOf(said) } }
   await withSecrets(env, secrets, () => appendCopy(env, as, copy.events, run))
   env.committed(as, copy.log)
   return wait ? moveRun(kernel, as) : { status: 'running', runId: as }

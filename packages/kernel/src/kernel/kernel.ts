@@ -9,6 +9,7 @@ import {
   type RunRow,
 } from '@varve/store'
 import { systemClock } from '../clock.ts'
+import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { observation } from '../driver/observer.ts'
 import type { Outcome } from '../driver/outcome.ts'
@@ -47,6 +48,7 @@ import { recoverRuns, type RecoveredRun } from './recover.ts'
 import { pruneRuns, type PruneOptions, type PruneReport } from '../retention/prune.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { secretsSetup } from '../secrets/options.ts'
+import { storeClock } from '../store-clock.ts'
 import { readingVerbs, stateOf } from './reading.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher.ts'
 import { createRegistry, type Registry } from './registry.ts'
@@ -71,7 +73,8 @@ export interface Kernel extends AsyncDisposable {
   /** What `@varve/worker` drives runs through. */
   readonly dispatcher: Dispatcher
   /**
-   * Starts a run and drives it until it ends or blocks. Idempotent by run id: the same input returns that run.
+   * Starts a run and drives it until it ends or blocks, as it does until its `startAt`. Idempotent by run id: the same input
+   * returns that run as it is.
    *
    * @throws KernelError `INVALID_INPUT` | `RUN_EXISTS` (another workflow or input) | `WORKFLOW_MISSING`, or what parks the run.
    * When the very first decision fails, nothing is written.
@@ -354,7 +357,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
   if (!Number.isSafeInteger(leaseMs) || leaseMs < 100) {
     throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
   }
-  const clock = options.clock ?? systemClock
+  const machine = options.clock ?? systemClock
   const warn = (warning: Error): void => {
     if (onWarning === undefined) process.emitWarning(warning)
     else onWarning(warning)
@@ -362,7 +365,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
   return {
     store: options.store,
     artifacts: options.artifacts ?? options.store.artifacts,
-    clock,
+    clock: storeClock(machine, () => repeatable({ clock: machine }, () => options.store.now())),
     owner: options.owner ?? processOwner(),
     policy: options.policy ?? allowAll,
     limits: checkedLimits({ ...defaultLimits, ...options.limits }),
@@ -370,7 +373,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     holdMs: HOLD_MS,
     secrets: secretsSetup(options.secrets),
     onDrift: options.onDrift ?? 'stop',
-    observe: observation(options.observer ?? {}, clock, warn),
+    observe: observation(options.observer ?? {}, machine, warn),
     guard: createGuard(options.guard ?? 'throw', warn),
     buildOf: (definition) => build ?? definition.build,
     definitionOf: registry.definitionOf,

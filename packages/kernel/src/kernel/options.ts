@@ -42,7 +42,7 @@ export interface KernelOptions {
   readonly onWarning?: (warning: Error) => void
   /** Identifies the build of the code. Default: a hash of the workflow's functions. Another build reads no snapshots of this one. */
   readonly build?: string
-  /** Default: the clock of this machine. */
+  /** Default: the clock of this machine. What it shows is corrected by what the store's answers tell of the store's clock. */
   readonly clock?: Clock
   /** A run whose driver died more often than this, without any item closing meanwhile, is parked as `POISONED`. Default 10. */
   readonly maxRecoveries?: number
@@ -54,13 +54,24 @@ export interface KernelOptions {
 
 /** How a run is started. */
 export interface StartOptions {
-  /** Default: a new id. Starting a run id again with the same input returns that run. */
+  /** Default: a new id. Starting a run id again with the same input returns that run as it is, whatever the other options. */
   readonly runId?: string
   /** Labels to list runs by. */
   readonly tags?: readonly string[]
   /** Default `default`. */
   readonly queue?: string
-  /** A run that has not ended after this time, in ms, is canceled and then fails with `DEADLINE_EXCEEDED`. */
+  /** Of a queue, runs of a higher priority are claimed first: a whole number from -100 to 100. Default 0. */
+  readonly priority?: number
+  /** Runs of one queue with the same key count together for the queue's limit per key. */
+  readonly concurrencyKey?: string
+  /**
+   * When it begins, a date or Unix milliseconds of the store's clock. Until then it is recorded and blocked, and keeps what it
+   * is sent; its step is not asked. Default: at once, as for a time that has passed.
+   */
+  readonly startAt?: Date | number
+  /** Begins after this time, in ms. Not together with `startAt`. */
+  readonly delayMs?: number
+  /** A run that has not ended this long after it was asked for, in ms, is canceled and then fails with `DEADLINE_EXCEEDED`. */
   readonly deadlineMs?: number
   /** False: record the run and return at once; whoever runs or recovers it drives it. Default true. */
   readonly wait?: boolean

@@ -21,3 +21,8 @@ export async function moveRun(
     if (outcome !== undefined) return outcome
   }
 }
+
+/** As {@link moveRun}, unless the caller does not wait for it. */
+export async function moveIf(kernel: KernelParts, runId: string, wait = true): Promise<Outcome> {
+  return wait ? moveRun(kernel, runId) : { status: 'running', runId }
+}

@@ -23,7 +23,7 @@ import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { runNotFound } from './drives.ts'
-import { moveRun, type KernelParts } from './parts.ts'
+import { moveIf, moveRun, type KernelParts } from './parts.ts'
 
 /** A message to a run. */
 export interface SignalOptions {
@@ -34,6 +34,8 @@ export interface SignalOptions {
   readonly id?: string
   /** Who sent it; recorded. */
   readonly by?: string
+  /** False: post it and return at once; whoever runs or recovers the run takes it. Default true. */
+  readonly wait?: boolean
 }
 
 /** Why and how a run is canceled. */
@@ -43,6 +45,8 @@ export interface CancelOptions {
   readonly by?: string
   /** How long the clean-up may take, in ms. Default: as long as it needs. */
   readonly graceMs?: number
+  /** False: post it and return at once; whoever runs or recovers the run takes it. Default true. */
+  readonly wait?: boolean
 }
 
 /** What became of an action in doubt. */
@@ -55,6 +59,8 @@ export interface SettleOptions {
     | { readonly status: 'retry' }
   /** Who says so; recorded. */
   readonly by?: string
+  /** False: post it and return at once; whoever runs or recovers the run takes it. Default true. */
+  readonly wait?: boolean
 }
 
 /** Sends a signal and drives the run on. */
@@ -70,7 +76,7 @@ export async function signalRun(kernel: KernelParts, runId: string, signal: Sign
   if (definition !== undefined) checkSignal(definition, name, entered.secrets.length > 0 ? signal.value : value)
   const body = canonicalJson({ signalId, name, value, ...(by !== undefined && { by }) })
   const post = { id: `signal:${sha256(signalId)}`, type: 'SignalReceived', body }
-  return postAndMove(kernel, row, post, entered.secrets)
+  return postAndMove(kernel, row, { post, secrets: entered.secrets, wait: signal.wait })
 }
 
 /** Asks a run to end, and drives it through its clean-up. Asking a second time ends it at once. */
@@ -78,9 +84,11 @@ export async function cancelRun(kernel: KernelParts, runId: string, options: Can
   const { env } = kernel
   const { reason, by, graceMs } = options
   const row = await findRun(env, runId)
+  if (graceMs !== undefined) await env.clock.check()
   const grace = graceMs !== undefined && { graceUntil: env.clock.now() + graceMs }
   const body = canonicalJson({ reason, ...(by !== undefined && { by }), ...grace })
-  return postAndMove(kernel, row, { id: `cancel:${env.newId()}`, type: 'CancelRequested', body })
+  const post = { id: `cancel:${env.newId()}`, type: 'CancelRequested', body }
+  return postAndMove(kernel, row, { post, wait: options.wait })
 }
 
 /** Says what became of an action in doubt, and drives the run on. */
@@ -93,13 +101,13 @@ export async function settleAction(kernel: KernelParts, runId: string, options: 
   const system = await readSystem(env.store, runId, (event) => {
     if (itemKeyOf(event) === key) last = event
   })
-  if (await isSettledSo(env, last, recorded, outcome)) return moveRun(kernel, runId)
+  if (await isSettledSo(env, last, recorded, outcome)) return moveIf(kernel, runId, options.wait)
   if (isTerminal(row.status)) throw runTerminal(row, key)
   const item = system.open.get(key)
   if (item?.kind !== 'action' || !item.inDoubt) throw notInDoubt(runId, key)
   const body = canonicalJson({ key, outcome: recorded, ...(by !== undefined && { by }) })
   const post = { id: `settle:${sha256(`${item.attempt}\n${body}`)}`, type: SETTLEMENT, body }
-  return postAndMove(kernel, row, post, secrets)
+  return postAndMove(kernel, row, { post, secrets, wait: options.wait })
 }
 
 type RecordedOutcome =
@@ -155,19 +163,25 @@ export function registered(env: Environment, row: RunRow): Definition | undefine
   }
 }
 
+interface Posting {
+  readonly post: PostDraft
+  readonly secrets?: readonly NewSecret[]
+  readonly wait: boolean | undefined
+}
+
 /** Posts, drives the run on, and says so when the driver set the post aside. A post that was kept before is not repeated. */
 async function postAndMove(
   kernel: KernelParts,
   row: RunRow,
-  post: PostDraft,
-  secrets: readonly NewSecret[] = [],
+  { post, secrets = [], wait = true }: Posting,
 ): Promise<Outcome> {
   const { env, drives } = kernel
   const { runId } = row
   if (isTerminal(row.status) && post.type !== 'SignalReceived') throw runTerminal(row)
-  const before = await rejectionsOf(env, runId, post.id)
+  const before = wait ? await rejectionsOf(env, runId, post.id) : []
   await postTo(env, row, post, secrets)
   drives.posted(runId)
+  if (!wait) return { status: 'running', runId }
   const outcome = await moveRun(kernel, runId)
   // One that was set aside and is sent again may be taken this time.
   const rejections = await rejectionsOf(env, runId, post.id)

@@ -19,6 +19,7 @@ export async function recoverRuns(
 ): Promise<readonly RecoveredRun[]> {
   const recovered: RecoveredRun[] = []
   const queue: string[] = []
+  await kernel.env.clock.check()
   for await (const row of unfinished(kernel)) {
     if (!workflows.has(row.workflow) || kernel.drives.has(row.runId)) continue
     const due = dueAt(kernel, row)

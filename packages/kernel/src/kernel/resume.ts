@@ -9,7 +9,7 @@ import { enter, type Entered } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import { findRun, postTo, registered, rejectionOf, runTerminal } from './post.ts'
-import { moveRun, type KernelParts } from './parts.ts'
+import { moveIf, moveRun, type KernelParts } from './parts.ts'
 
 /** An answer to an open interrupt. */
 export interface AnswerOptions {
@@ -19,6 +19,8 @@ export interface AnswerOptions {
   readonly value: unknown
   /** Who answered; recorded. */
   readonly by?: string
+  /** False: post it and return at once; whoever runs or recovers the run takes it. Default true. */
+  readonly wait?: boolean
 }
 
 /** Posts an answer to a run's inbox and drives the run on. */
@@ -29,7 +31,7 @@ export async function resumeRun(kernel: KernelParts, runId: string, given: Answe
   const answer = answerOf(env, given, entered)
   const row = await findRun(env, runId)
   const question = await questionOf(env, row, answer, given)
-  if (question === 'answered so') return moveRun(kernel, runId)
+  if (question === 'answered so') return moveIf(kernel, runId, given.wait)
   const definition = registered(env, row)
   if (definition !== undefined) {
     // Its secrets are checked now: whoever takes it sees references.
@@ -44,9 +46,10 @@ export async function resumeRun(kernel: KernelParts, runId: string, given: Answe
     if (!isKernelError(error, 'RUN_TERMINAL')) throw error
     // It ended meanwhile, perhaps with this very answer.
     await questionOf(env, await findRun(env, runId), answer, given)
-    return moveRun(kernel, runId)
+    return moveIf(kernel, runId, given.wait)
   }
   drives.posted(runId)
+  if (given.wait === false) return { status: 'running', runId }
   const outcome = await moveRun(kernel, runId)
   await checkTaken(env, row, answer, given)
   return outcome

@@ -1,3 +1,4 @@
+import { StoreError } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -240,6 +241,17 @@ describe('without waiting', () => {
   })
 })
 
+test('a store that cannot say what time it is fails the start, and nothing is written', async () => {
+  const store = memoryStore()
+  const now = () => Promise.reject(new StoreError('STORE_FAILED', 'no time'))
+  const kernel = createKernel({ store: { ...store, now }, workflows: [greeting] })
+
+  const starting = kernel.start(greeting, { name: 'ada' }, { runId: 'r' })
+
+  await expect(starting).rejects.toMatchObject(storeError('STORE_FAILED'))
+  expect(await store.runs.find('r')).toBeUndefined()
+})
+
 describe('when the very first decision fails', () => {
   const failing = (step: () => never) => defineWorkflow({ name: 'failing', version: '1', input: z.null() }, { step })
 
@@ -255,7 +267,8 @@ describe('when the very first decision fails', () => {
 
     await expect(starting).rejects.toMatchObject(kernelError('STEP_FAILED'))
     expect(await store.runs.find('r')).toBeUndefined()
-    expect(calls).toEqual([])
+    // What time it is has been asked, for the events that would have been written.
+    expect(calls).toEqual(['store.now'])
   })
 
   test('all of several callers are told', async () => {

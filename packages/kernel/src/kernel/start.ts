@@ -1,10 +1,12 @@
 import { genesis, isStoreError, sealEvent } from '@varve/store'
 import { appendSettled } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
-import { newRun, type NewRun } from '../driver/new-run.ts'
+import { newRun, placeOf, type NewRun } from '../driver/new-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
+import { runUpdate } from '../driver/turn.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent, readLogEvent } from '../log/log-event.ts'
+import { applyToSystem, emptySystem } from '../run/system.ts'
 import { withSecrets } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -19,6 +21,7 @@ export async function startRun(
   options: StartOptions,
 ): Promise<Outcome> {
   const { env, drives } = kernel
+  await env.clock.check()
   const run = runOf(kernel, definition, input, options)
   const { runId, started, secrets } = run
   // A run that is there needs none of them.
@@ -49,11 +52,14 @@ export async function enqueueRun(
   options: StartOptions,
 ): Promise<Outcome> {
   const { env } = kernel
+  await env.clock.check()
   const run = runOf(kernel, definition, input, options)
   const { runId, started, row, secrets } = run
   if (secrets.length > 0 && (await isSameRun(env, definition, run))) return { status: 'running', runId }
   const sealed = sealEvent(runId, genesis(runId), started, env.clock.now(), env.limits)
-  const update = { status: 'running', blockedOn: [], wakeAt: 0, create: row } as const
+  const system = emptySystem(runId)
+  applyToSystem(system, asLogEvent(sealed))
+  const update = { ...runUpdate({ system }), create: row }
   const append = () => appendSettled(env, runId, [sealed.stored], { expectedHead: 0, fencingToken: 0, run: update })
   const appended = await unlessExists(withSecrets(env, secrets, append))
   if (appended === 'exists') await isSameRun(env, definition, run)
@@ -72,6 +78,7 @@ async function unlessExists<T>(creating: Promise<T>): Promise<T | 'exists'> {
 
 function runOf({ env }: KernelParts, definition: Definition, input: unknown, options: StartOptions): NewRun {
   const { runId = env.newId(), tags, queue, deadlineMs } = options
+  const startAt = startOf(env, runId, options)
   if (deadlineMs !== undefined && !(deadlineMs >= 0 && Number.isFinite(deadlineMs))) {
     throw new KernelError('INVALID_INPUT', `deadlineMs must be a number from 0, got ${deadlineMs}`, { runId })
   }
@@ -79,8 +86,24 @@ function runOf({ env }: KernelParts, definition: Definition, input: unknown, opt
     runId,
     ...(tags !== undefined && { tags }),
     ...(queue !== undefined && { queue }),
+    ...placeOf(options),
+    ...(startAt !== undefined && { startAt }),
     ...(deadlineMs !== undefined && { deadlineAt: env.clock.now() + deadlineMs }),
   })
+}
+
+/** When a run is to begin, in whole milliseconds. @throws KernelError `INVALID_INPUT`. */
+function startOf(env: Environment, runId: string, { startAt, delayMs }: StartOptions): number | undefined {
+  if (startAt === undefined && delayMs === undefined) return undefined
+  if (startAt !== undefined && delayMs !== undefined) {
+    throw new KernelError('INVALID_INPUT', 'a run begins at startAt or after delayMs: give one of them', { runId })
+  }
+  const given: unknown = startAt instanceof Date ? startAt.getTime() : (startAt ?? delayMs)
+  const from = delayMs === undefined ? 0 : env.clock.now()
+  const at = typeof given === 'number' && given >= 0 ? Math.ceil(from + given) : Number.NaN
+  if (Number.isSafeInteger(at)) return at
+  const what = delayMs === undefined ? 'startAt must be a date or Unix milliseconds' : 'delayMs must be a number from 0'
+  throw new KernelError('INVALID_INPUT', `${what}, got ${String(given)}`, { runId })
 }
 
 /**

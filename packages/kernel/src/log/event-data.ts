@@ -37,6 +37,10 @@ export const eventSchemas = {
     seed: z.string(),
     tags: z.array(z.string()),
     queue: z.string(),
+    priority: z.int().min(-100).max(100).optional(),
+    concurrencyKey: key.optional(),
+    /** When it is to begin; absent or past for at once. */
+    startAt: z.int().min(0).optional(),
     parent: z.strictObject({ runId: z.string(), key }).optional(),
     previous: z.string().optional(),
     deadlineAt: instant.optional(),

@@ -11,7 +11,7 @@ export interface TypedEvent<T extends EventType> {
   /** 1-based position in the run's log. */
   readonly seq: number
   readonly type: T
-  /** Unix milliseconds of the driver's clock. */
+  /** Unix milliseconds of the store's clock, as its driver knew it. */
   readonly at: number
   readonly data: EventData[T]
   /** Hash of the log up to and including this event. */

@@ -1,12 +1,15 @@
 import { isContentId, type ContentId } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
+import type { Clock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
 
 const RUNS = 500
 const POSTS = 1000
 
 /** The artifacts that posts refer to which no driver has taken yet: nothing else refers to them until one does. */
-export async function artifactsInPosts(env: Pick<Environment, 'store' | 'clock'>): Promise<ReadonlySet<ContentId>> {
+export async function artifactsInPosts(
+  env: Pick<Environment, 'store'> & { readonly clock: Clock },
+): Promise<ReadonlySet<ContentId>> {
   const { runs, inbox } = env.store
   const found = new Set<ContentId>()
   let cursor: string | undefined

@@ -1,5 +1,6 @@
 import type { ArtifactRow, ContentId } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
+import type { Clock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
 import { artifactsInPosts } from './artifacts-in-posts.ts'
 
@@ -20,7 +21,7 @@ const PAGE = 500
  * that is gone. What is used meanwhile stays: the store compares and deletes in one. Reads page by page. Two at once do no harm.
  */
 export async function* sweepArtifacts(
-  env: Pick<Environment, 'store' | 'artifacts' | 'clock'>,
+  env: Pick<Environment, 'store' | 'artifacts'> & { readonly clock: Clock },
   { unusedSince, dryRun = false, cached = (ids) => env.store.cache.referred(ids) }: SweepOptions,
 ): AsyncGenerator<ArtifactRow, void, undefined> {
   const { artifacts, store } = env

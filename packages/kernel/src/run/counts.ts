@@ -27,22 +27,29 @@ export function countsAfter(run: Counted, event: LogEvent): Counts {
   const attempts = grantsAttempt(run, event) ? 1 : 0
   const turns = isDecision(event.type) && !run.deciding ? 1 : 0
   const usage = 'usage' in event.data ? event.data.usage : undefined
-  // The time between the last event that was copied and the fork is spent by nobody.
-  const pause = event.type === 'RunForked' && event.seq > 1 ? event.at - run.at : 0
-  if (requests === 0 && attempts === 0 && turns === 0 && pause === 0 && usage === undefined) return before
+  const startedAt = startedAtAfter(run, before, event)
+  const same = startedAt === before.startedAt && usage === undefined
+  if (requests === 0 && attempts === 0 && turns === 0 && same) return before
   return {
     requests: before.requests + requests,
     attempts: before.attempts + attempts,
     turns: before.turns + turns,
     usage: addUsage(before.usage, usage),
-    startedAt: before.startedAt + pause,
+    startedAt,
   }
 }
 
-/** A run that continues another one goes on counting. */
+/** A run that continues another one goes on counting. While a run waits for its start, it spends no time. */
 function countsAtStart(event: LogEvent): Counts {
-  const carried = event.type === 'RunStarted' ? event.data.spent : undefined
-  return carried ?? { ...nothingSpent, startedAt: event.at }
+  const { spent, startAt = event.at } = event.type === 'RunStarted' ? event.data : {}
+  return spent ?? { ...nothingSpent, startedAt: Math.max(event.at, startAt) }
+}
+
+/** The time between the last event that was copied and the fork is spent by nobody. */
+function startedAtAfter({ at }: Counted, { startedAt }: Counts, event: LogEvent): number {
+  if (event.type !== 'RunForked' || event.seq === 1) return startedAt
+  const spentMs = Math.max(0, at - startedAt)
+  return Math.max(startedAt, event.at - spentMs)
 }
 
 /** A retry was granted, and counted, when the attempt before it failed; one that was not executed is made now. */

@@ -15,7 +15,7 @@ import { located } from './located.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
 import type { ReusableResult } from './reuse.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
-import { isKnown, type Cancel } from './system.ts'
+import { isDelayed, isKnown, type Cancel } from './system.ts'
 
 /** A turn decides at most so many events, besides those of an end. The number belongs to event format 1. */
 export const TURN_EVENTS = 256
@@ -97,6 +97,8 @@ type Advance = 'again' | 'more' | 'done'
 function advance(turn: Turn): Advance {
   const { system, stepper } = turn.fold
   const { cancel } = system
+  // Until its time has come a run only keeps what it is sent. Canceled before, there is nothing to clean up.
+  if (isDelayed(system, turn.at)) return cancel === undefined ? 'done' : endCanceled(turn, cancel)
   if (cancel !== undefined && dropDoomed(turn, cancel)) return 'again'
   if (cancel !== undefined && cancel.requests > 1) return endCanceled(turn, cancel)
   if (deliver(turn)) return 'again'

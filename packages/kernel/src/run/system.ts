@@ -325,16 +325,31 @@ const STATUS_AT_END = {
   ContinuedAsNew: 'continued',
 } as const
 
-/** How the run stands: `blocked` when items are open and none of them is an action being attempted. */
+/** The key that a run is blocked on until it is to begin; no item can have it. */
+const START = '\nstart'
+
+/**
+ * True for a run that is not to begin yet: nothing is decided for it, whatever comes. The log tells without an event: what is
+ * decided first has a time that is not before the start.
+ *
+ * @param now - Unix milliseconds. Default: the time of the last event.
+ */
+export function isDelayed({ at, started }: Pick<System, 'at' | 'started'>, now = at): boolean {
+  return started?.startAt !== undefined && Math.max(at, now) < started.startAt
+}
+
+/** How the run stands: `blocked` when items are open and none of them is an action being attempted, and until it begins. */
 export function statusOf(system: System): RunStatus {
   if (system.terminal !== undefined) return STATUS_AT_END[system.terminal.type]
+  if (isDelayed(system)) return system.cancel === undefined ? 'blocked' : 'running'
   if (system.open.size === 0) return 'running'
   for (const item of system.open.values()) if (item.kind === 'action' && item.attempting) return 'running'
   return 'blocked'
 }
 
-/** Everything that is open, as the run row shows it. */
+/** Everything that is open, as the run row shows it; for a run that has not begun, its start. */
 export function blockedOn(system: System): BlockedOn[] {
+  if (isDelayed(system)) return [{ kind: 'timer', key: START, name: 'start', until: system.started?.startAt as number }]
   return [...system.open.values()].map((item) => {
     const until = dueAt(item)
     const inDoubt = item.kind === 'action' && item.inDoubt
@@ -363,6 +378,7 @@ export function isAttemptingOnce(system: System): boolean {
 export function wakeAt(system: System): number | null {
   const times = [...system.open.values()].map(dueAt)
   times.push(system.cancel === undefined ? system.started?.deadlineAt : system.cancel.graceUntil)
+  if (isDelayed(system)) times.push(system.started?.startAt)
   let least: number | null = null
   for (const time of times) if (time !== undefined && (least === null || time < least)) least = time
   return least

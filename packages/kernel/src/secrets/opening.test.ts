@@ -110,7 +110,7 @@ describe('a handler', () => {
     await another({ store: recordCalls(store, calls) }).start(workflow, input, { runId: 'r' })
 
     expect(calls.filter((name) => name !== 'runs.find' && name !== 'events.read')).toEqual([
-      ...['secrets.put', 'events.append', 'secrets.get', 'events.append', 'snapshots.save'],
+      ...['store.now', 'secrets.put', 'events.append', 'secrets.get', 'events.append', 'snapshots.save'],
     ])
   })
 

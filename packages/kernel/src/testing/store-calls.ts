@@ -20,6 +20,7 @@ export function recordCalls(store: Store, calls: string[], before: BeforeCall = 
     })
   return {
     ...store,
+    now: wrap('store', { now: () => store.now() }).now,
     events: wrap('events', store.events),
     runs: wrap('runs', store.runs),
     inbox: wrap('inbox', store.inbox),

@@ -1,0 +1,88 @@
+import type { Clock } from './clock.ts'
+
+/** A look at the store's clock. */
+export interface ClockSample {
+  /** What the store's clock showed at some instant of the call, Unix milliseconds. */
+  readonly storeNow: number
+  /** What the machine's clock showed when the call had been answered, Unix milliseconds. */
+  readonly machineNow: number
+  /** How long the call took, in ms. */
+  readonly tookMs: number
+}
+
+/**
+ * What to add to the machine's clock after a look at the store's: what was added before, as long as that can be right, else
+ * the nearest that can. So clocks that agree are never corrected, and what is known is never made worse.
+ */
+export function offsetAfter(offset: number, { storeNow, machineNow, tookMs }: ClockSample): number {
+  // Both clocks show whole milliseconds: each may be one behind what it should show.
+  const least = Math.floor(storeNow - machineNow) - 1
+  const most = Math.ceil(storeNow - machineNow + tookMs) + 1
+  return Math.min(Math.max(offset, least), most)
+}
+
+/** After so long the store is asked again before a time is written. Two machines drift apart by less than a second a day. */
+const FRESH_MS = 60_000
+
+/** Clocks are slewed by much less than this between two looks; what differs by more was set, or slept through. */
+const SET_MS = 1000
+
+/** What has been told too far ahead is waited for so long; beyond that time goes back. */
+const STAND_STILL_MS = 1000
+
+/** The store's clock as this process knows it: the machine's, corrected by what the store's answers say. */
+export interface StoreClock extends Clock {
+  /**
+   * Takes notice of what the store's clock showed at some instant since the call was made.
+   *
+   * @param askedAt - monotonic time before the call.
+   */
+  readonly noted: (storeNow: number, askedAt: number) => void
+  /** Asks the store unless that was done of late, for what is written without a claim. @throws what asking throws. */
+  readonly check: () => Promise<void>
+}
+
+/**
+ * Keeps time by a store's clock. When the machine's clock is set, time goes on by the monotonic one until the store is heard.
+ *
+ * @param ask - asks the store what time it is.
+ */
+export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClock {
+  let offset = 0
+  let told = Number.NEGATIVE_INFINITY
+  let looked = { now: machine.now(), monotonic: machine.monotonic() }
+  let notedAt = Number.NEGATIVE_INFINITY
+  let asking: Promise<void> | undefined
+  /** What the machine's clock shows; `offset` fits it then. */
+  const look = (): typeof looked => {
+    const current = { now: machine.now(), monotonic: machine.monotonic() }
+    const setBy = current.now - looked.now - (current.monotonic - looked.monotonic)
+    looked = current
+    if (Math.abs(setBy) > SET_MS) {
+      offset -= Math.round(setBy)
+      // A machine that was asleep looks the same, and is behind now.
+      notedAt = Number.NEGATIVE_INFINITY
+    }
+    return current
+  }
+  const noted = (storeNow: number, askedAt: number): void => {
+    const { now: machineNow, monotonic } = look()
+    offset = offsetAfter(offset, { storeNow, machineNow, tookMs: monotonic - askedAt })
+    notedAt = monotonic
+    if (told - (machineNow + offset) > STAND_STILL_MS) told = Number.NEGATIVE_INFINITY
+  }
+  const askNow = async (): Promise<void> => {
+    const askedAt = machine.monotonic()
+    noted(await ask(), askedAt)
+  }
+  return {
+    now: () => (told = Math.max(told, look().now + offset)),
+    monotonic: () => machine.monotonic(),
+    schedule: (ms, fn) => machine.schedule(ms, fn),
+    noted,
+    check: async () => {
+      if (look().monotonic - notedAt < FRESH_MS) return
+      await (asking ??= askNow().finally(() => (asking = undefined)))
+    },
+  }
+}
