@@ -107,12 +107,13 @@ describe('what is told', () => {
     const listener = listen(await open())
     await listener.up()
     const brief = await open()
+    await enqueue(brief)
 
-    const enqueued = enqueue(brief)
+    const kept = post(brief, 'run-1', 'p')
     await brief[Symbol.asyncDispose]()
-    await enqueued
+    await kept
 
-    await listener.until((heard) => heard.some(({ runId }) => runId === 'run-1'))
+    await listener.until(isPost('run-1'))
   })
 
   test('is not told to stores of another schema', async () => {
