@@ -48,6 +48,24 @@ export const turnCases: readonly ContractCase[] = contractGroup('queues', {
     )
   },
 
+  'of more queues than runs are asked for, the first that have any get a run each': async ({ store }) => {
+    const names = Array.from({ length: 12 }, (_, n) => `queue ${n}`)
+    for (const queue of names.filter((_, n) => n % 2 === 0))
+      for (const n of [1, 2]) await createRun(store, `${queue} ${n}`, { queue })
+    await acquire(store, 'queue 4 1', 'z')
+
+    for (const [i, limit] of [undefined, { concurrency: 1 }].entries()) {
+      const queues = names.map((name) => ({ name, ...limit }))
+      const claims = await claimDue(store, `worker ${i}`, { queues, limit: 3 })
+
+      const expected = [
+        ['queue 0 1', 'queue 2 1', 'queue 4 2'],
+        ['queue 6 1', 'queue 8 1', 'queue 10 1'],
+      ]
+      deepEqual(runIds(claims), expected[i])
+    }
+  },
+
   'of one queue the highest priority comes first, then what has been due longest, then by id': async (context) => {
     const { store, clock } = context
     const priorities = { 'z-top': 100, 'y-old': undefined, 'x-low': -100, 'w-high': 7 }

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { isDriven, isOfLevel, withLevels } from '../runs/due-runs.ts'
+import type { RunsTable } from '../schema.ts'
 import { claimColumns, leasedColumns, none, type ClaimRecord } from '../runs/run-columns.ts'
 import type { ClaimArgs } from '../writes.ts'
 
@@ -22,6 +23,9 @@ export interface PlacedRecord extends ClaimRecord {
 export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> {
   return queryCompiler(dialect).write((p: Params<ClaimArgs>) => {
     const looked = sql<number>`${p.int('limit')} + ${sql.lit(SPARE)}`
+    // Where the first turn is enough for the whole claim, a few runs of each queue are.
+    const ofLevel = sql<number>`case when (select max(busy.nth) from busy) < ${p.int('limit')} then ${looked}
+      else (${looked}) / ${p.int('limit')} end`
     const first = dialect.db
       .selectFrom('runs')
       .select(['runs.run_id', 'runs.claim_at'])
@@ -34,12 +38,23 @@ export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> 
     const turn = sql<number>`row_number() over (
       partition by levels.place order by levels.priority desc, first.claim_at, first.run_id)`
     return withLevels(dialect, p)
-      .with('candidates', (db) =>
+      .with('busy', (db) =>
         db
           .selectFrom('levels')
-          .crossJoinLateral(first.as('first'))
+          .select(['queue', 'place', 'priority', sql<number>`dense_rank() over (order by place)`.as('nth')])
+          .where('priority', 'is not', none)
+          .where(first.clearSelect().select('runs.claim_at').clearLimit().limit(sql.lit(1)), 'is not', none),
+      )
+      .with('candidates', (db) =>
+        db
+          // The inner limit is for the planner, which knows it when it plans. Under the name by which a run is compared with its level.
+          .selectFrom('busy as levels')
+          .crossJoinLateral(
+            sql<Pick<RunsTable, 'run_id' | 'claim_at'>>`(
+            select * from (${first}) as looked limit ${ofLevel})`.as('first'),
+          )
           .select(['first.run_id', 'levels.place', turn.as('turn')])
-          .where('levels.priority', 'is not', none)
+          .where('levels.nth', '<=', looked)
           .orderBy('turn')
           .orderBy('place')
           .limit(looked),

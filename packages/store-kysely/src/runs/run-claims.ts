@@ -100,8 +100,13 @@ function* takeDue(parts: StoreParts, queries: ClaimQueries, search: Search): Ste
   const lease = leaseArgs(parts, request.owner, request.leaseMs)
   const uses = yield* usesOf(parts, queries, limited, lease.now)
   const turns: (readonly string[])[] = []
-  for (const each of due)
-    turns.push(yield* admitted(parts, queries, { ...search, ...each, now: lease.now, use: uses.get(each.queue.name) }))
+  for (const each of due) {
+    const use = uses.get(each.queue.name)
+    const runIds = yield* admitted(parts, queries, { ...search, ...each, now: lease.now, use })
+    if (runIds.length > 0) turns.push(runIds)
+    // The first turn is enough: no queue behind these gets one.
+    if (turns.length === request.limit) break
+  }
   const runIds = takeTurns(turns, request.limit)
   if (runIds.length === 0) return []
   const rated = limited.filter(({ rate }) => rate !== undefined).map(({ name }) => name)
