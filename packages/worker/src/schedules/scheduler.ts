@@ -111,11 +111,15 @@ function isOfSchedule(error: unknown): boolean {
 }
 
 function startOptions(schedule: Schedule, tick: Date): NonNullable<Parameters<Kernel['start']>[2]> {
-  const { queue, tags } = schedule
+  const { queue, priority, concurrencyKey, tags } = schedule
   return {
     runId: tickRunId(schedule, tick),
     wait: false,
+    // By the store's clock, whatever this machine's says.
+    startAt: tick,
     queue,
+    priority,
+    ...(concurrencyKey !== undefined && { concurrencyKey }),
     tags: [...tags, scheduleTag(schedule)],
   }
 }
