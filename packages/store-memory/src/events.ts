@@ -16,7 +16,7 @@ import {
 } from '@varve/store'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
-import { applyUpdate, giveLease, isDue, newRecord, type RunRecord } from './run-record.ts'
+import { applyUpdate, giveLease, dueInMsOf, newRecord, type RunRecord } from './run-record.ts'
 
 /** The logs. */
 export function memoryEvents(memory: Memory): EventStore {
@@ -85,7 +85,7 @@ function commit(memory: Memory, run: RunRecord, added: readonly StoredEvent[], o
   const lease = options.run.create?.lease
   const claim = lease && giveLease(run, lease.owner, lease.leaseMs, now)
   if (isTerminal(run.status) && run.owes.length === 0) run.lease = undefined
-  memory.notify({ runId: run.runId, kind: 'moved', due: isDue(run, now) })
+  memory.notify({ runId: run.runId, kind: 'moved', dueInMs: dueInMsOf(run, now) })
   return { waiting: run.waiting.size, ...(claim !== undefined && { claim }) }
 }
 

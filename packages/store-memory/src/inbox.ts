@@ -9,7 +9,7 @@ import {
   readCursor,
 } from '@varve/store'
 import type { Memory } from './memory.ts'
-import { dueSince, isDue } from './run-record.ts'
+import { dueSince, dueInMsOf } from './run-record.ts'
 
 /** The inboxes. */
 export function memoryInbox(memory: Memory): InboxStore {
@@ -52,7 +52,7 @@ function keep(memory: Memory, runId: string, draft: PostDraft, maxWaiting: numbe
   run.waiting.set(id, Object.freeze({ id, type, body, postedAt: now }))
   run.wakeAt = dueSince(run, now)
   run.problem = undefined
-  memory.notify({ runId, kind: 'posted', due: isDue(run, now) })
+  memory.notify({ runId, kind: 'posted', dueInMs: dueInMsOf(run, now) })
   return 'kept'
 }
 

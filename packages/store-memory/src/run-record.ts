@@ -108,6 +108,12 @@ export function isDue(run: RunRecord, now: number): boolean {
   return dueAt(run) <= now
 }
 
+/** Milliseconds until somebody may claim the run; null while it is leased, and for never. */
+export function dueInMsOf(run: RunRecord, now: number): number | null {
+  const at = dueAt(run)
+  return isLeased(run, now) || at === Infinity ? null : Math.max(0, at - now)
+}
+
 /** When a process should drive the run if nothing else happens to it; infinity for never. */
 export function dueAt({ wakeAt, problem, lease }: RunRecord): number {
   const times = [wakeAt, problem === undefined ? 0 : problem.retryAt, lease?.until ?? 0]

@@ -15,7 +15,7 @@ import { claimDue, dueIn } from './claims.ts'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
 import { listRuns } from './run-list.ts'
-import { applyUpdate, claimOf, dueSince, giveLease, isDue, isLeased, rowOf } from './run-record.ts'
+import { applyUpdate, claimOf, dueInMsOf, dueSince, giveLease, isLeased, rowOf } from './run-record.ts'
 
 /** The index of runs, and the leases. */
 export function memoryRuns(memory: Memory): RunStore {
@@ -86,9 +86,9 @@ function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOu
   else if (update !== undefined) applyUpdate(run, update, now)
   run.problem = problem
   run.lease = undefined
-  const due = isDue(run, now)
-  memory.notify({ runId: run.runId, kind: 'moved', due })
-  return due ? 'due' : 'released'
+  const dueInMs = dueInMsOf(run, now)
+  memory.notify({ runId: run.runId, kind: 'moved', dueInMs })
+  return dueInMs === 0 ? 'due' : 'released'
 }
 
 function remove(memory: Memory, runId: string, ifTerminal: boolean): boolean {

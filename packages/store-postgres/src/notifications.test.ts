@@ -84,9 +84,9 @@ describe('what is told', () => {
     await listener.until((heard) => heard.some(({ runId }) => runId === 'run-2'))
 
     expect(listener.heard.filter(({ runId }) => runId !== undefined)).toEqual([
-      { runId: 'run-1', kind: 'moved', due: true },
-      { runId: 'run-1', kind: 'posted', due: true },
-      { runId: 'run-2', kind: 'moved', due: true },
+      { runId: 'run-1', kind: 'moved', dueInMs: 0 },
+      { runId: 'run-1', kind: 'posted', dueInMs: 0 },
+      { runId: 'run-2', kind: 'moved', dueInMs: 0 },
     ])
   })
 
@@ -192,8 +192,8 @@ describe('the connection that listens', () => {
       await pool.query('select pg_terminate_backend($1)', [lost])
       await listener.until((heard) => heard.length === 2)
       expect(listener.heard).toEqual([
-        { kind: 'posted', due: true },
-        { kind: 'moved', due: true },
+        { kind: 'posted', dueInMs: 0 },
+        { kind: 'moved', dueInMs: 0 },
       ])
     }
 
@@ -211,7 +211,7 @@ describe('the connection that listens', () => {
     await enqueue(store)
     await listener.until((heard) => heard.length > 0)
 
-    expect(listener.heard).toEqual([{ runId: 'run-1', kind: 'moved', due: true }])
+    expect(listener.heard).toEqual([{ runId: 'run-1', kind: 'moved', dueInMs: 0 }])
   })
 
   test('is one of a pool that was passed, and does not come back', async () => {

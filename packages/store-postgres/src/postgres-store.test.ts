@@ -225,7 +225,7 @@ describe('round trips', () => {
       statements.push(text)
       return execute()
     })
-    const store = await postgresStore({ pool: counting }, { schema })
+    const store = await postgresStore({ pool: counting }, { schema, notifications: false })
     await startRun(store)
     await store.runs.release(await store.runs.acquire('run-1', { owner, leaseMs: 1 }), { expectedHead: 1 })
     statements.length = 0
@@ -243,7 +243,7 @@ describe('round trips', () => {
       statements.push(text)
       return execute()
     })
-    const store = await postgresStore({ pool: counting }, { schema })
+    const store = await postgresStore({ pool: counting }, { schema, notifications: false })
     await startRun(store)
     statements.length = 0
 

@@ -76,11 +76,11 @@ class Lookout {
 
   #changes(before: Seen | undefined, seen: Seen): readonly StoreChange[] {
     if (seen.version === before?.version) return []
-    const moved = { kind: 'moved', due: true } as const
+    const moved = { kind: 'moved', dueInMs: 0 } as const
     // Rows of removed posts are used again: where the last one is gone, new ones may lie before it.
-    if (before === undefined || seen.last < before.last) return [{ kind: 'posted', due: true }, moved]
+    if (before === undefined || seen.last < before.last) return [{ kind: 'posted', dueInMs: 0 }, moved]
     const theirs = seen.posts.filter((post) => post.count > (this.#own.get(post.run_id) ?? 0))
-    return [...theirs.map(({ run_id: runId }) => ({ runId, kind: 'posted', due: true }) as const), moved]
+    return [...theirs.map(({ run_id: runId }) => ({ runId, kind: 'posted', dueInMs: 0 }) as const), moved]
   }
 }
 

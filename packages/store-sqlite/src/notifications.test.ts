@@ -53,9 +53,9 @@ function listen(store: Store) {
   return { heard, until, stop: async () => subscription[Symbol.asyncDispose]() }
 }
 
-const somethingMoved: StoreChange = { kind: 'moved', due: true }
-const anyPost: StoreChange = { kind: 'posted', due: true }
-const posted = (runId: string): StoreChange => ({ runId, kind: 'posted', due: true })
+const somethingMoved: StoreChange = { kind: 'moved', dueInMs: 0 }
+const anyPost: StoreChange = { kind: 'posted', dueInMs: 0 }
+const posted = (runId: string): StoreChange => ({ runId, kind: 'posted', dueInMs: 0 })
 const hasMoved = (changes: readonly StoreChange[]): boolean => changes.some(({ runId }) => runId === undefined)
 
 describe('commits of others', () => {
@@ -201,7 +201,7 @@ describe('looking for commits of others', () => {
     await enqueue(store)
     await until((changes) => changes.length > 0)
 
-    expect(heard).toEqual([{ runId: 'run-1', kind: 'moved', due: true }])
+    expect(heard).toEqual([{ runId: 'run-1', kind: 'moved', dueInMs: 0 }])
     await store[Symbol.asyncDispose]()
   })
 })

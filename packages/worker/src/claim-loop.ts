@@ -67,9 +67,10 @@ export class ClaimLoop {
   }
 
   /** Takes note of what the store tells. */
-  hear({ due }: StoreChange): void {
-    if (!due) return
-    this.#told = true
+  hear({ dueInMs }: StoreChange): void {
+    if (dueInMs === null) return
+    if (dueInMs === 0) this.#told = true
+    else this.#lookIn(dueInMs)
     this.#occasion.come()
   }
 
@@ -157,7 +158,12 @@ export class ClaimLoop {
     else this.#counts.ended++
     if (outcome?.status !== 'blocked' || outcome.wakeAt === null) return
     const { clock } = this.#settings.kernel.dispatcher
-    this.#lookAt = Math.min(this.#lookAt, this.#now() + Math.max(0, outcome.wakeAt - clock.now()))
+    this.#lookIn(outcome.wakeAt - clock.now())
+  }
+
+  /** Looks no later than after this time, in ms. */
+  #lookIn(ms: number): void {
+    this.#lookAt = Math.min(this.#lookAt, this.#now() + Math.max(0, ms))
   }
 
   /** A run that was parked is out of the way; what is due at once again must not be claimed in a hot loop. */

@@ -86,7 +86,7 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
     // Children and parents come by their queues, like all others; whoever is at work on one here looks again.
     moved: (runId) => {
       drives.posted(runId)
-      hearing.tell({ runId, kind: 'moved', due: true })
+      hearing.tell({ runId, kind: 'moved', dueInMs: 0 })
     },
     moving: () => undefined,
   })
@@ -162,14 +162,14 @@ class Hearing {
     } finally {
       driven.drives--
       if (driven.drives === 0) this.#driven.delete(runId)
-      if (driven.drives === 0 && driven.missed) this.tell({ runId, kind: 'moved', due: true })
+      if (driven.drives === 0 && driven.missed) this.tell({ runId, kind: 'moved', dueInMs: 0 })
     }
   }
 
-  #isDriven({ runId, due }: StoreChange): boolean {
+  #isDriven({ runId, dueInMs }: StoreChange): boolean {
     const driven = runId === undefined ? undefined : this.#driven.get(runId)
     if (driven === undefined) return false
-    driven.missed ||= due
+    driven.missed ||= dueInMs === 0
     return true
   }
 }

@@ -22,7 +22,7 @@ test('plans that were enqueued are driven by workers of another engine, children
   await using worker = createWorker({ kernel: back.kernel, concurrency: 2, signals: [] })
   worker.start()
   const outputs = []
-  for (let n = 0; n < 5; n++) outputs.push((await front.follow(`r${n}`)))
+  for (let n = 0; n < 5; n++) outputs.push(await front.follow(`r${n}`))
 
   expect(outputs).toMatchObject([2, 4, 6, 8, 10].map((output) => ({ status: 'completed', output })))
   expect(worker.health().counts.claimed).toBeGreaterThan(5)

@@ -2,7 +2,7 @@ import type { Store, StoreChange } from '@varve/store'
 import { deepEqual, equal, fail } from 'node:assert/strict'
 import { contractGroup, type CaseBody, type CaseContext, type ContractCase } from '../contract-case.ts'
 import { sampleEvents } from '../sample-events.ts'
-import { acquire, completed, creating, creation, extend, post, release, startRun } from '../test-run.ts'
+import { acquire, blocked, completed, creating, creation, extend, post, release, startRun } from '../test-run.ts'
 
 /** Bounds how long a case waits for a notification that does not come. */
 const GUARD_MS = 5000
@@ -44,9 +44,9 @@ function listen(store: Store): Listening {
 }
 
 /** A change without a run says that any may have moved, so this one, too; who posts is always told by run. */
-function tells(change: StoreChange, { runId, kind, due }: Told): boolean {
+function tells(change: StoreChange, { runId, kind, dueInMs }: Told): boolean {
   const isOf = change.runId === runId || (change.runId === undefined && kind === 'moved')
-  return isOf && change.kind === kind && (due === undefined || change.due === due)
+  return isOf && change.kind === kind && (dueInMs === undefined || change.dueInMs === dueInMs)
 }
 
 /** Posts until a notification comes: a subscription may take a moment to be up, and a call may be lost meanwhile. */
@@ -122,17 +122,35 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     const create = creation()
     const due = { ...queued, run: { ...queued.run, create } }
 
-    await notifies(listening, { runId: 'run-2', due: true }, async () =>
+    await notifies(listening, { runId: 'run-2', dueInMs: 0 }, async () =>
       store.events.append('run-2', sampleEvents('run-2', 1), due),
     )
     const run = await startRun(store)
     await post(store, 'run-1', 'p')
-    await notifies(listening, { due: true }, async () => {
+    await notifies(listening, { dueInMs: 0 }, async () => {
       equal(await release(store, run), 'due')
     })
 
     await listening.stop()
   }),
+
+  'a run that waits for a time is told with it, when it is created and when it is released': notifying(
+    async ({ store, clock }) => {
+      const listening = listen(store)
+      await warmUp(store, listening)
+      const { run, ...options } = creating({ runId: 'run-2', update: { ...blocked, wakeAt: clock.now() + 4000 } })
+
+      await notifies(listening, { runId: 'run-2', dueInMs: 4000 }, async () =>
+        store.events.append('run-2', sampleEvents('run-2', 1), { ...options, run: { ...run, create: creation() } }),
+      )
+      const sleeping = await startRun(store)
+      await notifies(listening, { dueInMs: 5000 }, async () => {
+        await release(store, sleeping, { ...blocked, wakeAt: clock.now() + 5000 })
+      })
+
+      await listening.stop()
+    },
+  ),
 
   'a run that somebody drives, or that waits when it is released, is not told as due': notifying(async ({ store }) => {
     const listening = listen(store)
@@ -144,7 +162,7 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     })
 
     deepEqual(
-      listening.heard.filter(({ runId, due }) => runId === 'run-1' && due),
+      listening.heard.filter(({ runId, dueInMs }) => runId === 'run-1' && dueInMs !== null),
       [],
     )
     await listening.stop()
@@ -159,7 +177,7 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     let run = await notifies(listening, 'moved', async () => startRun(other))
     await notifies(listening, 'posted', async () => post(other, 'run-1', 'p'))
     run = await extend(other, run, { take: ['p'] })
-    await notifies(listening, { due: true }, async () => {
+    await notifies(listening, { dueInMs: 0 }, async () => {
       await post(other, 'run-1', 'q')
       equal(await release(other, run), 'due')
     })

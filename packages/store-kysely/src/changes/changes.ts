@@ -48,7 +48,7 @@ export class Changes implements Notifications {
 
   /** Says that a run was appended to and goes on: too often to tell others. */
   appended(runId: string): void {
-    this.#tellListeners({ runId, kind: 'moved', due: false })
+    this.#tellListeners({ runId, kind: 'moved', dueInMs: null })
   }
 
   /** Ends all subscriptions. */

@@ -36,7 +36,7 @@ async function append(
     if (row === undefined) return runNotFound(runId)
     return misplacedCreate ? runExists(runId) : appendRefusal(addition, row)
   })
-  if (addition.shape.ended) parts.changes?.committed({ runId, kind: 'moved', due: false })
+  if (addition.shape.ended) parts.changes?.committed({ runId, kind: 'moved', dueInMs: null })
   else parts.changes?.appended(runId)
   return { waiting }
 }
@@ -51,8 +51,7 @@ async function create(
   if (creation === undefined) throw runNotFound(runId)
   const record = await parts.writes.create(creationOf(runId, events, options, creation, parts.now()))
   if (record === undefined) throw runExists(runId)
-  const due = record.claim_at !== null && record.claim_at <= record.created_at
-  parts.changes?.committed({ runId, kind: 'moved', due })
+  parts.changes?.committed({ runId, kind: 'moved', dueInMs: dueInOf(record) })
   const { lease } = creation
   return { waiting: 0, ...(lease && { claim: claimOf(record, lease.owner, record.created_at + lease.leaseMs) }) }
 }
@@ -70,4 +69,9 @@ function comparedQuery({ dialect }: StoreParts): Query<{ readonly runId: string 
       .select(['token', 'lease_owner_id', 'head', 'waiting'])
       .where('run_id', '=', p.text('runId')),
   )
+}
+
+/** When a run that was just created may be claimed. */
+function dueInOf({ claim_at: claimAt, created_at: createdAt, lease_until: leaseUntil }: RunsTable): number | null {
+  return claimAt === null || leaseUntil !== null ? null : Math.max(0, claimAt - createdAt)
 }

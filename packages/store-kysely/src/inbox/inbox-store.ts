@@ -48,7 +48,7 @@ async function keep(
     if (receiver !== undefined && receiver.known > 0) return 'duplicate'
     return postRefusal(runId, receiver, maxWaiting)
   })
-  if (answer === 'kept') parts.changes?.committed({ runId, kind: 'posted', due: true })
+  if (answer === 'kept') parts.changes?.committed({ runId, kind: 'posted', dueInMs: 0 })
   return answer
 }
 

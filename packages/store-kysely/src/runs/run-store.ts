@@ -109,17 +109,17 @@ async function release(
     ? parts.executor.get(queries.release, args)
     : parts.executor.get(queries.releaseWith(shapeOf(update)), { ...args, ...updateArgs(update) }))
   if (released !== undefined) {
-    const due = isDue(released)
-    parts.changes?.committed({ runId, kind: 'moved', due })
-    return due ? 'due' : 'released'
+    const dueInMs = dueInOf(released)
+    parts.changes?.committed({ runId, kind: 'moved', dueInMs })
+    return dueInMs === 0 ? 'due' : 'released'
   }
   if ((await parts.executor.get(queries.find, { runId })) === undefined) throw runNotFound(runId)
   return 'lost'
 }
 
-function isDue({ wake_at: wakeAt, problem, retry_at: retryAt, now }: ReleasedRecord): boolean {
-  if (wakeAt === null || wakeAt > now) return false
-  return problem === null || (retryAt !== null && retryAt <= now)
+function dueInOf({ wake_at: wakeAt, problem, retry_at: retryAt, now }: ReleasedRecord): number | null {
+  if (wakeAt === null || (problem !== null && retryAt === null)) return null
+  return Math.max(0, wakeAt - now, (retryAt ?? 0) - now)
 }
 
 function* remove(parts: StoreParts, queries: RunQueries, runId: string, ifTerminal: boolean): Steps<boolean> {

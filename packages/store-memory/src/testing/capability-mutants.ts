@@ -81,14 +81,14 @@ export const capabilityMutants: readonly Mutant[] = [
     group: 'capabilities',
     name: 'nothing is ever told as due',
     spoil: telling((listener) => (change) => {
-      listener({ ...change, due: false })
+      listener({ ...change, dueInMs: null })
     }),
   },
   {
     group: 'capabilities',
     name: 'everything is told as due',
     spoil: telling((listener) => (change) => {
-      listener({ ...change, due: true })
+      listener({ ...change, dueInMs: 0 })
     }),
   },
   {

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { anything, changesIn, entryOf, payloadsOf } from './payload.ts'
 
-const change = (runId: string) => ({ runId, kind: 'posted', due: true }) as const
+const change = (runId: string) => ({ runId, kind: 'posted', dueInMs: 0 }) as const
 
 test('changes go there and back, and those that we have sent ourselves tell nothing', () => {
-  const changes = [change('run-1'), { runId: '"\\ 🌊 \ud800', kind: 'moved', due: false } as const]
+  const changes = [change('run-1'), { runId: '"\\ 🌊 \ud800', kind: 'moved', dueInMs: null } as const]
 
   const payloads = payloadsOf('me', changes.map(entryOf))
 

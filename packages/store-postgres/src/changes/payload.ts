@@ -5,8 +5,8 @@ import type { RunChange } from '@varve/store-kysely'
 const MOST_BYTES = 7999
 
 /** What `payloadsOf` makes of a change: the same text for the same change. */
-export function entryOf({ runId, kind, due }: RunChange): string {
-  return JSON.stringify([runId, kind, due ? 1 : 0])
+export function entryOf({ runId, kind, dueInMs }: RunChange): string {
+  return JSON.stringify([runId, kind, dueInMs])
 }
 
 /**
@@ -35,8 +35,8 @@ export function payloadsOf(sender: string, entries: readonly string[]): string[]
 
 /** What may have changed when nobody can say what did: anything, and calls may have been lost. */
 export const anything: readonly StoreChange[] = [
-  { kind: 'posted', due: true },
-  { kind: 'moved', due: true },
+  { kind: 'posted', dueInMs: 0 },
+  { kind: 'moved', dueInMs: 0 },
 ]
 
 /** The changes that a payload tells of; none for one that we have sent, anything for one that we cannot read. */
@@ -51,9 +51,10 @@ export function changesIn(payload: string, self: string): readonly StoreChange[]
 
 function changeOf(entry: unknown): StoreChange | undefined {
   if (!Array.isArray(entry)) return undefined
-  const [runId, kind, due] = entry as readonly unknown[]
+  const [runId, kind, dueInMs] = entry as readonly unknown[]
   if (typeof runId !== 'string' || (kind !== 'posted' && kind !== 'moved')) return undefined
-  return { runId, kind, due: due === 1 }
+  const isTime = dueInMs === null || (typeof dueInMs === 'number' && dueInMs >= 0)
+  return isTime ? { runId, kind, dueInMs } : undefined
 }
 
 function parsed(payload: string): unknown {

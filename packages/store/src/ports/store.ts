@@ -53,8 +53,11 @@ export interface StoreChange {
   readonly runId?: string
   /** `posted`: a post was kept for the run. `moved`: it was created, appended to or released. */
   readonly kind: 'posted' | 'moved'
-  /** True when the run may be due now: somebody may claim it. */
-  readonly due: boolean
+  /**
+   * When somebody may claim the run if nothing else happens to it, in ms from the commit: 0 for at once. Null while it is under
+   * a lease, and for a run that does not become due by itself.
+   */
+  readonly dueInMs: number | null
 }
 
 /** One page of a list. */
