@@ -27,7 +27,7 @@ export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): 
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {
-  const { workflow, version, statuses, tags, parent, artifact, parked, owing } = filter
+  const { workflow, version, statuses, tags, parent, artifact, parked, owing, leased } = filter
   const { createdFrom = -Infinity, createdBefore = Infinity, endedBefore } = filter
   return (
     (workflow === undefined || run.creation.workflow === workflow) &&
@@ -38,6 +38,7 @@ function matches(run: RunRecord, filter: RunFilter): boolean {
     (artifact === undefined || run.artifacts.has(artifact)) &&
     (parked === undefined || (run.problem !== undefined) === parked) &&
     (owing === undefined || run.owes.length > 0 === owing) &&
+    (leased === undefined || (run.lease !== undefined) === leased) &&
     run.createdAt >= createdFrom &&
     run.createdAt < createdBefore &&
     (endedBefore === undefined || (run.endedAt ?? Infinity) < endedBefore)

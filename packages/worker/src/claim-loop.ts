@@ -83,6 +83,7 @@ export class ClaimLoop {
 
   /** Resolves when the loop was asked to leave and drives nothing any more. */
   async run(): Promise<void> {
+    await this.#adopt()
     while (this.#leaving === undefined) {
       if (this.#mayClaim()) await this.#claim()
       else await this.#occasion.wait(this.#nextLook())
@@ -105,6 +106,17 @@ export class ClaimLoop {
     return this.#told ? this.#pausedUntil : Math.max(this.#pausedUntil, this.#lookAt)
   }
 
+  /** What a process left that died on this machine need not wait for its leases: most often it is the one that we follow. */
+  async #adopt(): Promise<void> {
+    const { kernel, workflows, queues, leaseMs, concurrency: limit } = this.#settings
+    const request = { queues, ...(workflows && { workflows }), limit, leaseMs }
+    try {
+      for (const run of await kernel.dispatcher.adopt(request)) this.#drive(run)
+    } catch (error) {
+      this.#missed(error)
+    }
+  }
+
   async #claim(): Promise<void> {
     const { kernel, workflows, leaseMs } = this.#settings
     const queues = this.#rotation.next()
@@ -121,9 +133,13 @@ export class ClaimLoop {
       this.#failures = 0
       this.#trouble = undefined
     } catch (error) {
-      if (isKernelError(error, 'KERNEL_CLOSED')) this.leave('stop')
-      else this.#pause(error as Error)
+      this.#missed(error)
     }
+  }
+
+  #missed(error: unknown): void {
+    if (isKernelError(error, 'KERNEL_CLOSED')) this.leave('stop')
+    else this.#pause(error as Error)
   }
 
   async #planLook(request: Parameters<WorkerSettings['kernel']['dispatcher']['dueIn']>[0]): Promise<void> {

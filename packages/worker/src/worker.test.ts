@@ -1,5 +1,7 @@
-import { ActionError, createKernel, type Kernel, type KernelOptions, type Workflow } from '@varve/kernel'
-import type { Store } from '@varve/store'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { ActionError, createKernel, processOwner, type Kernel, type KernelOptions, type Workflow } from '@varve/kernel'
+import type { Owner, Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { faultyStore, interceptStore, virtualClock, type VirtualClock } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
@@ -30,6 +32,13 @@ function sceneOf(workflows: readonly Workflow[], options: Partial<KernelOptions>
     },
     status: async (runId) => (await kernel.find(runId))?.status,
   }
+}
+
+/** A process of this machine that has ended, as an owner of leases. */
+async function deadOwner(): Promise<Owner> {
+  const child = spawn(process.execPath, ['-e', ''])
+  await once(child, 'exit')
+  return { ...processOwner(), pid: child.pid!, startedAt: '1' }
 }
 
 describe('a worker', () => {
@@ -154,6 +163,42 @@ describe('a worker', () => {
 
     await until(async () => (await status('r')) === 'completed')
     expect(worker.health().ok).toBe(true)
+  })
+})
+
+describe('what a process has left that died', () => {
+  test('is driven on at once where the process can be seen to be dead', async () => {
+    const { store, kernel, work, status } = sceneOf([simple])
+    await kernel.start(simple, { n: 1 }, { runId: 'r', wait: false })
+    await store.runs.acquire('r', { owner: await deadOwner(), leaseMs: 600_000 })
+
+    await using worker = work()
+
+    await until(async () => (await status('r')) === 'completed')
+    expect(worker.health().counts).toMatchObject({ claimed: 1, ended: 1 })
+  })
+
+  test("is left to its lease where it may be alive, and where it is not the worker's", async () => {
+    const { store, kernel, work, clock, status } = sceneOf([simple, waiter])
+    for (const [runId, queue] of [
+      ['alive', 'default'],
+      ['elsewhere', 'default'],
+      ['other', 'mail'],
+    ] as const) {
+      await kernel.start(simple, { n: 1 }, { runId, queue, wait: false })
+    }
+    const dead = await deadOwner()
+    await store.runs.acquire('alive', { owner: { ...processOwner(), id: 'sibling' }, leaseMs: 10_000 })
+    await store.runs.acquire('elsewhere', { owner: { ...dead, boot: 'another machine' }, leaseMs: 10_000 })
+    await store.runs.acquire('other', { owner: dead, leaseMs: 10_000 })
+
+    await using worker = work()
+    await until(() => clock.timers > 0)
+    expect(worker.health().counts.claimed).toBe(0)
+    clock.advance(10_000)
+
+    await until(async () => (await status('alive')) === 'completed' && (await status('elsewhere')) === 'completed')
+    expect(await status('other')).toBe('running')
   })
 })
 

@@ -13,6 +13,7 @@ import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
 import type { KernelParts } from './parts.ts'
+import { orphans } from './orphans.ts'
 import type { Registry } from './registry.ts'
 
 /** Which runs to claim. */
@@ -57,6 +58,13 @@ export interface Dispatcher {
    * @throws StoreError as `RunStore.claim` does; KernelError `KERNEL_CLOSED`.
    */
   claim(
+    request: DispatchRequest & { readonly limit: number; readonly leaseMs: number },
+  ): Promise<readonly DispatchedRun[]>
+  /**
+   * Takes over such runs from processes of this machine that are known to be dead, and begins to drive them: their leases need
+   * not be waited for. As {@link claim}, but passes over what somebody else has taken meanwhile.
+   */
+  adopt(
     request: DispatchRequest & { readonly limit: number; readonly leaseMs: number },
   ): Promise<readonly DispatchedRun[]>
   /** Milliseconds until the next such run becomes due that is not yet; null when none will by itself. */
@@ -109,6 +117,16 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
       const claims = await env.store.runs.claim({ ...dueRequest(request), owner: env.owner, limit, leaseMs })
       const driveEnv = dispatched(leaseMs)
       return claims.map((claim) => drive(driveEnv, claim, claimedAt))
+    },
+    adopt: async ({ limit, leaseMs, ...request }) => {
+      drives.checkOpen()
+      const driveEnv = dispatched(leaseMs)
+      const adopted: DispatchedRun[] = []
+      for await (const { claim, claimedAt } of orphans(driveEnv, dueRequest(request))) {
+        adopted.push(drive(driveEnv, claim, claimedAt))
+        if (adopted.length >= limit) break
+      }
+      return adopted
     },
     dueIn: async (request) => {
       drives.checkOpen()

@@ -110,6 +110,8 @@ export const listingCases: readonly ContractCase[] = contractGroup('listing', {
       [{ parked: false }, ['r5', 'r3', 'r2', 'r1']],
       [{ owing: true }, ['r5']],
       [{ owing: false, statuses: ['completed', 'failed'] }, ['r3']],
+      [{ leased: true }, ['r5', 'r1']],
+      [{ leased: false }, ['r4', 'r3', 'r2']],
       [{ createdFrom: start + 2000 }, ['r5', 'r4', 'r3']],
       [{ createdBefore: start + 2000 }, ['r2', 'r1']],
       [{ createdFrom: start + 1000, createdBefore: start + 3000 }, ['r3', 'r2']],

@@ -45,7 +45,7 @@ export function runLister(
   const compiled = new Map<string, Query<ListArgs, RunsTable>>()
   return async (filter, page) => {
     const args = listArgs(dialect, filter, page)
-    const shape = `${Object.keys(args).join()} ${filter.parked} ${filter.owing}`
+    const shape = `${Object.keys(args).join()} ${filter.parked} ${filter.owing} ${filter.leased}`
     const query = compiled.get(shape) ?? listQuery(dialect, args, filter)
     compiled.set(shape, query)
     const found = await executor.all(query, args)
@@ -77,9 +77,9 @@ function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): Li
   }
 }
 
-type Flags = Pick<RunFilter, 'parked' | 'owing'>
+type Flags = Pick<RunFilter, 'parked' | 'owing' | 'leased'>
 
-function listQuery(dialect: SqlDialect, shape: ListArgs, { parked, owing }: Flags): Query<ListArgs, RunsTable> {
+function listQuery(dialect: SqlDialect, shape: ListArgs, { parked, owing, leased }: Flags): Query<ListArgs, RunsTable> {
   return queryCompiler(dialect).read((p: Params<Required<ListArgs>>) => {
     let query = dialect.db.selectFrom('runs').selectAll('runs').orderBy('created_at', 'desc').orderBy('run_id', 'desc')
     if (shape.afterAt !== undefined) {
@@ -95,6 +95,7 @@ function listQuery(dialect: SqlDialect, shape: ListArgs, { parked, owing }: Flag
     if (shape.endedBefore !== undefined) query = query.where('ended_at', '<', p.int('endedBefore'))
     if (parked !== undefined) query = query.where('problem', parked ? 'is not' : 'is', none)
     if (owing !== undefined) query = query.where('owes', owing ? 'is not' : 'is', none)
+    if (leased !== undefined) query = query.where('lease_until', leased ? 'is not' : 'is', none)
     if (shape.artifact !== undefined) {
       query = query.where('run_id', 'in', (db) =>
         db.selectFrom('run_artifacts').select('run_artifacts.run_id').where('artifact', '=', p.text('artifact')),

@@ -112,6 +112,9 @@ const endMutants: readonly Mutant[] = [
       list: ({ endedBefore, ...filter }, page) =>
         healthy.list({ ...filter, ...(endedBefore !== undefined && { endedBefore: endedBefore + 1 }) }, page),
     }),
+    'whether runs are leased is no condition': (healthy) => ({
+      list: ({ leased: _, ...filter }, page) => healthy.list(filter, page),
+    }),
     'a run that goes on has ended at once': (healthy) => ({
       find: async (runId) => {
         const found = await healthy.find(runId)

@@ -86,6 +86,8 @@ export interface RunFilter {
   readonly parked?: boolean
   /** Only runs that owe (true) or owe nothing (false). */
   readonly owing?: boolean
+  /** Only runs with (true) or without (false) a lease that was neither released nor ended, alive or run out. */
+  readonly leased?: boolean
   /** Unix milliseconds, inclusive. */
   readonly createdFrom?: number
   /** Unix milliseconds, exclusive. */

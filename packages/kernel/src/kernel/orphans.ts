@@ -1,0 +1,50 @@
+import { isStoreError, type Claim, type DueRequest, type RunRow } from '@varve/store'
+import { repeatable } from '../driver/append.ts'
+import type { Environment } from '../driver/environment.ts'
+import { canRecognizeDead, isKnownDead } from '../owner.ts'
+
+/** A run that was taken over, and the monotonic time before it was asked for. */
+export interface Orphan {
+  readonly claim: Claim
+  readonly claimedAt: number
+}
+
+/** Takes over runs whose lease is held by a process that is known to be dead, one after the other. */
+export async function* orphans(env: Environment, request: DueRequest): AsyncGenerator<Orphan, void, undefined> {
+  if (!canRecognizeDead(env.owner)) return
+  for await (const row of leasedRuns(env)) {
+    if (!isOf(row, request) || row.lease === undefined || !isKnownDead(row.lease.owner, env.owner)) continue
+    const claimedAt = env.clock.monotonic()
+    const claim = await takeOver(env, row)
+    if (claim !== undefined) yield { claim, claimedAt }
+  }
+}
+
+async function* leasedRuns({ store, clock }: Environment): AsyncGenerator<RunRow, void, undefined> {
+  let cursor: string | undefined
+  do {
+    const page = { limit: 200, ...(cursor !== undefined && { cursor }) }
+    const { items, next } = await repeatable({ clock }, () => store.runs.list({ leased: true }, page))
+    yield* items
+    cursor = next
+  } while (cursor !== undefined)
+}
+
+function isOf({ workflow, version, queue, format }: RunRow, { workflows, queues, formats }: DueRequest): boolean {
+  return (
+    queues.some(({ name }) => name === queue) &&
+    workflows.some(({ name, versions }) => name === workflow && versions.includes(version)) &&
+    formats.includes(format)
+  )
+}
+
+/** @returns undefined when somebody else was faster, or the run is not there any more. */
+async function takeOver({ store, owner, leaseMs }: Environment, row: RunRow): Promise<Claim | undefined> {
+  try {
+    return await store.runs.acquire(row.runId, { owner, leaseMs, takeover: row.token })
+  } catch (error) {
+    const isTaken = ['RUN_BUSY', 'RUN_TERMINAL', 'RUN_NOT_FOUND'].some((code) => isStoreError(error, code as never))
+    if (isTaken) return undefined
+    throw error
+  }
+}
