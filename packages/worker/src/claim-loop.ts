@@ -11,6 +11,9 @@ const CLAIM_LIMIT = 1000
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 15_000
 
+/** Where no time matters the wait has one all the same, in ms: a timer is what keeps the process of a worker from ending. */
+const LONG_MS = 3_600_000
+
 /** What a loop has done so far. */
 export interface LoopCounts {
   readonly claimed: number
@@ -35,7 +38,8 @@ export class ClaimLoop {
   readonly #settings: WorkerSettings
   readonly #occasion: Occasion
   readonly #rotation: QueueRotation
-  readonly #driven = new Map<string, DispatchedRun>()
+  /** By what was claimed, not by run: after standing still a worker may claim what it has not let go of yet. */
+  readonly #driven = new Set<DispatchedRun>()
   readonly #counts = { claimed: 0, blocked: 0, ended: 0, givenUp: 0 }
   #leaving: 'drain' | 'stop' | undefined
   /** True when something may be due that was not seen yet. */
@@ -53,7 +57,7 @@ export class ClaimLoop {
     this.#rotation = new QueueRotation(settings.queues)
   }
 
-  get driven(): ReadonlyMap<string, DispatchedRun> {
+  get driven(): ReadonlySet<DispatchedRun> {
     return this.#driven
   }
 
@@ -75,7 +79,7 @@ export class ClaimLoop {
   /** Claims nothing any more; asks the runs that are driven to leave. */
   leave(how: 'drain' | 'stop'): void {
     this.#leaving = how
-    for (const run of this.#driven.values()) run.leave(how)
+    for (const run of this.#driven) run.leave(how)
     this.#occasion.come()
   }
 
@@ -85,7 +89,7 @@ export class ClaimLoop {
       if (this.#mayClaim()) await this.#claim()
       else await this.#occasion.wait(this.#nextLook())
     }
-    while (this.#driven.size > 0) await this.#occasion.wait(undefined)
+    while (this.#driven.size > 0) await this.#occasion.wait(this.#now() + LONG_MS)
   }
 
   get #room(): number {
@@ -98,8 +102,8 @@ export class ClaimLoop {
   }
 
   /** Without room only the end of a run matters. */
-  #nextLook(): number | undefined {
-    if (this.#room <= 0) return undefined
+  #nextLook(): number {
+    if (this.#room <= 0) return this.#now() + LONG_MS
     return this.#told ? this.#pausedUntil : Math.max(this.#pausedUntil, this.#lookAt)
   }
 
@@ -131,8 +135,7 @@ export class ClaimLoop {
   }
 
   #drive(run: DispatchedRun): void {
-    const { runId, queue } = run
-    this.#driven.set(runId, run)
+    this.#driven.add(run)
     this.#counts.claimed++
     if (this.#leaving !== undefined) run.leave(this.#leaving)
     run.outcome
@@ -145,8 +148,8 @@ export class ClaimLoop {
         },
       )
       .finally(() => {
-        this.#driven.delete(runId)
-        if (this.#rotation.isLimited(queue)) this.#told = true
+        this.#driven.delete(run)
+        if (this.#rotation.isLimited(run.queue)) this.#told = true
         this.#occasion.come()
       })
   }
@@ -164,7 +167,7 @@ export class ClaimLoop {
   #failed(error: Error): void {
     this.#counts.givenUp++
     if (this.#leaving !== undefined || isKernelError(error, 'KERNEL_CLOSED')) return
-    if (isKernelError(error)) this.#settings.warn(error)
+    if (isKernelError(error) || this.#settings.kernel.dispatcher.parks(error)) this.#settings.warn(error)
     else this.#pause(error)
   }
 

@@ -21,6 +21,7 @@ import type { MoveWaiter } from '../views/watch.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { Changes } from './changes.ts'
 import { actUnderLease } from './act-under-lease.ts'
+import { giveBack } from './give-back.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
 const POLL_MS = 250
@@ -59,6 +60,7 @@ export class Drives {
   readonly #wakeUps = new Map<string, Timer>()
   /** Runs that nothing drives here for a moment; resolves when they are free again. */
   readonly #held = new Map<string, Promise<void>>()
+  readonly #claiming = new Set<Promise<unknown>>()
   readonly #changes: Changes
   #closed: KernelError | undefined
 
@@ -90,26 +92,35 @@ export class Drives {
   }
 
   /**
-   * Drives a run under a lease that a claim has given. A lease on a run that this kernel is at work on already is given back:
-   * whoever is at work on it looks again.
+   * Drives a run under a lease that a claim has given. A lease on a run that this kernel is at work on already is given back
+   * when that is over, unless whoever is at work on it takes it anew.
    *
    * @param env - what the drive works with, in place of what the drives of the kernel's verbs do.
    * @returns undefined when the run was given up, or given back.
    */
   async dispatch(env: Environment, claim: Claim, claimedAt: number): Promise<Outcome | undefined> {
     const { runId } = claim
-    if (this.#slots.has(runId) || this.#held.has(runId)) {
-      const asFound = { expectedHead: claim.head, ...(claim.problem && { problem: claim.problem }) }
-      await repeatable(env, () => env.store.runs.release(claim, asFound))
+    const busy = this.#held.get(runId) ?? this.#slots.get(runId)?.outcome
+    if (busy !== undefined) {
       this.#changes.moved(runId)
+      void this.claiming(giveBack(env, claim, busy))
       return undefined
     }
-    return this.#join(runId, async (slot) => {
+    let outcome: Outcome | undefined
+    await this.#join(runId, async (slot) => {
       const definition = await this.#codeUnder(claim)
-      const outcome = await this.#drive(slot, { runId, definition, claim, claimedAt }, env)
+      outcome = await this.#drive(slot, { runId, definition, claim, claimedAt }, env)
       this.#leave(runId, slot)
-      return outcome
+      // Whoever shares it has posted since: what the drive saw last is not what came of that.
+      return outcome?.status === 'blocked' && wasPosted(slot) ? undefined : outcome
     })
+    return outcome
+  }
+
+  /** Keeps the kernel from being closed before what a claim has leased was given to drives, or back. */
+  async claiming<T>(claim: Promise<T>): Promise<T> {
+    this.#claiming.add(claim)
+    return claim.finally(() => this.#claiming.delete(claim))
   }
 
   /** Asks the drive of a run to give it up. */
@@ -234,10 +245,10 @@ export class Drives {
     this.#closed ??= new KernelError('KERNEL_CLOSED', 'the kernel was disposed')
     for (const timer of this.#wakeUps.values()) timer.cancel()
     this.#wakeUps.clear()
-    const outcomes = [...this.#slots.values()].map(({ outcome }) => outcome)
     for (const { drive } of this.#slots.values()) drive?.leave('stop', this.#closed)
     await this.#changes.close()
-    await Promise.allSettled([...outcomes, ...this.#held.values()])
+    await Promise.allSettled(this.#claiming)
+    await Promise.allSettled([...[...this.#slots.values()].map(({ outcome }) => outcome), ...this.#held.values()])
   }
 
   /** @throws KernelError `KERNEL_CLOSED`. */
