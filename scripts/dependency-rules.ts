@@ -151,7 +151,7 @@ function isEngine(name: string): boolean {
 }
 
 /** What only tests use lies in these folders; nothing of it is built. */
-const TEST_FOLDERS = ['src/testing/', 'src/seams/']
+const TEST_FOLDERS = ['src/testing/', 'src/seams/', 'src/chaos/']
 
 function isSource(file: SourceFile): boolean {
   return !file.path.endsWith('.test.ts') && !TEST_FOLDERS.some((folder) => file.path.startsWith(folder))

@@ -75,6 +75,8 @@ export async function openPool(location: PostgresLocation): Promise<OwnPool> {
   })
   // The loss of an idle connection is nobody's error: the next call gets another. Unheard it would end the process.
   pool.on('error', () => undefined)
+  // Nor is that of one which ends in the same breath in which it is opened, before anybody could listen to it.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return { pool, end: async () => pool.end() }
 }
 

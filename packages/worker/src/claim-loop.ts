@@ -11,6 +11,9 @@ const CLAIM_LIMIT = 1000
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 15_000
 
+/** Where no time matters the wait has one all the same, in ms: a timer is what keeps the process of a worker from ending. */
+const LONG_MS = 3_600_000
+
 /** What a loop has done so far. */
 export interface LoopCounts {
   readonly claimed: number
@@ -35,7 +38,7 @@ export class ClaimLoop {
   readonly #settings: WorkerSettings
   readonly #occasion: Occasion
   readonly #rotation: QueueRotation
-  /** A run may be in it twice for a moment: a lease that ran out while the process was stopped is claimed anew. */
+  /** By what was claimed, not by run: after standing still a worker may claim what it has not let go of yet. */
   readonly #driven = new Set<DispatchedRun>()
   readonly #counts = { claimed: 0, blocked: 0, ended: 0, givenUp: 0 }
   #leaving: 'drain' | 'stop' | undefined
@@ -88,7 +91,7 @@ export class ClaimLoop {
       if (this.#mayClaim()) await this.#claim()
       else await this.#occasion.wait(this.#nextLook())
     }
-    while (this.#driven.size > 0) await this.#occasion.wait(undefined)
+    while (this.#driven.size > 0) await this.#occasion.wait(this.#now() + LONG_MS)
   }
 
   get #room(): number {
@@ -101,8 +104,8 @@ export class ClaimLoop {
   }
 
   /** Without room only the end of a run matters. */
-  #nextLook(): number | undefined {
-    if (this.#room <= 0) return undefined
+  #nextLook(): number {
+    if (this.#room <= 0) return this.#now() + LONG_MS
     return this.#told ? this.#pausedUntil : Math.max(this.#pausedUntil, this.#lookAt)
   }
 
@@ -186,7 +189,7 @@ export class ClaimLoop {
   #failed(error: Error): void {
     this.#counts.givenUp++
     if (this.#leaving !== undefined || isKernelError(error, 'KERNEL_CLOSED')) return
-    if (isKernelError(error)) this.#settings.warn(error)
+    if (isKernelError(error) || this.#settings.kernel.dispatcher.parks(error)) this.#settings.warn(error)
     else this.#pause(error)
   }
 

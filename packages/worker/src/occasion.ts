@@ -16,13 +16,13 @@ export class Occasion {
     this.#wake?.()
   }
 
-  /** @param until - monotonic time; undefined: only until something happens. */
-  async wait(until: number | undefined): Promise<void> {
+  /** @param until - monotonic time. */
+  async wait(until: number): Promise<void> {
     let timer: Timer | undefined
     if (!this.#came) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve
-        if (until !== undefined) timer = this.#clock.schedule(Math.max(0, until - this.#clock.monotonic()), resolve)
+        timer = this.#clock.schedule(Math.max(0, until - this.#clock.monotonic()), resolve)
       })
     }
     timer?.cancel()

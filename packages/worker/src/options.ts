@@ -59,8 +59,17 @@ export function settingsOf(options: WorkerOptions): WorkerSettings {
     pollMs: whole('pollMs', options.pollMs ?? (dispatcher.notifies ? 5000 : 500), 10),
     graceMs: whole('graceMs', options.graceMs ?? 30_000, 0),
   }
-  const warn = options.onWarning ?? ((warning: Error) => process.emitWarning(warning))
-  return { ...settings, warn }
+  return { ...settings, warn: (warning) => tell(options.onWarning, warning) }
+}
+
+/** A listener that throws must not bring down what it listens to. */
+function tell(onWarning: WorkerOptions['onWarning'], warning: Error): void {
+  try {
+    if (onWarning !== undefined) onWarning(warning)
+    else process.emitWarning(warning)
+  } catch (error) {
+    process.emitWarning(error as Error)
+  }
 }
 
 function queuesOf(given: readonly (string | QueueClaim)[]): readonly QueueClaim[] {

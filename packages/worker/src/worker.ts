@@ -1,3 +1,4 @@
+import type { Timer } from '@varve/kernel'
 import type { Owner } from '@varve/store'
 import { ClaimLoop, type LoopCounts } from './claim-loop.ts'
 import { WorkerError } from './errors.ts'
@@ -61,7 +62,8 @@ class RunningWorker implements Worker {
   #status: WorkerHealth['status'] = 'new'
   #subscription: AsyncDisposable | undefined
   #ignoreSignals = (): void => undefined
-  #cancelGrace = (): void => undefined
+  #graceUntil = Infinity
+  #grace: Timer | undefined
 
   constructor(settings: WorkerSettings) {
     this.#settings = settings
@@ -89,25 +91,36 @@ class RunningWorker implements Worker {
     this.#status = 'stopping'
     this.#scheduler.stop()
     this.#loop.leave('drain')
-    this.#cancelGrace()
-    const timer = this.#settings.kernel.dispatcher.clock.schedule(graceMs, () => {
-      this.#loop.leave('stop')
-    })
-    this.#cancelGrace = () => {
-      timer.cancel()
+    const { clock } = this.#settings.kernel.dispatcher
+    const until = clock.monotonic() + graceMs
+    if (until < this.#graceUntil) {
+      this.#graceUntil = until
+      this.#grace?.cancel()
+      this.#grace = clock.schedule(graceMs, () => {
+        this.#loop.leave('stop')
+      })
     }
     await this.stopped
   }
 
   async #over(): Promise<void> {
     this.#status = 'stopping'
-    this.#cancelGrace()
+    this.#grace?.cancel()
     this.#ignoreSignals()
     this.#scheduler.stop()
-    await this.#subscription?.[Symbol.asyncDispose]()
+    await this.#unsubscribe()
     await this.#scheduler.stopped
     this.#status = 'stopped'
     this.#end.resolve(undefined)
+  }
+
+  /** A store that cannot be told any more tells nothing any more either. */
+  async #unsubscribe(): Promise<void> {
+    try {
+      await this.#subscription?.[Symbol.asyncDispose]()
+    } catch (error) {
+      this.#settings.warn(error as Error)
+    }
   }
 
   health(): WorkerHealth {

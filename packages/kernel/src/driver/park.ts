@@ -1,4 +1,4 @@
-import { isCodedError, type Claim, type Problem, type StoreErrorCode } from '@varve/store'
+import { isCodedError, type Claim, type CodedError, type Problem, type StoreErrorCode } from '@varve/store'
 import { KernelError, type KernelErrorCode } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { repeatable } from './append.ts'
@@ -64,8 +64,13 @@ export function checkPoison({ maxRecoveries }: Environment, { runId, recoveries 
   throw new KernelError('POISONED', text, { runId })
 }
 
+/** True for what parks a run. */
+export function isParking(error: unknown): error is CodedError<string> {
+  return isCodedError(error) && PARKS.has(error.code)
+}
+
 function problemOf(env: Environment, error: unknown): Problem | undefined {
-  if (!isCodedError(error) || !PARKS.has(error.code)) return undefined
+  if (!isParking(error)) return undefined
   // What has killed its drivers again and again is not tried once more by itself.
   const retryAt = error.code === 'POISONED' ? null : env.clock.now() + RETRY_MS
   return { code: error.code, message: error.message, retryAt }

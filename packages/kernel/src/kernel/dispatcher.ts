@@ -11,6 +11,7 @@ import type { Clock } from '../clock.ts'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
+import { isParking } from '../driver/park.ts'
 import { KernelError } from '../errors.ts'
 import type { KernelParts } from './parts.ts'
 import { orphans } from './orphans.ts'
@@ -69,6 +70,8 @@ export interface Dispatcher {
   ): Promise<readonly DispatchedRun[]>
   /** Milliseconds until the next such run becomes due that is not yet; null when none will by itself. */
   dueIn(request: DispatchRequest): Promise<number | null>
+  /** True for an error of {@link DispatchedRun.outcome} for which the run was parked: the fault is its own, not the store's. */
+  parks(error: unknown): boolean
   /** Calls the listener when such runs may have become due, as far as the store tells. */
   subscribe(listener: (change: StoreChange) => void): AsyncDisposable
 }
@@ -114,9 +117,9 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
     claim: async ({ limit, leaseMs, ...request }) => {
       drives.checkOpen()
       const claimedAt = env.clock.monotonic()
-      const claims = await env.store.runs.claim({ ...dueRequest(request), owner: env.owner, limit, leaseMs })
+      const claims = env.store.runs.claim({ ...dueRequest(request), owner: env.owner, limit, leaseMs })
       const driveEnv = dispatched(leaseMs)
-      return claims.map((claim) => drive(driveEnv, claim, claimedAt))
+      return drives.claiming(claims.then((all) => all.map((claim) => drive(driveEnv, claim, claimedAt))))
     },
     adopt: async ({ limit, leaseMs, ...request }) => {
       drives.checkOpen()
@@ -128,6 +131,7 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
       }
       return adopted
     },
+    parks: isParking,
     dueIn: async (request) => {
       drives.checkOpen()
       return repeatable(env, () => env.store.runs.dueIn(dueRequest(request)))

@@ -15,6 +15,7 @@ import { Changes } from './changes.ts'
 import { actUnderLease } from './act-under-lease.ts'
 import { isIdle } from './idle.ts'
 import type { MoveOptions } from './move-options.ts'
+import { giveBack } from './give-back.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
 const POLL_MS = 250
@@ -39,6 +40,7 @@ export class Drives {
   readonly #wakeUps = new Map<string, Timer>()
   /** Runs that nothing drives here for a moment; resolves when they are free again. */
   readonly #held = new Map<string, Promise<void>>()
+  readonly #claiming = new Set<Promise<unknown>>()
   readonly #changes: Changes
   #closed: KernelError | undefined
 
@@ -71,48 +73,35 @@ export class Drives {
   }
 
   /**
-   * Drives a run under a lease that a claim has given. Where this kernel is at work on the run already, that goes first: the
-   * lease is its own, too.
+   * Drives a run under a lease that a claim has given. A lease on a run that this kernel is at work on already is given back
+   * when that is over, unless whoever is at work on it takes it anew.
    *
    * @param env - what the drive works with, in place of what the drives of the kernel's verbs do.
    * @returns undefined when the run was given up, or was moved without this lease.
    */
-  async dispatch(env: Environment, given: Claim, givenAt: number): Promise<Outcome | undefined> {
-    const { runId } = given
-    const isFree = (): boolean => !this.#slots.has(runId) && !this.#held.has(runId)
-    let dispatched: { readonly claim: Claim; readonly claimedAt: number } | undefined
-    if (isFree()) dispatched = { claim: given, claimedAt: givenAt }
-    else this.#changes.moved(runId)
-    while (!isFree()) {
-      await this.moving(runId)
-      await this.#held.get(runId)
-      if (isFree()) dispatched = await this.#renewed(env, given)
+  async dispatch(env: Environment, claim: Claim, claimedAt: number): Promise<Outcome | undefined> {
+    const { runId } = claim
+    const busy = this.#held.get(runId) ?? this.#slots.get(runId)?.outcome
+    if (busy !== undefined) {
+      this.#changes.moved(runId)
+      void this.claiming(giveBack(env, claim, busy))
+      return undefined
     }
-    return dispatched && this.#join(runId, (slot) => this.#dispatch(slot, env, { runId, ...dispatched }))
-  }
-
-  async #renewed(
-    env: Environment,
-    claim: Claim,
-  ): Promise<{ readonly claim: Claim; readonly claimedAt: number } | undefined> {
-    const claimedAt = env.clock.monotonic()
-    try {
-      return { claim: await repeatable(env, () => env.store.runs.renew(claim, { leaseMs: env.leaseMs })), claimedAt }
-    } catch (error) {
-      if (isStoreError(error, 'FENCED') || isStoreError(error, 'RUN_NOT_FOUND')) return undefined
-      throw error
-    }
-  }
-
-  async #dispatch(
-    slot: Slot,
-    env: Environment,
-    given: Required<Pick<DriveOptions, 'runId' | 'claim' | 'claimedAt'>>,
-  ): Promise<Outcome | undefined> {
-    const definition = await this.#codeUnder(given.claim)
-    const outcome = await this.#drive(slot, { ...given, definition }, env)
-    this.#leave(given.runId, slot)
+    let outcome: Outcome | undefined
+    await this.#join(runId, async (slot) => {
+      const definition = await this.#codeUnder(claim)
+      outcome = await this.#drive(slot, { runId, definition, claim, claimedAt }, env)
+      this.#leave(runId, slot)
+      // Whoever shares it has posted since: what the drive saw last is not what came of that.
+      return outcome?.status === 'blocked' && wasPosted(slot) ? undefined : outcome
+    })
     return outcome
+  }
+
+  /** Keeps the kernel from being closed before what a claim has leased was given to drives, or back. */
+  async claiming<T>(claim: Promise<T>): Promise<T> {
+    this.#claiming.add(claim)
+    return claim.finally(() => this.#claiming.delete(claim))
   }
 
   /** Asks the drive of a run to give it up. */
@@ -237,10 +226,10 @@ export class Drives {
     this.#closed ??= new KernelError('KERNEL_CLOSED', 'the kernel was disposed')
     for (const timer of this.#wakeUps.values()) timer.cancel()
     this.#wakeUps.clear()
-    const outcomes = [...this.#slots.values()].map(({ outcome }) => outcome)
     for (const { drive } of this.#slots.values()) drive?.leave('stop', this.#closed)
     await this.#changes.close()
-    await Promise.allSettled([...outcomes, ...this.#held.values()])
+    await Promise.allSettled(this.#claiming)
+    await Promise.allSettled([...[...this.#slots.values()].map(({ outcome }) => outcome), ...this.#held.values()])
   }
 
   /** @throws KernelError `KERNEL_CLOSED`. */

@@ -55,3 +55,27 @@ export function calling(run: (n: number, signal: AbortSignal) => unknown) {
     { step: ({ results, input }, next) => (results['call'] ? next.complete(input.n) : next.run('call', input)) },
   )
 }
+
+/** Calls this once for each number up to `n`, one after the other. */
+export function inTurn(run: (n: number) => unknown) {
+  return defineWorkflow(
+    {
+      name: 'in-turn',
+      version: '1',
+      input: z.object({ n: z.number() }),
+      actions: {
+        call: {
+          run: async (n: number) => {
+            await run(n)
+          },
+        },
+      },
+    },
+    {
+      step: ({ results, input: { n } }, next) => {
+        const done = Object.keys(results).length
+        return done < n ? next.run('call', done, { key: `call:${done}` }) : next.complete(done)
+      },
+    },
+  )
+}
