@@ -14,6 +14,12 @@ export interface Arguments {
   readonly states: number
   /** MiB of the artifact that is streamed. */
   readonly artifact: number
+  /** True: workers are measured, and nothing else. */
+  readonly workers?: true
+  /** Runs that workers drive. */
+  readonly runs: number
+  /** Starts that an idle worker hears of. */
+  readonly starts: number
   readonly stores: readonly MeasuredName[]
   readonly json?: true
 }
@@ -22,7 +28,7 @@ export interface Arguments {
 export function readArguments(argv: readonly string[]): Arguments {
   return new Command('bench')
     .description(
-      'Measures writing against the raw commits of each database, reading a long run, running a large plan, and streaming an artifact.',
+      'Measures writing against the raw commits of each database, reading a long run, running a large plan, streaming an artifact, and driving runs with workers.',
     )
     .option('--rounds <count>', 'how often everything is measured', count, 5)
     .option('--steps <count>', 'actions of a run, appends and raw commits in each round', count, 500)
@@ -34,6 +40,9 @@ export function readArguments(argv: readonly string[]): Arguments {
         .argParser(names)
         .default([...measuredNames], 'all of them'),
     )
+    .option('--workers', 'measure what workers make of many runs, and nothing else')
+    .option('--runs <count>', 'runs that workers drive in each round', count, 500)
+    .option('--starts <count>', 'starts in each round that an idle worker hears of', count, 100)
     .option('--json', 'print one line of JSON per store instead of tables')
     .allowExcessArguments(false)
     .showHelpAfterError()

@@ -5,10 +5,11 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
 import type { Measured } from './measure.ts'
 import type { MeasuredArtifacts } from './measures/artifacts.ts'
-import { median } from './median.ts'
+import type { MeasuredWorkers } from './measure-workers.ts'
+import { median, percentile } from './statistics.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -121,6 +122,48 @@ test('prints a table of the artifact for people', () => {
   expect(stdout).toContain('1 MiB')
 })
 
+describe('workers', () => {
+  const short = ['--workers', '--runs', '7', '--starts', '2', '--rounds', '2']
+
+  test('drive every run to its end and hear of every start, each step one append, and leave no files', () => {
+    const { status, stdout } = bench('--json', ...short, '--stores', 'memory,sqlite-full')
+    const lines = stdout.trim().split('\n')
+    const [memory, sqlite] = lines.map((line) => JSON.parse(line) as MeasuredWorkers)
+
+    expect(status).toBe(0)
+    expect(memory).toMatchObject({ store: 'memory', rounds: 2, runs: 7, steps: 5 })
+    expect(memory?.driven.map(({ way }) => way)).toEqual(['start', ...enqueuedFor('a worker here')])
+    expect(sqlite?.driven.map(({ way }) => way)).toEqual([
+      'start',
+      ...enqueuedFor('1 process'),
+      ...enqueuedFor('2 processes'),
+    ])
+    for (const { way, callsByName } of [...(memory?.driven ?? []), ...(sqlite?.driven ?? [])]) {
+      // A step, and the end with the last one; what is enqueued is made in an append of its own.
+      const perRun = way === 'start' ? { appends: 6, reads: 0 } : { appends: 7, reads: 1 }
+      expect(callsByName['events.append'], way).toBe(7 * perRun.appends)
+      expect(callsByName['events.read'] ?? 0, way).toBe(7 * perRun.reads)
+      expect(callsByName['runs.acquire'] ?? 0, way).toBe(0)
+    }
+    const here = { from: 'worker', starts: 4 }
+    expect([memory?.latencies, sqlite?.latencies]).toMatchObject([[here], [here, { from: 'elsewhere', starts: 4 }]])
+    expect(readdirSync(path.join(folder, '.varve'))).toEqual([])
+  })
+
+  test('are measured on the server that DATABASE_URL names, in tables for people', () => {
+    const { status, stdout } = benchWith({ DATABASE_URL: inject('pgUrl') }, ...short, '--stores', 'postgres')
+
+    expect(status).toBe(0)
+    expect(stdout).toContain('2 processes, enqueued meanwhile')
+    expect(stdout).toContain('another process')
+    expect(stdout).toContain('Medians of 2 rounds of 7 runs')
+  })
+})
+
+function enqueuedFor(crew: string): readonly string[] {
+  return ['before', 'meanwhile'].map((when) => `${crew}, enqueued ${when}`)
+}
+
 test('prints a table for people', () => {
   const { stdout } = bench('--steps', '3', '--rounds', '1', '--events', '100', '--states', '10', '--stores', 'memory')
 
@@ -135,6 +178,7 @@ test.for([
   [['--rounds', 'many']],
   [['--events', '20001']],
   [['--artifact', '0']],
+  [['--workers', '--runs', '0']],
   [['--stores', 'memory,tape']],
   [['--frobnicate']],
 ] as const)('refuses %j with the usage', ([args]) => {
@@ -147,4 +191,11 @@ test.for([
 test('takes the middle of an odd number of rounds, and the mean of the middle two of an even one', () => {
   expect(median([3, 1, 2])).toBe(2)
   expect(median([4, 1, 3, 2])).toBe(2.5)
+})
+
+test('takes for a percentile the least number that so many do not exceed', () => {
+  const numbers = Array.from({ length: 200 }, (_, i) => 200 - i)
+
+  expect([0.5, 0.99, 1].map((part) => percentile(numbers, part))).toEqual([100, 198, 200])
+  expect(percentile([7], 0.99)).toBe(7)
 })

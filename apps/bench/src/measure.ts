@@ -1,4 +1,4 @@
-import { median } from './median.ts'
+import { median } from './statistics.ts'
 import { timeAppends } from './measures/appends.ts'
 import { countedStore, type Calls } from './measures/counted-store.ts'
 import { timeOpening, timeReads, writeLongRun, type Opening, type ReadTimes } from './measures/reads.ts'

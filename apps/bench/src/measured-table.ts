@@ -1,5 +1,6 @@
 import Table from 'cli-table3'
 import type { Measured } from './measure.ts'
+import { rate, ratio } from './figures.ts'
 import type { MeasuredArtifacts } from './measures/artifacts.ts'
 
 /** What was measured of writing, for people. */
@@ -104,12 +105,4 @@ export function artifactsTable(measured: MeasuredArtifacts): string {
 
 function otherCalls({ callsOfRun: { writes, reads, snapshots } }: Measured): string {
   return `${writes} writes, ${reads} reads, ${snapshots} of snapshots`
-}
-
-function rate(perSecond: number): string {
-  return Math.round(perSecond).toLocaleString('en-US')
-}
-
-function ratio(value: number): string {
-  return value < 0.1 ? value.toPrecision(2) : value.toFixed(2)
 }

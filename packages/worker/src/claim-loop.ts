@@ -1,5 +1,6 @@
 import { isKernelError, type DispatchedRun, type Outcome } from '@varve/kernel'
 import type { StoreChange } from '@varve/store'
+import { setImmediate } from 'node:timers/promises'
 import { Occasion } from './occasion.ts'
 import type { WorkerSettings } from './options.ts'
 import { QueueRotation } from './queue-rotation.ts'
@@ -88,7 +89,7 @@ export class ClaimLoop {
   async run(): Promise<void> {
     await this.#adopt()
     while (this.#leaving === undefined) {
-      if (this.#mayClaim()) await this.#claim()
+      if (this.#mayClaim()) await this.#claimTogether()
       else await this.#occasion.wait(this.#nextLook())
     }
     while (this.#driven.size > 0) await this.#occasion.wait(this.#now() + LONG_MS)
@@ -118,6 +119,12 @@ export class ClaimLoop {
     } catch (error) {
       this.#missed(error)
     }
+  }
+
+  /** Runs that end in one turn of the event loop share a claim: with a store that answers at once each would take its own. */
+  async #claimTogether(): Promise<void> {
+    if (this.#driven.size > 0) await setImmediate()
+    if (this.#leaving === undefined) await this.#claim()
   }
 
   async #claim(): Promise<void> {

@@ -142,6 +142,27 @@ describe('a worker', () => {
     expect(counts.most).toBe(3)
   })
 
+  test('fills places that become free together by one claim', async () => {
+    let claims = 0
+    const clock = virtualClock()
+    const store = interceptStore(memoryStore({ now: clock.now }), async (call, proceed) => {
+      if (call.name === 'runs.claim') claims++
+      return proceed()
+    })
+    // One after the other, all in one turn of the event loop.
+    const staggered = calling(async (n) => {
+      for (let hop = 0; hop < 100 * (n % 8); hop++) await Promise.resolve()
+    })
+    const { kernel, work } = sceneOf([staggered], { store, clock })
+    for (let n = 0; n < 40; n++) await kernel.start(staggered, { n }, { wait: false })
+
+    await using worker = work({ concurrency: 8 })
+    await until(() => worker.health().counts.ended === 40)
+
+    // Five times eight, and once more to find nothing left.
+    expect(claims).toBeLessThanOrEqual(6)
+  })
+
   test('leaves workflows and queues alone that it is not there for', async () => {
     const { kernel, work, status } = sceneOf([simple, waiter])
     await kernel.start(simple, { n: 1 }, { runId: 'other-queue', queue: 'mail', wait: false })

@@ -6,7 +6,7 @@ import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync } f
 import { copyFile, open, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { median } from '../median.ts'
+import { median } from '../statistics.ts'
 
 const MIB = 1024 * 1024
 

@@ -1,7 +1,7 @@
-import { postgresStore } from '@varve/store-postgres'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { startPostgres } from '../../../../test/postgres/server.ts'
+import { openStore } from './store-location.ts'
 import { rowBody, type Target } from './target.ts'
 
 /**
@@ -15,7 +15,8 @@ export async function postgresTarget(): Promise<Target> {
   const schema = `varve_bench_${randomUUID().replaceAll('-', '')}`
   const raw = new pg.Client({ connectionString: url })
   await raw.connect()
-  const store = await postgresStore({ url }, { schema })
+  const location = { kind: 'postgres', url, schema } as const
+  const store = await openStore(location)
   // Beside the store's schema, which holds the store and nothing else.
   await raw.query(
     `create schema ${schema}_raw create table rows (seq bigint generated always as identity primary key, body text)`,
@@ -24,6 +25,7 @@ export async function postgresTarget(): Promise<Target> {
   return {
     name: 'postgres',
     store,
+    location,
     commitRows: async (rows) => {
       for (let row = 0; row < rows; row++) await raw.query(insert, [rowBody])
     },

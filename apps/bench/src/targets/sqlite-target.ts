@@ -1,7 +1,7 @@
-import { sqliteStore } from '@varve/store-sqlite'
 import SQLite from 'better-sqlite3'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { openStore } from './store-location.ts'
 import { rowBody, type Target } from './target.ts'
 
 /** The store in a SQLite file, next to inserting rows into another file of the same folder and the same settings. */
@@ -15,10 +15,12 @@ export async function sqliteTarget(synchronous: 'FULL' | 'NORMAL'): Promise<Targ
   raw.pragma(`synchronous = ${synchronous}`)
   raw.exec('create table rows (seq integer primary key, body text not null)')
   const insert = raw.prepare('insert into rows (body) values (?)')
-  const store = await sqliteStore({ path: path.join(folder, 'store.sqlite') }, { synchronous })
+  const location = { kind: 'sqlite', path: path.join(folder, 'store.sqlite'), synchronous } as const
+  const store = await openStore(location)
   return {
     name: synchronous === 'FULL' ? 'sqlite-full' : 'sqlite-normal',
     store,
+    location,
     commitRows: async (rows) => {
       for (let row = 0; row < rows; row++) {
         insert.run(rowBody)

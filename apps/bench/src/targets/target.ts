@@ -1,9 +1,12 @@
 import type { Store } from '@varve/store'
+import type { StoreLocation } from './store-location.ts'
 
 /** A store to measure, and the database under it to measure it against. */
 export interface Target {
   readonly name: TargetName
   readonly store: Store
+  /** Where other processes open the same store; absent where none can. */
+  readonly location?: StoreLocation
   /** Commits so many small rows, one after the other and as plainly as the database allows. */
   readonly commitRows: (rows: number) => Promise<void>
   readonly close: () => Promise<void>

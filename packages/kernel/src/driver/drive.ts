@@ -158,10 +158,10 @@ export class Drive {
   async #load(): Promise<void> {
     const { runId, definition, create } = this.#options
     const creating = create !== undefined && this.#claim === undefined
-    const head = this.#claim?.head ?? 0
+    const asked = { ...this.#options, head: this.#claim?.head ?? 0, again: this.#snapshots !== undefined }
     const { fold, ...read } = creating
       ? unreadRun(this.#env, this.#options)
-      : await repeatable(this.#env, () => loadForDrive(this.#env, runId, { ...this.#options, head }))
+      : await repeatable(this.#env, () => loadForDrive(this.#env, runId, asked))
     this.#fold = fold
     this.#reusable = await repeatable(this.#env, () => readReusable(this.#env.store, fold.system))
     this.#snapshots = new SnapshotWriter(this.#env, definition, read, this.#snapshots)

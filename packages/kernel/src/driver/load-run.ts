@@ -159,31 +159,37 @@ function freshFold(
  * Reads a run for driving: checked against the code, unless the kernel only warns of drift.
  *
  * @param options - with the head that the run had when it was claimed: a log only grows, so one that ends before was cut, and
- * nothing could ever be appended to what is left.
+ * nothing could ever be appended to what is left. `again` when this drive has read the run before, and may have saved snapshots.
  */
 export async function loadForDrive(
   env: Environment,
   runId: string,
-  { head, ...options }: Pick<LoadOptions, 'definition' | 'initialState'> & { readonly head: number },
+  { head, again, ...options }: Pick<LoadOptions, 'definition' | 'initialState'> & HeadOptions,
 ): Promise<LoadedRun> {
-  const loaded = await loadUnlessDrifted(env, runId, options)
+  // A run that was only enqueued has no snapshot worth asking for.
+  const loaded = await loadUnlessDrifted(env, runId, { ...options, snapshots: head !== 1 || again })
   const { seq } = loaded.fold.system.end
   if (seq >= head) return loaded
   const text = `the log of run ${runId} ends at seq ${seq}, its row says ${head}; restore what is missing from a backup`
   throw new StoreError('CORRUPT_LOG', text, { runId, seq: seq + 1 })
 }
 
+interface HeadOptions {
+  readonly head: number
+  readonly again: boolean
+}
+
 async function loadUnlessDrifted(
   env: Environment,
   runId: string,
-  options: Pick<LoadOptions, 'definition' | 'initialState'>,
+  options: Pick<LoadOptions, 'definition' | 'initialState' | 'snapshots'>,
 ): Promise<LoadedRun> {
   try {
-    return await loadRun(env, runId, { ...options, check: true, snapshots: true })
+    return await loadRun(env, runId, { ...options, check: true })
   } catch (error) {
     if (env.onDrift !== 'warn' || !isDrift(error)) throw error
     env.warn(error)
-    return await loadRun(env, runId, { ...options, check: false, snapshots: true })
+    return await loadRun(env, runId, { ...options, check: false })
   }
 }
 

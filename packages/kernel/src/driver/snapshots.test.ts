@@ -214,6 +214,19 @@ describe('a snapshot is a cache', () => {
     expect(warnings.map(({ message }) => message)).toEqual(['disk full'])
   })
 
+  test('none is asked for where a run was only enqueued', async () => {
+    const workflow = counting()
+    const calls: string[] = []
+    const store = recordCalls(memoryStore(), calls)
+    const kernel = kernelOn(store, workflow)
+    await kernel.start(workflow, 2, { runId: 'r', wait: false })
+
+    const outcome = await kernel.run('r')
+
+    expect(outcome).toMatchObject({ status: 'completed', output: 2 })
+    expect(calls.filter((name) => name.startsWith('snapshots.'))).toEqual(['snapshots.save'])
+  })
+
   test('a store that cannot answer its snapshots is warned of, and the log is read instead', async () => {
     const warnings: Error[] = []
     const workflow = counting([1])
