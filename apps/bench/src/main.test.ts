@@ -100,7 +100,10 @@ test('measures the server that DATABASE_URL names, and leaves nothing on it', as
   await server.end()
 
   expect(status).toBe(0)
-  expect(JSON.parse(stdout)).toMatchObject({ store: 'postgres', callsOfRun: { appends: 6, writes: 0, reads: 0 } })
+  const measured = JSON.parse(stdout) as Measured
+  expect(measured).toMatchObject({ store: 'postgres', callsOfRun: { appends: 6, writes: 0 } })
+  // Once the store listens for notifications, whatever is being driven looks for a post that was told before.
+  expect(measured.callsOfRun.reads).toBeLessThanOrEqual(1)
   expect(JSON.parse(stdout)).toMatchObject({ reads: { events: 300, openingEvents: 3 } })
   expect(rows).toEqual([])
 })
