@@ -20,6 +20,12 @@ export const sleeper = defineWorkflow(
   { step: ({ results }, next) => (results['sleep'] ? next.complete('awake') : next.sleep(60_000)) },
 )
 
+/** Sleeps for 300 ms. */
+export const napper = defineWorkflow(
+  { name: 'napper', version: '1', input: z.null() },
+  { step: ({ results }, next) => (results['sleep'] ? next.complete('awake') : next.sleep(300)) },
+)
+
 /** Waits for a signal. */
 export const waiter = defineWorkflow(
   { name: 'waiter', version: '1', input: z.null(), signals: { go: z.string() } },
@@ -36,10 +42,10 @@ export const parent = defineWorkflow(
 )
 
 /** Its action calls this. */
-export function calling(run: (n: number, signal: AbortSignal) => unknown) {
+export function calling(run: (n: number, signal: AbortSignal) => unknown, name = 'calling') {
   return defineWorkflow(
     {
-      name: 'calling',
+      name,
       version: '1',
       input: z.object({ n: z.number() }),
       actions: {
