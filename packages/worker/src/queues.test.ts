@@ -1,4 +1,4 @@
-import { createKernel, type Kernel, type Workflow } from '@varve/kernel'
+import { createKernel, type Kernel } from '@varve/kernel'
 import { memoryStore } from '@varve/store-memory'
 import { postgresStore } from '@varve/store-postgres'
 import { sqliteStore } from '@varve/store-sqlite'
@@ -108,7 +108,7 @@ describe('limits of a queue', () => {
     const begun: number[] = []
     const clock = virtualClock()
     const rated = calling(() => begun.push(clock.now()))
-    await using kernel = createKernel({ store: memoryStore({ now: clock.now }), clock, workflows: [rated as Workflow] })
+    await using kernel = createKernel({ store: memoryStore({ now: clock.now }), clock, workflows: [rated] })
     await enqueue(kernel, rated, 10, () => ({ queue: 'api' }))
     const queues = [{ name: 'api', rate: { limit: 3, periodMs: 10_000 } }]
 
