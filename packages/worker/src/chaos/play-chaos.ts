@@ -73,13 +73,18 @@ export async function playChaos(options: ChaosOptions): Promise<ChaosReport> {
   }
 }
 
-/** Waits until every run has ended, is in doubt or is parked, and nobody holds a lease. @returns those that have not ended. */
+/**
+ * Waits until every run has ended, is in doubt or is parked, and nobody holds a lease.
+ *
+ * @returns those that have not ended.
+ */
 async function rested(store: Store, { runs, patienceMs }: ChaosOptions): Promise<readonly RunRow[]> {
   const until = performance.now() + patienceMs
   for (;;) {
     const open = await openRuns(store, runs)
-    const rests = open.every((row) => row.lease === undefined && (isInDoubt(row) || row.problem !== undefined))
-    if (rests || performance.now() > until) return open
+    const restless = open.filter((row) => row.lease !== undefined || !(isInDoubt(row) || row.problem !== undefined))
+    if (restless.length === 0) return open
+    if (performance.now() > until) throw new Error(`runs do not come to rest: ${JSON.stringify(restless.slice(0, 5))}`)
     await delay(100)
   }
 }
