@@ -154,8 +154,14 @@ export class ClaimLoop {
 
   async #planLook(request: Parameters<WorkerSettings['kernel']['dispatcher']['dueIn']>[0]): Promise<void> {
     const { kernel, pollMs } = this.#settings
-    const dueIn = await kernel.dispatcher.dueIn(request)
-    this.#lookAt = this.#now() + Math.min(pollMs, dueIn ?? pollMs)
+    let dueIn: number | null = 0
+    // What is told meanwhile may be sooner than what the answer knows of.
+    this.#lookAt = Infinity
+    try {
+      dueIn = await kernel.dispatcher.dueIn(request)
+    } finally {
+      this.#lookIn(Math.min(pollMs, dueIn ?? pollMs))
+    }
   }
 
   #drive(run: DispatchedRun): void {

@@ -85,6 +85,29 @@ describe('a worker', () => {
     expect(await status('r')).toBe('completed')
   })
 
+  test('is in time for a run that was delayed while it asked what comes next', async () => {
+    const clock = virtualClock()
+    const memory = memoryStore({ now: clock.now })
+    const other = createKernel({ store: memory, clock, workflows: [simple] })
+    const store = interceptStore(memory, async (call, proceed) => {
+      const answer = await proceed()
+      if (call.name === 'runs.dueIn') await other.start(simple, { n: 1 }, { runId: 'r', delayMs: 1000, wait: false })
+      return answer
+    })
+    const kernel = createKernel({
+      store: { ...store, notifications: memory.notifications! },
+      clock,
+      workflows: [simple],
+    })
+    await using worker = createWorker({ kernel, signals: [] })
+    worker.start()
+    await until(() => clock.timers > 0)
+
+    clock.advance(1000)
+
+    await until(() => worker.health().counts.ended === 1)
+  })
+
   test('drives on what a signal moves', async () => {
     const { store, clock, kernel, work, status } = sceneOf([waiter])
     await kernel.start(waiter, null, { runId: 'r', wait: false })

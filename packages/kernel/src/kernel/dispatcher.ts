@@ -124,12 +124,15 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
     adopt: async ({ limit, leaseMs, ...request }) => {
       drives.checkOpen()
       const driveEnv = dispatched(leaseMs)
-      const adopted: DispatchedRun[] = []
-      for await (const { claim, claimedAt } of orphans(driveEnv, dueRequest(request))) {
-        adopted.push(drive(driveEnv, claim, claimedAt))
-        if (adopted.length >= limit) break
+      const adopting = async (): Promise<readonly DispatchedRun[]> => {
+        const adopted: DispatchedRun[] = []
+        for await (const { claim, claimedAt } of orphans(driveEnv, dueRequest(request))) {
+          adopted.push(drive(driveEnv, claim, claimedAt))
+          if (adopted.length >= limit) break
+        }
+        return adopted
       }
-      return adopted
+      return drives.claiming(adopting())
     },
     parks: isParking,
     dueIn: async (request) => {
