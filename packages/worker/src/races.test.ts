@@ -1,8 +1,10 @@
-import { createKernel, type Kernel, type KernelOptions, type Workflow } from '@varve/kernel'
+import { createKernel, defineWorkflow } from '@varve/kernel'
+import type { Kernel, KernelOptions, Reconciliation, Workflow } from '@varve/kernel'
 import { StoreError, type Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { interceptStore, virtualClock, type Interceptor, type VirtualClock } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import type { WorkerOptions } from './options.ts'
 import { calling, inTurn, simple, waiter } from './testing/samples.ts'
 import { until } from './testing/until.ts'
@@ -179,6 +181,40 @@ describe('verbs of the kernel on a run that its worker drives', () => {
     await worker.stop()
     for (const runId of ['followed', 'canceled']) expect((await data.runs.find(runId))?.lease).toBeUndefined()
   })
+})
+
+test('an inquiry whose process dies is made again by the next one', async () => {
+  const clock = virtualClock()
+  const data = memoryStore({ now: clock.now })
+  const asking = (reconcile: () => Promise<Reconciliation>): Workflow =>
+    defineWorkflow(
+      {
+        ...{ name: 'asking', version: '1', input: z.null() },
+        actions: {
+          pay: { effect: 'at-most-once', run: () => Promise.reject(new Error('no answer')), reconcile },
+        },
+      },
+      { step: ({ results }, next) => (results['pay'] ? next.complete('paid') : next.run('pay')) },
+    )
+  const asked = Promise.withResolvers<undefined>()
+  const first = asking(() => {
+    asked.resolve(undefined)
+    return new Promise(() => undefined)
+  })
+  let isDead = false
+  const dying = interceptStore(data, (_, proceed) => (isDead ? new Promise(() => undefined) : proceed()))
+  const kernel = createKernel({ store: dying, clock, workflows: [first], leaseMs: 1000 })
+  void kernel.start(first, null as never, { runId: 'r' }).catch(() => undefined)
+  await asked.promise
+  isDead = true
+  const next = asking(async () => ({ status: 'succeeded', output: null }))
+
+  clock.advance(1000)
+  const worker = createWorker({ kernel: createKernel({ store: data, clock, workflows: [next] }), signals: [] })
+  worker.start()
+
+  await until(async () => (await data.runs.find('r'))?.status === 'completed')
+  await worker.stop()
 })
 
 describe('what goes wrong outside', () => {

@@ -100,13 +100,24 @@ export function takeTurn(
     checkLength(env, fold)
     checkArtifacts(system.runId, { taken: taken.events, decided: events, isNew: expectedHead === 0 })
     const turn = turnOf(fold, { ...taken, expectedHead }, events, closed)
-    return { ...turn, more, ...(events.length > 0 && { held }) }
+    const asks = isToBeAsked(system, definition) && { run: runAgain(closed) }
+    return { ...turn, ...asks, more, ...(events.length > 0 && { held }) }
   } catch (error) {
     if (error instanceof CrowdedTurn) throw error
     const problem = error as Error
     // What was decided so far is dropped with the fold; nothing of it is in the log.
     return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), problem }
   }
+}
+
+/**
+ * True while somebody can be asked about a doubt. The run stays due until the drive that asks gives it back: if that dies on the
+ * way, another one asks.
+ */
+function isToBeAsked({ open, terminal }: System, { actions }: Definition): boolean {
+  if (terminal !== undefined) return false
+  const inDoubt = [...open.values()].filter((item) => item.kind === 'action' && item.inDoubt)
+  return inDoubt.some((item) => item.kind === 'action' && actions[item.action]?.reconcile !== undefined)
 }
 
 /** A run may end beyond its limit, and keep what came in, but not go on. */

@@ -82,7 +82,7 @@ async function rested(store: Store, { runs, patienceMs }: ChaosOptions): Promise
   const until = performance.now() + patienceMs
   for (;;) {
     const open = await openRuns(store, runs)
-    const restless = open.filter((row) => row.lease !== undefined || !(isInDoubt(row) || row.problem !== undefined))
+    const restless = open.filter((row) => isLeased(row) || !(isInDoubt(row) || row.problem !== undefined))
     if (restless.length === 0) return open
     if (performance.now() > until) throw new Error(`runs do not come to rest: ${JSON.stringify(restless.slice(0, 5))}`)
     await delay(100)
@@ -92,6 +92,11 @@ async function rested(store: Store, { runs, patienceMs }: ChaosOptions): Promise
 async function openRuns(store: Store, runs: number): Promise<readonly RunRow[]> {
   const { items } = await store.runs.list({ statuses: ['running', 'blocked'] }, { limit: Math.min(1000, runs) })
   return items
+}
+
+/** One that died right after it had recorded a doubt leaves a lease behind that nobody has a reason to take. */
+function isLeased({ lease }: RunRow): boolean {
+  return lease !== undefined && lease.until > Date.now()
 }
 
 /** An action that is to be tried again has a time; only one in doubt waits for somebody to say what became of it. */
