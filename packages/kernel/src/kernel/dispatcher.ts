@@ -124,15 +124,8 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
     adopt: async ({ limit, leaseMs, ...request }) => {
       drives.checkOpen()
       const driveEnv = dispatched(leaseMs)
-      const adopting = async (): Promise<readonly DispatchedRun[]> => {
-        const adopted: DispatchedRun[] = []
-        for await (const { claim, claimedAt } of orphans(driveEnv, dueRequest(request))) {
-          adopted.push(drive(driveEnv, claim, claimedAt))
-          if (adopted.length >= limit) break
-        }
-        return adopted
-      }
-      return drives.claiming(adopting())
+      const found = orphans(driveEnv, dueRequest(request))
+      return drives.claiming(firstOf(found, limit, ({ claim, claimedAt }) => drive(driveEnv, claim, claimedAt)))
     },
     parks: isParking,
     dueIn: async (request) => {
@@ -141,6 +134,16 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
     },
     subscribe: (listener) => hearing.subscribe(listener),
   }
+}
+
+/** Begins with each as soon as it is found: none waits for one that cannot be taken over. */
+async function firstOf<T, R>(found: AsyncIterable<T>, limit: number, begin: (each: T) => R): Promise<readonly R[]> {
+  const begun: R[] = []
+  for await (const each of found) {
+    begun.push(begin(each))
+    if (begun.length >= limit) break
+  }
+  return begun
 }
 
 type Listener = (change: StoreChange) => void

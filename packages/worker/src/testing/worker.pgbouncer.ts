@@ -1,10 +1,10 @@
-import type {} from '../../../test/pgbouncer/global-setup.ts'
+import type {} from '../../../../test/pgbouncer/global-setup.ts'
 import { createKernel, type Kernel } from '@varve/kernel'
 import { postgresStore } from '@varve/store-postgres'
 import pg from 'pg'
 import { expect, inject, test } from 'vitest'
-import { calling, napper } from './testing/samples.ts'
-import { createWorker } from './worker.ts'
+import { calling, napper } from './samples.ts'
+import { createWorker } from '../worker.ts'
 
 test('workers behind a pooler drive runs of queues with limits, and sleep', { timeout: 60_000 }, async () => {
   const schema = `worker_${crypto.randomUUID().replaceAll('-', '')}`
