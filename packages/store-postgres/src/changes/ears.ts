@@ -87,10 +87,8 @@ function takeEar(pool: PostgresPool, signal: AbortSignal, done: () => void): Pro
       }
       resolve({ client, close })
     })
-    taken.catch((error: unknown) => {
-      done()
-      reject(error)
-    })
+    taken.catch(reject)
+    taken.catch(done)
     signal.addEventListener('abort', () => reject(new Error('nobody listens any more')), { once: true })
   })
 }
