@@ -43,7 +43,8 @@ export function dueIn(memory: Memory, request: DueRequest): number | null {
   const now = memory.now()
   const drives = driverOf(request)
   const times = [...memory.runs.values()].filter(drives).map(dueAt)
-  const next = Math.min(...times.filter((at) => at > now))
+  // Not by one call with all of them: there may be more than a call takes arguments.
+  const next = times.reduce((least, at) => (at > now && at < least ? at : least), Infinity)
   return next === Infinity ? null : next - now
 }
 

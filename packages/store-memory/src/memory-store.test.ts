@@ -90,3 +90,16 @@ test('thousands of runs are created and claimed in a moment', { timeout: 10_000 
 
   expect(new Set(claimed).size).toBe(5000)
 })
+
+test('however many runs wait for their time, the next one is found', { timeout: 60_000 }, async () => {
+  const store = memoryStore({ now: () => 1000 })
+  const create = { workflow: 'w', version: '1', tags: [], queue: 'q' }
+  for (let n = 0; n < 200_000; n++) {
+    const run = { status: 'blocked', blockedOn: [], wakeAt: 2000 + n, create } as const
+    await store.events.append(`run-${n}`, [], { expectedHead: 0, fencingToken: 0, run })
+  }
+
+  const request = { workflows: [{ name: 'w', versions: ['1'] }], queues: [{ name: 'q' }], formats: [0] }
+
+  expect(await store.runs.dueIn(request)).toBe(1000)
+})

@@ -246,6 +246,20 @@ describe('the connection that listens', () => {
     await single.end()
   })
 
+  test('leaves a connection to work with, however many stores share the pool', { timeout: 20_000 }, async () => {
+    const shared = new pg.Pool({ connectionString: url, max: 2 })
+    const stores = await Promise.all([1, 2, 3].map(async () => postgresStore({ pool: shared }, { schema })))
+    const [first] = stores.map((store) => listen(store))
+    await first?.up()
+
+    for (const [n, store] of stores.entries()) await enqueue(store, `run-${n}`)
+    await first?.until((heard) => heard.some(({ runId }) => runId === 'run-2'))
+
+    expect(await listening()).toHaveLength(1)
+    for (const store of stores) await store[Symbol.asyncDispose]()
+    await shared.end()
+  })
+
   test('goes to the address that was given', async () => {
     const role = `role_${schema}`
     await pool.query(`create role ${role} login password 'x'`)

@@ -15,7 +15,7 @@ export interface PostgresStoreOptions {
   /**
    * Tells and hears of commits by NOTIFY and LISTEN, so that nobody needs to poll. Default true: while somebody subscribes,
    * one connection more listens, of our own where the store has a `url`, else one of your pool, which is not given back until
-   * the last subscription ends; a pool of one connection is left alone, and hears nothing. With `{ url }` it is a connection
+   * the last subscription ends; the last connection of a pool is left alone, and who would need it hears nothing. With `{ url }` it is a connection
    * to that address: behind a pooler that hands out connections by transaction, the server itself. False: nobody is told.
    */
   readonly notifications?: boolean | { readonly url: string }

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { giveBack, take } from '../connection.ts'
-import { CONNECT_MS, loadDriver, type PostgresPool } from '../pool.ts'
+import { CONNECT_MS, loadDriver, type PostgresClient, type PostgresPool } from '../pool.ts'
 import { postgresError } from '../postgres-error.ts'
-import type { OpenEar } from './listen-connection.ts'
+import type { Ear, OpenEar } from './listen-connection.ts'
 import { within } from './within.ts'
 
 /** How often the system asks whether a silent server is still there. */
@@ -50,25 +50,47 @@ export async function ownEars(url: string): Promise<OpenEar> {
   }
 }
 
-/** Connections taken from a pool. They do not come back: the pool makes others in their place. */
+/** How many connections of each pool only listen: several stores may share one. */
+const listeningOf = new WeakMap<PostgresPool, number>()
+
+/**
+ * Connections taken from a pool. They do not come back: the pool makes others in their place. The last one is never taken:
+ * it would leave none for anything else, and every call would wait for ever.
+ */
 export function pooledEars(pool: PostgresPool): OpenEar {
-  return (signal) =>
-    new Promise((resolve, reject) => {
-      const taken = take(pool).then((client) => {
-        if (signal.aborted) {
-          giveBack(client, false)
-          return
-        }
-        client.unref?.()
-        const close = async (): Promise<void> => {
-          client.ref?.()
-          giveBack(client, true)
-        }
-        resolve({ client, close })
-      })
-      taken.catch(reject)
-      signal.addEventListener('abort', () => reject(new Error('nobody listens any more')), { once: true })
+  return async (signal) => {
+    const { max = Infinity } = pool.options ?? {}
+    const before = listeningOf.get(pool) ?? 0
+    if (before + 1 >= max) throw new Error('the pool has no connection to spare')
+    listeningOf.set(pool, before + 1)
+    const done = (): unknown => listeningOf.set(pool, (listeningOf.get(pool) ?? 1) - 1)
+    return takeEar(pool, signal, done)
+  }
+}
+
+/** @param done - called once, when the connection is the pool's again or was never given. */
+function takeEar(pool: PostgresPool, signal: AbortSignal, done: () => void): Promise<Ear> {
+  return new Promise((resolve, reject) => {
+    const end = (client: PostgresClient, destroy: boolean): void => {
+      giveBack(client, destroy)
+      done()
+    }
+    const taken = take(pool).then((client) => {
+      if (signal.aborted) {
+        end(client, false)
+        return
+      }
+      client.unref?.()
+      const close = async (): Promise<void> => {
+        client.ref?.()
+        end(client, true)
+      }
+      resolve({ client, close })
     })
+    taken.catch(reject)
+    taken.catch(done)
+    signal.addEventListener('abort', () => reject(new Error('nobody listens any more')), { once: true })
+  })
 }
 
 /** Who waits for the end must not see the process end before. */

@@ -1,8 +1,14 @@
 import { giveBack, statement, take } from '../connection.ts'
 import type { PostgresClient, PostgresPool } from '../pool.ts'
 import { isConnectionLost } from '../postgres-error.ts'
-import { payloadsOf } from './payload.ts'
+import { anyRun, payloadsOf } from './payload.ts'
 import { within } from './within.ts'
+
+/**
+ * So many changes wait at most; instead of more the others are told that any run may have moved. Else a connection that no
+ * longer answers, while commits go on over the others, would fill the memory.
+ */
+const MOST_WAITING = 10_000
 
 /** How long the end of a store waits for what is still to be sent. */
 const FLUSH_MS = 1000
@@ -32,7 +38,11 @@ export class Notifier {
   /** @param entry - made by `entryOf`; equal ones that wait are sent once. */
   send(entry: string): void {
     if (this.#dropped) return
-    this.#waiting.add(entry)
+    if (this.#waiting.size >= MOST_WAITING) {
+      this.#waiting.clear()
+      this.#waiting.add(anyRun)
+    }
+    if (!this.#waiting.has(anyRun)) this.#waiting.add(entry)
     this.#sending ??= this.#sendAll()
   }
 

@@ -9,6 +9,9 @@ export function entryOf({ runId, kind, dueInMs }: RunChange): string {
   return JSON.stringify([runId, kind, dueInMs])
 }
 
+/** Stands for a change of nobody knows what: whoever reads it takes it for {@link anything}. */
+export const anyRun = 'null'
+
 /**
  * Packs entries into as few payloads as they fit into: `[sender, ...entries]`, JSON.
  *

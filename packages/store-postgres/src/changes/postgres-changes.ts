@@ -31,7 +31,6 @@ export async function postgresChanges({ location, pool, schema, url }: ChangesOp
   return {
     tell: (change) => notifier.send(entryOf(change)),
     listen: (hear) => {
-      if (open === undefined) return async () => undefined
       const connection = new ListenConnection(open, channel, (payload) => {
         for (const change of payload === undefined ? anything : changesIn(payload, self)) hear(change)
       })
@@ -45,9 +44,7 @@ export async function postgresChanges({ location, pool, schema, url }: ChangesOp
   }
 }
 
-/** Undefined for a pool of one connection: it would have none left for anything else. */
-async function earsFor(location: PostgresLocation, url: string | undefined): Promise<OpenEar | undefined> {
+async function earsFor(location: PostgresLocation, url: string | undefined): Promise<OpenEar> {
   if (url !== undefined) return ownEars(url)
-  if ('url' in location) return ownEars(location.url)
-  return location.pool.options?.max === 1 ? undefined : pooledEars(location.pool)
+  return 'url' in location ? ownEars(location.url) : pooledEars(location.pool)
 }
