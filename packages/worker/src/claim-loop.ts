@@ -80,8 +80,9 @@ export class ClaimLoop {
 
   /** Claims nothing any more; asks the runs that are driven to leave. */
   leave(how: 'drain' | 'stop'): void {
-    this.#leaving = how
-    for (const run of this.#driven) run.leave(how)
+    // What was to be given up at once does not get more time by being asked again.
+    if (this.#leaving !== 'stop') this.#leaving = how
+    for (const run of this.#driven) run.leave(this.#leaving)
     this.#occasion.come()
   }
 
@@ -154,8 +155,14 @@ export class ClaimLoop {
 
   async #planLook(request: Parameters<WorkerSettings['kernel']['dispatcher']['dueIn']>[0]): Promise<void> {
     const { kernel, pollMs } = this.#settings
-    const dueIn = await kernel.dispatcher.dueIn(request)
-    this.#lookAt = this.#now() + Math.min(pollMs, dueIn ?? pollMs)
+    // What is told meanwhile may not be in the answer, and counts besides.
+    this.#lookAt = Infinity
+    let ms = 0
+    try {
+      ms = Math.min(pollMs, (await kernel.dispatcher.dueIn(request)) ?? pollMs)
+    } finally {
+      this.#lookIn(ms)
+    }
   }
 
   #drive(run: DispatchedRun): void {
