@@ -210,10 +210,12 @@ export class ClaimLoop {
   #pause(error: Error): void {
     const { kernel, warn } = this.#settings
     const { clock } = kernel.dispatcher
-    const ms = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS)
-    this.#failures++
     this.#told = true
-    this.#pausedUntil = this.#now() + ms
+    // What fails meanwhile fails for the same trouble: all that are driven, when the store is away for a moment.
+    if (this.#now() >= this.#pausedUntil) {
+      this.#pausedUntil = this.#now() + Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS)
+      this.#failures++
+    }
     this.#trouble = { error, since: this.#trouble?.since ?? clock.now() }
     warn(error)
   }

@@ -54,6 +54,9 @@ export interface WorkerSettings {
 export function settingsOf(options: WorkerOptions): WorkerSettings {
   const { kernel, workflows, schedules = [], signals = ['SIGTERM', 'SIGINT'] } = options
   const { dispatcher } = kernel
+  if (new Set(schedules.map(({ id }) => id)).size < schedules.length) {
+    throw new WorkerError('INVALID_OPTION', 'two schedules have one id; each starts its own runs and needs its own')
+  }
   const settings = {
     ...{ kernel, workflows, schedules, signals },
     concurrency: whole('concurrency', options.concurrency ?? 10, 1),

@@ -16,6 +16,7 @@ import { interceptStore, virtualClock, type Interceptor, type VirtualClock } fro
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { WorkerOptions } from './options.ts'
+import { defineSchedule } from './schedules/schedule.ts'
 import { calling, simple } from './testing/samples.ts'
 import { until } from './testing/until.ts'
 import { createWorker, type Worker } from './worker.ts'
@@ -237,6 +238,26 @@ describe('what was taken over from a dead process when the store fails', () => {
   })
 })
 
+describe('a store that fails for a moment', () => {
+  test('holds a worker up for a moment, however many runs it has failed', async () => {
+    let fails = true
+    const { clock, data, kernel, work } = sceneOf([simple], async (call, proceed) => {
+      const isOfDrive = call.name === 'events.read' && fails
+      if (isOfDrive) throw new StoreError('STORE_FAILED', 'no space')
+      return proceed()
+    })
+    for (let n = 0; n < 10; n++) await kernel.start(simple, { n }, { runId: `r${n}`, wait: false })
+    await using worker = work({ concurrency: 10 })
+    await until(() => worker.health().counts.givenUp === 10)
+    fails = false
+
+    clock.advance(250)
+
+    await until(async () => (await data.runs.find('r9'))?.status === 'completed')
+    expect(worker.health()).toMatchObject({ ok: true, counts: { ended: 10 } })
+  })
+})
+
 describe('a worker that could not be started', () => {
   test('can be stopped', async () => {
     const { data, kernel } = sceneOf([simple])
@@ -251,6 +272,17 @@ describe('a worker that could not be started', () => {
 
     await until(() => stopped)
   })
+})
+
+test('a worker is not made with two schedules of one id', () => {
+  const { kernel } = sceneOf([simple])
+  const [early, late] = ['0 3 * * *', '0 4 * * *'].map((cron) =>
+    defineSchedule({ id: 'report', cron, workflow: simple, input: () => ({ n: 1 }) }),
+  )
+
+  expect(() => createWorker({ kernel, schedules: [early!, late!] })).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTION' }),
+  )
 })
 
 test('a worker is not made for more queues than a claim can name', () => {

@@ -207,7 +207,7 @@ describe('a schedule', () => {
     expect(await scene.minutes()).toEqual([3])
   })
 
-  test('refuses a pattern, a time zone and an id that are none', () => {
+  test('refuses what could never start a run', () => {
     const options = { id: 'x', cron: '* * * * *', workflow: simple, input: () => ({ n: 1 }) }
 
     for (const wrong of [
@@ -215,11 +215,16 @@ describe('a schedule', () => {
       { cron: '61 * * * *' },
       { timezone: 'Mars/Olympus' },
       { id: 'x'.repeat(151) },
+      { missed: 'some' as MissedTicks },
     ]) {
       expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
       )
     }
-    expect(() => defineSchedule({ ...options, id: '' })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+    for (const wrong of [{ id: '' }, { queue: '' }, { priority: 101 }, { concurrencyKey: '' }, { tags: [''] }]) {
+      expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      )
+    }
   })
 })
