@@ -80,8 +80,9 @@ export class ClaimLoop {
 
   /** Claims nothing any more; asks the runs that are driven to leave. */
   leave(how: 'drain' | 'stop'): void {
-    this.#leaving = how
-    for (const run of this.#driven) run.leave(how)
+    // What was to be given up at once does not get more time by being asked again.
+    if (this.#leaving !== 'stop') this.#leaving = how
+    for (const run of this.#driven) run.leave(this.#leaving)
     this.#occasion.come()
   }
 
@@ -154,13 +155,13 @@ export class ClaimLoop {
 
   async #planLook(request: Parameters<WorkerSettings['kernel']['dispatcher']['dueIn']>[0]): Promise<void> {
     const { kernel, pollMs } = this.#settings
-    let dueIn: number | null = 0
-    // What is told meanwhile may be sooner than what the answer knows of.
+    // What is told meanwhile may not be in the answer, and counts besides.
     this.#lookAt = Infinity
+    let ms = 0
     try {
-      dueIn = await kernel.dispatcher.dueIn(request)
+      ms = Math.min(pollMs, (await kernel.dispatcher.dueIn(request)) ?? pollMs)
     } finally {
-      this.#lookIn(Math.min(pollMs, dueIn ?? pollMs))
+      this.#lookIn(ms)
     }
   }
 
@@ -209,10 +210,12 @@ export class ClaimLoop {
   #pause(error: Error): void {
     const { kernel, warn } = this.#settings
     const { clock } = kernel.dispatcher
-    const ms = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS)
-    this.#failures++
     this.#told = true
-    this.#pausedUntil = this.#now() + ms
+    // What fails meanwhile fails for the same trouble: all that are driven, when the store is away for a moment.
+    if (this.#now() >= this.#pausedUntil) {
+      this.#pausedUntil = this.#now() + Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS)
+      this.#failures++
+    }
     this.#trouble = { error, since: this.#trouble?.since ?? clock.now() }
     warn(error)
   }

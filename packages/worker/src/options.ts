@@ -33,6 +33,9 @@ export interface WorkerOptions {
   readonly onWarning?: (warning: Error) => void
 }
 
+/** The store takes no more of them in one claim. */
+const MAX_QUEUES = 1000
+
 /** Options with their defaults. */
 export interface WorkerSettings {
   readonly kernel: Kernel
@@ -51,6 +54,9 @@ export interface WorkerSettings {
 export function settingsOf(options: WorkerOptions): WorkerSettings {
   const { kernel, workflows, schedules = [], signals = ['SIGTERM', 'SIGINT'] } = options
   const { dispatcher } = kernel
+  if (new Set(schedules.map(({ id }) => id)).size < schedules.length) {
+    throw new WorkerError('INVALID_OPTION', 'two schedules have one id; each starts its own runs and needs its own')
+  }
   const settings = {
     ...{ kernel, workflows, schedules, signals },
     concurrency: whole('concurrency', options.concurrency ?? 10, 1),
@@ -76,6 +82,9 @@ function queuesOf(given: readonly (string | QueueClaim)[]): readonly QueueClaim[
   const queues = given.map((queue) => (typeof queue === 'string' ? { name: queue } : queue))
   const names = new Set(queues.map(({ name }) => name))
   if (names.size === 0) throw new WorkerError('INVALID_OPTION', 'a worker needs at least one queue')
+  if (queues.length > MAX_QUEUES) {
+    throw new WorkerError('INVALID_OPTION', `a worker takes from ${MAX_QUEUES} queues at most, got ${queues.length}`)
+  }
   if (names.size < queues.length) {
     throw new WorkerError('INVALID_OPTION', 'a queue is named twice; give each one entry with all its limits')
   }

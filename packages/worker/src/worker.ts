@@ -8,7 +8,7 @@ import { onSignals } from './signals.ts'
 
 /** Drives runs of a store, beside any number of other workers in any number of processes. */
 export interface Worker extends AsyncDisposable {
-  /** Begins to claim and to drive. Again: nothing. @throws WorkerError `WORKER_STOPPED`. */
+  /** Begins to claim and to drive. Again: nothing. @throws WorkerError `WORKER_STOPPED`; StoreError `STORE_CLOSED`. */
   start(): void
   /**
    * Claims nothing any more and gives up what it drives: attempts that are under way may end within `graceMs`, no new one
@@ -75,11 +75,12 @@ class RunningWorker implements Worker {
   start(): void {
     if (this.#status === 'working') return
     if (this.#status !== 'new') throw new WorkerError('WORKER_STOPPED', 'this worker was stopped; create another one')
-    this.#status = 'working'
     const { kernel, signals } = this.#settings
+    // First: where the store is closed, nothing has begun.
     this.#subscription = kernel.dispatcher.subscribe((change) => {
       this.#loop.hear(change)
     })
+    this.#status = 'working'
     this.#ignoreSignals = onSignals(signals, () => void this.stop())
     this.#scheduler.start()
     void this.#loop.run().then(async () => this.#over())

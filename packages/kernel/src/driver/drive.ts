@@ -182,7 +182,7 @@ export class Drive {
       if (this.#intake.inputs.length === 0 && !parking) this.#act()
       if (more || parking || this.#postsWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
       if (this.#running.size > 0 || movesSoon(this.#env, system)) {
-        await nextMove(this.#env, system, this.#mailbox)
+        await nextMove(this.#env, system, this.#mailbox, this.#givingUp)
         continue
       }
       this.#ledger.check()
@@ -240,6 +240,7 @@ export class Drive {
     const { parking } = this.#givingUp
     if (parking !== undefined) this.#intake.abandon(uncalled(system, this.#running), parking)
     else if (system.end.seq > 0) this.#intake.addDue(system, now)
+    if (this.#givingUp.isDraining(system)) this.#intake.holdAttempts()
   }
 
   /** Undefined when the fold has to be read anew: a post is now rejected, inputs go apart, or less is to be decided. */

@@ -29,10 +29,15 @@ export class GivingUp {
     return this.#parking
   }
 
+  /** True while no attempt is to be begun: what is to be tried again is so by whoever drives the run next. */
+  isDraining(system: System): boolean {
+    return this.#draining !== undefined && system.cancel === undefined
+  }
+
   /** True while nothing is to be decided: what would be asked for is the business of whoever drives the run next. */
   holds(system: System): boolean {
     if (this.#parking !== undefined) return true
-    if (this.#draining !== undefined && system.cancel === undefined) return true
+    if (this.isDraining(system)) return true
     if (this.#resting === undefined) return false
     // Canceled, what is under way is dropped: a rest would wait for it to end by itself.
     return !isAttemptingOnce(system) || (this.#closing && system.cancel === undefined)

@@ -129,6 +129,11 @@ export class Intake {
     this.#inputs.push(...dueInputs(system, now, this.#inputs))
   }
 
+  /** Leaves attempts that are due, or that take the place of abandoned ones, to whoever drives the run next. */
+  holdAttempts(): void {
+    this.#inputs = this.#inputs.filter(({ draft, post }) => post !== undefined || draft.type !== 'ActionAttemptStarted')
+  }
+
   /** Sets a post aside that turned out to be none that can be folded. */
   reject(postId: string, error: unknown): void {
     this.#rejected.set(postId, rejectionOf.error(error))

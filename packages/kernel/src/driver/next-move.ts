@@ -1,6 +1,7 @@
 import type { Timer } from '../clock.ts'
 import { wakeAt, type System } from '../run/system.ts'
 import type { Environment } from './environment.ts'
+import type { GivingUp } from './giving-up.ts'
 import type { Mailbox } from './mailbox.ts'
 
 /** True when something that this process can wait for moves the run: a time that is near, a child that is driven here. */
@@ -18,8 +19,15 @@ function childrenMoving(env: Environment, { open }: System): Promise<void>[] {
 }
 
 /** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */
-export async function nextMove(env: Environment, system: System, mailbox: Mailbox): Promise<void> {
-  const due = wakeAt(system)
+export async function nextMove(
+  env: Environment,
+  system: System,
+  mailbox: Mailbox,
+  givingUp: Pick<GivingUp, 'isDraining'>,
+): Promise<void> {
+  const open = [...system.open.values()]
+  // An attempt that is not to be begun is due all the time.
+  const due = wakeAt(system, givingUp.isDraining(system) ? open.filter(({ kind }) => kind !== 'action') : open)
   let timer: Timer | undefined
   if (due !== null) {
     const ms = Math.max(0, due - env.clock.now())

@@ -14,7 +14,7 @@ import type { Outcome } from '../driver/outcome.ts'
 import { isParking } from '../driver/park.ts'
 import { KernelError } from '../errors.ts'
 import type { KernelParts } from './parts.ts'
-import { orphans } from './orphans.ts'
+import { orphans, type Orphan } from './orphans.ts'
 import type { Registry } from './registry.ts'
 
 /** Which runs to claim. */
@@ -47,6 +47,8 @@ export interface Dispatcher {
   readonly owner: Owner
   /** Tells the store's time. */
   readonly clock: Clock
+  /** The store's time, Unix milliseconds: the store is asked unless it was within a minute. @throws StoreError as `Store.now` does. */
+  now(): Promise<number>
   /** True when the store tells of what becomes due; otherwise somebody has to look. */
   readonly notifies: boolean
   /** How long leases last unless a claim says otherwise, in ms. */
@@ -112,6 +114,7 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
   return {
     owner: env.owner,
     clock: env.clock,
+    now: () => storeTime(env),
     leaseMs: env.leaseMs,
     notifies: env.store.notifications !== undefined,
     claim: async ({ limit, leaseMs, ...request }) => {
@@ -124,8 +127,9 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
     adopt: async ({ limit, leaseMs, ...request }) => {
       drives.checkOpen()
       const driveEnv = dispatched(leaseMs)
-      const found = orphans(driveEnv, dueRequest(request))
-      return drives.claiming(firstOf(found, limit, ({ claim, claimedAt }) => drive(driveEnv, claim, claimedAt)))
+      const found = orphans(driveEnv, dueRequest(request), () => drives.isOpen)
+      const begin = ({ claim, claimedAt }: Orphan): DispatchedRun => drive(driveEnv, claim, claimedAt)
+      return drives.claiming(adopt(env, found, { limit, begin }))
     },
     parks: isParking,
     dueIn: async (request) => {
@@ -136,14 +140,28 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
   }
 }
 
-/** Begins with each as soon as it is found: none waits for one that cannot be taken over. */
-async function firstOf<T, R>(found: AsyncIterable<T>, limit: number, begin: (each: T) => R): Promise<readonly R[]> {
-  const begun: R[] = []
-  for await (const each of found) {
-    begun.push(begin(each))
-    if (begun.length >= limit) break
+async function storeTime({ clock }: Environment): Promise<number> {
+  await clock.check()
+  return clock.now()
+}
+
+/** What has been taken over when the store fails is being driven, and the caller's to know of. */
+async function adopt(
+  { warn }: Environment,
+  found: AsyncIterable<Orphan>,
+  { limit, begin }: { readonly limit: number; readonly begin: (orphan: Orphan) => DispatchedRun },
+): Promise<readonly DispatchedRun[]> {
+  const adopted: DispatchedRun[] = []
+  try {
+    for await (const orphan of found) {
+      adopted.push(begin(orphan))
+      if (adopted.length >= limit) break
+    }
+  } catch (error) {
+    if (adopted.length === 0) throw error
+    warn(error as Error)
   }
-  return begun
+  return adopted
 }
 
 type Listener = (change: StoreChange) => void
@@ -164,10 +182,10 @@ class Hearing {
     const own: Listener = (change) => {
       listener(change)
     }
-    this.#listeners.add(own)
     const subscription = this.#notifications?.subscribe((change) => {
       if (!this.#isDriven(change)) own(change)
     })
+    this.#listeners.add(own)
     return {
       [Symbol.asyncDispose]: async () => {
         this.#listeners.delete(own)

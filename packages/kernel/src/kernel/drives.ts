@@ -232,6 +232,11 @@ export class Drives {
     await Promise.allSettled([...[...this.#slots.values()].map(({ outcome }) => outcome), ...this.#held.values()])
   }
 
+  /** False once the kernel is being disposed. */
+  get isOpen(): boolean {
+    return this.#closed === undefined
+  }
+
   /** @throws KernelError `KERNEL_CLOSED`. */
   checkOpen(): void {
     if (this.#closed !== undefined) throw this.#closed

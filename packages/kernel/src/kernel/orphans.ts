@@ -9,11 +9,20 @@ export interface Orphan {
   readonly claimedAt: number
 }
 
-/** Takes over runs whose lease is held by a process that is known to be dead, one after the other. */
-export async function* orphans(env: Environment, request: DueRequest): AsyncGenerator<Orphan, void, undefined> {
+/**
+ * Takes over runs whose lease is held by a process that is known to be dead, one after the other.
+ *
+ * @param mayTake - asked before each; nothing more comes when it says no.
+ */
+export async function* orphans(
+  env: Environment,
+  request: DueRequest,
+  mayTake: () => boolean,
+): AsyncGenerator<Orphan, void, undefined> {
   if (!canRecognizeDead(env.owner)) return
   for await (const row of leasedRuns(env)) {
     if (!isOf(row, request) || row.lease === undefined || !isKnownDead(row.lease.owner, env.owner)) continue
+    if (!mayTake()) return
     const claimedAt = env.clock.monotonic()
     const claim = await takeOver(env, row)
     if (claim !== undefined) yield { claim, claimedAt }

@@ -375,8 +375,8 @@ export function isAttemptingOnce(system: System): boolean {
 }
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
-export function wakeAt(system: System): number | null {
-  const times = [...system.open.values()].map(dueAt)
+export function wakeAt(system: System, open: Iterable<OpenItem> = system.open.values()): number | null {
+  const times = Array.from(open, dueAt)
   times.push(system.cancel === undefined ? system.started?.deadlineAt : system.cancel.graceUntil)
   if (isDelayed(system)) times.push(system.started?.startAt)
   let least: number | null = null

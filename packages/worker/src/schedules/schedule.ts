@@ -1,5 +1,5 @@
 import type { Workflow } from '@varve/kernel'
-import { checkId } from '@varve/store'
+import { checkId, checkPriority } from '@varve/store'
 import { Cron } from 'croner'
 import { WorkerError } from '../errors.ts'
 
@@ -8,6 +8,8 @@ import { WorkerError } from '../errors.ts'
  * is (unless the next one is due already), or all are, oldest first, at most the newest 1000.
  */
 export type MissedTicks = 'skip' | 'latest' | 'all'
+
+const MISSED: ReadonlySet<unknown> = new Set<MissedTicks>(['skip', 'latest', 'all'])
 
 /** What to start, and when. Made by {@link defineSchedule}. */
 export interface Schedule {
@@ -49,17 +51,25 @@ export interface ScheduleOptions<Input> {
  * A schedule: one run per tick of a cron pattern, by the store's clock. The run of a tick has the id `schedule:<id>:<time>`, with
  * the time in ISO 8601.
  *
- * @throws WorkerError `INVALID_OPTION` for a pattern or a time zone that is none; StoreError `INVALID_ARGUMENT` for such an id.
+ * @throws WorkerError `INVALID_OPTION` for a pattern or a time zone that is none; StoreError `INVALID_ARGUMENT` for an id, a queue, a
+ * priority, a key or a tag that is none.
  */
 export function defineSchedule<Input>(options: ScheduleOptions<Input>): Schedule {
-  const { id, workflow, input, missed = 'latest', queue = 'default', priority = 0, tags = [] } = options
+  const { id, workflow, input, missed = 'latest', queue = 'default', priority = 0, concurrencyKey, tags = [] } = options
   checkId('the id of a schedule', id)
+  checkId('the queue of a schedule', queue)
+  checkPriority(priority)
+  if (concurrencyKey !== undefined) checkId('the concurrency key of a schedule', concurrencyKey)
+  for (const tag of tags) checkId('a tag of a schedule', tag)
+  if (!MISSED.has(missed)) {
+    throw new WorkerError('INVALID_OPTION', `missed of schedule ${id} must be skip, latest or all, got ${missed}`)
+  }
   if (id.length > 150) throw new WorkerError('INVALID_OPTION', 'the id of a schedule has at most 150 characters')
   return {
     ...{ id, missed, queue, priority, tags },
     workflow: workflow,
     input,
-    concurrencyKey: options.concurrencyKey,
+    concurrencyKey,
     cron: cronOf(options),
   }
 }

@@ -124,6 +124,36 @@ describe('a schedule', () => {
     expect(worker.health().ok).toBe(true)
   })
 
+  test('goes by the time of the store, also before this process has had anything to do with a run', async () => {
+    const aheadMs = 10.5 * MINUTE
+    const scene = sceneOf((clock) => memoryStore({ now: () => clock.now() + aheadMs }))
+    await using worker = scene.work(scene.kernelOf(), everyMinute())
+    await until(() => scene.clock.timers > 1)
+
+    await minute(scene, 1)
+
+    expect(await scene.minutes()).toEqual([11])
+    expect(worker.health().ok).toBe(true)
+  })
+
+  test('makes up for what was missed also where a fork or a successor of its run is the newest', async () => {
+    const scene = sceneOf()
+    const first = scene.kernelOf()
+    const before = scene.work(first, everyMinute('all'))
+    await until(() => scene.clock.timers > 1)
+    await minute(scene, 1)
+    await before.stop()
+    const tick = 'schedule:report:2026-01-01T12:01:00.000Z'
+    scene.clock.advance(1000)
+    await first.fork(tick, { at: 1, as: 'again' })
+    scene.clock.advance(5 * MINUTE)
+
+    await using _ = scene.work(scene.kernelOf(), everyMinute('all'))
+
+    await until(async () => (await scene.minutes()).includes(6))
+    expect((await scene.minutes()).filter((at) => !Number.isNaN(at))).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
   test('goes on where the store failed', async () => {
     const scene = sceneOf((clock) =>
       faultyStore(memoryStore({ now: clock.now }), [
@@ -177,7 +207,7 @@ describe('a schedule', () => {
     expect(await scene.minutes()).toEqual([3])
   })
 
-  test('refuses a pattern, a time zone and an id that are none', () => {
+  test('refuses what could never start a run', () => {
     const options = { id: 'x', cron: '* * * * *', workflow: simple, input: () => ({ n: 1 }) }
 
     for (const wrong of [
@@ -185,11 +215,16 @@ describe('a schedule', () => {
       { cron: '61 * * * *' },
       { timezone: 'Mars/Olympus' },
       { id: 'x'.repeat(151) },
+      { missed: 'some' as MissedTicks },
     ]) {
       expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
       )
     }
-    expect(() => defineSchedule({ ...options, id: '' })).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+    for (const wrong of [{ id: '' }, { queue: '' }, { priority: 101 }, { concurrencyKey: '' }, { tags: [''] }]) {
+      expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      )
+    }
   })
 })

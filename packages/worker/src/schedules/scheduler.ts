@@ -8,6 +8,9 @@ import { dueTicks, LATE_MS, nextTick } from './ticks.ts'
 /** Looks again at the latest after this time, in ms: the store's clock may have been set. */
 const LOOK_MS = 60_000
 
+/** Runs of a schedule that are read at once. */
+const PAGE = 20
+
 /** Tries again after this time, in ms, when the store failed. */
 const RETRY_MS = 1000
 
@@ -62,9 +65,9 @@ export class Scheduler {
 
   /** @returns when to look again, in ms; undefined for never. */
   async #startDue(schedule: Schedule): Promise<number | undefined> {
-    const { clock } = this.#settings.kernel.dispatcher
+    const { dispatcher } = this.#settings.kernel
     const { id, cron, missed } = schedule
-    const now = clock.now()
+    const now = await dispatcher.now()
     let after = this.#seen.get(id)
     // Others may have been at work while this worker was not there, or was paused.
     if (after === undefined || now - after > LATE_MS + LOOK_MS) after = (await this.#lastTick(schedule)) ?? after ?? now
@@ -74,12 +77,20 @@ export class Scheduler {
     }
     this.#seen.set(id, Math.max(after, now))
     const next = nextTick(cron, now)
-    return next === undefined ? undefined : Math.max(0, next - clock.now())
+    return next === undefined ? undefined : Math.max(0, next - dispatcher.clock.now())
   }
 
+  /** Forks and successors of its runs have the tag of the schedule, too, and are passed over. */
   async #lastTick(schedule: Schedule): Promise<number | undefined> {
-    const { items } = await this.#settings.kernel.list({ tags: [scheduleTag(schedule)] }, { limit: 1 })
-    return items.map(({ runId }) => tickOf(schedule, runId)?.getTime()).at(0)
+    let cursor: string | undefined
+    do {
+      const page = { limit: PAGE, ...(cursor !== undefined && { cursor }) }
+      const { items, next } = await this.#settings.kernel.list({ tags: [scheduleTag(schedule)] }, page)
+      const ticks = items.flatMap(({ runId }) => tickOf(schedule, runId)?.getTime() ?? [])
+      if (ticks[0] !== undefined) return ticks[0]
+      cursor = next
+    } while (cursor !== undefined)
+    return undefined
   }
 }
 
