@@ -24,22 +24,26 @@ async function enqueue(
 }
 
 describe('queues of one worker', () => {
-  test('take turns: ten thousand runs in one keep ten in another waiting no longer than their share', async () => {
-    const calls: string[] = []
-    const big = calling(() => calls.push('big'))
-    const small = calling(() => calls.push('small'), 'small')
-    await using store = await sqliteStore({ path: ':memory:' })
-    await using kernel = createKernel({ store, workflows: [big, small] })
-    await enqueue(kernel, big, 10_000, () => ({ queue: 'big' }))
-    await enqueue(kernel, small, 10, () => ({ queue: 'small' }))
+  test(
+    'take turns: ten thousand runs in one keep ten in another waiting no longer than their share',
+    { timeout: 60_000 },
+    async () => {
+      const calls: string[] = []
+      const big = calling(() => calls.push('big'))
+      const small = calling(() => calls.push('small'), 'small')
+      await using store = await sqliteStore({ path: ':memory:' })
+      await using kernel = createKernel({ store, workflows: [big, small] })
+      await enqueue(kernel, big, 10_000, () => ({ queue: 'big' }))
+      await enqueue(kernel, small, 10, () => ({ queue: 'small' }))
 
-    const worker = createWorker({ kernel, queues: ['big', 'small'], concurrency: 2, signals: [] })
-    worker.start()
-    await until(() => calls.filter((name) => name === 'small').length === 10)
-    await worker.stop()
+      const worker = createWorker({ kernel, queues: ['big', 'small'], concurrency: 2, signals: [] })
+      worker.start()
+      await until(() => calls.filter((name) => name === 'small').length === 10)
+      await worker.stop()
 
-    expect(calls.lastIndexOf('small')).toBeLessThan(30)
-  })
+      expect(calls.lastIndexOf('small')).toBeLessThan(30)
+    },
+  )
 
   test('give the highest priority first, then what has been due longest', async () => {
     const order: number[] = []
@@ -77,7 +81,7 @@ function gauge() {
 }
 
 describe('limits of a queue', () => {
-  test('hold across workers with stores of their own, in all and for each key', async () => {
+  test('hold across workers with stores of their own, in all and for each key', { timeout: 60_000 }, async () => {
     const schema = `worker_limits_${crypto.randomUUID().replaceAll('-', '')}`
     const { most, enter } = gauge()
     const limited = calling(async (n) => {
