@@ -2,7 +2,7 @@ import type { StoredEvent } from '@varve/store'
 import type { AppendArgs, AppendedRecord, AppendShape, CreateArgs } from './events/append-queries.ts'
 import type { PutArgs } from './artifacts/artifact-queries.ts'
 import type { EntryArgs } from './cache/cache-queries.ts'
-import type { PostArgs } from './inbox/post-queries.ts'
+import type { CountedPost, PostArgs } from './inbox/post-queries.ts'
 import type { DrivenArgs } from './runs/due-runs.ts'
 import type { ClaimRecord, LeaseArgs } from './runs/run-columns.ts'
 import type { CacheEntriesTable, RunsTable } from './schema.ts'
@@ -16,8 +16,8 @@ import type { CacheEntriesTable, RunsTable } from './schema.ts'
 export interface SqlWrites {
   create(creation: Creation): Promise<RunsTable | undefined>
   append(addition: Addition): Promise<AppendedRecord | undefined>
-  /** @returns false when the run is unknown, ended or full, or the post a duplicate. */
-  post(args: PostArgs): Promise<boolean>
+  /** Refused when the run is unknown, ended or full, or the post a duplicate. */
+  post(args: PostArgs): Promise<CountedPost | undefined>
   /** Claims from queues without limits, where one statement can; it answers the runs in their order. */
   readonly claim?: (args: ClaimArgs) => Promise<readonly ClaimRecord[]>
   /**

@@ -156,7 +156,9 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     const listening = listen(store)
     await warmUp(store, listening)
 
-    const run = await notifies(listening, 'moved', async () => startRun(store))
+    let run = await notifies(listening, 'moved', async () => startRun(store))
+    await notifies(listening, 'posted', async () => post(store, 'run-1', 'p'))
+    run = await extend(store, run, { take: ['p'] })
     await notifies(listening, 'moved', async () => {
       equal(await release(store, run), 'released')
     })

@@ -107,6 +107,13 @@ export const dueInCases: readonly ContractCase[] = contractGroup('next due', {
     equal(await dueIn(store, { queues: [] }), null)
     equal(await dueIn(store, { workflows: [{ name: 'other', versions: ['1'] }] }), 100)
     equal(await dueIn(store, { workflows: [{ name: 'sample', versions: ['1', '2'] }] }), 200)
+    equal(await dueIn(store, { workflows: ['none', 'other'].map((name) => ({ name, versions: ['3', '1'] })) }), 100)
+    // A name goes with its own versions and with no others.
+    const crossed = [
+      { name: 'other', versions: ['2'] },
+      { name: 'none', versions: ['1'] },
+    ]
+    equal(await dueIn(store, { workflows: crossed }), null)
     equal(await dueIn(store, { queues: [{ name: 'default' }, { name: 'slow' }] }), 300)
     equal(await dueIn(store, { formats: [1, 2] }), 400)
   },

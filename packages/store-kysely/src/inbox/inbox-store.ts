@@ -42,14 +42,17 @@ async function keep(
   checkId('the type of a post', type)
   checkWhole('maxWaiting', maxWaiting, 0)
   const args = { runId, id, type, body, maxWaiting, now: parts.now() }
-  const answer = await settled(runId, 'INBOX_FULL', async () => {
-    if (await parts.writes.post(args)) return 'kept'
+  return settled(runId, 'INBOX_FULL', async () => {
+    const kept = await parts.writes.post(args)
+    if (kept !== undefined) {
+      // Its driver takes it, or the release says that the run is due: no claimer need look.
+      parts.changes?.committed({ runId, kind: 'posted', dueInMs: kept.leased === 1 ? null : 0 })
+      return 'kept'
+    }
     const receiver = await parts.executor.get(queries.receiver, { runId, id })
     if (receiver !== undefined && receiver.known > 0) return 'duplicate'
     return postRefusal(runId, receiver, maxWaiting)
   })
-  if (answer === 'kept') parts.changes?.committed({ runId, kind: 'posted', dueInMs: 0 })
-  return answer
 }
 
 function postRefusal(runId: string, receiver: ReceiverRecord | undefined, maxWaiting: number): StoreError | undefined {

@@ -1,7 +1,7 @@
 import { sql, type QueryCreator } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { Params } from '../query.ts'
-import { dueSince, hasEnded, none, runColumn } from '../runs/run-columns.ts'
+import { dueSince, hasEnded, isLeased, none, runColumn } from '../runs/run-columns.ts'
 import { asSchema, type RunsTable, type Schema } from '../schema.ts'
 
 /** What a post binds. */
@@ -53,6 +53,11 @@ export function keeping(db: QueryCreator<WithTarget>, p: Params<PostArgs>) {
     .returning('posts.run_id')
 }
 
+/** What is told of a post that was kept: whether somebody drives its run (1). */
+export interface CountedPost {
+  readonly leased: number
+}
+
 /** Counts the post that was kept and makes its run due. */
 export function countingPost<DB extends Schema>(db: QueryCreator<DB>, p: Params<PostArgs>) {
   return asSchema(db)
@@ -64,6 +69,7 @@ export function countingPost<DB extends Schema>(db: QueryCreator<DB>, p: Params<
       problem: none,
       retry_at: none,
     })
+    .returning(sql<number>`case when ${isLeased(p.now)} then 1 else 0 end`.as('leased'))
 }
 
 /** The condition of the index that makes ids unique, word for word: without it the index would not be found. */

@@ -11,7 +11,7 @@ import {
   type CreateArgs,
 } from '../events/append-queries.ts'
 import type { SqlExecutor } from '../executor.ts'
-import { countingPost, keeping, targeting, type PostArgs } from '../inbox/post-queries.ts'
+import { countingPost, keeping, targeting, type CountedPost, type PostArgs } from '../inbox/post-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import { claimQuery, inTurns, type PlacedRecord } from './postgres-claim.ts'
@@ -31,7 +31,7 @@ export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlW
       const lists = { ...eventColumns(events), ...postColumns(posts), artifactList: artifacts }
       return executor.get(queries.append(shape), { ...run, ...lists })
     },
-    post: async (args) => (await executor.get(queries.post, args)) !== undefined,
+    post: (args) => executor.get(queries.post, args),
     claim: async (args) => inTurns(await executor.all(queries.claim, args)),
     putArtifact: async (args) => (await executor.get(queries.putArtifact, args))?.sound === 1,
     keepEntry: (args, artifacts) => executor.get(queries.keepEntry, { ...args, artifactList: artifacts }),
@@ -79,7 +79,7 @@ type Append = AppendArgs & EventLists & PostLists & ArtifactList
 interface WriteQueries {
   readonly create: (shape: { readonly refers: boolean }) => Query<Create, RunsTable>
   readonly append: (shape: AppendShape) => Query<Append, AppendedRecord>
-  readonly post: Query<PostArgs, { readonly run_id: string }>
+  readonly post: Query<PostArgs, CountedPost>
   readonly claim: Query<ClaimArgs, PlacedRecord>
   readonly putArtifact: Query<PutArgs, { readonly sound: number }>
   readonly keepEntry: Query<EntryArgs & ArtifactList, KeptEntry>
@@ -116,7 +116,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
         .with('counted', (query) =>
           countingPost(query, p).where('run_id', 'in', sql<string>`(select run_id from kept)`),
         )
-        .selectFrom('kept')
+        .selectFrom('counted')
         .selectAll(),
     ),
     claim: claimQuery(dialect),

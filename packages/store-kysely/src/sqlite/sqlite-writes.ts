@@ -9,7 +9,7 @@ import {
   type CreateArgs,
 } from '../events/append-queries.ts'
 import { get, run, type SqlExecutor, type Steps } from '../executor.ts'
-import { countingPost, keeping, targeting, type PostArgs } from '../inbox/post-queries.ts'
+import { countingPost, keeping, targeting, type CountedPost, type PostArgs } from '../inbox/post-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import type { RunsTable } from '../schema.ts'
@@ -62,10 +62,9 @@ function* countWaiting(
   return found?.count ?? 0
 }
 
-function* post(queries: WriteQueries, args: PostArgs): Steps<boolean> {
-  if ((yield* get(queries.keep, args)) === undefined) return false
-  yield* run(queries.countPost, args)
-  return true
+function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undefined> {
+  if ((yield* get(queries.keep, args)) === undefined) return undefined
+  return yield* get(queries.countPost, args)
 }
 
 interface WriteQueries {
@@ -77,7 +76,7 @@ interface WriteQueries {
   readonly countWaiting: Query<{ readonly runId: string; readonly ids: unknown }, { readonly count: number }>
   readonly settle: Query<SettledPost & { readonly runId: string }, unknown>
   readonly keep: Query<PostArgs, { readonly run_id: string }>
-  readonly countPost: Query<PostArgs, unknown>
+  readonly countPost: Query<PostArgs, CountedPost>
 }
 
 function writeQueries(dialect: SqlDialect): WriteQueries {

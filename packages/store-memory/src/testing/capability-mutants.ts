@@ -93,6 +93,13 @@ export const capabilityMutants: readonly Mutant[] = [
   },
   {
     group: 'capabilities',
+    name: 'every post is told as due, also for a run that somebody drives',
+    spoil: telling((listener) => (change) => {
+      listener(change.kind === 'posted' ? { ...change, dueInMs: 0 } : change)
+    }),
+  },
+  {
+    group: 'capabilities',
     name: 'what is created without a lease is not told as due',
     spoil: silencing(({ create }) => create !== undefined && create.lease === undefined),
   },

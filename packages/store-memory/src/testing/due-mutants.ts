@@ -50,6 +50,14 @@ const dueMutants = spoiling('next due', 'runs', {
       return isDue ? 0 : healthy.dueIn(request)
     },
   }),
+  'only the first workflow is looked at': asking((request) => ({
+    ...request,
+    workflows: request.workflows.slice(0, 1),
+  })),
+  'versions go with any name': asking((request) => {
+    const versions = request.workflows.flatMap((workflow) => workflow.versions)
+    return { ...request, workflows: request.workflows.map(({ name }) => ({ name, versions })) }
+  }),
   'nothing is due in 0': (healthy) => ({ dueIn: async (request) => (await healthy.dueIn(request)) ?? 0 }),
   'leases are forgotten': dueBy((row) => latest(row.wakeAt, retryOf(row))),
   'a leased run is due when its lease ends, whatever it waits for': dueBy((row) =>
