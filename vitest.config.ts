@@ -17,6 +17,9 @@ export default defineConfig({
   test: {
     // Much of the time goes into waiting for databases and processes: two workers keep two cores busy.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    // A bound for what hangs, not for what is slow: other tests, databases and processes share the cores.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
     globalSetup: ['./test/postgres/global-setup.ts'],
     coverage: {
       provider: 'v8',

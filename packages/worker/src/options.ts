@@ -97,7 +97,8 @@ function queuesOf(given: readonly (string | QueueClaim)[]): readonly QueueClaim[
   return queues
 }
 
-function whole(what: string, value: number, least: number): number {
+/** @throws WorkerError `INVALID_OPTION` for what is no whole number from `least`. */
+export function whole(what: string, value: number, least: number): number {
   if (Number.isSafeInteger(value) && value >= least) return value
   throw new WorkerError('INVALID_OPTION', `${what} must be a whole number from ${least}, got ${value}`)
 }

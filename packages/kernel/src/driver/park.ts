@@ -26,6 +26,8 @@ const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
   'SECRET_UNRESOLVED',
   'LIMIT_EXCEEDED',
   'WORKFLOW_MISSING',
+  // The parent's, which is not driven and cannot be told.
+  'INBOX_FULL',
   // The successor's: a newer version refuses what the run continues with.
   'INVALID_INPUT',
   'NOT_JSON',

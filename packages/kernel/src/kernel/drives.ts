@@ -120,19 +120,28 @@ export class Drives {
     while (this.#held.has(runId)) await this.#held.get(runId)
     let free = (): void => undefined
     this.#held.set(runId, new Promise((resolve) => (free = resolve)))
+    const had = { rested: false }
     try {
-      while (!(await this.#tryExclusively(runId, act))) this.checkOpen()
+      while (!(await this.#tryExclusively(runId, act, had))) this.checkOpen()
+    } catch (error) {
+      // The lease that the drive had is still ours: left alone, nobody would drive the run until it ends.
+      if (had.rested) queueMicrotask(() => this.moved(runId))
+      throw error
     } finally {
       this.#held.delete(runId)
       free()
     }
   }
 
-  async #tryExclusively(runId: string, act: (claim: Claim) => Promise<ReleaseRequest>): Promise<boolean> {
+  async #tryExclusively(
+    runId: string,
+    act: (claim: Claim) => Promise<ReleaseRequest>,
+    had: { rested: boolean },
+  ): Promise<boolean> {
     this.checkOpen()
     const change = this.#changes.of(runId)
     try {
-      await this.#rest(runId)
+      had.rested = (await this.#rest(runId)) || had.rested
       const row = await repeatable(this.#env, () => this.#env.store.runs.find(runId))
       if (row === undefined) throw runNotFound(runId)
       const askedAt = this.#env.clock.monotonic()
@@ -146,11 +155,12 @@ export class Drives {
     }
   }
 
-  /** Resolves when no drive of this kernel has the run any more. */
-  async #rest(runId: string): Promise<void> {
+  /** Resolves when no drive of this kernel has the run any more: true when one had. */
+  async #rest(runId: string): Promise<boolean> {
     const slot = this.#slots.get(runId)
     slot?.drive?.leave('rest', new KernelError('LEASE_LOST', `run ${runId} is held for a moment`, { runId }))
     await slot?.driving
+    return slot?.driving !== undefined
   }
 
   /** Says that something was posted to a run. */

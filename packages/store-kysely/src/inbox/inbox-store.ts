@@ -50,7 +50,11 @@ async function keep(
       return 'kept'
     }
     const receiver = await parts.executor.get(queries.receiver, { runId, id })
-    if (receiver !== undefined && receiver.known > 0) return 'duplicate'
+    if (receiver !== undefined && receiver.known > 0) {
+      // While it was looked for the row was locked: a claim that passed it over meanwhile has to look again.
+      parts.changes?.committed({ runId, kind: 'posted', dueInMs: 0 })
+      return 'duplicate'
+    }
     return postRefusal(runId, receiver, maxWaiting)
   })
 }

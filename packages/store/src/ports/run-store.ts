@@ -114,7 +114,7 @@ export interface QueueClaim {
   readonly concurrencyPerKey?: number
   /**
    * In any `periodMs` milliseconds at most `limit` of its runs are leased by such claims for the first time ever. Runs that
-   * go on are not counted and not held back.
+   * go on are not counted and not held back; runs that were removed are forgotten.
    */
   readonly rate?: { readonly limit: number; readonly periodMs: number }
 }

@@ -1,0 +1,96 @@
+import { memoryStore } from '@varve/store-memory'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { manualClock, settled } from '../testing/manual-clock.ts'
+import { recordCalls } from '../testing/store-calls.ts'
+import { defineWorkflow } from '../workflow/define-workflow.ts'
+import { createKernel } from './kernel.ts'
+
+const simple = defineWorkflow(
+  { name: 'simple', version: '1', input: z.null() },
+  { step: (_, next) => next.complete('done') },
+)
+
+const parent = defineWorkflow(
+  { name: 'parent', version: '1', input: z.null() },
+  {
+    step: ({ results }, next) =>
+      results['child'] ? next.complete('grown') : next.child(simple, null, { key: 'child' }),
+  },
+)
+
+const queues = [{ name: 'default' }]
+const leaseMs = 600_000
+
+describe('a run that is dispatched', () => {
+  test('and cannot tell its end to a parent whose inbox is full, is parked until there is room', async () => {
+    const clock = manualClock()
+    const store = memoryStore({ now: clock.now })
+    await using kernel = createKernel({ store, clock, workflows: [parent, simple], limits: { waitingPosts: 1 } })
+    const { dispatcher } = kernel
+    const claim = async (workflow: string) => dispatcher.claim({ queues, workflows: [workflow], limit: 1, leaseMs })
+    await kernel.start(parent, null, { runId: 'p', wait: false })
+    for (const run of await claim('parent')) await run.outcome
+    await store.inbox.post(
+      'p',
+      { id: 'x', type: 'SignalReceived', body: '{"signalId":"x","name":"n","value":1}' },
+      { maxWaiting: 1 },
+    )
+
+    const [child] = await claim('simple')
+    const failed = child?.outcome.catch((error: unknown) => error)
+    for (let i = 0; i < 10; i++) await clock.advance(1000)
+
+    expect(await failed).toMatchObject({ code: 'INBOX_FULL' })
+    const row = await store.runs.find(child?.runId ?? '')
+    expect(row).toMatchObject({ status: 'completed', problem: { code: 'INBOX_FULL' } })
+    expect(row?.owes).toHaveLength(1)
+    for (const run of await claim('parent')) await run.outcome
+    await clock.advance(60_000)
+    for (const run of await claim('simple')) await run.outcome
+    for (const run of await claim('parent')) await run.outcome
+    expect(await kernel.run('p')).toMatchObject({ status: 'completed', output: 'grown' })
+  })
+
+  test('and was put to rest for a migration that failed, is driven on', async () => {
+    const clock = manualClock()
+    const failing = { on: false }
+    let calls = 0
+    const long = (version: string) =>
+      defineWorkflow(
+        {
+          ...{ name: 'long', version, input: z.null() },
+          actions: {
+            call: {
+              run: async (_: null, { signal }) => {
+                if (++calls > 1) return 'done'
+                return new Promise((_resolve, reject) => {
+                  signal.addEventListener('abort', () => {
+                    failing.on = true
+                    reject(signal.reason as Error)
+                  })
+                })
+              },
+            },
+          },
+        },
+        { step: ({ results }, next) => (results['call'] ? next.complete('done') : next.run('call')) },
+      )
+    const store = recordCalls(memoryStore({ now: clock.now }), [], (name) => {
+      if (name !== 'runs.find' || !failing.on) return undefined
+      failing.on = false
+      throw new Error('the server is gone')
+    })
+    const [one, two] = [long('1'), long('2')]
+    await using kernel = createKernel({ store, clock, workflows: [two, one] })
+    await kernel.start(one, null, { runId: 'r', wait: false })
+    const [run] = await kernel.dispatcher.claim({ queues, limit: 1, leaseMs })
+    await settled()
+
+    await expect(kernel.migrate('r', { to: '2' })).rejects.toThrow('the server is gone')
+    expect(await run?.outcome).toBeUndefined()
+
+    expect(await kernel.follow('r')).toMatchObject({ status: 'completed' })
+    expect(calls).toBe(2)
+  })
+})
