@@ -41,7 +41,8 @@ export interface RunStore {
   acquire(runId: string, request: AcquireRequest): Promise<Claim>
 
   /**
-   * Extends a lease to `leaseMs` from now, also one that ran out and that nobody else has taken.
+   * Extends a lease to `leaseMs` from now, also one that ran out and that nobody else has taken. Asks for no limit of its queue:
+   * where the place was given away meanwhile, one more run is under lease than a claim would allow.
    *
    * @throws StoreError `RUN_NOT_FOUND` | `FENCED`.
    */
