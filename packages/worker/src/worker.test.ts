@@ -6,7 +6,7 @@ import { memoryStore } from '@varve/store-memory'
 import { faultyStore, interceptStore, virtualClock, type VirtualClock } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
 import type { WorkerOptions } from './options.ts'
-import { calling, parent, simple, sleeper, waiter } from './testing/samples.ts'
+import { asker, calling, parent, simple, sleeper, waiter } from './testing/samples.ts'
 import { until } from './testing/until.ts'
 import { createWorker, type Worker } from './worker.ts'
 
@@ -106,6 +106,22 @@ describe('a worker', () => {
     clock.advance(1000)
 
     await until(() => worker.health().counts.ended === 1)
+  })
+
+  test('ends what has met its deadline, and moves on where nobody answered in time', async () => {
+    const { clock, kernel, work, status } = sceneOf([asker, waiter])
+    await kernel.start(asker, null, { runId: 'asks', wait: false })
+    await kernel.start(waiter, null, { runId: 'waits', deadlineMs: 60_000, wait: false })
+    await using worker = work()
+    await until(() => worker.health().counts.blocked === 2)
+
+    clock.advance(59_999)
+    await until(() => worker.health().driving.length === 0)
+    expect([await status('asks'), await status('waits')]).toEqual(['blocked', 'blocked'])
+    clock.advance(1)
+
+    await until(() => worker.health().counts.ended === 2)
+    expect([await status('asks'), await status('waits')]).toEqual(['completed', 'failed'])
   })
 
   test('drives on what a signal moves', async () => {

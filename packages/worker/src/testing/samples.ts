@@ -26,6 +26,15 @@ export const napper = defineWorkflow(
   { step: ({ results }, next) => (results['sleep'] ? next.complete('awake') : next.sleep(300)) },
 )
 
+/** Asks, and takes no answer within a minute for one, too. */
+export const asker = defineWorkflow(
+  { name: 'asker', version: '1', input: z.null(), interrupts: { ask: { ask: z.null(), answer: z.string() } } },
+  {
+    step: ({ results }, next) =>
+      results['ask'] ? next.complete('over') : next.interrupt('ask', null, { expiresInMs: 60_000 }),
+  },
+)
+
 /** Waits for a signal. */
 export const waiter = defineWorkflow(
   { name: 'waiter', version: '1', input: z.null(), signals: { go: z.string() } },
