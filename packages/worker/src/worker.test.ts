@@ -6,7 +6,7 @@ import { memoryStore } from '@varve/store-memory'
 import { faultyStore, interceptStore, virtualClock, type VirtualClock } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
 import type { WorkerOptions } from './options.ts'
-import { asker, calling, parent, simple, sleeper, waiter } from './testing/samples.ts'
+import { asker, calling, napper, parent, simple, sleeper, waiter } from './testing/samples.ts'
 import { until } from './testing/until.ts'
 import { createWorker, type Worker } from './worker.ts'
 
@@ -106,6 +106,17 @@ describe('a worker', () => {
     clock.advance(1000)
 
     await until(() => worker.health().counts.ended === 1)
+  })
+
+  test('wakes a run in time whose sleep is shorter than the time between two looks', async () => {
+    const { clock, kernel, work, status } = sceneOf([napper])
+    await using worker = work()
+    await kernel.start(napper, null, { runId: 'r', wait: false })
+    await until(() => worker.health().counts.blocked === 1)
+
+    clock.advance(300)
+
+    await until(async () => (await status('r')) === 'completed')
   })
 
   test('ends what has met its deadline, and moves on where nobody answered in time', async () => {
