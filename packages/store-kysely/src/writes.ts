@@ -1,4 +1,5 @@
-import type { StoredEvent } from '@varve/store'
+import type { Snapshot, StoredEvent } from '@varve/store'
+import type { SharedCommits } from './commits/shared-write.ts'
 import type { AppendArgs, AppendedRecord, AppendShape, CreateArgs } from './events/append-queries.ts'
 import type { PutArgs } from './artifacts/artifact-queries.ts'
 import type { EntryArgs } from './cache/cache-queries.ts'
@@ -16,6 +17,10 @@ import type { CacheEntriesTable, RunsTable } from './schema.ts'
 export interface SqlWrites {
   create(creation: Creation): Promise<RunsTable | undefined>
   append(addition: Addition): Promise<AppendedRecord | undefined>
+  /** @returns false for an unknown run, and for a seq below that of the newest snapshot. */
+  saveSnapshot(snapshot: Snapshot): Promise<boolean>
+  /** Absent where no two writes share a commit. */
+  readonly shared?: SharedCommits
   /** Refused when the run is unknown, ended or full, or the post a duplicate. */
   post(args: PostArgs): Promise<CountedPost | undefined>
   /** Claims from queues without limits, where one statement can; it answers the runs in their order. */

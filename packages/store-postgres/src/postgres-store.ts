@@ -19,6 +19,8 @@ export interface PostgresStoreOptions {
    * to that address: behind a pooler that hands out connections by transaction, the server itself. False: nobody is told.
    */
   readonly notifications?: boolean | { readonly url: string }
+  /** Writes of different runs that are in flight together share a commit, and each fails by itself. Default true. */
+  readonly groupCommit?: boolean
 }
 
 /**
@@ -37,7 +39,7 @@ export interface PostgresStoreOptions {
  * ```
  */
 export async function postgresStore(location: PostgresLocation, options: PostgresStoreOptions = {}): Promise<Store> {
-  const { now, migrate = true } = options
+  const { now, migrate = true, groupCommit } = options
   const { executor, dialect, changes, close } = await open(location, options)
   try {
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
@@ -46,7 +48,7 @@ export async function postgresStore(location: PostgresLocation, options: Postgre
     throw error
   }
   const capabilities = { durable: true, shared: true }
-  return sqlStore({ executor, dialect, capabilities, changes, now: now ?? (() => null), close })
+  return sqlStore({ executor, dialect, capabilities, changes, groupCommit, now: now ?? (() => null), close })
 }
 
 /**

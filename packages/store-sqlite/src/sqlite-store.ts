@@ -23,6 +23,8 @@ export interface SqliteStoreOptions {
    * to notifications; a whole number of at least 5. Default 25. Commits of this store are told at once.
    */
   readonly pollMs?: number
+  /** Writes of different runs that are in flight together share a commit, and each fails by itself. Default true. */
+  readonly groupCommit?: boolean
 }
 
 /**
@@ -40,7 +42,7 @@ export interface SqliteStoreOptions {
  * ```
  */
 export async function sqliteStore(location: SqliteLocation, options: SqliteStoreOptions = {}): Promise<Store> {
-  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 25 } = options
+  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 25, groupCommit } = options
   checkWhole('pollMs', pollMs, 5)
   const { database, executor, dialect, close } = await open(location, migrate, options.busyTimeoutMs)
   try {
@@ -54,7 +56,8 @@ export async function sqliteStore(location: SqliteLocation, options: SqliteStore
   }
   const isFile = !database.memory
   const changes = isFile ? fileChanges(executor, pollMs) : noOthers
-  return sqlStore({ executor, dialect, capabilities: { durable: isFile, shared: isFile }, changes, now, close })
+  const capabilities = { durable: isFile, shared: isFile }
+  return sqlStore({ executor, dialect, capabilities, changes, groupCommit, now, close })
 }
 
 /**

@@ -17,7 +17,8 @@ import { perShape } from '../runs/update-shape.ts'
 import { claimQuery, inTurns, type PlacedRecord } from './postgres-claim.ts'
 import { asSchema, type RunsTable, type Schema } from '../schema.ts'
 import type { ClaimArgs, KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
-import type { StoredEvent } from '@varve/store'
+import { saveQuery } from '../snapshots/snapshot-queries.ts'
+import type { Snapshot, StoredEvent } from '@varve/store'
 
 /** One statement and one round trip for each write. */
 export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWrites {
@@ -31,6 +32,7 @@ export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlW
       const lists = { ...eventColumns(events), ...postColumns(posts), artifactList: artifacts }
       return executor.get(queries.append(shape), { ...run, ...lists })
     },
+    saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
     post: (args) => executor.get(queries.post, args),
     claim: async (args) => inTurns(await executor.all(queries.claim, args)),
     putArtifact: async (args) => (await executor.get(queries.putArtifact, args))?.sound === 1,
@@ -79,6 +81,7 @@ type Append = AppendArgs & EventLists & PostLists & ArtifactList
 interface WriteQueries {
   readonly create: (shape: { readonly refers: boolean }) => Query<Create, RunsTable>
   readonly append: (shape: AppendShape) => Query<Append, AppendedRecord>
+  readonly saveSnapshot: Query<Snapshot, unknown>
   readonly post: Query<PostArgs, CountedPost>
   readonly claim: Query<ClaimArgs, PlacedRecord>
   readonly putArtifact: Query<PutArgs, { readonly sound: number }>
@@ -110,6 +113,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
         shape.settles ? appendingAndSettling(dialect, p, shape) : appendingAlone(dialect, p, shape),
       ),
     ),
+    saveSnapshot: saveQuery(dialect),
     post: write((p: Params<PostArgs>) =>
       targeting(dialect, p)
         .with('kept', (query) => keeping(query, p))

@@ -16,7 +16,6 @@ interface PruneArgs {
 
 /** The queries on stored states. */
 export interface SnapshotQueries {
-  readonly save: Query<Snapshot, unknown>
   readonly known: Query<{ readonly runId: string }, unknown>
   readonly latest: Query<LatestArgs, SnapshotsTable>
   readonly prune: Query<PruneArgs, unknown>
@@ -27,7 +26,6 @@ export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
-    save: saveQuery(dialect),
     known: read((p: Params<{ readonly runId: string }>) =>
       db.selectFrom('runs').select('run_id').where('run_id', '=', p.text('runId')),
     ),
@@ -53,8 +51,11 @@ export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
   }
 }
 
-/** Locks the run's row lightly while it inserts, so that a snapshot never outlives a run that is removed meanwhile. */
-function saveQuery(dialect: SqlDialect): SnapshotQueries['save'] {
+/**
+ * Compiles the query that keeps a snapshot. It locks the run's row lightly while it inserts, so that a snapshot never outlives a
+ * run that is removed meanwhile.
+ */
+export function saveQuery(dialect: SqlDialect): Query<Snapshot, unknown> {
   const { db } = dialect
   return queryCompiler(dialect).write((p: Params<Snapshot>) =>
     db

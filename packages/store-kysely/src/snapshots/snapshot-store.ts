@@ -29,8 +29,7 @@ async function save(parts: StoreParts, queries: SnapshotQueries, snapshot: Snaps
   checkId('the workflow version', workflowVersion)
   checkId('the build', build)
   checkWhole('seq', seq, 0)
-  const changed = await parts.executor.run(queries.save, { runId, seq, hash, format, workflowVersion, build, body })
-  if (changed > 0) return
+  if (await parts.writes.saveSnapshot({ runId, seq, hash, format, workflowVersion, build, body })) return
   // Nothing is stored for an unknown run, and for a seq below the newest one, which is passed over.
   if ((await parts.executor.get(queries.known, { runId })) === undefined) throw runNotFound(runId)
 }

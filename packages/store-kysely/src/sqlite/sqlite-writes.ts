@@ -15,7 +15,9 @@ import { perShape } from '../runs/update-shape.ts'
 import type { RunsTable } from '../schema.ts'
 import { contentWrites } from './content-writes.ts'
 import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
-import type { StoredEvent } from '@varve/store'
+import { saveQuery } from '../snapshots/snapshot-queries.ts'
+import type { SharedAnswer, SharedWrite } from '../commits/shared-write.ts'
+import type { Snapshot, StoredEvent } from '@varve/store'
 
 /** Small statements in one transaction each: SQLite is a function call away, and short statements stay prepared. */
 export function sqliteWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWrites {
@@ -23,9 +25,31 @@ export function sqliteWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWri
   return {
     create: (creation) => executor.transaction('write', () => create(queries, creation)),
     append: (addition) => executor.transaction('write', () => append(dialect, queries, addition)),
+    saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
     post: (args) => executor.transaction('write', () => post(queries, args)),
+    shared: {
+      // The database has one writer.
+      lanes: 1,
+      accepts: () => true,
+      commit: (batch) => executor.transaction('write', () => makeAll(dialect, queries, batch)),
+    },
     ...contentWrites(dialect, executor),
   }
+}
+
+/** A write that is refused has changed nothing, so it needs no savepoint. */
+function* makeAll(
+  dialect: SqlDialect,
+  queries: WriteQueries,
+  batch: readonly SharedWrite[],
+): Steps<readonly SharedAnswer[]> {
+  const answers: SharedAnswer[] = []
+  for (const write of batch) {
+    if (write.kind === 'create') answers.push(yield* create(queries, write.creation))
+    else if (write.kind === 'append') answers.push(yield* append(dialect, queries, write.addition))
+    else answers.push((yield* run(queries.saveSnapshot, write.snapshot)) > 0)
+  }
+  return answers
 }
 
 function* create(queries: WriteQueries, { run: row, tags, events, artifacts }: Creation): Steps<RunsTable | undefined> {
@@ -70,6 +94,7 @@ function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undef
 interface WriteQueries {
   readonly create: Query<CreateArgs, RunsTable>
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
+  readonly saveSnapshot: Query<Snapshot, unknown>
   readonly insert: Query<StoredEvent, unknown>
   readonly refer: Query<{ readonly runId: string; readonly artifact: string }, unknown>
   readonly tag: Query<{ readonly runId: string; readonly tag: string }, unknown>
@@ -87,6 +112,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
     append: perShape((shape: AppendShape) =>
       write((p: Params<AppendArgs & { readonly settled: number }>) => appending(db, p, shape, p.int('settled'))),
     ),
+    saveSnapshot: saveQuery(dialect),
     keep: write((p: Params<PostArgs>) => keeping(targeting(dialect, p), p)),
     countPost: write((p: Params<PostArgs>) => countingPost(db, p).where('run_id', '=', p.text('runId'))),
     ...rowQueries(dialect),

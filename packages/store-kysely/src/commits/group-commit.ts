@@ -1,0 +1,182 @@
+import { isStoreError, type StoreErrorCode } from '@varve/store'
+import type { SqlWrites } from '../writes.ts'
+import type { Answer, Answers, SharedAnswer, SharedCommits, SharedWrite } from './shared-write.ts'
+
+/** A batch takes no more writes than this: the others would wait too long for its end. */
+const MAX_WRITES = 256
+
+/** Nor more text, counted in UTF-16 code units; a write that is longer by itself is made alone. */
+const MAX_LENGTH = 4 * 1024 * 1024
+
+/** Errors that are those of every write of a batch. After any other each is made again alone, to have its own. */
+const OF_ALL: readonly StoreErrorCode[] = ['STORE_CLOSED', 'STORE_UNREACHABLE', 'STORE_BUSY', 'UNKNOWN_OUTCOME']
+
+/**
+ * Lets writes of different runs that are in flight together share a commit. Writes that come while as many batches as there
+ * are lanes are under way wait for the next one, and so hold back who awaits them; a write that comes alone waits for nothing.
+ */
+export function groupCommit(writes: SqlWrites): SqlWrites {
+  const { shared } = writes
+  if (shared === undefined) return writes
+  const group = new GroupCommit(writes, shared)
+  return {
+    ...writes,
+    create: async (creation) => (await group.make({ kind: 'create', creation })) as Answers['create'],
+    append: async (addition) => (await group.make({ kind: 'append', addition })) as Answers['append'],
+    saveSnapshot: async (snapshot) => (await group.make({ kind: 'snapshot', snapshot })) as Answers['snapshot'],
+  }
+}
+
+/** A write that was asked for, and who waits for it. */
+interface Member {
+  readonly write: SharedWrite
+  readonly runId: string
+  /** What no other write of a batch may have. */
+  readonly key: string
+  readonly length: number
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: unknown) => void
+}
+
+class GroupCommit {
+  readonly #writes: SqlWrites
+  readonly #shared: SharedCommits
+  #waiting: Member[] = []
+  /** The keys of what is under way. */
+  readonly #keys = new Set<string>()
+  #lanes = 0
+  #gathering = false
+  /** The run of the last batch; empty when it was of several. */
+  #lastRun: string | undefined
+
+  constructor(writes: SqlWrites, shared: SharedCommits) {
+    this.#writes = writes
+    this.#shared = shared
+  }
+
+  /** @returns what the same write answers when it is made alone. */
+  async make(write: SharedWrite): Promise<Answer> {
+    const length = lengthOf(write)
+    if (length > MAX_LENGTH || !this.#shared.accepts(write)) return alone(this.#writes, write)
+    const runId = runOf(write)
+    // A snapshot changes no row that an append to its run needs.
+    const key = `${write.kind === 'snapshot' ? 'snapshot of' : 'run'} ${runId}`
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ write, runId, key, length, resolve, reject })
+      this.#gather()
+    })
+  }
+
+  /**
+   * Those whose writes were answered together, or whose actions ended while a commit was under way, ask for their next writes
+   * within one turn of the event loop. Where one run alone is writing, nobody is waited for.
+   */
+  #gather(): void {
+    if (this.#gathering || this.#lanes >= this.#shared.lanes) return
+    this.#gathering = true
+    const begin = (): void => {
+      this.#gathering = false
+      this.#fillLanes()
+    }
+    const [first, second] = this.#waiting
+    const isLone = second === undefined && (this.#lastRun === undefined || first?.runId === this.#lastRun)
+    if (isLone) queueMicrotask(begin)
+    else setImmediate(begin)
+  }
+
+  #fillLanes(): void {
+    while (this.#lanes < this.#shared.lanes) {
+      const batch = this.#takeBatch()
+      const [first, second] = batch
+      if (first === undefined) return
+      this.#lastRun = second === undefined ? first.runId : ''
+      this.#lanes += 1
+      void this.#commit(batch).finally(() => {
+        this.#lanes -= 1
+        if (this.#waiting.length > 0) this.#gather()
+      })
+    }
+  }
+
+  /** The writes that have waited longest, and of each run the first. */
+  #takeBatch(): readonly Member[] {
+    const batch: Member[] = []
+    const left: Member[] = []
+    let length = 0
+    for (const member of this.#waiting) {
+      const fits = batch.length < MAX_WRITES && length + member.length <= MAX_LENGTH
+      if (fits && !this.#keys.has(member.key)) {
+        this.#keys.add(member.key)
+        batch.push(member)
+        length += member.length
+      } else left.push(member)
+    }
+    this.#waiting = left
+    return batch
+  }
+
+  async #commit(batch: readonly Member[]): Promise<void> {
+    const [first] = batch
+    if (batch.length === 1 && first !== undefined) return this.#makeAlone(first)
+    let answers: readonly SharedAnswer[]
+    try {
+      answers = await this.#shared.commit(batch.map(({ write }) => write))
+    } catch (error) {
+      if (isStoreError(error) && OF_ALL.includes(error.code)) {
+        for (const member of batch) this.#settle(member, () => member.reject(error))
+      } else for (const member of batch) await this.#makeAlone(member)
+      return
+    }
+    for (const [place, member] of batch.entries()) {
+      const answer = answers[place]
+      // In no lane: the next batch must not wait for whoever has locked this one's run.
+      if (answer === 'locked') void this.#makeAlone(member)
+      else this.#settle(member, () => member.resolve(answer))
+    }
+  }
+
+  async #makeAlone(member: Member): Promise<void> {
+    try {
+      const answer = await alone(this.#writes, member.write)
+      this.#settle(member, () => member.resolve(answer))
+    } catch (error) {
+      this.#settle(member, () => member.reject(error))
+    }
+  }
+
+  #settle({ key }: Member, tell: () => void): void {
+    this.#keys.delete(key)
+    tell()
+    if (this.#waiting.length > 0) this.#gather()
+  }
+}
+
+async function alone(writes: SqlWrites, write: SharedWrite): Promise<Answer> {
+  switch (write.kind) {
+    case 'create':
+      return writes.create(write.creation)
+    case 'append':
+      return writes.append(write.addition)
+    case 'snapshot':
+      return writes.saveSnapshot(write.snapshot)
+  }
+}
+
+function runOf(write: SharedWrite): string {
+  switch (write.kind) {
+    case 'create':
+      return write.creation.run.runId
+    case 'append':
+      return write.addition.run.runId
+    case 'snapshot':
+      return write.snapshot.runId
+  }
+}
+
+function lengthOf(write: SharedWrite): number {
+  if (write.kind === 'snapshot') return write.snapshot.body.length
+  const { events } = write.kind === 'create' ? write.creation : write.addition
+  let length = 0
+  for (const { body } of events) length += body.length
+  return length
+}
