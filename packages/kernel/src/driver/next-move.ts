@@ -12,10 +12,12 @@ export function movesSoon(env: Environment, system: System): boolean {
 }
 
 function childrenMoving(env: Environment, { open }: System): Promise<void>[] {
-  return [...open.values()].flatMap((item) => {
+  const children: Promise<void>[] = []
+  for (const item of open.values()) {
     const moving = item.kind === 'child' ? env.moving(item.childRunId) : undefined
-    return moving === undefined ? [] : [moving]
-  })
+    if (moving !== undefined) children.push(moving)
+  }
+  return children
 }
 
 /** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */

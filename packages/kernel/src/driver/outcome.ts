@@ -16,6 +16,7 @@ export type Outcome<Output = Json> =
 export interface BlockedOutcome {
   readonly status: 'blocked'
   readonly runId: string
+  /** All that waits for people, and the first hundred items of all else; the timeline has the others. */
   readonly blockedOn: readonly BlockedOn[]
   /** When it moves by itself, Unix milliseconds; null when only an answer moves it. */
   readonly wakeAt: number | null

@@ -458,6 +458,16 @@ describe('what the fold keeps', () => {
     expect(wakeAt(system)).toBe(7000)
   })
 
+  test('of very many items the first hundred are listed, and all that wait for people', () => {
+    const timers = Array.from({ length: 150 }, (_, i) => timerStarted(`t${i}`))
+
+    const system = fold(eventsOf([...timers, interrupted('i'), requested('a'), inDoubt('a', 1)]))
+
+    const listed = blockedOn(system).map(({ key }) => key)
+    expect(listed).toEqual([...Array.from({ length: 100 }, (_, i) => `t${i}`), 'i', 'a'])
+    expect(wakeAt(system)).toBe(7000)
+  })
+
   test('a run with a deadline wakes for it, until it is canceled: then for the end of its grace', () => {
     const deadline: LogDraft = { ...started, data: { ...started.data, deadlineAt: 6000 } }
 

@@ -347,18 +347,28 @@ export function statusOf(system: System): RunStatus {
   return 'blocked'
 }
 
-/** Everything that is open, as the run row shows it; for a run that has not begun, its start. */
+/** So many items that time or other runs close are listed: the row is written with every append. */
+const LISTED_ITEMS = 100
+
+/**
+ * What is open, as the run row shows it: whatever waits for people, and the first hundred of all else; for a run that has not
+ * begun, its start.
+ */
 export function blockedOn(system: System): BlockedOn[] {
   if (isDelayed(system)) return [{ kind: 'timer', key: START, name: 'start', until: system.started?.startAt as number }]
-  return [...system.open.values()].map((item) => {
+  const listed: BlockedOn[] = []
+  let others = 0
+  for (const item of system.open.values()) {
     const until = dueAt(item)
     const inDoubt = item.kind === 'action' && item.inDoubt
-    return {
+    if (item.kind !== 'interrupt' && !inDoubt && others++ >= LISTED_ITEMS) continue
+    listed.push({
       ...{ kind: item.kind, key: item.key, name: nameOf(item) },
       ...(until !== undefined && { until }),
       ...(inDoubt && { inDoubt }),
-    }
-  })
+    })
+  }
+  return listed
 }
 
 /** True while an attempt is under way. */
@@ -376,10 +386,11 @@ export function isAttemptingOnce(system: System): boolean {
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
 export function wakeAt(system: System, open: Iterable<OpenItem> = system.open.values()): number | null {
-  const times = Array.from(open, dueAt)
-  times.push(system.cancel === undefined ? system.started?.deadlineAt : system.cancel.graceUntil)
-  if (isDelayed(system)) times.push(system.started?.startAt)
-  let least: number | null = null
-  for (const time of times) if (time !== undefined && (least === null || time < least)) least = time
-  return least
+  let least = system.cancel === undefined ? system.started?.deadlineAt : system.cancel.graceUntil
+  const meet = (time: number | undefined): void => {
+    if (time !== undefined && (least === undefined || time < least)) least = time
+  }
+  if (isDelayed(system)) meet(system.started?.startAt)
+  for (const item of open) meet(dueAt(item))
+  return least ?? null
 }

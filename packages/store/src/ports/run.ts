@@ -76,6 +76,7 @@ export interface Claim {
 /** What an append or a release says of the run; derived from the fold of its log. */
 export interface RunUpdate {
   readonly status: RunStatus
+  /** What has to be known without the log; a driver lists whatever waits for people, and of all else as much as it sees fit. */
   readonly blockedOn: readonly BlockedOn[]
   /**
    * When the run has something to do again, Unix milliseconds of the store's clock: 0 for at once (while it is running),
