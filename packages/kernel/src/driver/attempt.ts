@@ -1,6 +1,7 @@
 import { canonicalJson, sha256, type Json } from '@varve/store'
 import type { Timer } from '../clock.ts'
 import { KernelError, textOf } from '../errors.ts'
+import { copyJson } from '../log/copy-json.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { ActionError, errorInfoOf, hasKind, saysNotExecuted } from '../policy/action-error.ts'
@@ -241,5 +242,5 @@ function checkKeyHasNoSecret({ runId, item, opened }: Attempt, key: unknown): vo
 
 /** A copy: what a handler does to its input must not reach a later attempt. */
 function inputOf({ item, opened }: Attempt): never {
-  return structuredClone(opened?.input ?? item.input) as never
+  return copyJson(opened?.input ?? item.input) as never
 }

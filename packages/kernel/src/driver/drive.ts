@@ -115,7 +115,7 @@ export class Drive {
       return await this.#loop()
     } catch (error) {
       this.#over = true
-      this.#running.abortAll(error)
+      this.#running.abortAll(() => error)
       throw await this.#giveUp(error)
     } finally {
       this.#lease?.stop()
@@ -374,7 +374,7 @@ export class Drive {
 
   async #end(outcome: Outcome): Promise<Outcome> {
     const { runId } = this.#options
-    this.#running.abortAll(new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
+    this.#running.abortAll(() => new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
     this.#snapshots?.ended(this.#fold)
     this.#ledger.check()
     const claim = this.#claim

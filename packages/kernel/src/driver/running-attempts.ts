@@ -164,9 +164,9 @@ export class RunningAttempts {
     for (const key of this.#opened.keys()) if (!open.has(key)) this.#opened.delete(key)
   }
 
-  /** Aborts everything. */
-  abortAll(reason: unknown): void {
-    for (const { finished, controller } of this.#running.values()) if (!finished) controller.abort(reason)
+  /** Aborts everything. The reason is made when something is under way: most runs end with nothing that is. */
+  abortAll(reason: () => unknown): void {
+    for (const { finished, controller } of this.#running.values()) if (!finished) controller.abort(reason())
     this.#running.clear()
     this.#opened.clear()
   }
