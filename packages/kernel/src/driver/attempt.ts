@@ -147,7 +147,7 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   }
 }
 
-async function callHandler(env: Environment, attempt: Attempt, call: Call): Promise<unknown> {
+function callHandler(env: Environment, attempt: Attempt, call: Call): unknown {
   const { action, controller } = attempt
   const { timeoutMs } = action
   if (timeoutMs === undefined)
@@ -195,9 +195,15 @@ function inquiryContextOf(
 ): InquiryContext {
   const { key, attempt } = item
   const { signal } = controller
-  const idempotencyKey = sha256(canonicalJson([runId, key]))
   const heartbeat = heartbeatOf({ restart, beat, signal })
-  return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
+  let idempotencyKey: string | undefined
+  return {
+    ...{ runId, key, attempt, fencingToken, signal, heartbeat, use },
+    // Most handlers need none: nothing is hashed for them.
+    get idempotencyKey() {
+      return (idempotencyKey ??= sha256(canonicalJson([runId, key])))
+    },
+  }
 }
 
 function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, restart: () => void): ActionContext {
@@ -230,7 +236,14 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, re
     clean: (value) => withoutSecrets(env, attempt, value, 'artifact'),
     secrets: attempt.opened?.spellings ?? [],
   })
-  return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, artifacts, now }
+  let draws: ReturnType<typeof derivedRandom> | undefined
+  const derived = (): typeof draws & {} => (draws ??= derivedRandom(seed, context.idempotencyKey))
+  // Not a spread, which would ask for the idempotency key.
+  return Object.assign(context, {
+    ...{ fact, artifacts, now },
+    random: () => derived().random(),
+    uuid: () => derived().uuid(),
+  })
 }
 
 /** With the secret taken out, two keys could become one. @throws KernelError `INVALID_INPUT`. */

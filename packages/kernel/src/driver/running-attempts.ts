@@ -84,6 +84,7 @@ export class RunningAttempts {
 
   async #observed({ runId, workflow, item }: NewAttempt, call: () => Promise<LogDraft>): Promise<LogDraft> {
     const { observe } = this.#env
+    if (!observe.tellsAttempts) return call()
     const { key, action, attempt } = item
     const identity = { runId, workflow, key, action, attempt }
     const elapsed = observe.begin()

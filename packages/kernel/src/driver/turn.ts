@@ -116,8 +116,10 @@ export function takeTurn(
  */
 function isToBeAsked({ open, terminal }: System, { actions }: Definition): boolean {
   if (terminal !== undefined) return false
-  const inDoubt = [...open.values()].filter((item) => item.kind === 'action' && item.inDoubt)
-  return inDoubt.some((item) => item.kind === 'action' && actions[item.action]?.reconcile !== undefined)
+  for (const item of open.values()) {
+    if (item.kind === 'action' && item.inDoubt && actions[item.action]?.reconcile !== undefined) return true
+  }
+  return false
 }
 
 /** A run may end beyond its limit, and keep what came in, but not go on. */

@@ -376,10 +376,9 @@ export function isAttemptingOnce(system: System): boolean {
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
 export function wakeAt(system: System, open: Iterable<OpenItem> = system.open.values()): number | null {
-  const times = Array.from(open, dueAt)
-  times.push(system.cancel === undefined ? system.started?.deadlineAt : system.cancel.graceUntil)
-  if (isDelayed(system)) times.push(system.started?.startAt)
-  let least: number | null = null
-  for (const time of times) if (time !== undefined && (least === null || time < least)) least = time
-  return least
+  const { cancel, started } = system
+  let least = (cancel === undefined ? started?.deadlineAt : cancel.graceUntil) ?? Infinity
+  if (isDelayed(system)) least = Math.min(least, started?.startAt ?? Infinity)
+  for (const item of open) least = Math.min(least, dueAt(item) ?? Infinity)
+  return least === Infinity ? null : least
 }
