@@ -32,7 +32,10 @@ export async function appendSettled(
   let uncertain = false
   for (let attempt = 1; ; attempt++) {
     try {
-      return await observedAppend(env, runId, events, options)
+      const append = env.observe.tellsAppends
+        ? observedAppend(env, runId, events, options)
+        : env.store.events.append(runId, events, options)
+      return await append
     } catch (error) {
       const lost = isStoreError(error, 'UNKNOWN_OUTCOME')
       const refused = isStoreError(error, 'HEAD_CONFLICT') || isStoreError(error, 'FENCED')
@@ -64,7 +67,6 @@ async function observedAppend(
   events: readonly StoredEvent[],
   options: AppendOptions,
 ): Promise<AppendResult> {
-  if (!observe.tellsAppends) return store.events.append(runId, events, options)
   const elapsed = observe.begin()
   const facts = { runId, ...appendFacts(events, options.expectedHead) }
   try {

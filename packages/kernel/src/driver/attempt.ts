@@ -1,6 +1,7 @@
 import { canonicalJson, sha256, type Json } from '@varve/store'
 import type { Timer } from '../clock.ts'
 import { KernelError, textOf } from '../errors.ts'
+import { copyJson } from '../log/copy-json.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { ActionError, errorInfoOf, hasKind, saysNotExecuted } from '../policy/action-error.ts'
@@ -146,7 +147,7 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   }
 }
 
-async function callHandler(env: Environment, attempt: Attempt, call: Call): Promise<unknown> {
+function callHandler(env: Environment, attempt: Attempt, call: Call): unknown {
   const { action, controller } = attempt
   const { timeoutMs } = action
   if (timeoutMs === undefined)
@@ -194,9 +195,15 @@ function inquiryContextOf(
 ): InquiryContext {
   const { key, attempt } = item
   const { signal } = controller
-  const idempotencyKey = sha256(canonicalJson([runId, key]))
   const heartbeat = heartbeatOf({ restart, beat, signal })
-  return { ...{ runId, key, attempt, fencingToken, signal, idempotencyKey }, heartbeat, use }
+  let idempotencyKey: string | undefined
+  return {
+    ...{ runId, key, attempt, fencingToken, signal, heartbeat, use },
+    // Most handlers need none: nothing is hashed for them.
+    get idempotencyKey() {
+      return (idempotencyKey ??= sha256(canonicalJson([runId, key])))
+    },
+  }
 }
 
 function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, restart: () => void): ActionContext {
@@ -229,7 +236,14 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, re
     clean: (value) => withoutSecrets(env, attempt, value, 'artifact'),
     secrets: attempt.opened?.spellings ?? [],
   })
-  return { ...context, ...derivedRandom(seed, context.idempotencyKey), fact, artifacts, now }
+  let draws: ReturnType<typeof derivedRandom> | undefined
+  const derived = (): typeof draws & {} => (draws ??= derivedRandom(seed, context.idempotencyKey))
+  // Not a spread, which would ask for the idempotency key.
+  return Object.assign(context, {
+    ...{ fact, artifacts, now },
+    random: () => derived().random(),
+    uuid: () => derived().uuid(),
+  })
 }
 
 /** With the secret taken out, two keys could become one. @throws KernelError `INVALID_INPUT`. */
@@ -241,5 +255,5 @@ function checkKeyHasNoSecret({ runId, item, opened }: Attempt, key: unknown): vo
 
 /** A copy: what a handler does to its input must not reach a later attempt. */
 function inputOf({ item, opened }: Attempt): never {
-  return structuredClone(opened?.input ?? item.input) as never
+  return copyJson(opened?.input ?? item.input) as never
 }

@@ -43,7 +43,7 @@ export class Drive {
   readonly #running: RunningAttempts
   readonly #intake: Intake
   readonly #facts: FactDesk
-  readonly #breathe: () => Promise<void>
+  readonly #breathe: () => Promise<void> | undefined
   #fold!: RunFold
   #reusable: FindReusable | undefined
   #snapshots: SnapshotWriter | undefined
@@ -115,7 +115,7 @@ export class Drive {
       return await this.#loop()
     } catch (error) {
       this.#over = true
-      this.#running.abortAll(error)
+      this.#running.abortAll(() => error)
       throw await this.#giveUp(error)
     } finally {
       this.#lease?.stop()
@@ -196,7 +196,7 @@ export class Drive {
       await this.#gather()
       const mayDecide = this.#undecided && !this.#givingUp.holds(this.#fold.system)
       if (this.#intake.isEmpty && !mayDecide) return false
-      const elapsed = this.#env.observe.begin()
+      const elapsed = this.#env.observe.tellsTurns ? this.#env.observe.begin() : undefined
       const turn = this.#take()
       if (turn === undefined) {
         await this.#load()
@@ -207,7 +207,7 @@ export class Drive {
       const { inputs } = this.#intake
       const consumed = inputs.slice(0, inputs.length - turn.rest.length)
       if (!(await this.#append(turn, consumed))) continue
-      this.#tell(turn, elapsed())
+      if (elapsed !== undefined) this.#tell(turn, elapsed())
       this.#intake.appended(turn.rest)
       const more = turn.more || turn.rest.length > 0
       this.#undecided = more || turn.paused === true || isDelayed(this.#fold.system)
@@ -374,7 +374,7 @@ export class Drive {
 
   async #end(outcome: Outcome): Promise<Outcome> {
     const { runId } = this.#options
-    this.#running.abortAll(new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
+    this.#running.abortAll(() => new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
     this.#snapshots?.ended(this.#fold)
     this.#ledger.check()
     const claim = this.#claim

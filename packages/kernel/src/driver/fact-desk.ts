@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { canonicalJson, checkId, genesis, sealEvent, sha256, type Json, type Limits } from '@varve/store'
 import { artifactsIn, checkArtifactCount } from '../artifacts/artifacts-in.ts'
 import { KernelError } from '../errors.ts'
+import { copyJson } from '../log/copy-json.ts'
 import type { LogDraft, LogEvent } from '../log/log-event.ts'
 import type { FactSlot } from '../run/facts.ts'
 import type { Fact } from '../run/item.ts'
@@ -93,7 +94,7 @@ export class FactDesk {
     if (known !== undefined && known.requestHash !== requestHash) throw this.#mismatch(slot)
     asker.signal.throwIfAborted()
     if (pending !== undefined) return this.#wait(pending, { slot, read }, asker)
-    if (known !== undefined) return structuredClone(known.value as Json)
+    if (known !== undefined) return copyJson(known.value as Json)
     const begun: Pending = { id, requestHash, waiting: new Set(), sent: false }
     this.#pending.set(id, begun)
     const value = this.#wait(begun, { slot, read }, asker)
@@ -108,7 +109,7 @@ export class FactDesk {
       const id = idOf(event.data)
       const pending = this.#pending.get(id)
       this.#pending.delete(id)
-      for (const { resolve } of pending?.waiting ?? []) resolve(structuredClone(event.data.value))
+      for (const { resolve } of pending?.waiting ?? []) resolve(copyJson(event.data.value))
     }
   }
 

@@ -42,9 +42,13 @@ function nextAttempt({ key, attempt }: OpenAction): LogDraft {
  * attempt that was abandoned is due at once: whoever recorded that may have died before it could begin the next.
  */
 export function dueInputs(system: System, now: number, incoming: readonly Input[]): Input[] {
-  const known = new Set(incoming.map(({ draft }) => itemKeyOf(draft) ?? ''))
-  const signals = new Set(system.signals.map(({ name }) => name))
-  for (const { draft } of incoming) if (draft.type === 'SignalReceived') signals.add(draft.data.name)
+  const known = new Set<string | undefined>()
+  const signals = new Set<string>()
+  for (const { name } of system.signals) signals.add(name)
+  for (const { draft } of incoming) {
+    known.add(itemKeyOf(draft))
+    if (draft.type === 'SignalReceived') signals.add(draft.data.name)
+  }
   const inputs: Input[] = []
   for (const item of system.open.values()) {
     const { key } = item
@@ -60,7 +64,8 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
   }
   // A request to cancel that is about to be taken is not the second one.
   const canceling = incoming.some(({ draft }) => draft.type === 'CancelRequested')
-  return canceling ? inputs : [...inputs, ...runDue(system, now)]
+  if (!canceling) inputs.push(...runDue(system, now))
+  return inputs
 }
 
 const DUE = { timer: 'TimerFired', wait: 'WaitTimedOut', interrupt: 'InterruptExpired' } as const

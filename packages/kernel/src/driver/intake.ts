@@ -28,7 +28,7 @@ export class Intake {
 
   /** Posts to set aside with the next append. */
   get rejections(): readonly PostRejection[] {
-    return [...this.#rejected].map(([id, error]) => ({ id, error }))
+    return Array.from(this.#rejected, ([id, error]) => ({ id, error }))
   }
 
   /** True when the inputs are to be appended before anything is decided on them. */

@@ -9,7 +9,7 @@ export interface Lease {
   /** True while this process may start something under the lease; asked right before a handler is called. */
   readonly isAlive: () => boolean
   /** Resolves when it is alive, or given up: with a lease that may have run out unnoticed it waits for a renewal. */
-  readonly decided: () => Promise<void>
+  readonly decided: () => Promise<void> | undefined
   /** Renews it when a renewal is due and nobody has let its timer run; otherwise asks nobody. Resolves as {@link decided}. */
   readonly beat: () => Promise<void>
   /** Stops renewing. The lease itself is released by its holder. */
@@ -80,7 +80,12 @@ class KeptLease {
     return !this.#stopped && this.#env.clock.monotonic() < this.#deadline
   }
 
-  async decided(): Promise<void> {
+  /** Undefined when it is: the loop asks in every turn. */
+  decided(): Promise<void> | undefined {
+    return this.#stopped || this.isAlive ? undefined : this.#decided()
+  }
+
+  async #decided(): Promise<void> {
     while (!this.#stopped && !this.isAlive) await this.#renewed()
   }
 

@@ -24,9 +24,11 @@ export class Ledger {
   }
 
   /** Pays these, and once more tries what could not be paid. The row learns of it with the next append or the release. */
-  async pay(env: Environment, system: System, added: readonly Debt[]): Promise<void> {
-    const due = [...this.#unpaid, ...added]
-    if (due.length === 0) return
+  pay(env: Environment, system: System, added: readonly Debt[]): Promise<void> | undefined {
+    return this.#unpaid.length + added.length > 0 ? this.#pay(env, system, [...this.#unpaid, ...added]) : undefined
+  }
+
+  async #pay(env: Environment, system: System, due: readonly Debt[]): Promise<void> {
     const { unpaid, problem } = await payDebts(env, system, due)
     this.#isStale ||= unpaid.length < due.length
     this.#unpaid = unpaid

@@ -124,7 +124,7 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
     const event = readLogEvent(end, stored)
     end = event
     if (checker === undefined) applyEvent(fold, event)
-    else checker.add(event)
+    else checker.add(event, stored)
     tailEvents++
     tailLength += stored.body.length
   }

@@ -1,4 +1,5 @@
 import type { Timer } from '../clock.ts'
+import type { OpenItem } from '../run/item.ts'
 import { wakeAt, type System } from '../run/system.ts'
 import type { Environment } from './environment.ts'
 import type { GivingUp } from './giving-up.ts'
@@ -12,12 +13,16 @@ export function movesSoon(env: Environment, system: System): boolean {
 }
 
 function childrenMoving(env: Environment, { open }: System): Promise<void>[] {
-  const children: Promise<void>[] = []
+  const moving: Promise<void>[] = []
   for (const item of open.values()) {
-    const moving = item.kind === 'child' ? env.moving(item.childRunId) : undefined
-    if (moving !== undefined) children.push(moving)
+    const child = item.kind === 'child' ? env.moving(item.childRunId) : undefined
+    if (child !== undefined) moving.push(child)
   }
-  return children
+  return moving
+}
+
+function openButActions({ open }: System): OpenItem[] {
+  return [...open.values()].filter(({ kind }) => kind !== 'action')
 }
 
 /** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */
@@ -27,9 +32,8 @@ export async function nextMove(
   mailbox: Mailbox,
   givingUp: Pick<GivingUp, 'isDraining'>,
 ): Promise<void> {
-  const open = [...system.open.values()]
   // An attempt that is not to be begun is due all the time.
-  const due = wakeAt(system, givingUp.isDraining(system) ? open.filter(({ kind }) => kind !== 'action') : open)
+  const due = givingUp.isDraining(system) ? wakeAt(system, openButActions(system)) : wakeAt(system)
   let timer: Timer | undefined
   if (due !== null) {
     const ms = Math.max(0, due - env.clock.now())

@@ -71,6 +71,10 @@ export interface AttemptSpan extends Span, AttemptIdentity {
 
 /** What the driver tells through; listeners that throw do no harm. */
 export interface Observation {
+  /** False when nobody wants to know of turns. */
+  readonly tellsTurns: boolean
+  /** False when nobody wants to know of attempts, or to be around them. */
+  readonly tellsAttempts: boolean
   /** False when nobody wants to know of appends: what would be told is not gathered then. */
   readonly tellsAppends: boolean
   readonly begin: () => () => Pick<Span, 'startedAt' | 'durationMs'>
@@ -90,8 +94,11 @@ export function observation(observer: Observer, clock: Clock, warn: (warning: Er
       warn(error as Error)
     }
   }
+  const { onTurn, onAppend, onAttempt, aroundAttempt } = observer
   return {
-    tellsAppends: observer.onAppend !== undefined,
+    tellsTurns: onTurn !== undefined,
+    tellsAttempts: onAttempt !== undefined || aroundAttempt !== undefined,
+    tellsAppends: onAppend !== undefined,
     begin: () => {
       const startedAt = clock.now()
       const began = clock.monotonic()

@@ -84,6 +84,7 @@ export class RunningAttempts {
 
   async #observed({ runId, workflow, item }: NewAttempt, call: () => Promise<LogDraft>): Promise<LogDraft> {
     const { observe } = this.#env
+    if (!observe.tellsAttempts) return call()
     const { key, action, attempt } = item
     const identity = { runId, workflow, key, action, attempt }
     const elapsed = observe.begin()
@@ -164,9 +165,9 @@ export class RunningAttempts {
     for (const key of this.#opened.keys()) if (!open.has(key)) this.#opened.delete(key)
   }
 
-  /** Aborts everything. */
-  abortAll(reason: unknown): void {
-    for (const { finished, controller } of this.#running.values()) if (!finished) controller.abort(reason)
+  /** Aborts everything. The reason is made when something is under way: most runs end with nothing that is. */
+  abortAll(reason: () => unknown): void {
+    for (const { finished, controller } of this.#running.values()) if (!finished) controller.abort(reason())
     this.#running.clear()
     this.#opened.clear()
   }

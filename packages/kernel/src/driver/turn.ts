@@ -30,7 +30,7 @@ export interface Turn {
   readonly more: boolean
   /** True when nothing was decided, because the run is about to be given up. */
   readonly paused?: true
-  /** The fold before the decisions; absent when there were none. */
+  /** The fold before the decisions; absent when there were none, and at the end, which has a snapshot of its own. */
   readonly held?: HeldFold
   /** Why the run cannot go on after these events: its code failed on them. */
   readonly problem?: Error
@@ -101,7 +101,7 @@ export function takeTurn(
     checkArtifacts(system.runId, { taken: taken.events, decided: events, isNew: expectedHead === 0 })
     const turn = turnOf(fold, { ...taken, expectedHead }, events, closed)
     const asks = isToBeAsked(system, definition) && { run: runAgain(closed) }
-    return { ...turn, ...asks, more, ...(events.length > 0 && { held }) }
+    return { ...turn, ...asks, more, ...(events.length > 0 && system.terminal === undefined && { held }) }
   } catch (error) {
     if (error instanceof CrowdedTurn) throw error
     const problem = error as Error
@@ -116,8 +116,10 @@ export function takeTurn(
  */
 function isToBeAsked({ open, terminal }: System, { actions }: Definition): boolean {
   if (terminal !== undefined) return false
-  const inDoubt = [...open.values()].filter((item) => item.kind === 'action' && item.inDoubt)
-  return inDoubt.some((item) => item.kind === 'action' && actions[item.action]?.reconcile !== undefined)
+  for (const item of open.values()) {
+    if (item.kind === 'action' && item.inDoubt && actions[item.action]?.reconcile !== undefined) return true
+  }
+  return false
 }
 
 /** A run may end beyond its limit, and keep what came in, but not go on. */

@@ -42,7 +42,7 @@ export function checkCopy(
     for (const stored of events) {
       const event = readLogEvent(end, stored)
       end = { seq: event.seq, hash: event.hash }
-      checker.add(event)
+      checker.add(event, stored)
     }
     checker.end()
   } catch (error) {

@@ -1,5 +1,6 @@
 import { checkId, isStoreError, type Json } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
+import { copyJson } from '../log/copy-json.ts'
 import type { AnyAction, Label } from '../workflow/action.ts'
 
 /** What an action is a use of. */
@@ -30,7 +31,7 @@ function labelOf(label: Label | undefined, input: Json, what: string): string | 
   if (typeof label !== 'function') return label
   try {
     // A copy: what the function does to it must not be recorded.
-    const answer: string | undefined = label(structuredClone(input) as never)
+    const answer: string | undefined = label(copyJson(input) as never)
     if (answer !== undefined) checkId(what, answer)
     return answer
   } catch (cause) {

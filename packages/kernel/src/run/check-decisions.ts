@@ -1,18 +1,23 @@
-import { formatPath, type Json, type Limits } from '@varve/store'
+import { formatPath, type Json, type Limits, type StoredEvent } from '@varve/store'
 import { KernelError, type Divergence } from '../errors.ts'
 import { isDecision, type EventData } from '../log/event-data.ts'
 import { asLogEvent, type LogEvent } from '../log/log-event.ts'
 import { recordedLabels } from '../policy/labels.ts'
 import type { Denial } from '../policy/policy.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
-import { decide } from './decide.ts'
+import { decide, type Deciding } from './decide.ts'
 import { derivedRunId } from './request-draft.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
 
 /** Folds a log; with a definition to check against, also asks the code for every recorded decision again. */
 export interface DecisionChecker {
-  /** Takes the next event of the log. @throws KernelError `CODE_CHANGED` | `INVALID_LOG` | what a step throws. */
-  add(event: LogEvent): void
+  /**
+   * Takes the next event of the log.
+   *
+   * @param stored - the event as it was read: a decision of the same text then need not be sealed to be compared.
+   * @throws KernelError `CODE_CHANGED` | `INVALID_LOG` | what a step throws.
+   */
+  add(event: LogEvent, stored?: StoredEvent): void
   /** Says that the log ends here. */
   end(): void
 }
@@ -23,16 +28,28 @@ export interface DecisionChecker {
  * its result.
  */
 export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits): DecisionChecker {
-  let stretch: LogEvent[] = []
+  const stretch: Recorded[] = []
+  const recordedAt = (seq: number): Recorded | undefined => stretch[seq - (stretch[0]?.event.seq ?? seq)]
+  const asRecorded = { definition, limits, ...recordedAnswers(fold, recordedAt) }
   const flush = (following?: LogEvent): void => {
-    let done = 0
-    while (done < stretch.length) done += checkTurn(fold, definition, limits, stretch, done, following)
-    stretch = []
+    if (stretch.length === 0) return
+    const lastSeq = following?.type === 'RunForked' ? following.seq - 1 : undefined
+    for (let done = 0; done < stretch.length;) {
+      const first = (stretch[done] as Recorded).event
+      const { events } = decide(fold, { ...asRecorded, at: first.at, lastSeq })
+      if (events.length === 0) throw diverged(fold, first, undefined)
+      for (const sealed of events) {
+        const recorded = recordedAt(sealed.stored.seq)?.event
+        if (recorded?.hash !== sealed.stored.hash) throw diverged(fold, recorded ?? following, asLogEvent(sealed))
+      }
+      done += events.length
+    }
+    stretch.length = 0
   }
   return {
-    add: (event) => {
+    add: (event, stored) => {
       if (isDecision(event.type)) {
-        stretch.push(event)
+        stretch.push({ event, stored })
         return
       }
       flush(event)
@@ -44,47 +61,44 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
   }
 }
 
-/** @returns how many events of the stretch the turn accounts for. */
-function checkTurn(
-  fold: RunFold,
-  definition: Definition,
-  limits: Limits,
-  stretch: readonly LogEvent[],
-  from: number,
-  following: LogEvent | undefined,
-): number {
-  const first = stretch[from] as LogEvent
-  const recordedAt = (seq: number): LogEvent | undefined => stretch[from + seq - first.seq]
-  const { events } = decide(fold, {
-    ...{ definition, limits, at: first.at },
-    lastSeq: following?.type === 'RunForked' ? following.seq - 1 : undefined,
+interface Recorded {
+  readonly event: LogEvent
+  readonly stored: StoredEvent | undefined
+}
+
+type RecordedAnswers = Pick<Deciding, 'verdict' | 'labels' | 'reusable' | 'childRunId' | 'recorded'>
+
+/** What the log says where a live run would ask its policy, or what else is not the code's to say. */
+function recordedAnswers(fold: RunFold, recordedAt: (seq: number) => Recorded | undefined): RecordedAnswers {
+  return {
     verdict: (_, seq) => {
-      const recorded = recordedAt(seq)
+      const recorded = recordedAt(seq)?.event
       return recorded?.type === 'ActionDenied' ? recordedDenial(recorded.data) : undefined
     },
     labels: (_action, _input, seq) => {
-      const recorded = recordedAt(seq)
+      const recorded = recordedAt(seq)?.event
       const labeled = recorded?.type === 'ActionRequested' || recorded?.type === 'ActionDenied'
       return labeled ? recordedLabels(recorded.data) : {}
     },
     reusable: (_, seq) => {
-      const recorded = recordedAt(seq)
+      const recorded = recordedAt(seq)?.event
       if (recorded?.type !== 'ActionReused') return undefined
       const { output, attempts, from } = recorded.data
       return { output, attempts, from }
     },
     childRunId: (key, seq) => {
-      const recorded = recordedAt(seq)
+      const recorded = recordedAt(seq)?.event
       return recorded?.type === 'ChildStarted' ? recorded.data.childRunId : derivedRunId(fold.system.runId, key)
     },
-  })
-  if (events.length === 0) throw diverged(fold, first, undefined)
-  for (const sealed of events) {
-    const decided = asLogEvent(sealed)
-    const recorded = recordedAt(decided.seq)
-    if (recorded?.hash !== decided.hash) throw diverged(fold, recorded ?? following, decided)
+    recorded: (seq) => {
+      const { event, stored } = recordedAt(seq) ?? {}
+      if (event === undefined || stored === undefined) return undefined
+      // Behind a decision that differs nothing is what was recorded.
+      const before = recordedAt(seq - 1)?.event
+      if (before !== undefined && before.hash !== fold.system.end.hash) return undefined
+      return { stored, data: event.data as unknown as Json }
+    },
   }
-  return events.length
 }
 
 function recordedDenial({ policy, reason, code }: EventData['ActionDenied']): Denial {

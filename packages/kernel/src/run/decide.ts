@@ -1,4 +1,12 @@
-import { canonicalize, sealEvent, type Limits, type SealedEvent, canonicalJson, type Json } from '@varve/store'
+import {
+  canonicalize,
+  EVENT_FORMAT,
+  sealEvent,
+  type Limits,
+  type SealedEvent,
+  canonicalJson,
+  type Json,
+} from '@varve/store'
 import { APPEND_ARTIFACTS, artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
@@ -43,6 +51,8 @@ export interface Deciding {
   readonly reusable?: ((request: AuthorizeRequest, seq: number) => ReusableResult | undefined) | undefined
   /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
   readonly childRunId: (key: string, seq: number) => string
+  /** What the log that is checked holds at a seq, read and checked as what continues the fold. */
+  readonly recorded?: (seq: number) => SealedEvent | undefined
   /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
   readonly lastSeq?: number | undefined
 }
@@ -186,13 +196,28 @@ function checkSuccessor({ fold, limits, runId }: Turn, input: Json): void {
 function push(turn: Turn, draft: LogDraft): void {
   const { system } = turn.fold
   if (turn.lastSeq !== undefined && system.end.seq >= turn.lastSeq) throw CUT
-  const sealed = sealEvent(system.runId, system.end, draft, turn.at, turn.limits)
+  const sealed = recordedAlike(turn, draft) ?? sealEvent(system.runId, system.end, draft, turn.at, turn.limits)
   const fresh = artifactsIn(sealed.stored.body).filter((id) => !turn.artifacts.has(id))
   if (turn.artifacts.size + fresh.length > TURN_ARTIFACTS && turn.events.length > 0) throw FULL
   for (const id of fresh) turn.artifacts.add(id)
   applyEvent(turn.fold, asLogEvent(sealed))
   turn.events.push(sealed)
   turn.bytes += Buffer.byteLength(sealed.stored.body)
+}
+
+/**
+ * The recorded event when it is the one that sealing would make: of the same text behind the same end. Its hash was checked
+ * when it was read, and to compute it anew takes half of the time of a check.
+ */
+function recordedAlike({ fold, recorded, at, limits }: Turn, { type, data }: LogDraft): SealedEvent | undefined {
+  const { end } = fold.system
+  const known = recorded?.(end.seq + 1)
+  if (known === undefined) return undefined
+  const { stored } = known
+  const alike = stored.type === type && stored.at === at && stored.v === EVENT_FORMAT
+  // A body that may be too large is sealed, which measures it.
+  if (!alike || stored.body.length * 3 > limits.bodyBytes) return undefined
+  return canonicalJson(data, { name: type, maxDepth: limits.depth }) === stored.body ? known : undefined
 }
 
 function isFull(turn: Turn): boolean {

@@ -28,7 +28,7 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
   const body = (): string => {
     const items = [...system.open.values(), ...removed].filter(({ seq }) => seq <= end.seq)
     const open = items.sort((a, b) => a.seq - b.seq)
-    const closed = [...system.closed].slice(0, closedBefore).map(([key, item]) => ({ ...item, key }))
+    const closed = closedItems(system, closedBefore)
     const ends = { cancel: cancel ?? null, terminal: terminal ?? null }
     const rest = { started: started ?? null, signals, ...ends, reuse: reuse ?? null }
     const saved = {
@@ -45,6 +45,16 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
     return JSON.stringify(saved)
   }
   return { end, body }
+}
+
+/** The first of them in the order in which they closed. */
+function closedItems({ closed }: System, count: number): (ClosedItem & { readonly key: string })[] {
+  const items = []
+  for (const [key, { kind, name, fingerprint, error }] of closed) {
+    if (items.length === count) break
+    items.push(error === undefined ? { kind, name, fingerprint, key } : { kind, name, fingerprint, error, key })
+  }
+  return items
 }
 
 /** @throws KernelError `STATE_NOT_JSON` with the path of what would be lost. */

@@ -386,11 +386,9 @@ export function isAttemptingOnce(system: System): boolean {
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
 export function wakeAt(system: System, open: Iterable<OpenItem> = system.open.values()): number | null {
-  let least = system.cancel === undefined ? system.started?.deadlineAt : system.cancel.graceUntil
-  const meet = (time: number | undefined): void => {
-    if (time !== undefined && (least === undefined || time < least)) least = time
-  }
-  if (isDelayed(system)) meet(system.started?.startAt)
-  for (const item of open) meet(dueAt(item))
-  return least ?? null
+  const { cancel, started } = system
+  let least = (cancel === undefined ? started?.deadlineAt : cancel.graceUntil) ?? Infinity
+  if (isDelayed(system)) least = Math.min(least, started?.startAt ?? Infinity)
+  for (const item of open) least = Math.min(least, dueAt(item) ?? Infinity)
+  return least === Infinity ? null : least
 }

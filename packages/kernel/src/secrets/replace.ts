@@ -34,7 +34,10 @@ function replace(value: unknown, walk: Walk): unknown {
   if (walk.path.length > walk.maxDepth) throw new TooDeep()
   let copy: object | undefined
   const last = walk.path.push(0) - 1
-  for (const [key, child] of Object.entries(value)) {
+  for (const key of Object.keys(value)) {
+    const child = (value as Readonly<Record<string, unknown>>)[key]
+    // Every input and output comes by here, and most of their parts are no objects.
+    if (typeof child !== 'object' || child === null) continue
     walk.path[last] = Array.isArray(value) ? Number(key) : key
     const replaced = replace(child, walk)
     if (replaced === child) continue

@@ -1,4 +1,4 @@
-import { defaultLimits, type Json, type StoredEvent } from '@varve/store'
+import { chainHash, defaultLimits, type Json, type StoredEvent } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -11,6 +11,8 @@ import { readLog, sealLog, writeLog } from '../testing/sealed-log.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
 import { verifyLog } from './verify.ts'
+
+const HOUR_MS = 3_600_000
 
 const env = { limits: defaultLimits, guard: unguarded }
 
@@ -84,6 +86,24 @@ describe('verifying', () => {
       code: 'CODE_CHANGED',
       seq: seq + 1,
     })
+  })
+
+  test.for<[string, (event: StoredEvent) => Partial<StoredEvent>]>([
+    ['at another time than the rest of its turn', ({ at }) => ({ at: at + 1 })],
+    ['in another spelling', ({ body }) => ({ body: body.replace(':', ': ') })],
+  ])('notices a decision that was recorded %s under a chain that fits', async ([, change]) => {
+    const twice = defineWorkflow(
+      { name: 'twice', version: '1', input: z.null() },
+      { step: (_, next) => next.all([next.sleep(HOUR_MS, { key: 'a' }), next.sleep(HOUR_MS, { key: 'b' })]) },
+    )
+    const store = memoryStore()
+    await createKernel({ store, workflows: [twice] }).start(twice, null, { runId: 'r' })
+    const log = (await readLog(store, 'r')).slice(0, 3)
+    const last = { ...log[2]!, ...change(log[2]!) }
+    const forged = [...log.slice(0, 2), { ...last, hash: chainHash(log[1]!.hash, last) }]
+
+    expect(await verify(twice, 'r', log)).toMatchObject({ ok: true, head: 3 })
+    expect(await verify(twice, 'r', forged)).toMatchObject({ ok: false, code: 'CODE_CHANGED', seq: 3 })
   })
 
   test('refuses a log of another run', async () => {

@@ -46,7 +46,7 @@ export async function verifyLog(
     for await (const stored of log) {
       const event = readLogEvent(end, stored)
       end = event
-      checker.add(event)
+      checker.add(event, stored)
     }
     checker.end()
   } catch (error) {

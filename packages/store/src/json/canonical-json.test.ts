@@ -142,6 +142,20 @@ describe('for any JSON value', () => {
     )
   })
 
+  test('it is written alike within an object that has an integer as key, and its copy is alike', () => {
+    fc.assert(
+      fc.property(anyJson, (value) => {
+        const { text, copy } = canonicalize(value)
+
+        const inside = canonicalize({ 7: value, '!': null })
+
+        expect(inside.text).toBe(`{"!":null,"7":${text}}`)
+        expect(keyOrder(inside.copy)).toEqual(keyOrder({ 7: copy, '!': null }))
+        expect(inside.copy).toStrictEqual({ 7: copy, '!': null })
+      }),
+    )
+  })
+
   test('any double that is no inexact integer survives a round trip', () => {
     fc.assert(
       fc.property(
