@@ -20,7 +20,8 @@ export interface SqliteStoreOptions {
   readonly busyTimeoutMs?: number
   /**
    * How often the file is looked at for commits of other processes and handles, in milliseconds, while somebody subscribes
-   * to notifications; a whole number of at least 5. Default 25. Commits of this store are told at once.
+   * to notifications; a whole number of at least 5. Default 50. It is looked at sooner when the system tells of a write, as
+   * Linux does. Commits of this store are told at once.
    */
   readonly pollMs?: number
 }
@@ -40,7 +41,7 @@ export interface SqliteStoreOptions {
  * ```
  */
 export async function sqliteStore(location: SqliteLocation, options: SqliteStoreOptions = {}): Promise<Store> {
-  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 25 } = options
+  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 50 } = options
   checkWhole('pollMs', pollMs, 5)
   const { database, executor, dialect, close } = await open(location, migrate, options.busyTimeoutMs)
   try {
