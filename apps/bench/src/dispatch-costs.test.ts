@@ -12,6 +12,9 @@ import { sequenceOf } from './measures/steps.ts'
 import { countingStore, totalOf } from './workers/call-counts.ts'
 
 const STEPS = 5
+/** How many runs a worker drives at once. */
+const PLACES = 10
+
 /** More and fewer runs than a worker has places. */
 const AMOUNTS = [1, 4, 10, 23]
 
@@ -34,6 +37,23 @@ describe('a dispatched run', () => {
       expect(dispatched['runs.claim']).toBeLessThanOrEqual(runs + 1)
     },
   )
+
+  test('costs what its start alone costs where a worker is idle: no claim, no read', async () => {
+    const { store, take } = countingStore(memoryStore())
+    const sequence = sequenceOf()
+    const clock = virtualClock()
+    await using kernel = createKernel({ store, clock, workflows: [sequence] })
+    await using worker = createWorker({ kernel, pollMs, signals: [] })
+    worker.start()
+    await until(() => clock.timers === 1)
+    await kernel.dispatcher.now()
+    take()
+
+    await kernel.start(sequence, { steps: STEPS }, { wait: false })
+    await until(() => worker.health().counts.ended === 1 && clock.timers === 1)
+
+    expect(take()).toEqual({ 'events.append': STEPS + 1, 'snapshots.save': 1 })
+  })
 
   test('shares its claim with those that are due with it', async () => {
     const { store, take } = countingStore(memoryStore())
@@ -132,7 +152,7 @@ async function dispatch(store: Store, runs: number): Promise<() => Promise<void>
   const kernel = createKernel({ store, clock, workflows: [sequence] })
   for (let run = 0; run < runs; run++) await kernel.start(sequence, { steps: STEPS }, { wait: false })
   return async () => {
-    const worker = createWorker({ kernel, pollMs, signals: [] })
+    const worker = createWorker({ kernel, concurrency: PLACES, pollMs, signals: [] })
     worker.start()
     await until(() => worker.health().counts.ended === runs && clock.timers === 1)
     await worker.stop()

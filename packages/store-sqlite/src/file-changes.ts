@@ -1,13 +1,14 @@
 import type { StoreChange } from '@varve/store'
 import type { Query, RemoteChanges, Step, Steps } from '@varve/store-kysely'
+import { onLogWrites } from './log-writes.ts'
 import type { SqliteExecutor } from './sqlite-executor.ts'
 
 /** For a database that nobody else can reach: there is nobody to tell, and nothing to hear. */
 export const noOthers: RemoteChanges = { tell: () => undefined, listen: () => async () => undefined }
 
 /**
- * Hears of the commits of other connections to the file, by looking every `pollMs` milliseconds at a counter that SQLite
- * keeps of them. Nobody has to be told: all see that counter.
+ * Hears of the commits of other connections to the file, by looking at a counter that SQLite keeps of them: when the system
+ * tells of a write, and every `pollMs` milliseconds in any case. Nobody has to be told: all see that counter.
  */
 export function fileChanges(executor: SqliteExecutor, pollMs: number): RemoteChanges {
   const lookouts = new Set<Lookout>()
@@ -18,11 +19,16 @@ export function fileChanges(executor: SqliteExecutor, pollMs: number): RemoteCha
     listen: (hear) => {
       const lookout = new Lookout(executor)
       lookouts.add(lookout)
-      const timer = setInterval(() => {
+      const look = (): void => {
         for (const change of lookout.look()) hear(change)
-      }, pollMs).unref()
+      }
+      const timer = setInterval(look, pollMs).unref()
+      // Only now: the first look has made the log, if there was none.
+      const file = executor.tryNow(mainFile)
+      const unwatch = file === undefined ? undefined : onLogWrites(file, look)
       return async () => {
         clearInterval(timer)
+        unwatch?.()
         lookouts.delete(lookout)
       }
     },
@@ -101,6 +107,17 @@ function* seeing(before: Seen | undefined, unlessVersion: number | undefined): S
 
 function ask(query: Query<object, unknown>): Step {
   return { answer: 'get', query, args: {} }
+}
+
+function* mainFile(): Steps<string> {
+  return ((yield ask(fileQuery)) as { readonly file: string }).file
+}
+
+/** The absolute path of the file, whatever it was opened by. */
+const fileQuery: Query<object, unknown> = {
+  sql: "select file from pragma_database_list where name = 'main'",
+  bindings: [],
+  writes: false,
 }
 
 const versionQuery: Query<object, unknown> = { sql: 'pragma data_version', bindings: [], writes: false }

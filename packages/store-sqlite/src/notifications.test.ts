@@ -91,6 +91,38 @@ describe('commits of others', () => {
     ])
   })
 
+  // Elsewhere the system may tell of a write when the file is closed.
+  test.runIf(process.platform === 'linux').for(['FULL', 'NORMAL'] as const)(
+    'are heard without waiting for the next look: the system tells of writes, also of many one after the other (%s)',
+    async (synchronous) => {
+      const [store, other] = [await open({ pollMs: 3_600_000 }), await open({ synchronous })]
+      const { heard, until } = listen(store)
+
+      for (let n = 1; n <= 20; n++) {
+        await enqueue(other, `run-${n}`)
+        await until((changes) => changes.length === n)
+      }
+
+      expect(heard).toEqual(Array.from({ length: 20 }, () => somethingMoved))
+    },
+  )
+
+  test('are heard by looking where the file cannot be watched', async () => {
+    const database = new SQLite(file)
+    const elsewhere = observed(database, (sql, execute) =>
+      sql.includes('pragma_database_list') ? ({ file: path.join(folder, 'gone', 'runs.sqlite') } as never) : execute(),
+    )
+    const store = await sqliteStore({ database: elsewhere }, { pollMs: 5 })
+    const { heard, until } = listen(store)
+
+    await enqueue(await open())
+    await until(hasMoved)
+
+    expect(heard).toEqual([somethingMoved])
+    await store[Symbol.asyncDispose]()
+    database.close()
+  })
+
   test('of a thousand posts nothing is lost, whatever the ids of the runs', { timeout: 30_000 }, async () => {
     const [store, other] = [await open(), await open()]
     const runs = Array.from({ length: 100 }, (_, n) => `${n} ${'räumt 完了 🌊"\\'.repeat(n % 12)}`)

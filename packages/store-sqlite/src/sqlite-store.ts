@@ -20,7 +20,8 @@ export interface SqliteStoreOptions {
   readonly busyTimeoutMs?: number
   /**
    * How often the file is looked at for commits of other processes and handles, in milliseconds, while somebody subscribes
-   * to notifications; a whole number of at least 5. Default 25. Commits of this store are told at once.
+   * to notifications; a whole number of at least 5. Default 50. It is looked at sooner when the system tells of a write, as
+   * Linux does. Commits of this store are told at once.
    */
   readonly pollMs?: number
   /** Writes of different runs that are in flight together share a commit, and each fails by itself. Default true. */
@@ -42,7 +43,7 @@ export interface SqliteStoreOptions {
  * ```
  */
 export async function sqliteStore(location: SqliteLocation, options: SqliteStoreOptions = {}): Promise<Store> {
-  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 25, groupCommit } = options
+  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 50, groupCommit } = options
   checkWhole('pollMs', pollMs, 5)
   const { database, executor, dialect, close } = await open(location, migrate, options.busyTimeoutMs)
   try {

@@ -41,6 +41,10 @@ export class ClaimLoop {
   readonly #rotation: QueueRotation
   /** By what was claimed, not by run: after standing still a worker may claim what it has not let go of yet. */
   readonly #driven = new Set<DispatchedRun>()
+  /** New runs that are being created, each of which has a place. */
+  #beginning = 0
+  /** True while nothing is being claimed. */
+  #waits = false
   readonly #counts = { claimed: 0, blocked: 0, ended: 0, givenUp: 0 }
   #leaving: 'drain' | 'stop' | undefined
   /** True when something may be due that was not seen yet. */
@@ -78,6 +82,23 @@ export class ClaimLoop {
     this.#occasion.come()
   }
 
+  /** True when a new run would be claimed at once, and no other one before it, as far as is known. */
+  get isFree(): boolean {
+    return (
+      this.#waits && !this.#told && this.#leaving === undefined && this.#room > 0 && this.#now() >= this.#pausedUntil
+    )
+  }
+
+  /** Drives a run that its kernel begins to drive at its start, when there is one after all. */
+  take(begun: Promise<DispatchedRun | undefined>): void {
+    this.#beginning++
+    void begun.then((run) => {
+      this.#beginning--
+      if (run !== undefined) this.#drive(run)
+      else this.#occasion.come()
+    })
+  }
+
   /** Claims nothing any more; asks the runs that are driven to leave. */
   leave(how: 'drain' | 'stop'): void {
     // What was to be given up at once does not get more time by being asked again.
@@ -91,13 +112,19 @@ export class ClaimLoop {
     await this.#adopt()
     while (this.#leaving === undefined) {
       if (this.#mayClaim()) await this.#claimTogether()
-      else await this.#occasion.wait(this.#nextLook())
+      else await this.#rest()
     }
-    while (this.#driven.size > 0) await this.#occasion.wait(this.#now() + LONG_MS)
+    while (this.#driven.size + this.#beginning > 0) await this.#occasion.wait(this.#now() + LONG_MS)
+  }
+
+  async #rest(): Promise<void> {
+    this.#waits = true
+    await this.#occasion.wait(this.#nextLook())
+    this.#waits = false
   }
 
   get #room(): number {
-    return this.#settings.concurrency - this.#driven.size
+    return this.#settings.concurrency - this.#driven.size - this.#beginning
   }
 
   #mayClaim(): boolean {

@@ -7,7 +7,10 @@ import type { Schedule } from './schedules/schedule.ts'
 export interface WorkerOptions {
   /** Has the code of the workflows and the store of the runs. It is not disposed with the worker. */
   readonly kernel: Kernel
-  /** So many runs are driven here at once, at most. A run that is blocked is not driven. Default 10. */
+  /**
+   * So many runs are driven here at once, at most. A run that is blocked is not driven. Default 100: runs that are driven
+   * together share commits. With handlers that take much memory, or go to a service that takes few calls, give less.
+   */
   readonly concurrency?: number
   /**
    * How long the leases of its runs last, in ms: after that time other workers take over what a worker that died has left.
@@ -59,7 +62,7 @@ export function settingsOf(options: WorkerOptions): WorkerSettings {
   }
   const settings = {
     ...{ kernel, workflows, schedules, signals },
-    concurrency: whole('concurrency', options.concurrency ?? 10, 1),
+    concurrency: whole('concurrency', options.concurrency ?? 100, 1),
     leaseMs: whole('leaseMs', options.leaseMs ?? dispatcher.leaseMs, 100),
     queues: queuesOf(options.queues ?? ['default']),
     pollMs: whole('pollMs', options.pollMs ?? (dispatcher.notifies ? 5000 : 500), 10),

@@ -54,6 +54,20 @@ describe('a worker', () => {
     expect(worker.health().counts).toEqual({ claimed: 2, blocked: 0, ended: 2, givenUp: 0 })
   })
 
+  test('drives a hundred runs at once unless it is told otherwise', async () => {
+    const held = Promise.withResolvers<undefined>()
+    const holding = calling(async () => held.promise)
+    const { kernel, work } = sceneOf([holding])
+    for (let n = 0; n < 101; n++) await kernel.start(holding, { n }, { wait: false })
+
+    await using worker = work()
+    await until(() => worker.health().driving.length === 100)
+    held.resolve(undefined)
+
+    await until(() => worker.health().counts.ended === 101)
+    expect(worker.health().concurrency).toBe(100)
+  })
+
   test('wakes a sleeping run when its time has come, and not before', async () => {
     const { clock, kernel, work, status } = sceneOf([sleeper])
     await kernel.start(sleeper, null, { runId: 'r', wait: false })

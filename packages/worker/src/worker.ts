@@ -61,6 +61,7 @@ class RunningWorker implements Worker {
   readonly #end = Promise.withResolvers<undefined>()
   #status: WorkerHealth['status'] = 'new'
   #subscription: AsyncDisposable | undefined
+  #offer: Disposable | undefined
   #ignoreSignals = (): void => undefined
   #graceUntil = Infinity
   #grace: Timer | undefined
@@ -75,11 +76,20 @@ class RunningWorker implements Worker {
   start(): void {
     if (this.#status === 'working') return
     if (this.#status !== 'new') throw new WorkerError('WORKER_STOPPED', 'this worker was stopped; create another one')
-    const { kernel, signals } = this.#settings
+    const { kernel, signals, workflows, queues, leaseMs } = this.#settings
     // First: where the store is closed, nothing has begun.
     this.#subscription = kernel.dispatcher.subscribe((change) => {
       this.#loop.hear(change)
     })
+    this.#offer = kernel.dispatcher.takeNew(
+      { queues, leaseMs, ...(workflows && { workflows }) },
+      {
+        isFree: () => this.#loop.isFree,
+        take: (begun) => {
+          this.#loop.take(begun)
+        },
+      },
+    )
     this.#status = 'working'
     this.#ignoreSignals = onSignals(signals, () => void this.stop())
     this.#scheduler.start()
@@ -108,6 +118,7 @@ class RunningWorker implements Worker {
   async #over(): Promise<void> {
     this.#status = 'stopping'
     this.#grace?.cancel()
+    this.#offer?.[Symbol.dispose]()
     this.#ignoreSignals()
     this.#scheduler.stop()
     await this.#unsubscribe()

@@ -16,6 +16,7 @@ import { KernelError } from '../errors.ts'
 import type { KernelParts } from './parts.ts'
 import { orphans, type Orphan } from './orphans.ts'
 import type { Registry } from './registry.ts'
+import { newTaker, type Place } from './taker.ts'
 
 /** Which runs to claim. */
 export interface DispatchRequest {
@@ -70,6 +71,14 @@ export interface Dispatcher {
   adopt(
     request: DispatchRequest & { readonly limit: number; readonly leaseMs: number },
   ): Promise<readonly DispatchedRun[]>
+  /**
+   * Has such runs driven from their start on, when this kernel starts them, nobody waits for them, and there is a free place:
+   * without a claim, and with their first decisions in their first append. Runs of queues with limits are claimed.
+   *
+   * @param place - gives up a place with each run.
+   * @returns what ends it.
+   */
+  takeNew(request: DispatchRequest & { readonly leaseMs: number }, place: Place<DispatchedRun>): Disposable
   /** Milliseconds until the next such run becomes due that is not yet; null when none will by itself. */
   dueIn(request: DispatchRequest): Promise<number | null>
   /** True for an error of {@link DispatchedRun.outcome} for which the run was parked: the fault is its own, not the store's. */
@@ -82,16 +91,9 @@ export interface Dispatcher {
 const HOLD_MS = 20
 
 /** The dispatcher of a kernel. */
-export function createDispatcher({ env, drives }: KernelParts, registry: Registry): Dispatcher {
+export function createDispatcher({ env, drives, takers }: KernelParts, registry: Registry): Dispatcher {
   const hearing = new Hearing(env.store.notifications)
-  const dueRequest = ({ queues, workflows }: DispatchRequest): DueRequest => {
-    const drivable = [...registry.versions()].map(([name, versions]) => ({ name, versions }))
-    return {
-      workflows: drivable.filter(({ name }) => workflows === undefined || workflows.includes(name)),
-      queues,
-      formats: Array.from({ length: EVENT_FORMAT }, (_, i) => i + 1),
-    }
-  }
+  const dueRequest = (request: DispatchRequest): DueRequest => dueRequestOf(registry, request)
   const dispatched = (leaseMs: number): Environment => ({
     ...env,
     leaseMs,
@@ -103,14 +105,17 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
     },
     moving: () => undefined,
   })
-  const drive = (driveEnv: Environment, claim: Claim, claimedAt: number): DispatchedRun => {
-    const { runId, workflow, queue } = claim
+  const follow = (
+    { runId, workflow, queue }: Pick<Claim, 'runId' | 'workflow' | 'queue'>,
+    driving: Promise<Outcome | undefined>,
+  ): DispatchedRun => {
     const leave: DispatchedRun['leave'] = (how) => {
       drives.leave(runId, how, new KernelError('DRAINED', `the worker that drives run ${runId} stops`, { runId }))
     }
-    const outcome = hearing.without(runId, drives.dispatch(driveEnv, claim, claimedAt))
-    return { runId, workflow, queue, leave, outcome }
+    return { runId, workflow, queue, leave, outcome: hearing.without(runId, driving) }
   }
+  const drive = (driveEnv: Environment, claim: Claim, claimedAt: number): DispatchedRun =>
+    follow(claim, drives.dispatch(driveEnv, claim, claimedAt))
   return {
     owner: env.owner,
     clock: env.clock,
@@ -131,12 +136,26 @@ export function createDispatcher({ env, drives }: KernelParts, registry: Registr
       const begin = ({ claim, claimedAt }: Orphan): DispatchedRun => drive(driveEnv, claim, claimedAt)
       return drives.claiming(adopt(env, found, { limit, begin }))
     },
+    takeNew: ({ leaseMs, ...request }, place) => {
+      const taker = newTaker(dispatched(leaseMs), drives, { ...request, place, follow })
+      takers.add(taker)
+      return { [Symbol.dispose]: () => void takers.delete(taker) }
+    },
     parks: isParking,
     dueIn: async (request) => {
       drives.checkOpen()
       return repeatable(env, () => env.store.runs.dueIn(dueRequest(request)))
     },
     subscribe: (listener) => hearing.subscribe(listener),
+  }
+}
+
+function dueRequestOf(registry: Registry, { queues, workflows }: DispatchRequest): DueRequest {
+  const drivable = [...registry.versions()].map(([name, versions]) => ({ name, versions }))
+  return {
+    workflows: drivable.filter(({ name }) => workflows === undefined || workflows.includes(name)),
+    queues,
+    formats: Array.from({ length: EVENT_FORMAT }, (_, i) => i + 1),
   }
 }
 

@@ -87,10 +87,17 @@ export class Drives {
       void this.claiming(giveBack(env, claim, busy))
       return undefined
     }
+    return this.begin(env, runId, async () => {
+      const definition = await this.#codeUnder(claim)
+      return { runId, definition, claim, claimedAt }
+    })
+  }
+
+  /** As {@link dispatch}, for a run that nothing here is at work on: one that is to be created, too. */
+  async begin(env: Environment, runId: string, how: () => Promise<DriveOptions>): Promise<Outcome | undefined> {
     let outcome: Outcome | undefined
     await this.#join(runId, async (slot) => {
-      const definition = await this.#codeUnder(claim)
-      outcome = await this.#drive(slot, { runId, definition, claim, claimedAt }, env)
+      outcome = await this.#drive(slot, await how(), env)
       this.#leave(runId, slot)
       // Whoever shares it has posted since: what the drive saw last is not what came of that.
       return outcome?.status === 'blocked' && wasPosted(slot) ? undefined : outcome

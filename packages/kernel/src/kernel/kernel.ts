@@ -235,7 +235,7 @@ export function createKernel(options: KernelOptions): Kernel {
     },
   }
   const drives = new Drives(env)
-  const kernel: KernelParts = { env, drives }
+  const kernel: KernelParts = { env, drives, takers: new Set() }
   return {
     artifacts: env.artifacts,
     dispatcher: createDispatcher(kernel, registry),

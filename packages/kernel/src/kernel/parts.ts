@@ -2,11 +2,14 @@ import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import type { Drives } from './drives.ts'
 import type { MoveOptions } from './move-options.ts'
+import type { Taker } from './taker.ts'
 
 /** What the verbs of one kernel share. */
 export interface KernelParts {
   readonly env: Environment
   readonly drives: Drives
+  /** Who drives new runs from their first append on, for as long as there is a place. */
+  readonly takers: Set<Taker>
 }
 
 /** Drives a run to its end or block, or follows the process that does. */

@@ -12,6 +12,7 @@ import { isSameValue } from '../secrets/same-value.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { StartOptions } from './options.ts'
 import { moveRun, type KernelParts } from './parts.ts'
+import { handOver } from './taker.ts'
 
 /** Creates a run and drives it; a run of the same id, workflow and input is driven on instead. */
 export async function startRun(
@@ -44,7 +45,7 @@ export async function startRun(
   }
 }
 
-/** Records a run and returns at once. */
+/** Records a run and returns at once; a worker of this kernel that has nothing else to do has begun to drive it then. */
 export async function enqueueRun(
   kernel: KernelParts,
   definition: Definition,
@@ -56,6 +57,9 @@ export async function enqueueRun(
   const run = runOf(kernel, definition, input, options)
   const { runId, started, row, secrets } = run
   if (secrets.length > 0 && (await isSameRun(env, definition, run))) return { status: 'running', runId }
+  const taken = await handOver(kernel, definition, run)
+  if (taken === 'begun' || (taken === 'exists' && (await isSameRun(env, definition, run))))
+    return { status: 'running', runId }
   const sealed = sealEvent(runId, genesis(runId), started, env.clock.now(), env.limits)
   const system = emptySystem(runId)
   applyToSystem(system, asLogEvent(sealed))
