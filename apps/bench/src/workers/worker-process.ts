@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { StoreLocation } from '../targets/store-location.ts'
+import type { StoreLocation } from '../sites/store-location.ts'
 import type { CallCounts } from './call-counts.ts'
 import type { WorkListener, Workplace } from './workplace.ts'
 

@@ -1,5 +1,5 @@
 // A process that works on the runs of a store: node worker-program.ts <location>, forked with a channel for messages.
-import { openStore, type StoreLocation } from '../targets/store-location.ts'
+import { openStore, type StoreLocation } from '../sites/store-location.ts'
 import type { FromWorker, ToWorker } from './worker-process.ts'
 import { ownWorkplace } from './workplace.ts'
 

@@ -1,38 +1,18 @@
 import { createKernel } from '@varve/kernel'
 import type { Store } from '@varve/store'
-import { addCounts, countingStore, type CallCounts } from '../workers/call-counts.ts'
-import { machineMs } from '../workers/machine-time.ts'
-import { CONCURRENCY, type Workplace } from '../workers/workplace.ts'
-import { sequenceOf } from './steps.ts'
+import { sequenceOf } from '../work/sequence.ts'
+import { addCounts, countingStore, type CallCounts } from './call-counts.ts'
+import { machineMs } from './machine-time.ts'
+import { CONCURRENCY, type Workplace } from './workplace.ts'
 
-/** How many runs there are, of how many steps each. */
-export interface RunAmounts {
-  readonly runs: number
-  readonly steps: number
-}
+/** Steps of each run. */
+export const STEPS_PER_RUN = 5
 
 /** What it took to drive runs to their ends. */
 export interface DrivenRuns {
   readonly ms: number
   /** Of everybody who had to do with them, from the first start to the last end. */
   readonly calls: CallCounts
-}
-
-/** Runs that are driven by the `start` that makes them, as many at once as a worker drives. */
-export async function timeDirect(store: Store, { runs, steps }: RunAmounts): Promise<DrivenRuns> {
-  const counting = countingStore(store)
-  const sequence = sequenceOf()
-  const kernel = createKernel({ store: counting.store, workflows: [sequence] })
-  try {
-    const startedAt = machineMs()
-    await manyAtOnce(runs, async () => {
-      const { status } = await kernel.start(sequence, { steps })
-      if (status !== 'completed') throw new Error(`a run of ${steps} steps ended ${status}`)
-    })
-    return { ms: machineMs() - startedAt, calls: counting.take() }
-  } finally {
-    await kernel[Symbol.asyncDispose]()
-  }
 }
 
 /**
@@ -43,14 +23,14 @@ export async function timeDirect(store: Store, { runs, steps }: RunAmounts): Pro
 export async function timeDispatched(
   store: Store,
   workplaces: readonly Workplace[],
-  { runs, steps, enqueued }: RunAmounts & { readonly enqueued: 'before' | 'meanwhile' },
+  { runs, enqueued }: { readonly runs: number; readonly enqueued: 'before' | 'meanwhile' },
 ): Promise<DrivenRuns> {
   const counting = countingStore(store)
   const sequence = sequenceOf()
   const kernel = createKernel({ store: counting.store, workflows: [sequence] })
   const enqueue = (): Promise<void> =>
     manyAtOnce(runs, async () => {
-      await kernel.start(sequence, { steps }, { wait: false })
+      await kernel.start(sequence, { steps: STEPS_PER_RUN }, { wait: false })
     })
   const begin = async (): Promise<void> => {
     await Promise.all(workplaces.map((workplace) => workplace.begin()))

@@ -1,11 +1,13 @@
 import SQLite from 'better-sqlite3'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
+import { sqliteDatabase } from '../plain/sqlite-database.ts'
+import { cpuClock } from '../rounds/cpu-time.ts'
+import { rowBody, type Site } from './site.ts'
 import { openStore } from './store-location.ts'
-import { rowBody, type Target } from './target.ts'
 
-/** The store in a SQLite file, next to inserting rows into another file of the same folder and the same settings. */
-export async function sqliteTarget(synchronous: 'FULL' | 'NORMAL'): Promise<Target> {
+/** The store in a SQLite file, next to other files in the same folder with the same settings. */
+export async function sqliteSite(synchronous: 'FULL' | 'NORMAL'): Promise<Site> {
   // On the disk of the current folder: a temporary folder may lie in memory, where a flush costs nothing.
   const parent = path.resolve('.varve')
   mkdirSync(parent, { recursive: true })
@@ -17,10 +19,10 @@ export async function sqliteTarget(synchronous: 'FULL' | 'NORMAL'): Promise<Targ
   const insert = raw.prepare('insert into rows (body) values (?)')
   const location = { kind: 'sqlite', path: path.join(folder, 'store.sqlite'), synchronous } as const
   const store = await openStore(location)
+  const plain = sqliteDatabase(path.join(folder, 'plain.sqlite'), synchronous)
   return {
     name: synchronous === 'FULL' ? 'sqlite-full' : 'sqlite-normal',
-    store,
-    location,
+    ...{ store, plain, location, cpuMs: cpuClock() },
     commitRows: async (rows) => {
       for (let row = 0; row < rows; row++) {
         insert.run(rowBody)
@@ -29,6 +31,7 @@ export async function sqliteTarget(synchronous: 'FULL' | 'NORMAL'): Promise<Targ
     },
     close: async () => {
       await store[Symbol.asyncDispose]()
+      await plain.close()
       raw.close()
       rmSync(folder, { recursive: true, force: true })
     },

@@ -1,7 +1,7 @@
 import { createKernel, defineWorkflow, type Kernel } from '@varve/kernel'
 import { genesis, openEvent, sealEvent, type Store } from '@varve/store'
 import { z } from 'zod'
-import { countedStore } from './counted-store.ts'
+import { countedStore } from '../work/counted-store.ts'
 
 /** Does actions in sequence, then waits for one signal after the other. What an action returns makes its event a usual one. */
 const waiting = defineWorkflow(

@@ -1,8 +1,8 @@
 import type { Kernel } from '@varve/kernel'
 import { setTimeout as delay } from 'node:timers/promises'
-import { machineMs } from '../workers/machine-time.ts'
-import type { Workplace } from '../workers/workplace.ts'
-import type { sequenceOf } from './steps.ts'
+import type { sequenceOf } from '../work/sequence.ts'
+import { machineMs } from './machine-time.ts'
+import type { Workplace } from './workplace.ts'
 
 /** A worker is idle so long after the run before. */
 const REST_MS = 10

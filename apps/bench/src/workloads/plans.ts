@@ -2,22 +2,21 @@ import { createEngine, definePlan, defineState, type State } from '@varve/plan'
 import type { Store } from '@varve/store'
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import type { Figures, Workload } from '../rounds/program.ts'
 
-/** What a large plan took. */
-export interface PlanTimes {
-  readonly states: number
-  /** The first run, in which every state runs. */
-  readonly firstMs: number
-  /** The next one, in which every output is taken over. */
-  readonly cachedMs: number
-  /** Of the first run: what its turns took besides their appends, that is folding, deciding and sealing. */
-  readonly schedulingMs: number
-  /** Of the first run: while at least one commit was under way. */
-  readonly commitsMs: number
+/** A plan of so many cached states, in layers of a hundred, run twice. */
+export const plans: Workload = {
+  title: 'Plans',
+  prepare: async ({ store }, { states }) => ({
+    programs: [{ name: 'varve', measure: () => timePlans(store, states) }],
+  }),
 }
 
-/** Runs a plan of so many cached states, in layers of a hundred, twice. */
-export async function timePlans(store: Store, states: number): Promise<PlanTimes> {
+/**
+ * Scheduling is what the turns of the first run took besides their appends, that is folding, deciding and sealing; next to
+ * the time in which at least one of its commits was under way.
+ */
+async function timePlans(store: Store, states: number): Promise<Figures> {
   const { timed, busyMs } = timedWrites(store)
   let schedulingMs = 0
   const observer = {
@@ -33,8 +32,8 @@ export async function timePlans(store: Store, states: number): Promise<PlanTimes
     return performance.now() - startedAt
   }
   const firstMs = await time()
-  const first = { schedulingMs, commitsMs: busyMs() }
-  return { states, firstMs, ...first, cachedMs: await time() }
+  const first = { 'scheduling ms': schedulingMs, 'scheduling / commits': schedulingMs / busyMs() }
+  return { 'first run ms': firstMs, ...first, 'cached run ms': await time() }
 }
 
 const WIDTH = 100
