@@ -1,4 +1,5 @@
 import type { Place } from './rounds/program.ts'
+import { siteNames } from './sites/site.ts'
 
 /** What has to be reached, as a ratio of one round or as a figure. */
 export interface Target {
@@ -28,6 +29,26 @@ export const targets: readonly Target[] = [
   { workload: 'W1 steps', stores: ['postgres'], figure: 'CPU ms/step', of: 'varve', to: 'plain', atMost: 0.45 / 0.28 },
   { workload: 'W2 runs', stores: databases, figure: 'runs/s', of: 'varve', to: 'plain', atLeast: 0.7 },
   { workload: 'W2 runs', stores: databases, figure: 'runs/s', of: 'varve, 1 worker', to: 'plain', atLeast: 0.55 },
+  { workload: 'W3 resume', stores: siteNames, figure: 'ms', of: 'varve', to: 'plain', atMost: 1.5 },
+  {
+    workload: 'W3 resume',
+    stores: siteNames,
+    figure: 'ms',
+    of: 'varve, from a snapshot',
+    less: 'plain, a tail',
+    atMost: 5,
+  },
+  { workload: 'W3 resume', stores: siteNames, figure: 'held / log', of: 'varve, memory', atMost: 4 },
+  { workload: 'W4 fan-out', stores: siteNames, figure: 'ms', of: 'varve', to: 'plain', atMost: 2 },
+  { workload: 'Reads', stores: siteNames, figure: 'events/s', of: 'varve, replay', to: 'plain', atLeast: 0.6 },
+  {
+    workload: 'Reads',
+    stores: siteNames,
+    figure: 'events/s',
+    of: 'varve, verify',
+    to: 'plain, sealing again',
+    atLeast: 0.5,
+  },
   // As the plan engine's own figures were on the reference machine.
   {
     workload: 'Plans',

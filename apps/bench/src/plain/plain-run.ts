@@ -10,6 +10,7 @@ export interface Sealing {
 /** What is known of a run while it is driven: changed in place by each event. */
 interface PlainState {
   done: number
+  signals: number
   readonly open: Set<string>
 }
 
@@ -23,9 +24,9 @@ interface PlainData {
  */
 export class PlainRun {
   readonly runId: string
-  readonly state: PlainState = { done: 0, open: new Set() }
+  readonly state: PlainState = { done: 0, signals: 0, open: new Set() }
   readonly #sealed: boolean
-  #token: number
+  readonly #token: number
   #end: LogEnd
   #events: StoredEvent[] = []
 
@@ -59,12 +60,6 @@ export class PlainRun {
     this.#end = event
   }
 
-  /** Who drives it from now on. */
-  heldWith(token: number): this {
-    this.#token = token
-    return this
-  }
-
   #seal(type: string, data: object, at: number): StoredEvent {
     const sealed = sealEvent(this.runId, this.#end, { type, data }, at)
     this.#reduce(type, sealed.data as PlainData)
@@ -81,7 +76,7 @@ export class PlainRun {
     else if (type === 'ActionSucceeded') {
       this.state.open.delete(key)
       this.state.done += 1
-    }
+    } else if (type === 'SignalDelivered') this.state.signals += 1
   }
 }
 

@@ -20,7 +20,7 @@ export async function driveSteps(commit: Commit, run: PlainRun, steps: number): 
   for (let step = run.state.done + 1; step <= steps; step++) {
     addResult(run, step, await work(payloadOf(step)))
     if (step < steps) addRequest(run, step + 1)
-    else run.add('Completed', { output: run.state.done, by: 'step' }, Date.now())
+    else run.add('Completed', { output: run.state.done }, Date.now())
     await commit(run.take(step < steps ? 'running' : 'completed'))
   }
 }

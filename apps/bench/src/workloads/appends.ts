@@ -1,13 +1,6 @@
-import {
-  genesis,
-  sealEvent,
-  type EventDraft,
-  type LogEnd,
-  type Owner,
-  type Store,
-  type StoredEvent,
-} from '@varve/store'
+import { genesis, sealEvent, type EventDraft, type LogEnd, type Store, type StoredEvent } from '@varve/store'
 import { randomUUID } from 'node:crypto'
+import { benchOwner } from '../work/owner.ts'
 
 const running = { status: 'running', blockedOn: [], wakeAt: 0 } as const
 
@@ -39,8 +32,4 @@ function sealedPairs(runId: string, count: number): readonly (readonly StoredEve
     seal({ type: 'ActionSucceeded', data: { key: `step ${pair}`, output: null, attempts: 1 } }),
     seal({ type: 'ActionRequested', data: { key: `step ${pair + 1}`, action: 'noop', input: null, effect: 'pure' } }),
   ])
-}
-
-function benchOwner(): Owner {
-  return { id: randomUUID(), boot: null, pidNamespace: null, pid: process.pid, startedAt: null }
 }

@@ -1,11 +1,14 @@
 import type { ArtifactFolder, Workload } from '../rounds/program.ts'
 import { artifacts } from './artifacts.ts'
+import { fanOut } from './fan-out.ts'
 import { plans } from './plans.ts'
+import { reads } from './reads.ts'
+import { resume } from './resume.ts'
 import { runs } from './runs.ts'
 import { steps } from './steps.ts'
 
 /** Measured on every store. */
-const onStores = { steps, runs, plans } as const satisfies Record<string, Workload>
+const onStores = { steps, runs, resume, 'fan-out': fanOut, reads, plans } as const satisfies Record<string, Workload>
 
 /** Measured in a folder. */
 const inFolder = { artifacts } as const satisfies Record<string, Workload<ArtifactFolder>>
