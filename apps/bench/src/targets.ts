@@ -40,6 +40,13 @@ export const targets: readonly Target[] = [
   },
   { workload: 'W3 resume', stores: siteNames, figure: 'held / log', of: 'varve, memory', atMost: 4 },
   { workload: 'W4 fan-out', stores: siteNames, figure: 'ms', of: 'varve', to: 'plain', atMost: 2 },
+  { workload: 'W5 latency', stores: siteNames, figure: 'p50 ms', of: 'varve', to: 'plain', atMost: 1.5 },
+  { workload: 'W5 latency', stores: ['postgres'], figure: 'p99 ms', of: 'varve', atMost: 15 },
+  {
+    ...{ workload: 'W5 latency', stores: ['postgres'], figure: 'p50 ms' },
+    ...{ of: 'varve, another process', to: 'plain, another process', atMost: 1.5 },
+  },
+  { workload: 'W5 latency', stores: ['postgres'], figure: 'p99 ms', of: 'varve, another process', atMost: 15 },
   { workload: 'Reads', stores: siteNames, figure: 'events/s', of: 'varve, replay', to: 'plain', atLeast: 0.6 },
   {
     workload: 'Reads',

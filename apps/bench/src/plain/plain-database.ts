@@ -11,7 +11,7 @@ export interface PlainAppend {
   readonly events: readonly StoredEvent[]
 }
 
-/** A run that was claimed. */
+/** A run that was taken. */
 export interface PlainClaim {
   readonly runId: string
   readonly token: number
@@ -27,10 +27,12 @@ export interface PlainDatabase {
    * then nothing is written.
    */
   commit(appends: readonly PlainAppend[]): Promise<void>
+  /** One durable commit that makes a run of two events, which nobody drives, and tells those who listen. */
+  announce(append: PlainAppend): Promise<void>
+  /** Hears of announced runs from now on. @returns what ends it. */
+  listen(listener: (runId: string) => void): Promise<() => Promise<void>>
   /** One page of a run's events, in order. */
   read(runId: string, from: number, limit: number): Promise<readonly StoredEvent[]>
-  /** One durable commit that takes so many runs that nobody drives; each has a new token then. */
-  claim(limit: number): Promise<readonly PlainClaim[]>
   /** One durable commit that takes this run; it has a new token then. */
   acquire(runId: string): Promise<PlainClaim>
   /** How shared commits go best: at so many connections, and of so many runs each. */

@@ -11,11 +11,9 @@ export async function postgresDatabase(url: string, schema: string): Promise<Pla
   const statements = statementsOf(schema)
 
   const commitOne = async (append: PlainAppend): Promise<void> => {
-    const { runId, expectedHead, token, status, events } = append
-    const move = [runId, expectedHead, headAfter(append), token, status]
-    const rows = events.flatMap(({ seq, v, type, at, body, hash }) => [seq, v, type, at, body, hash])
-    const { rowCount } = await query(expectedHead === 0 ? statements.make : statements.move, [...move, ...rows])
-    if (rowCount !== events.length) throw conflict([append])
+    const statement = append.expectedHead === 0 ? statements.make : statements.move
+    const { rowCount } = await query(statement, valuesOf(append))
+    if (rowCount !== append.events.length) throw conflict([append])
   }
   const commitAll = async (appends: readonly PlainAppend[]): Promise<void> => {
     const events = appends.flatMap((append) => append.events)
@@ -30,8 +28,12 @@ export async function postgresDatabase(url: string, schema: string): Promise<Pla
         ? commitOne(append)
         : commitAll(appends))
     },
+    announce: async (append) => {
+      const { rowCount } = await query(statements.announce, valuesOf(append))
+      if (rowCount !== 1) throw conflict([append])
+    },
+    listen: (listener) => listenTo(url, schema, listener),
     read: async (runId, from, limit) => (await query<StoredEvent>(statements.read, [runId, from, limit])).rows,
-    claim: async (limit) => (await query<PlainClaim>(statements.claim, [limit])).rows,
     acquire: async (runId) => {
       const [claim] = (await query<PlainClaim>(statements.acquire, [runId])).rows
       if (claim === undefined) throw new Error(`there is no run ${runId}`)
@@ -77,6 +79,24 @@ async function connect(url: string): Promise<Connections> {
   }
 }
 
+/** A connection of its own that hears of announced runs. */
+async function listenTo(url: string, channel: string, listener: (runId: string) => void): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  client.on('notification', ({ payload = '' }) => {
+    listener(payload)
+  })
+  await client.query(`listen ${channel}`)
+  return () => client.end()
+}
+
+/** What the statements for one run of two events are given. */
+function valuesOf(append: PlainAppend): readonly unknown[] {
+  const { runId, expectedHead, token, status, events } = append
+  const rows = events.flatMap(({ seq, v, type, at, body, hash }) => [seq, v, type, at, body, hash])
+  return [runId, expectedHead, headAfter(append), token, status, ...rows]
+}
+
 function columnsOf(appends: readonly PlainAppend[], events: readonly StoredEvent[]): readonly unknown[] {
   const column = <Row, Value>(rows: readonly Row[], valueOf: (row: Row) => Value): readonly Value[] => rows.map(valueOf)
   return [
@@ -97,12 +117,11 @@ function columnsOf(appends: readonly PlainAppend[], events: readonly StoredEvent
 
 function schemaOf(schema: string): string {
   return `
-    create schema ${schema};
-    create table ${schema}.runs (
-      id text primary key, head bigint not null, token bigint not null, status text not null, owned boolean not null
+    create schema if not exists ${schema};
+    create table if not exists ${schema}.runs (
+      id text primary key, head bigint not null, token bigint not null, status text not null
     ) with (fillfactor = 70);
-    create index free_runs on ${schema}.runs (id) where not owned;
-    create table ${schema}.events (
+    create table if not exists ${schema}.events (
       run_id text not null, seq bigint not null, v int not null, type text not null, at bigint not null,
       body text not null, hash text not null, primary key (run_id, seq)
     );`
@@ -116,7 +135,7 @@ function statementsOf(schema: string) {
       select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
         as given (id, expected, head, token, status)
     ), made as (
-      insert into ${schema}.runs select id, head, token, status, token > 0 from given where expected = 0
+      insert into ${schema}.runs select id, head, token, status from given where expected = 0
       on conflict do nothing returning id
     ), moved as (
       update ${schema}.runs as run set head = given.head, status = given.status from given
@@ -127,13 +146,17 @@ function statementsOf(schema: string) {
     select event.* from unnest($6::text[], $7::bigint[], $8::int[], $9::text[], $10::bigint[], $11::text[], $12::text[])
       as event (run_id, seq, v, type, at, body, hash)
     where run_id in (select id from made union all select id from moved)`
+  const make = `with made as (
+      insert into ${schema}.runs select $1, $3::bigint, $4::bigint, $5 where $2::bigint = 0
+      on conflict do nothing returning id
+    )`
+  const write = `insert into ${schema}.events select made.id, event.* from made, ${two} as event`
   return {
-    make: {
-      name: 'make',
-      text: `with made as (
-          insert into ${schema}.runs select $1, $3::bigint, $4::bigint, $5, $4::bigint > 0 where $2::bigint = 0
-          on conflict do nothing returning id
-        ) insert into ${schema}.events select made.id, event.* from made, ${two} as event`,
+    make: { name: 'make', text: `${make} ${write}` },
+    announce: {
+      name: 'announce',
+      text: `${make}, written as (${write} returning run_id, seq)
+        select pg_notify('${schema}', run_id) from written where seq = 1`,
     },
     move: {
       name: 'move',
@@ -147,15 +170,9 @@ function statementsOf(schema: string) {
       text: `select run_id as "runId", seq, v, type, at, body, hash from ${schema}.events
         where run_id = $1 and seq >= $2 order by seq limit $3`,
     },
-    claim: {
-      name: 'claim',
-      text: `update ${schema}.runs set token = token + 1, owned = true where id in (
-          select id from ${schema}.runs where not owned order by id limit $1 for update skip locked
-        ) returning id as "runId", token`,
-    },
     acquire: {
       name: 'acquire',
-      text: `update ${schema}.runs set token = token + 1, owned = true where id = $1 returning id as "runId", token`,
+      text: `update ${schema}.runs set token = token + 1 where id = $1 returning id as "runId", token`,
     },
   }
 }

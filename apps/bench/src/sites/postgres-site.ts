@@ -20,14 +20,15 @@ export async function postgresSite(): Promise<Site> {
   const location = { kind: 'postgres', url, schema } as const
   const store = await openStore(location)
   // Beside the store's schema, which holds the store and nothing else.
-  const plain = await postgresDatabase(url, `${schema}_plain`)
+  const plainLocation = { ...location, schema: `${schema}_plain` }
+  const plain = await postgresDatabase(url, plainLocation.schema)
   await raw.query(
     `create schema ${schema}_raw create table rows (seq bigint generated always as identity primary key, body text)`,
   )
   const insert = { name: 'insert', text: `insert into ${schema}_raw.rows (body) values ($1)`, values: [rowBody] }
   return {
     name: 'postgres',
-    ...{ store, plain, location, cpuMs: await serverClock(raw) },
+    ...{ store, plain, location, plainLocation, cpuMs: await serverClock(raw) },
     commitRows: async (rows) => {
       for (let row = 0; row < rows; row++) await raw.query(insert)
     },

@@ -10,6 +10,8 @@ export interface Site {
   readonly plain: PlainDatabase
   /** Where other processes open the same store; absent where none can. */
   readonly location?: StoreLocation
+  /** Where a plain program in another process opens the same database, and hears of it; absent where it cannot. */
+  readonly plainLocation?: StoreLocation
   /** CPU time of this process and of the database's. */
   readonly cpuMs: CpuClock
   /** Commits so many small rows, one after the other and as plainly as the database allows. */

@@ -1,37 +1,30 @@
-import type { Kernel } from '@varve/kernel'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { sequenceOf } from '../work/sequence.ts'
 import { machineMs } from './machine-time.ts'
 import type { Workplace } from './workplace.ts'
 
 /** A worker is idle so long after the run before. */
 const REST_MS = 10
 
-/** Whoever starts the runs. */
-export interface Starter {
-  readonly kernel: Kernel
-  readonly sequence: ReturnType<typeof sequenceOf>
-}
-
 /**
  * Starts runs one after the other while a worker is idle.
  *
+ * @param start - starts a run of one step, which the workplace drives.
  * @param spreadMs - the starts are spread over so long a time after the last run: a worker that polls looks in equal
  * intervals, and must not be met at the same moment of each.
  * @returns for each the time from calling `start` to the call of its first action's handler, in ms.
  */
 export async function timeLatencies(
-  { kernel, sequence }: Starter,
+  start: () => Promise<unknown>,
   workplace: Workplace,
   { starts, spreadMs }: { readonly starts: number; readonly spreadMs: number },
 ): Promise<readonly number[]> {
   await workplace.begin()
   const latencies: number[] = []
-  for (let start = 1; start <= starts; start++) {
-    await delay(REST_MS + spreadMs * evenlySpread(start))
+  for (let turn = 1; turn <= starts; turn++) {
+    await delay(REST_MS + spreadMs * evenlySpread(turn))
     const { entered, ended } = nextRunOf(workplace)
     const startedAt = machineMs()
-    await Promise.all([kernel.start(sequence, { steps: 1 }, { wait: false }), Promise.race([ended, workplace.lost])])
+    await Promise.all([start(), Promise.race([ended, workplace.lost])])
     latencies.push((await entered) - startedAt)
   }
   await workplace.rest()

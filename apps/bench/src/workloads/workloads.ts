@@ -1,6 +1,7 @@
 import type { ArtifactFolder, Workload } from '../rounds/program.ts'
 import { artifacts } from './artifacts.ts'
 import { fanOut } from './fan-out.ts'
+import { latency } from './latency.ts'
 import { plans } from './plans.ts'
 import { reads } from './reads.ts'
 import { resume } from './resume.ts'
@@ -8,7 +9,10 @@ import { runs } from './runs.ts'
 import { steps } from './steps.ts'
 
 /** Measured on every store. */
-const onStores = { steps, runs, resume, 'fan-out': fanOut, reads, plans } as const satisfies Record<string, Workload>
+const onStores = { steps, runs, resume, 'fan-out': fanOut, latency, reads, plans } as const satisfies Record<
+  string,
+  Workload
+>
 
 /** Measured in a folder. */
 const inFolder = { artifacts } as const satisfies Record<string, Workload<ArtifactFolder>>
