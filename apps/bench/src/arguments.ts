@@ -1,53 +1,53 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { targetNames } from './targets/target.ts'
-
-/** What `--stores` may name: stores, and artifacts in a folder. */
-const measuredNames = [...targetNames, 'artifacts-fs'] as const
-type MeasuredName = (typeof measuredNames)[number]
+import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import type { Amounts } from './rounds/program.ts'
+import { siteNames, type SiteName } from './sites/site.ts'
+import { workloadNames, type WorkloadName } from './workloads/workloads.ts'
 
 /** What the command line asks for. */
 export interface Arguments {
+  readonly workloads: readonly WorkloadName[]
+  readonly stores: readonly SiteName[]
   readonly rounds: number
-  readonly steps: number
-  readonly events: number
-  /** States of the plan that is run. */
-  readonly states: number
-  /** MiB of the artifact that is streamed. */
-  readonly artifact: number
-  /** True: workers are measured, and nothing else. */
-  readonly workers?: true
-  /** Runs that workers drive. */
-  readonly runs: number
-  /** Starts that an idle worker hears of. */
-  readonly starts: number
-  readonly stores: readonly MeasuredName[]
-  readonly json?: true
+  readonly amounts: Amounts
+  /** Where JSON lines go: a file, or `-` for standard output in place of tables. */
+  readonly json?: string
+  /** The file for the chart. */
+  readonly chart?: string
 }
 
-/** Reads the command line. What it cannot read ends the process with exit code 1, after the usage. */
+type Options = Omit<Arguments, 'workloads' | 'amounts'> & Amounts
+
+/** Reads the command line. @throws CommanderError for what it cannot read, after the usage. */
 export function readArguments(argv: readonly string[]): Arguments {
-  return new Command('bench')
+  const command = new Command('bench')
     .description(
-      'Measures writing against the raw commits of each database, reading a long run, running a large plan, streaming an artifact, and driving runs with workers.',
+      'Measures Varve next to programs that do the same work without it, in the same rounds. Exits with 1 when a target is missed by more than the rounds differ.',
+    )
+    .addArgument(new Argument('[workload...]', 'what is measured; all of it unless named').choices(workloadNames))
+    .addOption(
+      new Option('--stores <names>', `some of ${siteNames.join(',')}`).argParser(names).default([...siteNames], 'all'),
     )
     .option('--rounds <count>', 'how often everything is measured', count, 5)
-    .option('--steps <count>', 'actions of a run, appends and raw commits in each round', count, 500)
-    .option('--events <count>', 'events of the run that is replayed, verified and opened', count, 10_000)
-    .option('--states <count>', 'states of the plan that is run, and run again from the cache', count, 10_000)
-    .option('--artifact <MiB>', 'size of the artifact that is streamed in and out', count, 200)
-    .addOption(
-      new Option('--stores <names>', `some of ${measuredNames.join(',')}`)
-        .argParser(names)
-        .default([...measuredNames], 'all of them'),
-    )
-    .option('--workers', 'measure what workers make of many runs, and nothing else')
-    .option('--runs <count>', 'runs that workers drive in each round', count, 500)
-    .option('--starts <count>', 'starts in each round that an idle worker hears of', count, 100)
-    .option('--json', 'print one line of JSON per store instead of tables')
-    .allowExcessArguments(false)
+    .option('--steps <count>', 'steps: sequential steps of one run', count, 1_000)
+    .option('--runs <count>', 'runs: runs of five steps each', count, 500)
+    .option('--recorded <count>', 'resume, reads: recorded steps of the run that is resumed or read', count, 10_000)
+    .option('--fan <count>', 'fan-out: actions at once', count, 500)
+    .option('--starts <count>', 'latency: starts that an idle worker hears of', count, 100)
+    .option('--states <count>', 'plans: states of the plan', count, 10_000)
+    .option('--artifact <MiB>', 'artifacts: size of the artifact', count, 1_024)
+    .option('--json <file>', 'write JSON lines into a file; - prints them in place of tables')
+    .option('--chart <file>', 'draw a chart into an SVG file')
     .showHelpAfterError()
+    .exitOverride()
     .parse(argv, { from: 'user' })
-    .opts<Arguments>()
+  const { stores, rounds, json, chart, ...amounts } = command.opts<Options>()
+  const named = command.args as WorkloadName[]
+  return {
+    workloads: named.length === 0 ? workloadNames : named,
+    ...{ stores, rounds, amounts },
+    ...(json !== undefined && { json }),
+    ...(chart !== undefined && { chart }),
+  }
 }
 
 function count(text: string): number {
@@ -56,9 +56,9 @@ function count(text: string): number {
   throw new InvalidArgumentError('It must be a whole number from 1 to 20000.')
 }
 
-function names(text: string): readonly MeasuredName[] {
+function names(text: string): readonly SiteName[] {
   return [...new Set(text.split(','))].map((each) => {
-    const name = measuredNames.find((known) => known === each.trim())
+    const name = siteNames.find((known) => known === each.trim())
     if (name === undefined) throw new InvalidArgumentError(`There is no ${each}.`)
     return name
   })

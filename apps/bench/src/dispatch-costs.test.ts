@@ -8,7 +8,7 @@ import { createWorker } from '@varve/worker'
 import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { sequenceOf } from './measures/steps.ts'
+import { sequenceOf } from './work/sequence.ts'
 import { countingStore, totalOf } from './workers/call-counts.ts'
 
 const STEPS = 5

@@ -1,67 +1,90 @@
+import { CommanderError } from 'commander'
+import { writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { readArguments, type Arguments } from './arguments.ts'
-import { measure, type Amounts } from './measure.ts'
-import { measureWorkers, type WorkerAmounts } from './measure-workers.ts'
-import { artifactsTable, measuredTable, plansTable, readsTable } from './measured-table.ts'
-import { measureArtifacts } from './measures/artifacts.ts'
-import { openTarget } from './targets/open-target.ts'
-import type { Target, TargetName } from './targets/target.ts'
-import { drivingTable, latenciesTable } from './workers-table.ts'
+import { figureText } from './report/figures.ts'
+import { ratiosOf, type Ratio } from './report/ratios.ts'
+import { summariesOf } from './report/summary.ts'
+import { ratioTable, summaryTable } from './report/tables.ts'
+import { REFERENCE_LOOP_RATE } from './rounds/calibration.ts'
+import { measureRounds, type Sample } from './rounds/measure-rounds.ts'
+import { openSite } from './sites/open-site.ts'
+import type { Site } from './sites/site.ts'
+import { spreadOf } from './statistics.ts'
+import { targets } from './targets.ts'
+import { folderWorkload, isOnStores, storeWorkload } from './workloads/workloads.ts'
 
 try {
-  await bench(readArguments(process.argv.slice(2)))
+  const given = readArguments(process.argv.slice(2))
+  const samples = await measureAll(given)
+  const ratios = ratiosOf(samples, targets)
+  await report(given, samples, ratios)
+  if (ratios.some(({ verdict }) => verdict === 'missed')) process.exitCode = 1
 } catch (error) {
-  console.error(process.env['DEBUG'] === 'varve' ? error : `error: ${(error as Error).message}`)
-  process.exitCode = 1
-}
-
-async function bench({ rounds, artifact, stores, json, workers, ...amounts }: Arguments): Promise<void> {
-  const names = stores.filter((name) => name !== 'artifacts-fs')
-  if (workers === true) {
-    await benchWorkers(names, { rounds, ...amounts }, json)
-    return
+  if (!(error instanceof CommanderError)) {
+    console.error(process.env['DEBUG'] === 'varve' ? error : `error: ${(error as Error).message}`)
   }
-  if (names.length > 0) await benchStores(names, { rounds, ...amounts }, json)
-  if (names.length === stores.length) return
-  const measured = await measureArtifacts(rounds, artifact)
-  if (json === true) console.log(JSON.stringify(measured))
-  else console.log(`${artifactsTable(measured)}\nMedians of ${rounds} rounds; Node ${process.versions.node}`)
+  // Whoever asks for help gets it, and that is no failure.
+  process.exitCode = error instanceof CommanderError ? error.exitCode : 1
 }
 
-async function benchStores(
-  names: readonly TargetName[],
-  { rounds, steps, events, states }: Amounts,
-  json: true | undefined,
-): Promise<void> {
-  const measured = await withTargets(names, (targets) => measure(targets, { rounds, steps, events, states }))
-  if (json === true) for (const each of measured) console.log(JSON.stringify(each))
-  else {
-    console.log(`${measuredTable(measured)}\n${readsTable(measured)}\n${plansTable(measured)}`)
-    console.log(`Medians of ${rounds} rounds of ${steps}; Node ${process.versions.node}`)
-  }
-}
-
-async function benchWorkers(
-  names: readonly TargetName[],
-  { rounds, runs, starts }: WorkerAmounts,
-  json: true | undefined,
-): Promise<void> {
-  const measured = await withTargets(names, (targets) => measureWorkers(targets, { rounds, runs, starts }))
-  if (json === true) for (const each of measured) console.log(JSON.stringify(each))
-  else {
-    console.log(`${drivingTable(measured)}\n${latenciesTable(measured)}`)
-    console.log(`Medians of ${rounds} rounds of ${runs} runs; Node ${process.versions.node}`)
-  }
-}
-
-async function withTargets<T>(
-  names: readonly TargetName[],
-  use: (targets: readonly Target[]) => Promise<T>,
-): Promise<T> {
-  const targets: Target[] = []
+async function measureAll({ workloads, stores, rounds, amounts }: Arguments): Promise<readonly Sample[]> {
+  const sites: Site[] = []
   try {
-    for (const name of names) targets.push(await openTarget(name))
-    return await use(targets)
+    if (workloads.some(isOnStores)) for (const name of stores) sites.push(await openSite(name))
+    const options = { rounds, amounts, progress }
+    const samples: Sample[] = []
+    for (const name of workloads) {
+      const measured = isOnStores(name)
+        ? await measureRounds(storeWorkload(name), sites, options)
+        : await measureRounds(folderWorkload(name), [{ name: 'artifacts-fs' }], options)
+      samples.push(...measured)
+    }
+    return samples
   } finally {
-    for (const target of targets) await target.close()
+    for (const site of sites) await site.close()
   }
+}
+
+/** For who waits at a terminal; a file or a pipe gets none of it. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
+}
+
+async function report(
+  { rounds, json, chart }: Arguments,
+  samples: readonly Sample[],
+  ratios: readonly Ratio[],
+): Promise<void> {
+  progress('')
+  const summaries = summariesOf(samples)
+  const loopRate = spreadOf(samples.map((sample) => sample.loopRate))
+  const machine = {
+    node: process.versions.node,
+    cores: availableParallelism(),
+    loopRate,
+    referenceLoopRate: REFERENCE_LOOP_RATE,
+  }
+  if (chart !== undefined) writeFileSync(chart, (await import('./report/chart.ts')).chartSvg(summaries))
+  if (json !== undefined) {
+    const linesOf = (kind: string, all: readonly object[]): string =>
+      all.map((each) => `${JSON.stringify({ kind, ...each })}\n`).join('')
+    const at = new Date().toISOString()
+    const lines = [
+      linesOf('machine', [{ at, rounds, command: process.argv.slice(2), ...machine }]),
+      linesOf('sample', samples),
+      linesOf('figure', summaries),
+      linesOf('ratio', ratios),
+    ].join('')
+    if (json === '-') {
+      process.stdout.write(lines)
+      return
+    }
+    writeFileSync(json, lines)
+  }
+  console.log(`${summaryTable(summaries)}\n${ratioTable(ratios)}`)
+  const speed = `${figureText(loopRate.median / REFERENCE_LOOP_RATE)} of the reference machine (${figureText(loopRate.min / REFERENCE_LOOP_RATE)} - ${figureText(loopRate.max / REFERENCE_LOOP_RATE)})`
+  console.log(
+    `Medians of ${rounds} rounds; Node ${machine.node}, ${machine.cores} cores, a loop of JavaScript at ${speed}`,
+  )
 }

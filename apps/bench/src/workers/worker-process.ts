@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { StoreLocation } from '../targets/store-location.ts'
+import type { StoreLocation } from '../sites/store-location.ts'
 import type { CallCounts } from './call-counts.ts'
 import type { WorkListener, Workplace } from './workplace.ts'
 
@@ -15,9 +15,9 @@ export type FromWorker =
 
 const program = fileURLToPath(new URL('./worker-program.ts', import.meta.url))
 
-/** Starts a process that works on the runs of a store. */
-export async function workerProcess(location: StoreLocation): Promise<Workplace> {
-  const child = fork(program, [JSON.stringify(location)], { execArgv: ['--conditions=@varve/source'] })
+/** Starts a process that works on the runs of a store; or of a plain program's database, as a plain program. */
+export async function workerProcess(location: StoreLocation, kind: 'varve' | 'plain' = 'varve'): Promise<Workplace> {
+  const child = fork(program, [JSON.stringify(location), kind], { execArgv: ['--conditions=@varve/source'] })
   const lost = new Promise<never>((_, reject) => {
     child.once('error', reject)
     child.once('exit', (code, signal) => {

@@ -1,10 +1,11 @@
-// A process that works on the runs of a store: node worker-program.ts <location>, forked with a channel for messages.
-import { openStore, type StoreLocation } from '../targets/store-location.ts'
+// A process that works on runs: node worker-program.ts <location> <varve or plain>, forked with a channel for messages.
+import { plainWorkplace } from '../plain/plain-workplace.ts'
+import { postgresDatabase } from '../plain/postgres-database.ts'
+import { openStore, type StoreLocation } from '../sites/store-location.ts'
 import type { FromWorker, ToWorker } from './worker-process.ts'
-import { ownWorkplace } from './workplace.ts'
+import { ownWorkplace, type Workplace } from './workplace.ts'
 
-const store = await openStore(JSON.parse(process.argv[2] ?? '') as StoreLocation)
-const workplace = ownWorkplace(store)
+const workplace = await workplaceAt(JSON.parse(process.argv[2] ?? '') as StoreLocation, process.argv[3])
 workplace.listen({
   entered: (at) => {
     tell({ told: 'entered', at })
@@ -27,4 +28,10 @@ async function obey(order: ToWorker): Promise<void> {
 
 function tell(message: FromWorker): void {
   process.send?.(message)
+}
+
+async function workplaceAt(location: StoreLocation, kind: string | undefined): Promise<Workplace> {
+  if (kind === 'varve') return ownWorkplace(await openStore(location))
+  if (location.kind !== 'postgres') throw new Error('a plain program hears of others on Postgres alone')
+  return plainWorkplace(await postgresDatabase(location.url, location.schema))
 }

@@ -1,7 +1,7 @@
 import { createKernel, type Kernel } from '@varve/kernel'
 import { isTerminal, type AppendOptions, type Store } from '@varve/store'
 import { createWorker, type Worker } from '@varve/worker'
-import { sequenceOf } from '../measures/steps.ts'
+import { sequenceOf } from '../work/sequence.ts'
 import { countingStore, type CallCounts } from './call-counts.ts'
 import { machineMs } from './machine-time.ts'
 

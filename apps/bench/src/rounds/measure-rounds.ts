@@ -1,0 +1,59 @@
+import { loopRate } from './calibration.ts'
+import { collectGarbage } from './garbage.ts'
+import type { Amounts, Figures, Place, Prepared, Program, Workload } from './program.ts'
+
+/** What one program came to in one round. */
+export interface Sample {
+  readonly workload: string
+  readonly store: Place['name']
+  readonly program: string
+  readonly round: number
+  /** Turns of the calibration loop per millisecond, directly before. */
+  readonly loopRate: number
+  readonly figures: Figures
+}
+
+/** What is measured, and how often. */
+export interface RoundsOptions {
+  readonly rounds: number
+  readonly amounts: Amounts
+  /** Told what is being done. */
+  readonly progress: (text: string) => void
+}
+
+/**
+ * Measures a workload in all its places in turns: in every round each program of each place once, those of one place right after
+ * each other, every other round in the opposite order. What the machine does meanwhile hits all alike, so ratios of one
+ * round are steadier than rates. A round before the first warms up.
+ */
+export async function measureRounds<On extends Place>(
+  workload: Workload<On>,
+  places: readonly On[],
+  { rounds, amounts, progress }: RoundsOptions,
+): Promise<readonly Sample[]> {
+  const prepared = new Map<On, Prepared>()
+  const samples: Sample[] = []
+  try {
+    for (const place of places) prepared.set(place, await workload.prepare(place, amounts))
+    for (let round = 0; round <= rounds; round++) {
+      for (const [place, { programs }] of prepared) {
+        for (const program of round % 2 === 0 ? programs.toReversed() : programs) {
+          progress(`${workload.title}, ${place.name}, ${program.name}: ${round === 0 ? 'warm-up' : `round ${round}`}`)
+          const measured = await measureOnce(program)
+          if (round > 0)
+            samples.push({ workload: workload.title, store: place.name, program: program.name, round, ...measured })
+        }
+      }
+    }
+  } finally {
+    for (const { close } of prepared.values()) await close?.()
+  }
+  return samples
+}
+
+async function measureOnce(program: Program): Promise<Pick<Sample, 'loopRate' | 'figures'>> {
+  // Nobody pays for what others have left behind.
+  collectGarbage()
+  const rate = loopRate()
+  return { loopRate: rate, figures: await program.measure() }
+}

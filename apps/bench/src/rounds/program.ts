@@ -1,0 +1,51 @@
+import type { Site } from '../sites/site.ts'
+
+/** What came out of doing something once, by names that people understand: `steps/s`, `ms`. */
+export type Figures = Readonly<Record<string, number>>
+
+/** One way to do the work of a workload on one store. */
+export interface Program {
+  /** `varve`, `plain`, or with what is different about it behind a comma. */
+  readonly name: string
+  /** Does the work once. */
+  readonly measure: () => Promise<Figures>
+}
+
+/** Programs that are ready to be measured, and what they hold until then. */
+export interface Prepared {
+  readonly programs: readonly Program[]
+  readonly close?: () => Promise<void>
+}
+
+/** How much is done. */
+export interface Amounts {
+  /** Sequential steps of one run. */
+  readonly steps: number
+  /** Runs of five steps each. */
+  readonly runs: number
+  /** Recorded steps of the run that is resumed. */
+  readonly recorded: number
+  /** Actions of the fan-out. */
+  readonly fan: number
+  /** Starts that an idle worker hears of. */
+  readonly starts: number
+  /** States of the plan. */
+  readonly states: number
+  /** MiB of the artifact. */
+  readonly artifact: number
+}
+
+/** Where large artifacts are kept without a store. */
+export interface ArtifactFolder {
+  readonly name: 'artifacts-fs'
+}
+
+/** Where a workload is measured. */
+export type Place = Site | ArtifactFolder
+
+/** Work that is done by Varve and by plain programs alike. */
+export interface Workload<On extends Place = Site> {
+  readonly title: string
+  /** No programs where a store has no part in it. */
+  readonly prepare: (place: On, amounts: Amounts) => Promise<Prepared>
+}

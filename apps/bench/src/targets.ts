@@ -1,0 +1,77 @@
+import type { Place } from './rounds/program.ts'
+import { siteNames } from './sites/site.ts'
+
+/** What has to be reached, as a ratio of one round or as a figure. */
+export interface Target {
+  /** Title of the workload. */
+  readonly workload: string
+  readonly stores: readonly Place['name'][]
+  readonly figure: string
+  /** The program that has to reach it. */
+  readonly of: string
+  /** The program whose figure of the same round is the divisor. */
+  readonly to?: string
+  /** The program whose figure of the same round is taken off. */
+  readonly less?: string
+  /** The divisor on the reference machine; on this one it is as much more, or less, as the calibration loop is faster. */
+  readonly perMachine?: number
+  readonly atLeast?: number
+  readonly atMost?: number
+}
+
+const databases = ['sqlite-full', 'sqlite-normal', 'postgres'] as const
+
+/** All targets. A ratio between programs holds on any machine; what is perMachine or a time is worth less elsewhere. */
+export const targets: readonly Target[] = [
+  { workload: 'W1 steps', stores: databases, figure: 'steps/s', of: 'varve', to: 'plain', atLeast: 0.75 },
+  { workload: 'W1 steps', stores: ['memory'], figure: 'steps/s', of: 'varve', perMachine: 25_000, atLeast: 1 },
+  // 0.45 ms where the plain program needs 0.28.
+  { workload: 'W1 steps', stores: ['postgres'], figure: 'CPU ms/step', of: 'varve', to: 'plain', atMost: 0.45 / 0.28 },
+  { workload: 'W2 runs', stores: databases, figure: 'runs/s', of: 'varve', to: 'plain', atLeast: 0.7 },
+  { workload: 'W2 runs', stores: databases, figure: 'runs/s', of: 'varve, 1 worker', to: 'plain', atLeast: 0.55 },
+  { workload: 'W3 resume', stores: siteNames, figure: 'ms', of: 'varve', to: 'plain', atMost: 1.5 },
+  {
+    workload: 'W3 resume',
+    stores: siteNames,
+    figure: 'ms',
+    of: 'varve, from a snapshot',
+    less: 'plain, a tail',
+    atMost: 5,
+  },
+  { workload: 'W3 resume', stores: siteNames, figure: 'held / log', of: 'varve, memory', atMost: 4 },
+  { workload: 'W4 fan-out', stores: siteNames, figure: 'ms', of: 'varve', to: 'plain', atMost: 2 },
+  { workload: 'W5 latency', stores: siteNames, figure: 'p50 ms', of: 'varve', to: 'plain', atMost: 1.5 },
+  { workload: 'W5 latency', stores: ['postgres'], figure: 'p99 ms', of: 'varve', atMost: 15 },
+  {
+    ...{ workload: 'W5 latency', stores: ['postgres'], figure: 'p50 ms' },
+    ...{ of: 'varve, another process', to: 'plain, another process', atMost: 1.5 },
+  },
+  { workload: 'W5 latency', stores: ['postgres'], figure: 'p99 ms', of: 'varve, another process', atMost: 15 },
+  { workload: 'Reads', stores: siteNames, figure: 'events/s', of: 'varve, replay', to: 'plain', atLeast: 0.6 },
+  {
+    workload: 'Reads',
+    stores: siteNames,
+    figure: 'events/s',
+    of: 'varve, verify',
+    to: 'plain, sealing again',
+    atLeast: 0.5,
+  },
+  // As the plan engine's own figures were on the reference machine.
+  {
+    workload: 'Plans',
+    stores: ['sqlite-full', 'sqlite-normal'],
+    figure: 'scheduling / commits',
+    of: 'varve',
+    atMost: 0.25,
+  },
+  { workload: 'Plans', stores: ['memory'], figure: 'cached run ms', of: 'varve', perMachine: 1_000, atMost: 1 },
+  {
+    workload: 'Plans',
+    stores: ['sqlite-full', 'sqlite-normal'],
+    figure: 'cached run ms',
+    of: 'varve',
+    perMachine: 3_000,
+    atMost: 1,
+  },
+  { workload: 'Artifacts', stores: ['artifacts-fs'], figure: 'MiB/s', of: 'varve, in', to: 'plain', atLeast: 0.8 },
+]

@@ -1,0 +1,70 @@
+import { createKernel } from '@varve/kernel'
+import type { Store } from '@varve/store'
+import { randomUUID } from 'node:crypto'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { groupCommit } from '../plain/group-commit.ts'
+import type { PlainDatabase } from '../plain/plain-database.ts'
+import type { Sealing } from '../plain/plain-run.ts'
+import { driveSequence } from '../plain/sequence.ts'
+import type { Figures, Program, Workload } from '../rounds/program.ts'
+import { sequenceOf } from '../work/sequence.ts'
+import { crewsOf } from '../workers/crews.ts'
+import { STEPS_PER_RUN } from '../workers/dispatch.ts'
+
+/** How many runs are in flight while the delay of the event loop is watched. */
+const WATCHED_RUNS = 100
+
+/** Many short runs, all of them in flight at once. */
+export const runs: Workload = {
+  title: 'W2 runs',
+  prepare: async (site, { runs }) => {
+    const { store, plain } = site
+    const crews = await crewsOf(site)
+    const watched = Math.min(runs, WATCHED_RUNS)
+    const both = (name: string, drive: (runs: number) => Promise<void>): readonly Program[] => [
+      { name, measure: () => rateOf(runs, () => drive(runs)) },
+      { name: `${name}, ${watched} at once`, measure: () => loopDelay(runs, watched, drive) },
+    ]
+    return {
+      programs: [
+        ...crews.programs(runs),
+        ...both('varve', (count) => kernelRuns(store, count)),
+        ...both('plain', (count) => plainRuns(plain, count, { sealed: true })),
+        { name: 'plain, unsealed', measure: () => rateOf(runs, () => plainRuns(plain, runs, { sealed: false })) },
+      ],
+      close: crews.close,
+    }
+  },
+}
+
+async function rateOf(runs: number, drive: () => Promise<void>): Promise<Figures> {
+  const startedAt = performance.now()
+  await drive()
+  return { 'runs/s': (runs / (performance.now() - startedAt)) * 1000 }
+}
+
+/** As many runs in all, but never more than so many at once. */
+async function loopDelay(runs: number, atOnce: number, drive: (runs: number) => Promise<void>): Promise<Figures> {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  for (let left = runs; left > 0; left -= atOnce) await drive(Math.min(left, atOnce))
+  delay.disable()
+  return { 'loop delay p99 ms': delay.percentile(99) / 1e6 }
+}
+
+/** All of them are started at once: `start` drives a run to its end. */
+async function kernelRuns(store: Store, runs: number): Promise<void> {
+  const sequence = sequenceOf()
+  const kernel = createKernel({ store, workflows: [sequence] })
+  const ends = await Promise.all(
+    Array.from({ length: runs }, async () => (await kernel.start(sequence, { steps: STEPS_PER_RUN })).status),
+  )
+  if (!ends.every((status) => status === 'completed')) throw new Error('not every run was completed')
+  await kernel[Symbol.asyncDispose]()
+}
+
+async function plainRuns(database: PlainDatabase, runs: number, sealing: Sealing): Promise<void> {
+  const commit = groupCommit(database)
+  const drive = (): Promise<void> => driveSequence(commit, STEPS_PER_RUN, { runId: randomUUID(), ...sealing })
+  await Promise.all(Array.from({ length: runs }, drive))
+}
