@@ -102,7 +102,7 @@ export async function open({ url, folder }: Location, variant: string): Promise<
       return { saver, close: () => pool.end() }
     }
     const file = new SQLite(path.join(folder, 'runs.sqlite'))
-    // better-sqlite3 flushes nothing in WAL mode unless it is told to.
+    // Otherwise better-sqlite3 does not flush every commit in WAL mode, and the others do.
     file.pragma('journal_mode = WAL')
     file.pragma('synchronous = FULL')
     return { saver: new SqliteSaver(file), close: () => file.close() }

@@ -9,7 +9,7 @@ const CONCURRENCY = 20
 /** A worker looks every 0.5 to 1 s when it has been idle for some 1.5 s. */
 const IDLE = { restMs: 1_500, spreadMs: 1_000 }
 /** At most so many starts, for each takes 2 s. */
-const STARTS = 8
+const STARTS = 5
 
 /** What a run is given. */
 interface Input {

@@ -10,7 +10,7 @@ const WARM_UP: Amounts = {
   stepsOfRun: 5,
   resumedSteps: { W3: 100, 'W3 2k': 100, 'W3 1k': 100 },
   fanOutSteps: 100,
-  starts: 3,
+  starts: 1,
 }
 
 const task = JSON.parse(process.argv[2] ?? '') as PeerTask

@@ -23,7 +23,7 @@ export async function measurePeers(
   const figures = new Map(peers.map((peer) => [peer, new Map<Workload, Cell>()]))
   for (let round = 1; round <= rounds; round++) {
     for (const [peer, cells] of figures) {
-      told(`round ${round} of ${rounds}: ${peer.name}`)
+      const startedAt = performance.now()
       const wanted = workloads.filter((workload) => peer.workloads.includes(workload))
       const outcomes = await withLocation(serverUrl, (location) =>
         measurePeer({ file: `./${peer.file}`, variant: peer.variant, location, workloads: wanted, amounts }),
@@ -31,8 +31,10 @@ export async function measurePeers(
       for (const [workload, outcome] of outcomes) {
         const { values, ...rest } = cells.get(workload) ?? { values: [] }
         if ('value' in outcome) cells.set(workload, { values: [...values, outcome.value], ...rest })
-        else cells.set(workload, { values, error: outcome.error })
+        else cells.set(workload, { values: [...values, null], error: outcome.error })
       }
+      const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0)
+      told(`round ${round} of ${rounds}: ${peer.name}, ${seconds} s`)
     }
   }
   return [...figures].map(([peer, cells]) => ({ peer, cells }))

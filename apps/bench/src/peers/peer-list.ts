@@ -10,8 +10,8 @@ export interface PeerEntry {
   readonly workloads: readonly Workload[]
   /** The one of ours that it is compared with; absent for ours. */
   readonly against?: 'varve-postgres' | 'varve-sqlite'
-  /** Workloads of which it promises less than we do: they are shown, and nothing is demanded of them. */
-  readonly promisesLess?: readonly Workload[]
+  /** Workloads in which it does less than we do: they are shown, and nothing is demanded of us. */
+  readonly doesLess?: readonly Workload[]
 }
 
 const worker: readonly Workload[] = ['W1', 'W2', 'W4', 'W5']
@@ -42,12 +42,14 @@ export const peerList: readonly PeerEntry[] = [
     workloads: [...worker, 'W3', 'W5 direct'],
     against: 'varve-postgres',
   },
+  // To resume, graphs read their last state alone, and none of their steps.
   {
     name: 'langgraph-postgres',
     file: 'langgraph.ts',
     variant: 'postgres graph',
     workloads: [...direct, 'W3 2k'],
     against: 'varve-postgres',
+    doesLess: ['W3 2k'],
   },
   {
     name: 'langgraph-sqlite',
@@ -55,6 +57,7 @@ export const peerList: readonly PeerEntry[] = [
     variant: 'sqlite graph',
     workloads: [...direct, 'W3 2k'],
     against: 'varve-sqlite',
+    doesLess: ['W3 2k'],
   },
   // Its tasks go on before the one before them is durable.
   {
@@ -63,7 +66,7 @@ export const peerList: readonly PeerEntry[] = [
     variant: 'postgres tasks',
     workloads: [...direct, 'W3 2k'],
     against: 'varve-postgres',
-    promisesLess: direct,
+    doesLess: direct,
   },
   {
     name: 'langgraph-tasks-sqlite',
@@ -71,7 +74,7 @@ export const peerList: readonly PeerEntry[] = [
     variant: 'sqlite tasks',
     workloads: [...direct, 'W3 2k'],
     against: 'varve-sqlite',
-    promisesLess: direct,
+    doesLess: direct,
   },
   { name: 'restate', file: 'restate.ts', variant: '', workloads: [...worker, 'W3'], against: 'varve-postgres' },
 ]

@@ -1,10 +1,10 @@
 import Table from 'cli-table3'
 import { median } from '../statistics.ts'
 import type { Workload } from '../../peers/workloads.ts'
-import type { Cell, Comparison, MeasuredPeer } from './compare.ts'
+import { figuresOf, type Cell, type Comparison, type MeasuredPeer } from './compare.ts'
 
 /** What each workload is, and in what it is measured. */
-export const workloadTitles: Readonly<Record<Workload, string>> = {
+const workloadTitles: Readonly<Record<Workload, string>> = {
   W1: 'W1 steps/s',
   W2: 'W2 runs/s',
   W3: 'W3 ms',
@@ -69,9 +69,10 @@ export function failures(measured: readonly MeasuredPeer[]): readonly string[] {
 
 function figure(cell: Cell | undefined): string {
   if (cell === undefined) return ''
-  if (cell.values.length === 0) return 'failed'
-  const spread = `${short(Math.min(...cell.values))}-${short(Math.max(...cell.values))}`
-  return cell.values.length === 1 ? short(median(cell.values)) : `${short(median(cell.values))}\n${spread}`
+  const figures = figuresOf(cell)
+  if (figures.length === 0) return 'failed'
+  const spread = `\n${short(Math.min(...figures))}-${short(Math.max(...figures))}`
+  return `${short(median(figures))}${figures.length === 1 ? '' : spread}`
 }
 
 function ratioCell(comparison: Comparison | undefined): string {
