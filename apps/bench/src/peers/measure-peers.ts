@@ -51,6 +51,8 @@ async function withLocation<T>(
   const parent = path.resolve('.varve')
   mkdirSync(parent, { recursive: true })
   const folder = mkdtempSync(path.join(parent, 'peer-'))
+  const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+  process.once('exit', remove)
   await onServer(serverUrl, `create database ${name}`)
   try {
     return await use({ url: url.href, folder })
@@ -58,7 +60,8 @@ async function withLocation<T>(
     await onServer(serverUrl, `drop database ${name} with (force)`)
     // What the one before has left to be written is not for the next one to pay.
     await onServer(serverUrl, 'checkpoint')
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
+    process.removeListener('exit', remove)
+    remove()
   }
 }
 

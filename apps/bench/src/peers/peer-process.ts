@@ -29,7 +29,8 @@ export async function measurePeer(task: PeerTask): Promise<ReadonlyMap<Workload,
     detached: true,
   })
   const kill = () => killGroup(child)
-  process.once('exit', kill)
+  // Before anything that is removed at the exit.
+  process.prependOnceListener('exit', kill)
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-2_000)
