@@ -15,8 +15,11 @@ const nodeGlobals = [
   'Buffer',
 ]
 
+/** They import what only `bench:peers` installs. */
+const peers = ['dbos', 'langgraph', 'openworkflow', 'restate'].map((name) => `apps/bench/peers/${name}.ts`)
+
 export default defineConfig(
-  globalIgnores(['**/dist/', '**/.cache/', '.tools/', 'coverage/', '**/.turbo/', '**/.varve/']),
+  globalIgnores(['**/dist/', '**/.cache/', '.tools/', 'coverage/', '**/.turbo/', '**/.varve/', ...peers]),
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   {

@@ -1,0 +1,163 @@
+import { createKernel, defineWorkflow, type Kernel } from '@varve/kernel'
+import type { Store } from '@varve/store'
+import { postgresStore } from '@varve/store-postgres'
+import { sqliteStore } from '@varve/store-sqlite'
+import { createWorker } from '@varve/worker'
+import path from 'node:path'
+import { z } from 'zod'
+import { countdown, manyAtOnce, payloadOf, REST, rest, runText, type Location, type Peer } from './peer.ts'
+
+/** Runs that the worker drives at once. */
+const CONCURRENCY = 20
+
+/** Steps in sequence or all at once; then, if asked for, waits with one step after each. */
+function workOf(executed: (step: number) => void) {
+  return defineWorkflow(
+    {
+      name: 'work',
+      version: '1',
+      input: z.strictObject({
+        steps: z.int(),
+        shape: z.enum(['sequence', 'fan-out', 'resumed']),
+        text: z.string(),
+      }),
+      actions: {
+        noop: {
+          effect: 'pure',
+          run: ({ step }: { step: number }) => {
+            executed(step)
+            return payloadOf(step)
+          },
+        },
+      },
+      signals: { go: z.null() },
+      initialState: ({ steps, shape }) => ({ steps, shape, done: 0, resumed: 0 }),
+    },
+    {
+      reduce: (state, event) => {
+        if (event.type === 'ActionSucceeded') return { ...state, done: state.done + 1 }
+        return event.type === 'SignalDelivered' ? { ...state, resumed: state.resumed + 1 } : state
+      },
+      step: ({ steps, shape, done, resumed }, next) => {
+        const stepOf = (n: number) => next.run('noop', { step: n }, { key: `step ${n}` })
+        if (done < steps) {
+          if (shape !== 'fan-out') return stepOf(done + 1)
+          return next.all(Array.from({ length: steps }, (_, i) => stepOf(i + 1)))
+        }
+        if (shape !== 'resumed') return next.complete(done)
+        return done < steps + resumed ? stepOf(done + 1) : next.waitFor('go', { key: `go ${resumed + 1}` })
+      },
+    },
+  )
+}
+
+/** Our own store on Postgres, or in a SQLite file that flushes every commit. */
+export async function open({ url, folder }: Location, variant: string): Promise<Peer> {
+  const openStore = (): Promise<Store> =>
+    variant === 'postgres'
+      ? postgresStore({ url })
+      : sqliteStore({ path: path.join(folder, 'runs.sqlite') }, { synchronous: 'FULL' })
+  const store = await openStore()
+  /** Runs that wait behind so many recorded steps. */
+  const recorded = new Map<number, string>()
+  const resumeRun = async (steps: number, build?: string): Promise<number> => {
+    const runId = recorded.get(steps) ?? (await recordRun(openStore, steps))
+    recorded.set(steps, runId)
+    return timeResume(openStore, runId, { steps, build })
+  }
+  return {
+    sequence: (steps) => timeRun(store, { steps, shape: 'sequence' }),
+    fanOut: (steps) => timeRun(store, { steps, shape: 'fan-out' }),
+    manyRuns: (amount) => timeManyRuns(store, amount),
+    resume: (steps) => resumeRun(steps),
+    resumeFromStart: (steps) => resumeRun(steps, 'another'),
+    latencies: (starts) => timeLatencies(store, starts, 'worker'),
+    directLatencies: (starts) => timeLatencies(store, starts, 'direct'),
+    [Symbol.asyncDispose]: async () => store[Symbol.asyncDispose](),
+  }
+}
+
+type Work = ReturnType<typeof workOf>
+
+async function timeRun(
+  store: Store,
+  { steps, shape }: { readonly steps: number; readonly shape: 'sequence' | 'fan-out' },
+): Promise<number> {
+  const work = workOf(() => undefined)
+  await using kernel = createKernel({ store, workflows: [work] })
+  const startedAt = performance.now()
+  const { status } = await kernel.start(work, { steps, shape, text: runText })
+  const elapsedMs = performance.now() - startedAt
+  if (status !== 'completed') throw new Error(`the run of ${steps} steps is ${status}`)
+  return elapsedMs
+}
+
+async function timeManyRuns(
+  store: Store,
+  { runs, steps }: { readonly runs: number; readonly steps: number },
+): Promise<number> {
+  const ends = countdown(runs)
+  const work = workOf(() => undefined)
+  await using kernel = createKernel({
+    store,
+    workflows: [work],
+    onCommitted: (_, events) => events.forEach(({ type }) => type === 'Completed' && ends.hit()),
+  })
+  await manyAtOnce(runs, CONCURRENCY, () => startRun(kernel, work, { steps, wait: false }))
+  const startedAt = performance.now()
+  const worker = createWorker({ kernel, concurrency: CONCURRENCY, signals: [] })
+  worker.start()
+  const elapsedMs = (await ends.zero) - startedAt
+  await worker.stop()
+  return elapsedMs
+}
+
+/** @param build - of another build, the code does not use the snapshots of the one that ran before: it reads the whole log. */
+async function timeResume(
+  openStore: () => Promise<Store>,
+  runId: string,
+  { steps, build }: { readonly steps: number; readonly build: string | undefined },
+): Promise<number> {
+  const live = countdown(1)
+  const work = workOf((step) => step > steps && live.hit())
+  await using store = await openStore()
+  await store.now()
+  const startedAt = performance.now()
+  await using kernel = createKernel({ store, workflows: [work], ...(build !== undefined && { build }) })
+  const { status } = await kernel.signal(runId, { name: 'go', value: null })
+  if (status !== 'blocked') throw new Error(`the run that was resumed is ${status}`)
+  return (await live.zero) - startedAt
+}
+
+/** @returns the id of a run that waits behind its steps, and of which nothing is in memory any more. */
+async function recordRun(openStore: () => Promise<Store>, steps: number): Promise<string> {
+  const work = workOf(() => undefined)
+  await using store = await openStore()
+  await using kernel = createKernel({ store, workflows: [work] })
+  const { runId, status } = await kernel.start(work, { steps, shape: 'resumed', text: runText })
+  if (status !== 'blocked') throw new Error(`the run of ${steps} steps is ${status}`)
+  return runId
+}
+
+async function timeLatencies(store: Store, starts: number, by: 'worker' | 'direct'): Promise<readonly number[]> {
+  let executed: (at: number) => void = () => undefined
+  const work = workOf(() => executed(performance.now()))
+  await using kernel = createKernel({ store, workflows: [work] })
+  const worker = createWorker({ kernel, signals: [] })
+  if (by === 'worker') worker.start()
+  const latencies: number[] = []
+  for (let start = 0; start < starts; start++) {
+    await rest(start, REST)
+    const { promise, resolve } = Promise.withResolvers<number>()
+    executed = resolve
+    const startedAt = performance.now()
+    await startRun(kernel, work, { steps: 1, wait: by === 'direct' })
+    latencies.push((await promise) - startedAt)
+  }
+  await worker.stop()
+  return latencies
+}
+
+function startRun(kernel: Kernel, work: Work, { steps, wait }: { readonly steps: number; readonly wait: boolean }) {
+  return kernel.start(work, { steps, shape: 'sequence', text: runText }, { wait })
+}
