@@ -1,4 +1,4 @@
-import { isStoreError, type RunUpdate, type Store } from '@varve/store'
+import { isStoreError, type RunUpdate, type Store, type StoredEvent } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import SQLite from 'better-sqlite3'
 import { existsSync } from 'node:fs'
@@ -255,6 +255,35 @@ describe('statements', () => {
     database.close()
   })
 
+  test('an append in the midst of a run touches no index but the keys', async () => {
+    const touched: string[] = []
+    const database = new SQLite(file)
+    const explained = observed(database, (sql, execute, values) => {
+      const result = execute() as unknown as { readonly changes?: number }
+      if (/^(insert|update)/.test(sql) && result.changes !== 0) touched.push(...indexesTouched(database, sql, values))
+      return result as never
+    })
+    await using store = await sqliteStore({ database: explained })
+    await startRun(store)
+    const [second, third, fourth] = sampleEvents('run-1', 4).slice(1)
+    const append = async (event: StoredEvent, run: RunUpdate): Promise<unknown> =>
+      store.events.append('run-1', [event], { expectedHead: event.seq - 1, fencingToken: 1, run })
+    touched.length = 0
+
+    const blockedOn = [{ kind: 'action' as const, key: 'a' }]
+    await append(second!, { ...running, owes: [], progressed: true, blockedOn })
+    expect(touched).toEqual(['sqlite_autoindex_events_1'])
+    await append(third!, { ...running, owes: [{ to: 'run-2' }] })
+    expect(touched).toContain('runs_owing')
+    touched.length = 0
+    await append(fourth!, { ...running, owes: [{ to: 'run-2' }] })
+
+    expect(touched).toEqual(['sqlite_autoindex_events_1'])
+    expect(await store.runs.find('run-1')).toMatchObject({ head: 4, owes: [{ to: 'run-2' }] })
+    await store[Symbol.asyncDispose]()
+    database.close()
+  })
+
   test('a commit that fails inside the transaction changed nothing, for certain', async () => {
     let fails = false
     const database = new SQLite(file)
@@ -333,6 +362,27 @@ describe('statements', () => {
     database.close()
   })
 })
+
+/** The indexes that a statement writes entries of. */
+function indexesTouched(database: SQLite.Database, sql: string, values: readonly unknown[]): readonly string[] {
+  const roots = database.prepare('select rootpage, name from sqlite_master').all() as readonly Root[]
+  const names = new Map(roots.map(({ rootpage, name }) => [rootpage, name]))
+  const program = database.prepare(`explain ${sql}`).all(values) as readonly Instruction[]
+  const opened = new Map(program.filter(({ opcode }) => opcode === 'OpenWrite').map(({ p1, p2 }) => [p1, p2]))
+  const inserts = program.filter(({ opcode }) => opcode === 'IdxInsert').map(({ p1 }) => opened.get(p1))
+  return inserts.flatMap((root) => (root === undefined ? [] : (names.get(root) ?? [])))
+}
+
+interface Root {
+  readonly rootpage: number
+  readonly name: string
+}
+
+interface Instruction {
+  readonly opcode: string
+  readonly p1: number
+  readonly p2: number
+}
 
 async function callEverything({ runs, events, inbox, snapshots, artifacts, cache, secrets }: Store): Promise<void> {
   const page = { limit: 10, cursor: Buffer.from('[1,"a"]').toString('base64url') }

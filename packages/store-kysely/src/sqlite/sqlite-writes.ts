@@ -13,6 +13,7 @@ import { countingPost, keeping, targeting, type CountedPost, type PostArgs } fro
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import type { RunsTable } from '../schema.ts'
+import { isSteady, steadyAppend, type SteadyAppend } from './steady-append.ts'
 import { contentWrites } from './content-writes.ts'
 import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
 import { saveQuery } from '../snapshots/snapshot-queries.ts'
@@ -55,25 +56,31 @@ function* makeAll(
 function* create(queries: WriteQueries, { run: row, tags, events, artifacts }: Creation): Steps<RunsTable | undefined> {
   const record = yield* get(queries.create, row)
   if (record === undefined) return undefined
-  for (const event of events) yield* run(queries.insert, event)
+  for (const event of events) yield { answer: 'run', query: queries.insert, args: event }
   for (const tag of tags) yield* run(queries.tag, { runId: row.runId, tag })
   for (const artifact of artifacts) yield* run(queries.refer, { runId: row.runId, artifact })
   return record
 }
 
-function* append(
-  dialect: SqlDialect,
-  queries: WriteQueries,
-  { run: row, shape, events, posts, artifacts }: Addition,
-): Steps<AppendedRecord | undefined> {
+function* append(dialect: SqlDialect, queries: WriteQueries, addition: Addition): Steps<AppendedRecord | undefined> {
+  const { run: row, shape, events, posts, artifacts } = addition
   const { runId } = row
-  const settled = posts.length === 0 ? 0 : yield* countWaiting(dialect, queries, runId, posts)
-  const record = yield* get(queries.append(shape), { ...row, settled })
+  const isMoved = isSteady(shape) && (yield* run(queries.steady(shape), row)) > 0
+  const record = isMoved ? { run_id: runId, waiting: 0 } : yield* moveFully(dialect, queries, addition)
   if (record === undefined) return undefined
-  for (const event of events) yield* run(queries.insert, event)
+  for (const event of events) yield { answer: 'run', query: queries.insert, args: event }
   for (const { id, error } of posts) yield* run(queries.settle, { runId, id, error })
   for (const artifact of artifacts) yield* run(queries.refer, { runId, artifact })
   return record
+}
+
+function* moveFully(
+  dialect: SqlDialect,
+  queries: WriteQueries,
+  { run: row, shape, posts }: Addition,
+): Steps<AppendedRecord | undefined> {
+  const settled = posts.length === 0 ? 0 : yield* countWaiting(dialect, queries, row.runId, posts)
+  return yield* get(queries.append(shape), { ...row, settled })
 }
 
 function* countWaiting(
@@ -93,6 +100,7 @@ function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undef
 
 interface WriteQueries {
   readonly create: Query<CreateArgs, RunsTable>
+  readonly steady: SteadyAppend
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
   readonly saveSnapshot: Query<Snapshot, unknown>
   readonly insert: Query<StoredEvent, unknown>
@@ -109,6 +117,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
   const { write } = queryCompiler(dialect)
   return {
     create: write((p: Params<CreateArgs>) => creating(db, p)),
+    steady: steadyAppend(dialect),
     append: perShape((shape: AppendShape) =>
       write((p: Params<AppendArgs & { readonly settled: number }>) => appending(db, p, shape, p.int('settled'))),
     ),
