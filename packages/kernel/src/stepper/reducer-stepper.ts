@@ -169,16 +169,17 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
 }
 
 function callPure<T>(definition: PureParts, what: 'initialState' | 'reduce', call: () => T, seq?: number): T {
-  const name = `${what} of ${definition.name}@${definition.version}`
   let result: T
   try {
     result = call()
   } catch (cause) {
     const at = seq === undefined ? '' : ` at seq ${seq}`
     const where = { cause, ...(seq !== undefined && { seq }) }
-    throw new KernelError('REDUCER_FAILED', `${name} threw${at}: ${textOf(cause)}`, where)
+    throw new KernelError('REDUCER_FAILED', `${what} of ${idOf(definition)} threw${at}: ${textOf(cause)}`, where)
   }
-  if (isPromise(result)) throw new KernelError('REDUCER_FAILED', `${name} returned a promise; it must be pure`)
+  if (isPromise(result)) {
+    throw new KernelError('REDUCER_FAILED', `${what} of ${idOf(definition)} returned a promise; it must be pure`)
+  }
   return result
 }
 
@@ -200,18 +201,22 @@ function cleanUp(definition: PureParts, state: unknown, ask: Ask): Want {
 }
 
 function callStep(definition: PureParts, step: PureStep, state: unknown, ask: Ask): unknown {
-  const name = `the step of ${definition.name}@${definition.version}`
   let result: unknown
   try {
     result = step(state, next, stepContext(ask))
   } catch (cause) {
     if (cause instanceof KernelError) throw cause
-    throw new KernelError('STEP_FAILED', `${name} threw: ${textOf(cause)}`, { cause })
+    throw new KernelError('STEP_FAILED', `the step of ${idOf(definition)} threw: ${textOf(cause)}`, { cause })
   }
   if (isPromise(result)) {
-    throw new KernelError('INVALID_STEP', `${name} returned a promise; move what it awaits into an action`)
+    const text = `the step of ${idOf(definition)} returned a promise; move what it awaits into an action`
+    throw new KernelError('INVALID_STEP', text)
   }
   return result
+}
+
+function idOf({ name, version }: PureParts): string {
+  return `${name}@${version}`
 }
 
 /** A promise is refused; its rejection, if any, must not end the process as an unhandled one. */

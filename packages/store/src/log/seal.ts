@@ -61,17 +61,17 @@ export function chainHash(prevHash: string, event: Pick<StoredEvent, 'v' | 'seq'
  * from the text and the event before it, or the text is no JSON. `NEWER_FORMAT` for a format above ours.
  */
 export function openEvent(end: LogEnd, event: StoredEvent): SealedEvent {
-  const where = { runId: event.runId, seq: event.seq }
-  if (event.seq !== end.seq + 1) {
-    throw new StoreError('CORRUPT_LOG', `expected seq ${end.seq + 1} of run ${event.runId}, got ${event.seq}`, where)
+  const { runId, seq, v } = event
+  if (seq !== end.seq + 1) {
+    throw new StoreError('CORRUPT_LOG', `expected seq ${end.seq + 1} of run ${runId}, got ${seq}`, { runId, seq })
   }
   if (chainHash(end.hash, event) !== event.hash) {
-    const text = `seq ${event.seq} of run ${event.runId} does not match its hash; restore the run from a backup`
-    throw new StoreError('CORRUPT_LOG', text, where)
+    const text = `seq ${seq} of run ${runId} does not match its hash; restore the run from a backup`
+    throw new StoreError('CORRUPT_LOG', text, { runId, seq })
   }
-  if (event.v > EVENT_FORMAT) {
-    const text = `seq ${event.seq} of run ${event.runId} has format ${event.v}, this release reads up to ${EVENT_FORMAT}; upgrade`
-    throw new StoreError('NEWER_FORMAT', text, where)
+  if (v > EVENT_FORMAT) {
+    const text = `seq ${seq} of run ${runId} has format ${v}, this release reads up to ${EVENT_FORMAT}; upgrade`
+    throw new StoreError('NEWER_FORMAT', text, { runId, seq })
   }
   return { stored: event, data: parseBody(event) }
 }
