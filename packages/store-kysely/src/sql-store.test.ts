@@ -1,4 +1,4 @@
-import { contentId, type RunUpdate, type Store } from '@varve/store'
+import { contentId, type ReadRange, type RunUpdate, type Store } from '@varve/store'
 import { expect, test } from 'vitest'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlExecutor, Step } from './executor.ts'
@@ -134,6 +134,26 @@ test('a query is compiled once: the same call asks for the same text', async () 
 
   expect(queries[0]).toBe(queries[1])
   expect(queries[2]).toBe(queries[3])
+})
+
+test('one event is read without asking how many of them make a page', async () => {
+  for (const dialect of [sqliteDialect(), postgresDialect('varve')]) {
+    const { executor, queries } = recorder()
+    const capabilities = { durable: true, shared: true }
+    const store = sqlStore({ executor, dialect, capabilities, now: () => 1, close: async () => undefined })
+    const read = async (range: ReadRange): Promise<readonly string[]> => {
+      queries.length = 0
+      for await (const event of store.events.read('r', range)) expect(event).toBeUndefined()
+      return queries.map(({ sql }) => sql)
+    }
+
+    const [page] = await read({ from: 2 })
+    const [one] = await read({ from: 2, to: 2 })
+
+    expect(page).toContain('octet_length')
+    expect(one).not.toContain('octet_length')
+    expect(await read({ from: 2, limit: 1 })).toEqual([one])
+  }
 })
 
 test('an append without artifacts says nothing of them', async () => {

@@ -166,8 +166,13 @@ export async function loadForDrive(
   runId: string,
   { head, again, ...options }: Pick<LoadOptions, 'definition' | 'initialState'> & HeadOptions,
 ): Promise<LoadedRun> {
-  // A run that was only enqueued has no snapshot worth asking for.
-  const loaded = await loadUnlessDrifted(env, runId, { ...options, snapshots: head !== 1 || again })
+  // A run that was only enqueued has no snapshot worth asking for, and under its lease nobody else makes its log longer.
+  const isEnqueued = head === 1 && !again
+  const loaded = await loadUnlessDrifted(env, runId, {
+    ...options,
+    snapshots: !isEnqueued,
+    ...(isEnqueued && { to: head }),
+  })
   const { seq } = loaded.fold.system.end
   if (seq >= head) return loaded
   const text = `the log of run ${runId} ends at seq ${seq}, its row says ${head}; restore what is missing from a backup`
@@ -182,7 +187,7 @@ interface HeadOptions {
 async function loadUnlessDrifted(
   env: Environment,
   runId: string,
-  options: Pick<LoadOptions, 'definition' | 'initialState' | 'snapshots'>,
+  options: Pick<LoadOptions, 'definition' | 'initialState' | 'snapshots' | 'to'>,
 ): Promise<LoadedRun> {
   try {
     return await loadRun(env, runId, { ...options, check: true })

@@ -214,10 +214,14 @@ describe('a snapshot is a cache', () => {
     expect(warnings.map(({ message }) => message)).toEqual(['disk full'])
   })
 
-  test('none is asked for where a run was only enqueued', async () => {
+  test('none is asked for where a run was only enqueued, and of its log no more than there is', async () => {
     const workflow = counting()
     const calls: string[] = []
-    const store = recordCalls(memoryStore(), calls)
+    const ranges: unknown[] = []
+    const store = recordCalls(memoryStore(), calls, (name, args) => {
+      if (name === 'events.read') ranges.push(args[1])
+      return undefined
+    })
     const kernel = kernelOn(store, workflow)
     await kernel.start(workflow, 2, { runId: 'r', wait: false })
 
@@ -225,6 +229,7 @@ describe('a snapshot is a cache', () => {
 
     expect(outcome).toMatchObject({ status: 'completed', output: 2 })
     expect(calls.filter((name) => name.startsWith('snapshots.'))).toEqual(['snapshots.save'])
+    expect(ranges).toEqual([{ from: 1, to: 1 }])
   })
 
   test('a store that cannot answer its snapshots is warned of, and the log is read instead', async () => {

@@ -21,21 +21,31 @@ type PageRecord = Omit<EventsTable, 'run_id'> & { readonly head: number | null }
 
 /** Reads logs page by page. */
 export function eventReader(executor: SqlExecutor, dialect: SqlDialect): EventStore['read'] {
-  const query = pageQuery(dialect)
-  return (runId, range) => readPages(executor, query, runId, range)
+  const queries = { page: pageQuery(dialect), one: oneQuery(dialect) }
+  return (runId, range) => readPages(executor, queries, runId, range)
+}
+
+interface ReadQueries {
+  readonly page: Query<PageArgs, PageRecord>
+  readonly one: Query<Pick<PageArgs, 'runId' | 'from'>, Omit<EventsTable, 'run_id'>>
 }
 
 async function* readPages(
   executor: SqlExecutor,
-  query: Query<PageArgs, PageRecord>,
+  queries: ReadQueries,
   runId: string,
   range: ReadRange = {},
 ): AsyncGenerator<StoredEvent> {
   checkId('the run id', runId)
   const { from, last } = boundsOf(range)
+  if (from === last) {
+    const record = await executor.get(queries.one, { runId, from })
+    if (record !== undefined) yield { runId, ...record }
+    return
+  }
   for (let next = from, end = last; next <= end;) {
     const to = Math.min(end, next + PAGE_EVENTS - 1)
-    const page = await executor.all(query, { runId, from: next, to, bytes: PAGE_BYTES })
+    const page = await executor.all(queries.page, { runId, from: next, to, bytes: PAGE_BYTES })
     for (const { seq, v, type, at, body, hash, head } of page) {
       yield { runId, seq, v, type, at, body, hash }
       next = seq + 1
@@ -51,6 +61,17 @@ function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange):
   if (limit !== undefined) checkWhole('limit', limit, 0)
   const first = Math.max(from, 1)
   return { from: first, last: limit === undefined ? to : Math.min(to, first + limit - 1) }
+}
+
+/** One event needs no bounds: the plan of the other query takes longer than all the rest. */
+function oneQuery(dialect: SqlDialect): ReadQueries['one'] {
+  return queryCompiler(dialect).read((p: Params<Pick<PageArgs, 'runId' | 'from'>>) =>
+    dialect.db
+      .selectFrom('events')
+      .select(['seq', 'v', 'type', 'at', 'body', 'hash'])
+      .where('run_id', '=', p.text('runId'))
+      .where('seq', '=', p.int('from')),
+  )
 }
 
 /** The events from `from` to `to`, up to the first that begins beyond `bytes`: at least one, if there is one. */
