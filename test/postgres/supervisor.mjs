@@ -13,7 +13,7 @@ import { createInterface } from 'node:readline'
 const START_ATTEMPTS = 5
 const STOP_PATIENCE_MS = 5_000
 
-const { folders, account, durable } = JSON.parse(process.argv[2])
+const { folders, account, durable, preload } = JSON.parse(process.argv[2])
 const suffix = process.platform === 'win32' ? '.exe' : ''
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PG')))
 Object.assign(env, { LC_ALL: 'C', TZ: 'UTC' })
@@ -96,6 +96,7 @@ function start(bin, port) {
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const started = spawn(path.join(bin, `postgres${suffix}`), ['-D', data, '-p', String(port), ...options], {
     ...as,
+    env: preload === undefined ? env : { ...env, LD_PRELOAD: preload },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   server = started

@@ -1,11 +1,11 @@
 import { CommanderError } from 'commander'
 import { expect, test, vi } from 'vitest'
-import { readArguments } from './arguments.ts'
-import { siteNames } from './sites/site.ts'
+import { readArguments, storeNames } from './arguments.ts'
+
 import { workloadNames } from './workloads/workloads.ts'
 
 test('measures everything on every store unless told otherwise', () => {
-  expect(readArguments([])).toMatchObject({ workloads: workloadNames, stores: siteNames, rounds: 5 })
+  expect(readArguments([])).toMatchObject({ workloads: workloadNames, stores: storeNames, rounds: 5 })
   expect(readArguments(['runs', '--stores', 'memory'])).toMatchObject({ workloads: ['runs'], stores: ['memory'] })
 })
 

@@ -1,12 +1,16 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
 import type { Amounts } from './rounds/program.ts'
-import { siteNames, type SiteName } from './sites/site.ts'
+import { siteNames, slowNames, type SiteName, type SlowName } from './sites/site.ts'
 import { workloadNames, type WorkloadName } from './workloads/workloads.ts'
+
+/** What `--stores` may name. */
+export const storeNames = [...siteNames, ...slowNames] as const
+type StoreName = SiteName | SlowName
 
 /** What the command line asks for. */
 export interface Arguments {
   readonly workloads: readonly WorkloadName[]
-  readonly stores: readonly SiteName[]
+  readonly stores: readonly StoreName[]
   readonly rounds: number
   readonly amounts: Amounts
   /** Where JSON lines go: a file, or `-` for standard output in place of tables. */
@@ -25,7 +29,9 @@ export function readArguments(argv: readonly string[]): Arguments {
     )
     .addArgument(new Argument('[workload...]', 'what is measured; all of it unless named').choices(workloadNames))
     .addOption(
-      new Option('--stores <names>', `some of ${siteNames.join(',')}`).argParser(names).default([...siteNames], 'all'),
+      new Option('--stores <names>', `some of ${storeNames.join(',')}`)
+        .argParser(names)
+        .default([...storeNames], 'all'),
     )
     .option('--rounds <count>', 'how often everything is measured', count, 5)
     .option('--steps <count>', 'steps: sequential steps of one run', count, 1_000)
@@ -56,9 +62,9 @@ function count(text: string): number {
   throw new InvalidArgumentError('It must be a whole number from 1 to 20000.')
 }
 
-function names(text: string): readonly SiteName[] {
+function names(text: string): readonly StoreName[] {
   return [...new Set(text.split(','))].map((each) => {
-    const name = siteNames.find((known) => known === each.trim())
+    const name = storeNames.find((known) => known === each.trim())
     if (name === undefined) throw new InvalidArgumentError(`There is no ${each}.`)
     return name
   })

@@ -1,3 +1,5 @@
+import { measureAll } from './measure-all.ts'
+import type { Sample } from './rounds/measure-rounds.ts'
 import { CommanderError } from 'commander'
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -7,18 +9,15 @@ import { ratiosOf, type Ratio } from './report/ratios.ts'
 import { summariesOf } from './report/summary.ts'
 import { ratioTable, summaryTable } from './report/tables.ts'
 import { REFERENCE_LOOP_RATE } from './rounds/calibration.ts'
-import { measureRounds, type Sample } from './rounds/measure-rounds.ts'
-import { openSite } from './sites/open-site.ts'
-import type { Site } from './sites/site.ts'
 import { spreadOf } from './statistics.ts'
 import { targets } from './targets.ts'
-import { folderWorkload, isOnStores, storeWorkload } from './workloads/workloads.ts'
 
 try {
   const given = readArguments(process.argv.slice(2))
-  const samples = await measureAll(given)
+  const { samples, leftOut } = await measureAll(given, progress)
   const ratios = ratiosOf(samples, targets)
   await report(given, samples, ratios)
+  for (const each of leftOut) console.error(`left out: ${each}`)
   if (ratios.some(({ verdict }) => verdict === 'missed')) process.exitCode = 1
 } catch (error) {
   if (!(error instanceof CommanderError)) {
@@ -26,24 +25,6 @@ try {
   }
   // Whoever asks for help gets it, and that is no failure.
   process.exitCode = error instanceof CommanderError ? error.exitCode : 1
-}
-
-async function measureAll({ workloads, stores, rounds, amounts }: Arguments): Promise<readonly Sample[]> {
-  const sites: Site[] = []
-  try {
-    if (workloads.some(isOnStores)) for (const name of stores) sites.push(await openSite(name))
-    const options = { rounds, amounts, progress }
-    const samples: Sample[] = []
-    for (const name of workloads) {
-      const measured = isOnStores(name)
-        ? await measureRounds(storeWorkload(name), sites, options)
-        : await measureRounds(folderWorkload(name), [{ name: 'artifacts-fs' }], options)
-      samples.push(...measured)
-    }
-    return samples
-  } finally {
-    for (const site of sites) await site.close()
-  }
 }
 
 /** For who waits at a terminal; a file or a pipe gets none of it. */

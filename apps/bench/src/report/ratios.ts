@@ -1,12 +1,12 @@
 import { REFERENCE_LOOP_RATE } from '../rounds/calibration.ts'
 import type { Sample } from '../rounds/measure-rounds.ts'
-import type { Place } from '../rounds/program.ts'
+import type { PlaceName } from '../sites/site.ts'
 import { spreadOf, type Spread } from '../statistics.ts'
 import type { Target } from '../targets.ts'
 
 /** A target on one store, next to what was reached. */
 export interface Ratio extends Spread, Omit<Target, 'stores'> {
-  readonly store: Place['name']
+  readonly store: PlaceName
   /** `close`: the median misses it, the best round does not. `missed`: so does the best round. */
   readonly verdict: 'met' | 'close' | 'missed'
 }
@@ -24,7 +24,7 @@ export function ratiosOf(samples: readonly Sample[], targets: readonly Target[])
 }
 
 /** One value for each round in which all that takes part was measured. */
-function roundsOf(samples: readonly Sample[], target: Omit<Target, 'stores'>, store: Place['name']): readonly number[] {
+function roundsOf(samples: readonly Sample[], target: Omit<Target, 'stores'>, store: PlaceName): readonly number[] {
   const { workload, figure, of, to, less } = target
   const here = samples.filter((sample) => sample.workload === workload && sample.store === store)
   const figureOf = (program: string | undefined, round: number): number | undefined =>

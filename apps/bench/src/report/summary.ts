@@ -1,11 +1,11 @@
 import type { Sample } from '../rounds/measure-rounds.ts'
-import type { Place } from '../rounds/program.ts'
+import type { PlaceName } from '../sites/site.ts'
 import { spreadOf, type Spread } from '../statistics.ts'
 
 /** One figure of one program on one store, over the rounds. */
 export interface Summary extends Spread {
   readonly workload: string
-  readonly store: Place['name']
+  readonly store: PlaceName
   readonly program: string
   readonly figure: string
 }

@@ -1,11 +1,12 @@
 import { loopRate } from './calibration.ts'
 import { collectGarbage } from './garbage.ts'
-import type { Amounts, Figures, Place, Prepared, Program, Workload } from './program.ts'
+import type { PlaceName } from '../sites/site.ts'
+import type { Figures, Prepared, Program } from './program.ts'
 
 /** What one program came to in one round. */
 export interface Sample {
   readonly workload: string
-  readonly store: Place['name']
+  readonly store: PlaceName
   readonly program: string
   readonly round: number
   /** Turns of the calibration loop per millisecond, directly before. */
@@ -13,10 +14,17 @@ export interface Sample {
   readonly figures: Figures
 }
 
+/** Where something is measured. */
+export interface Place {
+  readonly name: PlaceName
+  readonly prepare: () => Promise<Prepared>
+}
+
 /** What is measured, and how often. */
 export interface RoundsOptions {
+  /** Title of the workload. */
+  readonly workload: string
   readonly rounds: number
-  readonly amounts: Amounts
   /** Told what is being done. */
   readonly progress: (text: string) => void
 }
@@ -26,22 +34,21 @@ export interface RoundsOptions {
  * each other, every other round in the opposite order. What the machine does meanwhile hits all alike, so ratios of one
  * round are steadier than rates. A round before the first warms up.
  */
-export async function measureRounds<On extends Place>(
-  workload: Workload<On>,
-  places: readonly On[],
-  { rounds, amounts, progress }: RoundsOptions,
+export async function measureRounds(
+  places: readonly Place[],
+  { workload, rounds, progress }: RoundsOptions,
 ): Promise<readonly Sample[]> {
-  const prepared = new Map<On, Prepared>()
+  const prepared = new Map<Place, Prepared>()
   const samples: Sample[] = []
   try {
-    for (const place of places) prepared.set(place, await workload.prepare(place, amounts))
+    for (const place of places) prepared.set(place, await place.prepare())
     for (let round = 0; round <= rounds; round++) {
       for (const [place, { programs }] of prepared) {
         for (const program of round % 2 === 0 ? programs.toReversed() : programs) {
-          progress(`${workload.title}, ${place.name}, ${program.name}: ${round === 0 ? 'warm-up' : `round ${round}`}`)
+          progress(`${workload}, ${place.name}, ${program.name}: ${round === 0 ? 'warm-up' : `round ${round}`}`)
           const measured = await measureOnce(program)
           if (round > 0)
-            samples.push({ workload: workload.title, store: place.name, program: program.name, round, ...measured })
+            samples.push({ workload: workload, store: place.name, program: program.name, round, ...measured })
         }
       }
     }

@@ -35,17 +35,8 @@ export interface Amounts {
   readonly artifact: number
 }
 
-/** Where large artifacts are kept without a store. */
-export interface ArtifactFolder {
-  readonly name: 'artifacts-fs'
-}
-
-/** Where a workload is measured. */
-export type Place = Site | ArtifactFolder
-
 /** Work that is done by Varve and by plain programs alike. */
-export interface Workload<On extends Place = Site> {
+export interface Workload {
   readonly title: string
-  /** No programs where a store has no part in it. */
-  readonly prepare: (place: On, amounts: Amounts) => Promise<Prepared>
+  readonly prepare: (site: Site, amounts: Amounts) => Promise<Prepared>
 }

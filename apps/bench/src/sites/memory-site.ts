@@ -8,7 +8,6 @@ export async function memorySite(): Promise<Site> {
   const store = memoryStore()
   const plain = memoryDatabase()
   return {
-    name: 'memory',
     ...{ store, plain, cpuMs: cpuClock() },
     commitRows: async (rows) => {
       const array: { readonly seq: number; readonly body: string }[] = []

@@ -9,10 +9,13 @@ import { openStore } from './store-location.ts'
 /**
  * The store on Postgres, next to tables of the same database. The server is the one that `DATABASE_URL` names, else one of
  * our own that flushes every commit. Takes schemas of its own, and drops them.
+ *
+ * @param preload - a library for a server of our own, in any case.
  */
-export async function postgresSite(): Promise<Site> {
-  const given = process.env['DATABASE_URL'] ?? ''
-  const server = given === '' ? await startPostgres({ durable: true }) : undefined
+export async function postgresSite(preload?: string): Promise<Site> {
+  const given = preload === undefined ? (process.env['DATABASE_URL'] ?? '') : ''
+  const server =
+    given === '' ? await startPostgres({ durable: true, ...(preload !== undefined && { preload }) }) : undefined
   const url = server?.url ?? given
   const schema = `varve_bench_${randomUUID().replaceAll('-', '')}`
   const raw = new pg.Client({ connectionString: url })
@@ -27,7 +30,6 @@ export async function postgresSite(): Promise<Site> {
   )
   const insert = { name: 'insert', text: `insert into ${schema}_raw.rows (body) values ($1)`, values: [rowBody] }
   return {
-    name: 'postgres',
     ...{ store, plain, location, plainLocation, cpuMs: await serverClock(raw) },
     commitRows: async (rows) => {
       for (let row = 0; row < rows; row++) await raw.query(insert)

@@ -5,7 +5,6 @@ import type { StoreLocation } from './store-location.ts'
 
 /** A store to measure, and the plain program's database of the same kind beside it. */
 export interface Site {
-  readonly name: SiteName
   readonly store: Store
   readonly plain: PlainDatabase
   /** Where other processes open the same store; absent where none can. */
@@ -24,6 +23,15 @@ export const siteNames = ['memory', 'sqlite-full', 'sqlite-normal', 'postgres'] 
 
 /** What can be measured. */
 export type SiteName = (typeof siteNames)[number]
+
+/** The same on a disk that takes a millisecond more for each flush. */
+export const slowNames = ['sqlite-full-slow', 'postgres-slow'] as const
+
+/** The same on a disk that takes a millisecond more for each flush. */
+export type SlowName = (typeof slowNames)[number]
+
+/** Where something was measured. */
+export type PlaceName = SiteName | SlowName | 'artifacts-fs'
 
 /** What the rows of the raw commits hold: about as much as an event. */
 export const rowBody = JSON.stringify({ key: 'step-1', output: { ok: true, text: 'x'.repeat(80) }, attempts: 1 })

@@ -21,7 +21,6 @@ export async function sqliteSite(synchronous: 'FULL' | 'NORMAL'): Promise<Site> 
   const store = await openStore(location)
   const plain = sqliteDatabase(path.join(folder, 'plain.sqlite'), synchronous)
   return {
-    name: synchronous === 'FULL' ? 'sqlite-full' : 'sqlite-normal',
     ...{ store, plain, location, cpuMs: cpuClock() },
     commitRows: async (rows) => {
       for (let row = 0; row < rows; row++) {

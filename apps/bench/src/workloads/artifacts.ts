@@ -6,14 +6,14 @@ import { createReadStream, createWriteStream, mkdirSync, mkdtempSync, rmSync } f
 import { copyFile, open, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import type { ArtifactFolder, Figures, Workload } from '../rounds/program.ts'
+import type { Amounts, Figures, Prepared } from '../rounds/program.ts'
 
 const MIB = 1024 * 1024
 
 /** One large artifact in a folder, next to hashing and copying its file. */
-export const artifacts: Workload<ArtifactFolder> = {
+export const artifacts = {
   title: 'Artifacts',
-  prepare: async (_, { artifact: mebibytes }) => {
+  prepare: async ({ artifact: mebibytes }: Pick<Amounts, 'artifact'>): Promise<Prepared> => {
     // On the disk of the current folder: a temporary folder may lie in memory, where a flush costs nothing.
     const parent = path.resolve('.varve')
     mkdirSync(parent, { recursive: true })

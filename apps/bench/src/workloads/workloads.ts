@@ -1,5 +1,4 @@
-import type { ArtifactFolder, Workload } from '../rounds/program.ts'
-import { artifacts } from './artifacts.ts'
+import type { Workload } from '../rounds/program.ts'
 import { fanOut } from './fan-out.ts'
 import { latency } from './latency.ts'
 import { plans } from './plans.ts'
@@ -8,34 +7,24 @@ import { resume } from './resume.ts'
 import { runs } from './runs.ts'
 import { steps } from './steps.ts'
 
-/** Measured on every store. */
 const onStores = { steps, runs, resume, 'fan-out': fanOut, latency, reads, plans } as const satisfies Record<
   string,
   Workload
 >
 
-/** Measured in a folder. */
-const inFolder = { artifacts } as const satisfies Record<string, Workload<ArtifactFolder>>
-
-type OnStores = keyof typeof onStores
+/** What can be measured on a store. */
+export type StoreWorkloadName = keyof typeof onStores
 
 /** What can be measured. */
-export type WorkloadName = OnStores | keyof typeof inFolder
+export type WorkloadName = StoreWorkloadName | 'artifacts'
 
 /** What can be measured, in the order in which it is. */
-export const workloadNames = [...Object.keys(onStores), ...Object.keys(inFolder)] as readonly WorkloadName[]
+export const workloadNames = [...Object.keys(onStores), 'artifacts'] as readonly WorkloadName[]
 
-/** Whether it is measured on stores. */
-export function isOnStores(name: WorkloadName): name is OnStores {
-  return name in onStores
-}
+/** What is measured where flushes are slow, too: the rest does not depend on it. */
+export const slowWorkloads: readonly WorkloadName[] = ['steps', 'runs']
 
 /** A workload that is measured on stores. */
-export function storeWorkload(name: OnStores): Workload {
+export function storeWorkload(name: StoreWorkloadName): Workload {
   return onStores[name]
-}
-
-/** A workload that is measured in a folder. */
-export function folderWorkload(name: Exclude<WorkloadName, OnStores>): Workload<ArtifactFolder> {
-  return inFolder[name]
 }
