@@ -46,7 +46,7 @@ function graphOn(checkpointer: BaseCheckpointSaver): Runnable {
     shape: Annotation<Input['shape']>,
     text: Annotation<string>,
     done: Annotation<number>,
-    joined: Annotation<number>({ reducer: (sum, one) => sum + one, default: () => 0 }),
+    parts: Annotation<readonly string[]>({ reducer: (all, more) => [...all, ...more], default: () => [] }),
     payload: Annotation<string>,
   })
   type State = typeof State.State
@@ -56,7 +56,7 @@ function graphOn(checkpointer: BaseCheckpointSaver): Runnable {
   }
   return new StateGraph(State)
     .addNode('step', ({ done }) => ({ done: done + 1, payload: execute(done + 1) }))
-    .addNode('part', ({ done }) => ({ joined: execute(done).length > 0 ? 1 : 0 }))
+    .addNode('part', ({ done }) => ({ parts: [execute(done)] }))
     .addNode('gate', ({ steps }) => {
       interrupt('go')
       return { payload: execute(steps + 1) }
@@ -65,7 +65,7 @@ function graphOn(checkpointer: BaseCheckpointSaver): Runnable {
       START,
       (state) =>
         state.shape === 'fan-out'
-          ? Array.from({ length: state.steps }, (_, i) => new Send('part', { ...state, done: i + 1 }))
+          ? Array.from({ length: state.steps }, (_, i) => new Send('part', { done: i + 1 }))
           : next(state),
       ['step', 'part', 'gate', END],
     )
