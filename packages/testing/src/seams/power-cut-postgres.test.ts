@@ -1,0 +1,129 @@
+import { migratePostgres, postgresStore, type PostgresPool } from '@varve/store-postgres'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startPostgres, type PostgresServer } from '../../../../test/postgres/server.ts'
+import { cutNow, newOrdersLog, outlive, placeOrders, type Cut, type OrdersLog } from './orders.ts'
+
+const ORDERS = 10
+/** Of the answers to writes, every so manieth is held back while the folder is copied. */
+const EVERY = 5
+const COPIES = 6
+/** By then every lease has run out. */
+const LATER_MS = 3_600_000
+
+/** A copy of the server's data folder, taken while an answer was on its way. */
+interface Copy {
+  readonly data: string
+  /** Expects what was acknowledged before another answer came: that of this one, and those before it. */
+  readonly cut: Cut
+}
+
+let server: PostgresServer
+let folder = ''
+beforeAll(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'varve-power-cut-'))
+  server = await startPostgres({ durable: true })
+}, 60_000)
+afterAll(async () => {
+  await server.stop()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test(
+  'a power cut between a commit and its acknowledgement takes nothing back that was acknowledged',
+  { timeout: 120_000 },
+  async () => {
+    const { log, copies } = await placeAndCopy()
+
+    let ahead = 0
+    for (const { data, cut } of copies) {
+      const outlived = await outliveIn(data, log, cut)
+      expect(outlived.faults, data).toEqual([])
+      ahead += outlived.ahead
+    }
+
+    expect(copies).toHaveLength(COPIES)
+    expect(ahead).toBeGreaterThanOrEqual(COPIES / 2)
+  },
+)
+
+/** Places orders on a server of which the folder is copied while answers are held back. */
+async function placeAndCopy(): Promise<{ readonly log: OrdersLog; readonly copies: readonly Copy[] }> {
+  const log = newOrdersLog()
+  const copies: Copy[] = []
+  const pool = new pg.Pool({ connectionString: server.url, max: 4 })
+  const { rows } = await pool.query<{ folder: string }>(`select current_setting('data_directory') as folder`)
+  const data = rows[0]?.folder ?? ''
+  await migratePostgres({ pool })
+  let last: Copy | undefined
+  let writes = 0
+  const held = watched(pool, (isWrite) => {
+    if (last !== undefined) last.cut.expected = cutNow(log).acknowledged
+    last = undefined
+    if (!isWrite || ++writes % EVERY !== 0 || copies.length === COPIES) return
+    last = { data: path.join(folder, `copy-${copies.length}`), cut: cutNow(log) }
+    copyFrozen(data, last.data)
+    copies.push(last)
+  })
+  try {
+    await using store = await postgresStore({ pool: held }, { notifications: false, migrate: false })
+    await placeOrders(store, log, ORDERS)
+  } finally {
+    await pool.end()
+  }
+  return { log, copies }
+}
+
+/** Tells of each answer when it has come, and before anybody hears of it. */
+function watched(pool: pg.Pool, tell: (isWrite: boolean) => void): PostgresPool {
+  return {
+    options: pool.options,
+    connect: async () => {
+      const client = await pool.connect()
+      return {
+        query: async (query) => {
+          const answer = await client.query(query)
+          tell((answer.rowCount ?? 0) > 0 && /insert into|append/.test(query.text))
+          return answer
+        },
+        on: client.on.bind(client),
+        removeListener: client.removeListener.bind(client),
+        release: (destroy) => client.release(destroy),
+      }
+    },
+  }
+}
+
+/**
+ * Copies the folder while all processes of the server stand still, so that the copy is of one instant, as after a crash of the
+ * machine; but what the server has written and not yet flushed is in it as well. Nothing of this process goes on, either.
+ */
+function copyFrozen(data: string, to: string): void {
+  const [postmaster = ''] = readFileSync(path.join(data, 'postmaster.pid'), 'utf8').split('\n')
+  // First: it starts no others while it stands.
+  process.kill(Number(postmaster), 'SIGSTOP')
+  const others = execFileSync('pgrep', ['-P', postmaster], { encoding: 'utf8' }).trim().split('\n').map(Number)
+  const all = [...others, Number(postmaster)]
+  try {
+    for (const pid of others) process.kill(pid, 'SIGSTOP')
+    execFileSync('cp', ['-a', data, to])
+  } finally {
+    for (const pid of all) process.kill(pid, 'SIGCONT')
+  }
+}
+
+/** What another server makes of the folder, once every lease has run out. */
+async function outliveIn(data: string, log: OrdersLog, cut: Cut): ReturnType<typeof outlive> {
+  const next = await startPostgres({ data })
+  try {
+    const options = { notifications: false, migrate: false, now: () => Date.now() + LATER_MS }
+    await using store = await postgresStore({ url: next.url }, options)
+    return await outlive(store, log, cut)
+  } finally {
+    await next.stop()
+  }
+}
