@@ -2,7 +2,7 @@ import { checkId, type EventStore, type ReadRange, type StoredEvent, checkWhole 
 import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { SqlExecutor } from '../executor.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { EventsTable } from '../schema.ts'
 
 /** Bounds of one page: a log is never held in memory as a whole, however long it is and however large its events are. */
@@ -53,10 +53,20 @@ function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange):
   return { from: first, last: limit === undefined ? to : Math.min(to, first + limit - 1) }
 }
 
+const columns: StoredColumns<PageRecord> = {
+  seq: 'bigint',
+  v: 'bigint',
+  type: 'text',
+  at: 'bigint',
+  body: 'text',
+  hash: 'text',
+  head: 'bigint',
+}
+
 /** The events from `from` to `to`, up to the first that begins beyond `bytes`: at least one, if there is one. */
-function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
+export function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
   const { db } = dialect
-  return queryCompiler(dialect).read((p: Params<PageArgs>) => {
+  const query = queryCompiler(dialect).read((p: Params<PageArgs>) => {
     const sizes = db
       .selectFrom('events')
       .select(['seq', sql<number>`sum(octet_length(body)) over (order by seq) - octet_length(body)`.as('before')])
@@ -78,4 +88,5 @@ function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
       .where('seq', '<=', lastOfPage)
       .orderBy('seq')
   })
+  return dialect.stored('read_events', columns, query)
 }

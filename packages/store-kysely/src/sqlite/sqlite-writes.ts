@@ -7,12 +7,12 @@ import {
   type AppendedRecord,
   type AppendShape,
   type CreateArgs,
+  type CreatedRecord,
 } from '../events/append-queries.ts'
 import { get, run, type SqlExecutor, type Steps } from '../executor.ts'
 import { countingPost, keeping, targeting, type CountedPost, type PostArgs } from '../inbox/post-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
-import type { RunsTable } from '../schema.ts'
 import { contentWrites } from './content-writes.ts'
 import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
 import { saveQuery } from '../snapshots/snapshot-queries.ts'
@@ -52,7 +52,10 @@ function* makeAll(
   return answers
 }
 
-function* create(queries: WriteQueries, { run: row, tags, events, artifacts }: Creation): Steps<RunsTable | undefined> {
+function* create(
+  queries: WriteQueries,
+  { run: row, tags, events, artifacts }: Creation,
+): Steps<CreatedRecord | undefined> {
   const record = yield* get(queries.create, row)
   if (record === undefined) return undefined
   for (const event of events) yield* run(queries.insert, event)
@@ -92,7 +95,7 @@ function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undef
 }
 
 interface WriteQueries {
-  readonly create: Query<CreateArgs, RunsTable>
+  readonly create: Query<CreateArgs, CreatedRecord>
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
   readonly saveSnapshot: Query<Snapshot, unknown>
   readonly insert: Query<StoredEvent, unknown>
