@@ -23,6 +23,7 @@ import { referenceCases } from './cases/references.ts'
 import { releaseCases } from './cases/release.ts'
 import { removalCases } from './cases/removal.ts'
 import { secretCases } from './cases/secrets.ts'
+import { sharedCommitCases } from './cases/shared-commits.ts'
 import { snapshotCases } from './cases/snapshots.ts'
 import { takeoverCases } from './cases/takeover.ts'
 import { valueCases } from './cases/values.ts'
@@ -36,6 +37,7 @@ export const contractCases: readonly ContractCase[] = [
   ...atomicBatchCases,
   ...conflictCases,
   ...concurrentWriterCases,
+  ...sharedCommitCases,
   ...fencingCases,
   ...lostAnswerCases,
   ...postingCases,

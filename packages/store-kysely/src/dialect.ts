@@ -1,5 +1,6 @@
 import type { AliasedRawBuilder, Expression, Kysely, RawBuilder, SqlBool } from 'kysely'
 import type { SqlExecutor, Steps } from './executor.ts'
+import type { Query, StoredColumns, StoredStatement } from './query.ts'
 import type { SqlWrites } from './writes.ts'
 import type { Schema } from './schema.ts'
 
@@ -30,6 +31,8 @@ export interface SqlDialect {
    * transaction reads afterwards is what they have committed.
    */
   lockQueues(names: readonly string[]): Steps<void>
+  /** The query, to be called as a function where the database keeps the plans of functions, else as it is. */
+  stored<Args, Row>(name: string, columns: StoredColumns<Row>, query: Query<Args, Row>): Query<Args, Row>
   /** Compiles the writes of this dialect for one store. */
   writes(executor: SqlExecutor): SqlWrites
 }
@@ -49,4 +52,6 @@ export interface SqlDdl {
   relations(): Steps<readonly string[]>
   /** First steps of a migration, in its transaction: keeps other migrators out and makes the place. */
   prepare(): Steps<void>
+  /** Functions of this release that are not there and that we may make. Absent where a store has none. */
+  missingFunctions?(): Steps<readonly StoredStatement[]>
 }

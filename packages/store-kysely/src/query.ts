@@ -8,9 +8,24 @@ export interface Query<Args, Row> {
   readonly bindings: readonly unknown[]
   /** True when it changes the database: the loss of its answer leaves the outcome unknown. */
   readonly writes: boolean
+  /** How to call it where the database keeps it as a function. Answers the same rows for the same bindings. */
+  readonly stored?: StoredStatement
   /** Never there: ties the types of the arguments and of the rows to the text. */
   readonly types?: (args: Args) => Row
 }
+
+/** A statement as a function of the database, which keeps its plan although no session names it. */
+export interface StoredStatement {
+  /** Ends in a hash of all that the function does: releases of which each has its own text have their own beside each other's. */
+  readonly name: string
+  /** Makes the function. */
+  readonly definition: string
+  /** Calls it with the bindings of the query. */
+  readonly call: string
+}
+
+/** The columns of a row, as a function declares them. */
+export type StoredColumns<Row> = Readonly<Record<keyof Row & string, 'bigint' | 'integer' | 'text'>>
 
 /** Stands in a query for a value that is given when it runs. */
 class Parameter {
@@ -83,12 +98,19 @@ function shareNumbered(text: string, parameters: readonly unknown[]): { sql: str
   }
 }
 
+/** As the parameters of a statement that does the same for each row of a table: the columns of that table, by their names. */
+export function rowParams<Args>(dialect: SqlDialect, table: string): Params<Args> {
+  return paramsBy(dialect, (name) => sql.id(table, name))
+}
+
 function paramsOf<Args>(dialect: SqlDialect): Params<Args> {
-  const typed = (type: 'bigint' | 'text' | 'bytea') => (name: string) =>
-    dialect.typed(sql`${new Parameter(name)}`, type)
-  const bare = (name: string): RawBuilder<unknown> => sql`${new Parameter(name)}`
+  return paramsBy(dialect, (name) => sql`${new Parameter(name)}`)
+}
+
+function paramsBy<Args>(dialect: SqlDialect, bare: (name: string) => RawBuilder<unknown>): Params<Args> {
+  const typed = (type: 'bigint' | 'text' | 'bytea') => (name: string) => dialect.typed(bare(name), type)
   return {
-    now: dialect.now(sql`${new Parameter('now')}`),
+    now: dialect.now(bare('now')),
     int: typed('bigint') as Params<Args>['int'],
     text: typed('text') as Params<Args>['text'],
     bytes: typed('bytea') as Params<Args>['bytes'],

@@ -1,12 +1,12 @@
 import type { Snapshot, StoredEvent } from '@varve/store'
 import type { SharedCommits } from './commits/shared-write.ts'
-import type { AppendArgs, AppendedRecord, AppendShape, CreateArgs } from './events/append-queries.ts'
+import type { AppendArgs, AppendedRecord, AppendShape, CreateArgs, CreatedRecord } from './events/append-queries.ts'
 import type { PutArgs } from './artifacts/artifact-queries.ts'
 import type { EntryArgs } from './cache/cache-queries.ts'
 import type { CountedPost, PostArgs } from './inbox/post-queries.ts'
 import type { DrivenArgs } from './runs/due-runs.ts'
 import type { ClaimRecord, LeaseArgs } from './runs/run-columns.ts'
-import type { CacheEntriesTable, RunsTable } from './schema.ts'
+import type { CacheEntriesTable } from './schema.ts'
 
 /**
  * The writes that each dialect does in its own way: one statement where a statement can write several tables, one
@@ -15,7 +15,7 @@ import type { CacheEntriesTable, RunsTable } from './schema.ts'
  * Each happens as a whole, or changes nothing and answers undefined (false) when the database refuses it.
  */
 export interface SqlWrites {
-  create(creation: Creation): Promise<RunsTable | undefined>
+  create(creation: Creation): Promise<CreatedRecord | undefined>
   append(addition: Addition): Promise<AppendedRecord | undefined>
   /** @returns false for an unknown run, and for a seq below that of the newest snapshot. */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>

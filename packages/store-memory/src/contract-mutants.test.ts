@@ -12,10 +12,12 @@ import { queueMutants } from './testing/queue-mutants.ts'
 import { runMutants } from './testing/run-mutants.ts'
 import { secretMutants } from './testing/secret-mutants.ts'
 import { sharedMemoryHarness } from './testing/shared-memory.ts'
+import { sharedCommitMutants } from './testing/shared-commit-mutants.ts'
 import { storeMutants } from './testing/store-mutants.ts'
 
 const mutants: readonly Mutant[] = [
   ...logMutants,
+  ...sharedCommitMutants,
   ...inboxMutants,
   ...runMutants,
   ...queueMutants,

@@ -25,6 +25,11 @@ export function isConnectionLost(error: unknown): boolean {
   return !isAnswer(error) || isShutdown(detailsOf(error).code)
 }
 
+/** True when a statement calls a function that is not there, or not for us: nothing has happened. */
+export function isRefusedFunction(error: unknown): boolean {
+  return isAnswer(error) && ['42883', '42501'].includes(detailsOf(error).code)
+}
+
 /** The server's own errors carry a severity; the driver's and the system's do not. */
 function isAnswer(error: unknown): boolean {
   return error instanceof Error && 'severity' in error

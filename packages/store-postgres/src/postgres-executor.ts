@@ -2,7 +2,7 @@ import { isStoreError, StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
 import { giveBack, statement, take } from './connection.ts'
 import type { PostgresClient, PostgresPool, PostgresResult } from './pool.ts'
-import { isConnectionLost, postgresError, type Phase } from './postgres-error.ts'
+import { isConnectionLost, isRefusedFunction, postgresError, type Phase } from './postgres-error.ts'
 
 /** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
 const BEGIN = 'begin isolation level read committed'
@@ -11,6 +11,8 @@ const BEGIN = 'begin isolation level read committed'
 export class PostgresExecutor implements SqlExecutor {
   readonly #pool: PostgresPool
   readonly #underWay = new Set<Promise<unknown>>()
+  /** Names of functions that are not there or not for us: made by nobody who may, dropped, or kept from our role. */
+  readonly #missing = new Set<string>()
   #closed = false
 
   constructor(pool: PostgresPool) {
@@ -51,12 +53,28 @@ export class PostgresExecutor implements SqlExecutor {
   async #alone<Args>(query: Query<Args, unknown>, args: Args): Promise<PostgresResult> {
     const client = await this.#connect()
     try {
-      const result = await client.query(statement(query.sql, boundValues(query, args)))
+      const result = await this.#execute(client, query, boundValues(query, args))
       giveBack(client, false)
       return result
     } catch (error) {
       giveBack(client, isConnectionLost(error))
       throw postgresError(error, query.writes ? 'committing' : 'uncommitted')
+    }
+  }
+
+  /** Calls the function that keeps the statement's plan, and does without where there is none. */
+  async #execute(
+    client: PostgresClient,
+    { sql, stored }: Query<never, unknown>,
+    values: unknown[],
+  ): Promise<PostgresResult> {
+    if (stored === undefined || this.#missing.has(stored.name)) return client.query(statement(sql, values))
+    try {
+      return await client.query(statement(stored.call, values))
+    } catch (error) {
+      if (!isRefusedFunction(error)) throw error
+      this.#missing.add(stored.name)
+      return client.query(statement(sql, values))
     }
   }
 

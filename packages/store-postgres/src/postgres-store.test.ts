@@ -383,17 +383,11 @@ function explaining(plans: string[]): ReturnType<typeof observed> {
     connect: async () => {
       const client = await pool.connect()
       return {
-        query: async (query) => {
-          if (/^(with|select) .*"runs"/s.test(query.text)) {
-            const other = await pool.connect()
-            await other.query('begin')
-            const text = `explain (analyze) ${query.text}`
-            const { rows } = await other.query<{ 'QUERY PLAN': string }>(text, query.values)
-            await other.query('rollback')
-            other.release()
-            plans.push(...rows.map((row) => row['QUERY PLAN']))
-          }
-          return client.query(query)
+        query: async ({ text, values, types }) => {
+          const called = /^select \* from "\w+"\."(\w+)"/.exec(text)?.[1]
+          if (called !== undefined) plans.push(...(await planOfFunction(called, values)))
+          else if (/^(with|select) .*"runs"/s.test(text)) plans.push(...(await planOf(text, values)))
+          return client.query({ text, values, types } as never)
         },
         on: client.on.bind(client),
         removeListener: client.removeListener.bind(client),
@@ -401,4 +395,29 @@ function explaining(plans: string[]): ReturnType<typeof observed> {
       }
     },
   }
+}
+
+/** How a statement is executed with these values. */
+async function planOf(text: string, values: unknown[], before = ''): Promise<readonly string[]> {
+  const other = await pool.connect()
+  await other.query(`begin; ${before}`)
+  const { rows } = await other.query<{ 'QUERY PLAN': string }>(`explain (analyze) ${text}`, values)
+  await other.query('rollback; deallocate all')
+  other.release()
+  return rows.map((row) => row['QUERY PLAN'])
+}
+
+/** How the statement of a function is executed, by the plan that serves for all values. */
+async function planOfFunction(name: string, values: unknown[]): Promise<readonly string[]> {
+  const found = 'select prosrc, proconfig from pg_proc where proname = $1 and pronamespace = $2::regnamespace'
+  const { rows } = await pool.query<{ prosrc: string; proconfig: string[] }>(found, [name, schema])
+  const statement = /return query (.*);\nend/s.exec(rows[0]?.prosrc ?? '')?.[1]
+  const settings = rows[0]?.proconfig.map((setting) => `set local ${setting.replace('=', ' to ')};`).join(' ')
+  const given = values.length === 0 ? '' : `(${values.map(literal).join(', ')})`
+  return planOf(`execute explained${given}`, [], `${settings} prepare explained as ${statement}`)
+}
+
+function literal(value: unknown): string {
+  if (Array.isArray(value)) return `'{${value.map((item) => JSON.stringify(item)).join(',')}}'`
+  return typeof value === 'string' ? pg.escapeLiteral(value) : JSON.stringify(value)
 }

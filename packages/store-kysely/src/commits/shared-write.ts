@@ -1,6 +1,5 @@
 import type { Snapshot } from '@varve/store'
-import type { AppendedRecord } from '../events/append-queries.ts'
-import type { RunsTable } from '../schema.ts'
+import type { AppendedRecord, CreatedRecord } from '../events/append-queries.ts'
 import type { Addition, Creation } from '../writes.ts'
 
 /** A write that may share a commit with those of other runs. */
@@ -11,7 +10,7 @@ export type SharedWrite =
 
 /** What the same write answers when it is made alone: undefined or false when the database refuses it. */
 export interface Answers {
-  readonly create: RunsTable | undefined
+  readonly create: CreatedRecord | undefined
   readonly append: AppendedRecord | undefined
   readonly snapshot: boolean
 }

@@ -1,7 +1,16 @@
 import type { RunStatus } from '@varve/store'
-import { sql, type Expression, type QueryCreator, type RawBuilder } from 'kysely'
+import { sql, type Expression, type InsertObject, type QueryCreator, type RawBuilder } from 'kysely'
 import type { Params } from '../query.ts'
-import { hasEnded, none, owesAfter, runColumn, updatedColumns, type UpdateArgs } from '../runs/run-columns.ts'
+import {
+  claimColumns,
+  hasEnded,
+  none,
+  owesAfter,
+  runColumn,
+  updatedColumns,
+  type ClaimRecord,
+  type UpdateArgs,
+} from '../runs/run-columns.ts'
 import type { UpdateShape } from '../runs/update-shape.ts'
 import { asSchema, type RunsTable, type Schema } from '../schema.ts'
 
@@ -24,6 +33,9 @@ export interface AppendShape extends UpdateShape {
 
 /** What an append answers of the run's row. */
 export type AppendedRecord = Pick<RunsTable, 'run_id' | 'waiting'>
+
+/** What a create answers of the run's row. */
+export type CreatedRecord = ClaimRecord & Pick<RunsTable, 'created_at' | 'claim_at'>
 
 /** What a create binds for the run's row. */
 export interface CreateArgs {
@@ -56,7 +68,7 @@ export interface CreateArgs {
  *
  * @param settled - How many posts stop waiting with this append.
  */
-// Without a return type, like the next: it is the query builder's own, which only inference can name.
+// Without a return type, like those of the next: it is the query builder's own, which only inference can name.
 export function appending<DB extends Schema, Args extends AppendArgs>(
   db: QueryCreator<DB>,
   p: Params<Args>,
@@ -85,9 +97,9 @@ export function appending<DB extends Schema, Args extends AppendArgs>(
 }
 
 /** The end of a run ends its lease, unless it owes something that its driver has to pay. */
-function endedLease<Args extends AppendArgs>(
+export function endedLease<Args extends AppendArgs>(
   p: Params<Args>,
-  shape: AppendShape,
+  shape: UpdateShape,
 ): Record<LeaseColumn, RawBuilder<never>> {
   const unlessOver = (name: LeaseColumn): RawBuilder<never> =>
     sql`case when ${owesAfter(p, shape)} is null then null else ${runColumn(name)} end`
@@ -104,33 +116,38 @@ type LeaseColumn = 'lease_owner' | 'lease_owner_id' | 'lease_until'
 export function creating<DB extends Schema, Args extends CreateArgs>(db: QueryCreator<DB>, p: Params<Args>) {
   return asSchema(db)
     .insertInto('runs')
-    .values({
-      run_id: p.text('runId'),
-      workflow: p.text('workflow'),
-      version: p.text('version'),
-      tags: p.text('tags'),
-      queue: p.text('queue'),
-      priority: p.int('priority'),
-      concurrency_key: p.text('concurrencyKey'),
-      parent: p.text('parent'),
-      created_at: p.now,
-      status: p.text('status'),
-      blocked_on: p.text('blockedOn'),
-      wake_at: sql`case when ${p.int('due')} = 1 then ${p.now} else ${p.int('wakeAt')} end`,
-      head: p.int('head'),
-      format: p.int('format'),
-      waiting: sql.lit(0),
-      posted: sql.lit(0),
-      owes: p.text('owes'),
-      recoveries: sql.lit(0),
-      problem: none,
-      retry_at: none,
-      token: p.int('token'),
-      lease_owner: p.text('leaseOwner'),
-      lease_owner_id: p.text('leaseOwnerId'),
-      lease_until: sql`${p.now} + ${p.int('leaseMs')}`,
-      ended_at: sql`case when ${hasEnded(p.text('status'))} then ${p.now} end`,
-    })
+    .values(createdColumns(p))
     .onConflict((conflict) => conflict.column('run_id').doNothing())
-    .returningAll()
+    .returning([...claimColumns, 'runs.created_at', 'runs.claim_at'])
+}
+
+/** The columns of a new run. */
+export function createdColumns<Args extends CreateArgs>(p: Params<Args>): InsertObject<Schema, 'runs'> {
+  return {
+    run_id: p.text('runId'),
+    workflow: p.text('workflow'),
+    version: p.text('version'),
+    tags: p.text('tags'),
+    queue: p.text('queue'),
+    priority: p.int('priority'),
+    concurrency_key: p.text('concurrencyKey'),
+    parent: p.text('parent'),
+    created_at: p.now,
+    status: p.text('status'),
+    blocked_on: p.text('blockedOn'),
+    wake_at: sql`case when ${p.int('due')} = 1 then ${p.now} else ${p.int('wakeAt')} end`,
+    head: p.int('head'),
+    format: p.int('format'),
+    waiting: sql.lit(0),
+    posted: sql.lit(0),
+    owes: p.text('owes'),
+    recoveries: sql.lit(0),
+    problem: none,
+    retry_at: none,
+    token: p.int('token'),
+    lease_owner: p.text('leaseOwner'),
+    lease_owner_id: p.text('leaseOwnerId'),
+    lease_until: sql`${p.now} + ${p.int('leaseMs')}`,
+    ended_at: sql`case when ${hasEnded(p.text('status'))} then ${p.now} end`,
+  }
 }

@@ -2,7 +2,7 @@ import { checkId, type EventStore, type ReadRange, type StoredEvent, checkWhole 
 import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { SqlExecutor } from '../executor.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { EventsTable } from '../schema.ts'
 
 /** Bounds of one page: a log is never held in memory as a whole, however long it is and however large its events are. */
@@ -17,7 +17,7 @@ interface PageArgs {
 }
 
 /** An event, and where its log ended when the page was read. */
-type PageRecord = Omit<EventsTable, 'run_id'> & { readonly head: number | null }
+type PageRecord = EventRecord & { readonly head: number | null }
 
 /** Reads logs page by page. */
 export function eventReader(executor: SqlExecutor, dialect: SqlDialect): EventStore['read'] {
@@ -27,7 +27,7 @@ export function eventReader(executor: SqlExecutor, dialect: SqlDialect): EventSt
 
 interface ReadQueries {
   readonly page: Query<PageArgs, PageRecord>
-  readonly one: Query<Pick<PageArgs, 'runId' | 'from'>, Omit<EventsTable, 'run_id'>>
+  readonly one: Query<Pick<PageArgs, 'runId' | 'from'>, EventRecord>
 }
 
 async function* readPages(
@@ -63,21 +63,33 @@ function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange):
   return { from: first, last: limit === undefined ? to : Math.min(to, first + limit - 1) }
 }
 
+type EventRecord = Omit<EventsTable, 'run_id'>
+
+const eventColumns: StoredColumns<EventRecord> = {
+  seq: 'bigint',
+  v: 'bigint',
+  type: 'text',
+  at: 'bigint',
+  body: 'text',
+  hash: 'text',
+}
+
 /** One event needs no bounds: the plan of the other query takes longer than all the rest. */
 function oneQuery(dialect: SqlDialect): ReadQueries['one'] {
-  return queryCompiler(dialect).read((p: Params<Pick<PageArgs, 'runId' | 'from'>>) =>
+  const query = queryCompiler(dialect).read((p: Params<Pick<PageArgs, 'runId' | 'from'>>) =>
     dialect.db
       .selectFrom('events')
       .select(['seq', 'v', 'type', 'at', 'body', 'hash'])
       .where('run_id', '=', p.text('runId'))
       .where('seq', '=', p.int('from')),
   )
+  return dialect.stored('read_event', eventColumns, query)
 }
 
 /** The events from `from` to `to`, up to the first that begins beyond `bytes`: at least one, if there is one. */
-function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
+export function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
   const { db } = dialect
-  return queryCompiler(dialect).read((p: Params<PageArgs>) => {
+  const query = queryCompiler(dialect).read((p: Params<PageArgs>) => {
     const sizes = db
       .selectFrom('events')
       .select(['seq', sql<number>`sum(octet_length(body)) over (order by seq) - octet_length(body)`.as('before')])
@@ -99,4 +111,5 @@ function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
       .where('seq', '<=', lastOfPage)
       .orderBy('seq')
   })
+  return dialect.stored('read_events', { ...eventColumns, head: 'bigint' }, query)
 }

@@ -1,4 +1,5 @@
 import { StoreError, type AppendOptions, type AppendResult, type EventStore, type StoredEvent } from '@varve/store'
+import type { CreatedRecord } from './append-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { claimOf } from '../runs/run-record.ts'
 import type { RunsTable } from '../schema.ts'
@@ -72,6 +73,6 @@ function comparedQuery({ dialect }: StoreParts): Query<{ readonly runId: string 
 }
 
 /** When a run that was just created may be claimed. */
-function dueInOf({ claim_at: claimAt, created_at: createdAt, lease_until: leaseUntil }: RunsTable): number | null {
+function dueInOf({ claim_at: claimAt, created_at: createdAt, lease_until: leaseUntil }: CreatedRecord): number | null {
   return claimAt === null || leaseUntil !== null ? null : Math.max(0, claimAt - createdAt)
 }

@@ -1,7 +1,7 @@
 import { StoreError } from '@varve/store'
 import type { SqlDialect } from '../dialect.ts'
 import { get, run, type SqlExecutor, type Steps } from '../executor.ts'
-import { queryCompiler, type Params } from '../query.ts'
+import { queryCompiler, type Params, type StoredStatement } from '../query.ts'
 import type { SchemaTable } from '../schema.ts'
 import { migrations, schemaVersion } from './migration.ts'
 
@@ -10,13 +10,16 @@ const APPLICATION = 'varve'
 
 /**
  * Brings the schema to this release's version: forward only, in one transaction, and safe while others do the same. Does
- * nothing, and needs no right to change the schema, where it is up to date.
+ * nothing, and needs no right to change the schema, where it is up to date. Makes the functions of this release where it may.
  *
  * @throws StoreError `NOT_A_STORE` for a database of somebody else, `NEWER_SCHEMA` for one that a later release migrated; in
  * both nothing is written.
  */
 export async function migrateSchema(executor: SqlExecutor, dialect: SqlDialect): Promise<void> {
-  if ((await foundVersion(executor, dialect)) === schemaVersion) return
+  const isUpToDate = await executor.transaction('read', function* () {
+    return (yield* readVersion(dialect)) === schemaVersion && (yield* missingFunctions(dialect)).length === 0
+  })
+  if (isUpToDate) return
   await executor.transaction('write', () => migrate(dialect))
 }
 
@@ -64,9 +67,16 @@ function* migrate(dialect: SqlDialect): Steps<void> {
         {},
       )
   }
+  for (const { definition } of yield* missingFunctions(dialect))
+    yield* run({ sql: definition, bindings: [], writes: true }, {})
+  if (version === schemaVersion) return
   const marker = { application: APPLICATION, version: schemaVersion }
   if (version === 0) yield* run(insertMarker(dialect), marker)
   else yield* run(updateMarker(dialect), marker)
+}
+
+function* missingFunctions({ ddl }: SqlDialect): Steps<readonly StoredStatement[]> {
+  return ddl.missingFunctions === undefined ? [] : yield* ddl.missingFunctions()
 }
 
 function markerQuery(dialect: SqlDialect) {

@@ -3,7 +3,7 @@ import type { SqlDialect } from '../dialect.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { isDriven, isOfLevel, withLevels } from '../runs/due-runs.ts'
 import type { RunsTable } from '../schema.ts'
-import { claimColumns, leasedColumns, none, type ClaimRecord } from '../runs/run-columns.ts'
+import { claimColumns, claimTypes, leasedColumns, none, type ClaimRecord } from '../runs/run-columns.ts'
 import type { ClaimArgs } from '../writes.ts'
 
 /** So many runs more than asked for are looked at, of which others may be taking some at this very moment. */
@@ -21,7 +21,7 @@ export interface PlacedRecord extends ClaimRecord {
  * the same run.
  */
 export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> {
-  return queryCompiler(dialect).write((p: Params<ClaimArgs>) => {
+  const query = queryCompiler(dialect).write((p: Params<ClaimArgs>) => {
     const looked = sql<number>`${p.int('limit')} + ${sql.lit(SPARE)}`
     // Where the first turn is enough for the whole claim, a few runs of each queue are.
     const ofLevel = sql<number>`case when (select max(busy.nth) from busy) < ${p.int('limit')} then ${looked}
@@ -78,6 +78,7 @@ export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> 
       .whereRef('runs.run_id', '=', 'due.run_id')
       .returning([...claimColumns, 'due.turn', 'due.place'])
   })
+  return dialect.stored('claim', { ...claimTypes, turn: 'bigint', place: 'bigint' }, query)
 }
 
 /** In the order in which the queues took turns. */

@@ -2,9 +2,11 @@ import { sha256 } from '@varve/store'
 import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely'
 import type { SqlDdl, SqlDialect } from '../dialect.ts'
 import { all, run } from '../executor.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { queryCompiler, type Params, type Query, type StoredStatement } from '../query.ts'
 import type { Schema } from '../schema.ts'
 import { postgresWrites } from './postgres-writes.ts'
+import { stored } from './stored-statement.ts'
+import { storedStatements } from './stored-statements.ts'
 
 /** The dialect of PostgreSQL, with its tables in one schema; every name is qualified with it. */
 export function postgresDialect(schema: string): SqlDialect {
@@ -20,7 +22,7 @@ export function postgresDialect(schema: string): SqlDialect {
     db: db.withSchema(schema),
     sharesPlaceholders: true,
     locksRows: true,
-    ddl: postgresDdl(db, schema),
+    ddl: postgresDdl(db, schema, () => storedStatements(dialect, schema)),
     typed: (placeholder, type) => sql`cast(${placeholder} as ${sql.raw(type)})`,
     // Of one statement: the same wherever it stands, and a wait for a lock only makes leases shorter.
     now: (placeholder) => sql`coalesce(cast(${placeholder} as bigint),
@@ -40,7 +42,8 @@ export function postgresDialect(schema: string): SqlDialect {
       // One after the other in the order of the keys, so that two claimers never wait for each other in a circle.
       yield* all(locking, { keys: names.map((name) => lockKey(`queue ${schema} ${name}`)).toSorted() })
     },
-    writes: (executor) => postgresWrites(dialect, executor),
+    stored: (name, columns, query) => stored(schema, name, columns, query),
+    writes: (executor) => postgresWrites(dialect, executor, schema),
   }
   // Compiled with the dialect that it is a part of.
   const locking = queryCompiler(dialect).read((p: Params<{ readonly keys: readonly string[] }>) =>
@@ -51,7 +54,7 @@ export function postgresDialect(schema: string): SqlDialect {
   return dialect
 }
 
-function postgresDdl(db: Kysely<Schema>, schema: string): SqlDdl {
+function postgresDdl(db: Kysely<Schema>, schema: string, statements: () => readonly StoredStatement[]): SqlDdl {
   const isThere = constant<{ readonly nspname: string }>(
     db,
     sql`select nspname from pg_catalog.pg_namespace where nspname = ${schema}`,
@@ -62,6 +65,16 @@ function postgresDdl(db: Kysely<Schema>, schema: string): SqlDdl {
       join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
       where n.nspname = ${schema} and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')`,
   )
+  // Whoever may not make them, or is on a server that only follows another, does without.
+  const missing = (names: readonly string[]) =>
+    constant<{ readonly name: string }>(
+      db,
+      sql`select given.name from unnest(cast(${names} as text[])) as given(name), pg_catalog.pg_namespace as n
+        where n.nspname = ${schema} and has_schema_privilege(n.oid, 'create') and not pg_is_in_recovery()
+        and exists (select from pg_catalog.pg_language as l
+          where l.lanname = 'plpgsql' and has_language_privilege(l.oid, 'usage'))
+        and not exists (select from pg_catalog.pg_proc as p where p.pronamespace = n.oid and p.proname = given.name)`,
+    )
   const lock = constant(db, sql`select pg_advisory_xact_lock(${lockKey(`migrate ${schema}`)})`)
   const create = constant(db, sql`create schema ${sql.id(schema)}`)
   return {
@@ -79,6 +92,11 @@ function postgresDdl(db: Kysely<Schema>, schema: string): SqlDdl {
       yield* all(lock, {})
       // Not "if not exists": that asks for the right to create schemas even where there is one.
       if ((yield* all(isThere, {})).length === 0) yield* run(create, {})
+    },
+    *missingFunctions() {
+      const known = statements()
+      const names = new Set((yield* all(missing(known.map(({ name }) => name)), {})).map(({ name }) => name))
+      return known.filter(({ name }) => names.has(name))
     },
   }
 }

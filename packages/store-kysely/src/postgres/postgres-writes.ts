@@ -9,19 +9,22 @@ import {
   type AppendedRecord,
   type AppendShape,
   type CreateArgs,
+  type CreatedRecord,
 } from '../events/append-queries.ts'
 import type { SqlExecutor } from '../executor.ts'
 import { countingPost, keeping, targeting, type CountedPost, type PostArgs } from '../inbox/post-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import { claimQuery, inTurns, type PlacedRecord } from './postgres-claim.ts'
-import { asSchema, type RunsTable, type Schema } from '../schema.ts'
+import { claimTypes } from '../runs/run-columns.ts'
+import { asSchema, type Schema } from '../schema.ts'
 import type { ClaimArgs, KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
+import { sharedCommits } from './shared-commits.ts'
 import { saveQuery } from '../snapshots/snapshot-queries.ts'
 import type { Snapshot, StoredEvent } from '@varve/store'
 
 /** One statement and one round trip for each write. */
-export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWrites {
+export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor, schema: string): SqlWrites {
   const queries = writeQueries(dialect)
   return {
     create: ({ run, tags, events, artifacts }) => {
@@ -33,11 +36,29 @@ export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor): SqlW
       return executor.get(queries.append(shape), { ...run, ...lists })
     },
     saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
+    shared: sharedCommits(dialect, executor, schema),
     post: (args) => executor.get(queries.post, args),
     claim: async (args) => inTurns(await executor.all(queries.claim, args)),
     putArtifact: async (args) => (await executor.get(queries.putArtifact, args))?.sound === 1,
     keepEntry: (args, artifacts) => executor.get(queries.keepEntry, { ...args, artifactList: artifacts }),
   }
+}
+
+/** The statements that are kept as functions: those that running and finishing runs ask for all the time. */
+export function storedWrites(dialect: SqlDialect): readonly Query<never, unknown>[] {
+  const { create, append, post, claim } = writeQueries(dialect)
+  const flags = [false, true]
+  const shapes = flags.flatMap((ended) =>
+    flags.flatMap((setsOwes) => flags.map((settles): AppendShape => ({ ...usual, ended, setsOwes, settles }))),
+  )
+  return [create({ refers: false }), ...shapes.map(append), post, claim]
+}
+
+/** What most appends have no part of. */
+const usual = { ended: false, setsOwes: false, progressed: false, setsVersion: false, settles: false, refers: false }
+
+function isUsual({ progressed, setsVersion, refers }: AppendShape): boolean {
+  return !progressed && !setsVersion && !refers
 }
 
 /** Events as parallel lists, for `unnest`. */
@@ -79,7 +100,7 @@ type Create = CreateArgs & EventLists & ArtifactList & { readonly tagList: reado
 type Append = AppendArgs & EventLists & PostLists & ArtifactList
 
 interface WriteQueries {
-  readonly create: (shape: { readonly refers: boolean }) => Query<Create, RunsTable>
+  readonly create: (shape: { readonly refers: boolean }) => Query<Create, CreatedRecord>
   readonly append: (shape: AppendShape) => Query<Append, AppendedRecord>
   readonly saveSnapshot: Query<Snapshot, unknown>
   readonly post: Query<PostArgs, CountedPost>
@@ -92,8 +113,8 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
   const { db } = dialect
   const { write } = queryCompiler(dialect)
   return {
-    create: perShape(({ refers }: { readonly refers: boolean }) =>
-      write((p: Params<Create>) => {
+    create: perShape(({ refers }: { readonly refers: boolean }) => {
+      const query = write((p: Params<Create>) => {
         const created = db
           .with('changed', (query) => creating(query, p))
           .with('logged', (query) => logging(query, p))
@@ -106,26 +127,32 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
         return (refers ? created.with('referring', (query) => referring(query, p)) : created)
           .selectFrom('changed')
           .selectAll()
-      }),
-    ),
-    append: perShape((shape: AppendShape) =>
-      write((p: Params<Append>) =>
+      })
+      return refers
+        ? query
+        : dialect.stored('create', { ...claimTypes, created_at: 'bigint', claim_at: 'bigint' }, query)
+    }),
+    append: perShape((shape: AppendShape) => {
+      const query = write((p: Params<Append>) =>
         shape.settles ? appendingAndSettling(dialect, p, shape) : appendingAlone(dialect, p, shape),
-      ),
-    ),
+      )
+      return isUsual(shape) ? dialect.stored('append', { run_id: 'text', waiting: 'bigint' }, query) : query
+    }),
     saveSnapshot: saveQuery(dialect),
-    post: write((p: Params<PostArgs>) =>
-      targeting(dialect, p)
-        .with('kept', (query) => keeping(query, p))
-        .with('counted', (query) =>
-          countingPost(query, p).where('run_id', 'in', sql<string>`(select run_id from kept)`),
-        )
-        .selectFrom('counted')
-        .selectAll(),
-    ),
+    post: dialect.stored('post', { leased: 'integer' }, postQuery(dialect)),
     claim: claimQuery(dialect),
     ...contentQueries(dialect),
   }
+}
+
+function postQuery(dialect: SqlDialect): WriteQueries['post'] {
+  return queryCompiler(dialect).write((p: Params<PostArgs>) =>
+    targeting(dialect, p)
+      .with('kept', (query) => keeping(query, p))
+      .with('counted', (query) => countingPost(query, p).where('run_id', 'in', sql<string>`(select run_id from kept)`))
+      .selectFrom('counted')
+      .selectAll(),
+  )
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { RunStatus } from '@varve/store'
 import { sql, type Expression, type RawBuilder, type SqlBool } from 'kysely'
-import type { Params } from '../query.ts'
+import type { Params, StoredColumns } from '../query.ts'
 import type { RunsTable } from '../schema.ts'
 import type { UpdateShape } from './update-shape.ts'
 
@@ -41,6 +41,22 @@ export type ClaimRecord = Pick<
   | 'owes'
   | 'problem'
 >
+
+/** Their types, in their order. */
+export const claimTypes: StoredColumns<ClaimRecord> = {
+  run_id: 'text',
+  workflow: 'text',
+  version: 'text',
+  queue: 'text',
+  token: 'bigint',
+  lease_until: 'bigint',
+  head: 'bigint',
+  status: 'text',
+  waiting: 'bigint',
+  recoveries: 'bigint',
+  owes: 'text',
+  problem: 'text',
+}
 
 /** Null as a literal: as one parameter it could not stand for a text here and a number there. */
 export const none: RawBuilder<null> = sql.lit(null)

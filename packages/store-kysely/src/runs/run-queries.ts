@@ -4,6 +4,7 @@ import { queryCompiler, type Params, type Query } from '../query.ts'
 import type { RunsTable } from '../schema.ts'
 import {
   claimColumns,
+  claimTypes,
   dueSince,
   hasEnded,
   isLeased,
@@ -70,14 +71,18 @@ export function runQueries(dialect: SqlDialect): RunQueries {
   return {
     find: read((p: Params<RunArgs>) => db.selectFrom('runs').selectAll().where('run_id', '=', p.text('runId'))),
     acquire: acquireQuery(dialect),
-    renew: write((p: Params<TokenArgs & { readonly leaseMs: number }>) =>
-      db
-        .updateTable('runs')
-        .set({ lease_until: sql`${p.now} + ${p.int('leaseMs')}` })
-        .where('run_id', '=', p.text('runId'))
-        .where('token', '=', p.int('token'))
-        .where('lease_owner_id', 'is not', none)
-        .returning(claimColumns),
+    renew: dialect.stored(
+      'renew',
+      claimTypes,
+      write((p: Params<TokenArgs & { readonly leaseMs: number }>) =>
+        db
+          .updateTable('runs')
+          .set({ lease_until: sql`${p.now} + ${p.int('leaseMs')}` })
+          .where('run_id', '=', p.text('runId'))
+          .where('token', '=', p.int('token'))
+          .where('lease_owner_id', 'is not', none)
+          .returning(claimColumns),
+      ),
     ),
     ...releaseQueries(dialect),
     inspect: read((p: Params<InspectArgs>) => inspecting(dialect, p)),
@@ -91,9 +96,20 @@ export function runQueries(dialect: SqlDialect): RunQueries {
   }
 }
 
+/** The queries that are kept as functions where the database has them. */
+export function storedRunQueries(dialect: SqlDialect): readonly Query<never, unknown>[] {
+  const { acquire, renew, release, releaseWith } = runQueries(dialect)
+  const usual = { ended: false, setsOwes: false, progressed: false, setsVersion: false }
+  return [acquire, renew, release, releaseWith(usual), releaseWith({ ...usual, setsOwes: true })]
+}
+
+function isUsual({ ended, progressed, setsVersion }: UpdateShape): boolean {
+  return !ended && !progressed && !setsVersion
+}
+
 /** One statement; when it changes no row, a second query tells why. */
 function acquireQuery(dialect: SqlDialect): RunQueries['acquire'] {
-  return queryCompiler(dialect).write((p: Params<AcquireArgs>) =>
+  const query = queryCompiler(dialect).write((p: Params<AcquireArgs>) =>
     dialect.db
       .updateTable('runs')
       .set(leasedColumns(p))
@@ -106,20 +122,24 @@ function acquireQuery(dialect: SqlDialect): RunQueries['acquire'] {
       )
       .returning(claimColumns),
   )
+  return dialect.stored('acquire', claimTypes, query)
 }
 
 function releaseQueries(dialect: SqlDialect): Pick<RunQueries, 'release' | 'releaseWith'> {
   const { write } = queryCompiler(dialect)
+  const types = { wake_at: 'bigint', problem: 'text', retry_at: 'bigint', now: 'bigint' } as const
+  const release = write((p: Params<ReleaseArgs>) =>
+    releasing(dialect, p).set(whereCurrent(p, { wake_at: runColumn('wake_at') })),
+  )
   return {
-    release: write((p: Params<ReleaseArgs>) =>
-      releasing(dialect, p).set(whereCurrent(p, { wake_at: runColumn('wake_at') })),
-    ),
-    releaseWith: perShape((shape: UpdateShape) =>
-      write((p: Params<ReleaseArgs & UpdateArgs>) =>
+    release: dialect.stored('release', types, release),
+    releaseWith: perShape((shape: UpdateShape) => {
+      const query = write((p: Params<ReleaseArgs & UpdateArgs>) =>
         // No posts: with one that waits the update does not apply at all.
         releasing(dialect, p).set(whereCurrent(p, updatedColumns(p, shape, sql.lit(0)))),
-      ),
-    ),
+      )
+      return isUsual(shape) ? dialect.stored('release_with', types, query) : query
+    }),
   }
 }
 

@@ -35,6 +35,7 @@ export function sqliteDialect(): SqlDialect {
     *lockQueues() {
       // Nothing: a write transaction has the whole database to itself.
     },
+    stored: (_name, _columns, query) => query,
     writes: (executor) => sqliteWrites(dialect, executor),
   }
   return dialect

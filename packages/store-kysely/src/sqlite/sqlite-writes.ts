@@ -7,12 +7,12 @@ import {
   type AppendedRecord,
   type AppendShape,
   type CreateArgs,
+  type CreatedRecord,
 } from '../events/append-queries.ts'
 import { get, run, type SqlExecutor, type Steps } from '../executor.ts'
 import { countingPost, keeping, targeting, type CountedPost, type PostArgs } from '../inbox/post-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
-import type { RunsTable } from '../schema.ts'
 import { isSteady, steadyAppend, type SteadyAppend } from './steady-append.ts'
 import { contentWrites } from './content-writes.ts'
 import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
@@ -53,7 +53,10 @@ function* makeAll(
   return answers
 }
 
-function* create(queries: WriteQueries, { run: row, tags, events, artifacts }: Creation): Steps<RunsTable | undefined> {
+function* create(
+  queries: WriteQueries,
+  { run: row, tags, events, artifacts }: Creation,
+): Steps<CreatedRecord | undefined> {
   const record = yield* get(queries.create, row)
   if (record === undefined) return undefined
   for (const event of events) yield { answer: 'run', query: queries.insert, args: event }
@@ -99,7 +102,7 @@ function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undef
 }
 
 interface WriteQueries {
-  readonly create: Query<CreateArgs, RunsTable>
+  readonly create: Query<CreateArgs, CreatedRecord>
   readonly steady: SteadyAppend
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
   readonly saveSnapshot: Query<Snapshot, unknown>

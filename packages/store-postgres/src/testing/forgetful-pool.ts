@@ -10,7 +10,8 @@ export function forgetful(pool: PostgresPool, forgets: () => boolean): PostgresP
       if (text.startsWith('begin')) inTransaction = true
       const commits = inTransaction
         ? text === 'commit'
-        : /^(insert|update|delete)|^with .*\b(insert|update|delete) /s.test(text)
+        : /^(insert|update|delete)|^with .*\b(insert|update|delete) /s.test(text) ||
+          /^select \* from "\w+"\."(?!read_)/.test(text)
       if (commits && forgets()) throw new Error('Connection terminated unexpectedly')
       return result
     }

@@ -5,12 +5,17 @@ import pg from 'pg'
 import { postgresStore } from '../postgres-store.ts'
 import { forgetful } from './forgetful-pool.ts'
 
-/**
- * Stores in one schema of the server, which exists as long as the harness.
- *
- * @param listenUrl - Where the stores listen, if not at `url`.
- */
-export async function schemaHarness(url: string, listenUrl?: string): Promise<Harness> {
+/** What is special about the schema of a harness. */
+interface HarnessOptions {
+  /** Where the stores listen, if not where they are. */
+  readonly listenUrl?: string
+  /** False: the stores find none of their functions. Default true. */
+  readonly functions?: boolean
+}
+
+/** Stores in one schema of the server, which exists as long as the harness. */
+export async function schemaHarness(url: string, options: HarnessOptions = {}): Promise<Harness> {
+  const { listenUrl, functions = true } = options
   const notifications = listenUrl === undefined ? true : { url: listenUrl }
   const schema = newSchemaName()
   const clock = createTestClock()
@@ -24,7 +29,12 @@ export async function schemaHarness(url: string, listenUrl?: string): Promise<Ha
   return {
     clock,
     child: { module: import.meta.filename, export: 'openInChild', args: { url, schema } },
-    open: async () => postgresStore({ pool: forgetful(pool, forget) }, { schema, now: clock.now, notifications }),
+    open: async () => {
+      const given = { schema, now: clock.now, notifications }
+      const store = await postgresStore({ pool: forgetful(pool, forget) }, given)
+      if (!functions) await dropFunctions(pool, schema)
+      return store
+    },
     loseNextAnswer: () => {
       forgets = true
     },
@@ -50,6 +60,15 @@ export async function schemaHarness(url: string, listenUrl?: string): Promise<Ha
  */
 export async function openInChild(args: { readonly url: string; readonly schema: string }): Promise<Store> {
   return postgresStore({ url: args.url, poolSize: 2 }, { schema: args.schema })
+}
+
+/** What a schema is like that was migrated by somebody who may make no functions. */
+export async function dropFunctions(pool: pg.Pool, schema: string): Promise<void> {
+  const { rows } = await pool.query<{ name: string }>(
+    'select oid::regprocedure::text as name from pg_proc where pronamespace = $1::regnamespace',
+    [schema],
+  )
+  if (rows.length > 0) await pool.query(`drop function if exists ${rows.map(({ name }) => name).join(', ')}`)
 }
 
 /** A name that no other test uses. */

@@ -1,0 +1,273 @@
+import { StoreError, type Snapshot, type StoreErrorCode } from '@varve/store'
+import { describe, expect, test } from 'vitest'
+import type { AppendArgs, AppendedRecord } from '../events/append-queries.ts'
+import type { Addition, SqlWrites } from '../writes.ts'
+import { groupCommit } from './group-commit.ts'
+import type { SharedAnswer, SharedWrite } from './shared-write.ts'
+
+/** One commit that was asked for: the writes it is of, and how it ends. */
+interface Commit {
+  readonly runIds: readonly string[]
+  readonly shared: boolean
+  readonly answer: (special?: Readonly<Record<string, SharedAnswer>>) => void
+  readonly fail: (error: unknown) => void
+}
+
+/** A database that commits when the test says so. */
+function scripted(lanes = 1) {
+  const commits: Commit[] = []
+  const commit = async (batch: readonly SharedWrite[], shared: boolean): Promise<readonly SharedAnswer[]> =>
+    new Promise((resolve, reject) => {
+      commits.push({
+        runIds: batch.map(runOf),
+        shared,
+        answer: (special = {}) =>
+          resolve(batch.map((write) => (runOf(write) in special ? special[runOf(write)] : answerOf(write)))),
+        fail: reject,
+      })
+    })
+  const alone = async (write: SharedWrite) => (await commit([write], false))[0]
+  const writes: Partial<SqlWrites> = {
+    append: async (addition) => (await alone({ kind: 'append', addition })) as AppendedRecord | undefined,
+    saveSnapshot: async (snapshot) => (await alone({ kind: 'snapshot', snapshot })) as boolean,
+    shared: {
+      lanes,
+      accepts: (write) => write.kind !== 'append' || write.addition.posts.length === 0,
+      commit: async (batch) => commit(batch, true),
+    },
+  }
+  return { commits, grouped: groupCommit(writes as SqlWrites) }
+}
+
+function runOf(write: SharedWrite): string {
+  return write.kind === 'snapshot' ? write.snapshot.runId : write.kind === 'append' ? write.addition.run.runId : ''
+}
+
+function answerOf(write: SharedWrite): SharedAnswer {
+  return write.kind === 'snapshot' || { run_id: runOf(write), waiting: 0 }
+}
+
+function addition(runId: string, body = '{}'): Addition {
+  const event = { runId, seq: 1, v: 1, type: 'T', at: 0, body, hash: '' }
+  return { run: { runId } as AppendArgs, shape: {} as Addition['shape'], events: [event], posts: [], artifacts: [] }
+}
+
+function snapshot(runId: string): Snapshot {
+  return { runId, seq: 1, hash: '', format: 1, workflowVersion: '1', build: 'b', body: '{}' }
+}
+
+async function microtasks(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+}
+
+/** Lets the event loop turn, which is what a batch gathers for: once for what is under way to end, once for the next to begin. */
+async function turn(): Promise<void> {
+  for (let i = 0; i < 2; i++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    await microtasks()
+  }
+}
+
+const code = async (call: Promise<unknown>): Promise<StoreErrorCode | 'done'> =>
+  call.then(
+    () => 'done' as const,
+    (error: unknown) => (error as StoreError).code,
+  )
+
+const named = (count: number): readonly string[] => Array.from({ length: count }, (_, n) => `run-${n}`)
+
+describe('writes of different runs', () => {
+  test('that are asked for together share a commit, and each has its own answer', async () => {
+    const { commits, grouped } = scripted()
+
+    const appended = ['a', 'b', 'c'].map(async (runId) => grouped.append(addition(runId)))
+    const saved = grouped.saveSnapshot(snapshot('a'))
+    await turn()
+    commits[0]?.answer({ b: undefined })
+
+    expect(await Promise.all(appended)).toEqual([{ run_id: 'a', waiting: 0 }, undefined, { run_id: 'c', waiting: 0 }])
+    expect(await saved).toBe(true)
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b', 'c', 'a']])
+  })
+
+  test('that come while a commit is under way go together into the next', async () => {
+    const { commits, grouped } = scripted()
+    const first = grouped.append(addition('a'))
+    await microtasks()
+
+    const later = ['b', 'c', 'd'].map(async (runId) => grouped.append(addition(runId)))
+    await turn()
+    expect(commits).toHaveLength(1)
+    commits[0]?.answer()
+    await first
+    await turn()
+    commits[1]?.answer()
+    await Promise.all(later)
+
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a'], ['b', 'c', 'd']])
+  })
+
+  test('use as many lanes as there are, and never for one run at once', async () => {
+    const { commits, grouped } = scripted(2)
+
+    const writes = ['a', 'a', 'b', 'a'].map(async (runId) => grouped.append(addition(runId)))
+    await turn()
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b']])
+    for (let i = 0; i < 3; i++) {
+      commits[i]?.answer()
+      await turn()
+    }
+
+    await Promise.all(writes)
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b'], ['a'], ['a']])
+  })
+
+  test('are at most 256 in one commit', async () => {
+    const { commits, grouped } = scripted()
+
+    const writes = named(300).map(async (runId) => grouped.append(addition(runId)))
+    await turn()
+    commits[0]?.answer()
+    await turn()
+    commits[1]?.answer()
+    await Promise.all(writes)
+
+    expect(commits.map(({ runIds }) => runIds.length)).toEqual([256, 44])
+  })
+
+  test('are at most 4 MiB in one commit, and one that is longer is made beside them', async () => {
+    const { commits, grouped } = scripted()
+    const MiB = 1024 * 1024
+
+    const writes = [2.5, 1, 1, 5].map(async (size, n) => grouped.append(addition(`run-${n}`, 'x'.repeat(size * MiB))))
+    await turn()
+    expect(commits.map(({ runIds, shared }) => [runIds, shared])).toEqual([
+      [['run-3'], false],
+      [['run-0', 'run-1'], true],
+    ])
+    for (let i = 0; i < 3; i++) {
+      commits[i]?.answer()
+      await turn()
+    }
+
+    await Promise.all(writes)
+    expect(commits[2]?.runIds).toEqual(['run-2'])
+  })
+
+  test('that no batch takes are made beside it', async () => {
+    const { commits, grouped } = scripted()
+
+    const settling = grouped.append({ ...addition('a'), posts: [{ id: 'p', error: null }] })
+    const others = ['b', 'c'].map(async (runId) => grouped.append(addition(runId)))
+    await turn()
+    for (const commit of commits) commit.answer()
+    await Promise.all([settling, ...others])
+
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a'], ['b', 'c']])
+  })
+})
+
+describe('a run that writes alone', () => {
+  test('waits for no turn of the event loop', async () => {
+    const { commits, grouped } = scripted()
+
+    for (let n = 0; n < 3; n++) {
+      const write = grouped.append(addition('a'))
+      await microtasks()
+      expect(commits).toHaveLength(n + 1)
+      commits[n]?.answer()
+      await write
+    }
+
+    expect(commits.every(({ shared }) => !shared)).toBe(true)
+  })
+})
+
+describe('a commit that fails', () => {
+  test.for<StoreErrorCode>(['UNKNOWN_OUTCOME', 'STORE_UNREACHABLE', 'STORE_BUSY', 'STORE_CLOSED'])(
+    'with %s fails all of its writes, and none is made again',
+    async (failure) => {
+      const { commits, grouped } = scripted()
+
+      const codes = ['a', 'b'].map(async (runId) => code(grouped.append(addition(runId))))
+      await turn()
+      commits[0]?.fail(new StoreError(failure, 'the connection broke'))
+
+      expect(await Promise.all(codes)).toEqual([failure, failure])
+      expect(commits).toHaveLength(1)
+    },
+  )
+
+  test('for another reason is made again one by one, and only whose fault it was fails', async () => {
+    const { commits, grouped } = scripted()
+
+    const codes = ['a', 'b', 'c'].map(async (runId) => code(grouped.append(addition(runId))))
+    await turn()
+    commits[0]?.fail(new StoreError('STORE_FAILED', 'a text is invalid'))
+    for (let n = 1; n <= 3; n++) {
+      await turn()
+      if (n === 2) commits[n]?.fail(new StoreError('STORE_FAILED', 'a text is invalid'))
+      else commits[n]?.answer()
+    }
+
+    expect(await Promise.all(codes)).toEqual(['done', 'STORE_FAILED', 'done'])
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b', 'c'], ['a'], ['b'], ['c']])
+  })
+
+  test('leaves the way free for the next', async () => {
+    const { commits, grouped } = scripted()
+    const failed = ['a', 'b'].map(async (runId) => code(grouped.append(addition(runId))))
+    await turn()
+    commits[0]?.fail(new StoreError('UNKNOWN_OUTCOME', 'the connection broke'))
+    await Promise.all(failed)
+
+    const again = grouped.append(addition('a'))
+    await turn()
+    commits[1]?.answer()
+
+    expect(await again).toEqual({ run_id: 'a', waiting: 0 })
+  })
+})
+
+describe('a write that was passed over because its run is locked', () => {
+  test('is sent again alone and holds nobody up', async () => {
+    const { commits, grouped } = scripted()
+    const locked = grouped.append(addition('a'))
+    const other = grouped.append(addition('b'))
+    await turn()
+    commits[0]?.answer({ a: 'locked' })
+    await other
+
+    const later = ['c', 'd'].map(async (runId) => grouped.append(addition(runId)))
+    await turn()
+    expect(commits.map(({ runIds, shared }) => [runIds, shared])).toEqual([
+      [['a', 'b'], true],
+      [['a'], false],
+      [['c', 'd'], true],
+    ])
+    commits[2]?.answer()
+    await Promise.all(later)
+    commits[1]?.answer()
+
+    expect(await locked).toEqual({ run_id: 'a', waiting: 0 })
+  })
+
+  test('keeps the next write of its run waiting until it is made', async () => {
+    const { commits, grouped } = scripted()
+    const [first, second] = [grouped.append(addition('a')), grouped.append(addition('a'))]
+    const other = grouped.append(addition('b'))
+    await turn()
+    commits[0]?.answer({ a: 'locked' })
+    await other
+    await turn()
+    expect(commits).toHaveLength(2)
+
+    commits[1]?.answer()
+    await first
+    await turn()
+    commits[2]?.answer()
+    await second
+
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b'], ['a'], ['a']])
+  })
+})

@@ -1,0 +1,119 @@
+import type { SharedAnswer, SharedCommits, SharedWrite } from '../commits/shared-write.ts'
+import type { SqlDialect } from '../dialect.ts'
+import type { CreatedRecord } from '../events/append-queries.ts'
+import type { SqlExecutor } from '../executor.ts'
+import type { Creation } from '../writes.ts'
+import { packedIntegers, packedTexts } from './packed-list.ts'
+import {
+  additionColumns,
+  arrivalColumns,
+  eventColumns,
+  referenceColumns,
+  sharedQuery,
+  snapshotColumns,
+  tagColumns,
+  type Columns,
+  type SharedArgs,
+  type SharedRecord,
+} from './shared-query.ts'
+
+/**
+ * One statement for the writes of many runs, with the lists of what they write.
+ *
+ * It passes over runs that somebody else has locked, so it never waits while it holds a lock, except for others that create the
+ * same run; and all create in the order of the ids. Whoever has no answer, for whatever reason, is told that it was passed over:
+ * alone it learns why.
+ */
+export function sharedCommits(dialect: SqlDialect, executor: SqlExecutor, schema: string): SharedCommits {
+  const query = sharedQuery(dialect, schema)
+  return {
+    lanes: 2,
+    // A post may settle only what waits once the row is locked: that takes a statement of its own.
+    accepts: (write) => write.kind !== 'append' || write.addition.posts.length === 0,
+    commit: async (batch) => answersOf(batch, await executor.all(query, argsOf(batch))),
+  }
+}
+
+function argsOf(batch: readonly SharedWrite[]): SharedArgs {
+  const creations = batch.flatMap((write) => (write.kind === 'create' ? [write.creation] : []))
+  const additions = batch.flatMap((write) => (write.kind === 'append' ? [write.addition] : []))
+  const snapshots = batch.flatMap((write) => (write.kind === 'snapshot' ? [write.snapshot] : []))
+  const changes = [...creations, ...additions]
+  const tags = creations.flatMap(({ run: { runId }, tags }) => tags.map((tag) => ({ runId, tag })))
+  const artifacts = changes.flatMap(({ run: { runId }, artifacts }) =>
+    artifacts.map((artifact) => ({ runId, artifact })),
+  )
+  const runs = additions.map(({ run, shape }) => ({
+    ...run,
+    ended: Number(shape.ended),
+    setsOwes: Number(shape.setsOwes),
+    progressed: Number(shape.progressed),
+    setsVersion: Number(shape.setsVersion),
+  }))
+  return {
+    ...packed(
+      'arriving',
+      arrivalColumns,
+      creations.map(({ run }) => run),
+    ),
+    ...packed('adding', additionColumns, runs),
+    ...packed(
+      'event',
+      eventColumns,
+      changes.flatMap(({ events }) => events),
+    ),
+    ...packed('saving', snapshotColumns, snapshots),
+    ...packed('tag', tagColumns, tags),
+    ...packed('reference', referenceColumns, artifacts),
+  }
+}
+
+/** Rows as one list for each column. */
+function packed<Row>(table: string, columns: Columns<Row>, rows: readonly Row[]): SharedArgs {
+  return Object.fromEntries(
+    Object.entries(columns).map(([column, type]) => {
+      const values = rows.map((row) => row[column as keyof Row])
+      const list =
+        type === 'text' ? packedTexts(values as (string | null)[]) : packedIntegers(values as (number | null)[])
+      return [`${table}.${column}`, list]
+    }),
+  )
+}
+
+function answersOf(batch: readonly SharedWrite[], records: readonly SharedRecord[]): readonly SharedAnswer[] {
+  const made = new Map(records.map((record) => [`${record.kind} ${record.run_id}`, record]))
+  return batch.map((write): SharedAnswer => {
+    switch (write.kind) {
+      case 'create': {
+        const record = made.get(`create ${write.creation.run.runId}`)
+        return record === undefined ? 'locked' : createdRecord(write.creation, record)
+      }
+      case 'append': {
+        const record = made.get(`append ${write.addition.run.runId}`)
+        return record === undefined ? 'locked' : { run_id: record.run_id, waiting: record.waiting }
+      }
+      case 'snapshot':
+        return made.has(`snapshot ${write.snapshot.runId}`) || 'locked'
+    }
+  })
+}
+
+/** The row that was made: what was asked for, at the time of the database. */
+function createdRecord({ run }: Creation, { created_at, claim_at, lease_until }: SharedRecord): CreatedRecord {
+  return {
+    run_id: run.runId,
+    workflow: run.workflow,
+    version: run.version,
+    queue: run.queue,
+    token: run.token,
+    head: run.head,
+    status: run.status,
+    waiting: 0,
+    recoveries: 0,
+    owes: run.owes,
+    problem: null,
+    lease_until,
+    created_at: created_at ?? 0,
+    claim_at,
+  }
+}

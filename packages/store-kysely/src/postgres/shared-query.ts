@@ -1,0 +1,211 @@
+import type { Snapshot, StoredEvent } from '@varve/store'
+import { sql, type RawBuilder } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import { createdColumns, endedLease, type AppendArgs, type CreateArgs } from '../events/append-queries.ts'
+import { queryCompiler, rowParams, type Params, type Query, type StoredColumns } from '../query.ts'
+import { none, runColumn, updatedColumns } from '../runs/run-columns.ts'
+import type { UpdateShape } from '../runs/update-shape.ts'
+import type { RunsTable, Schema } from '../schema.ts'
+import { unpackedTexts } from './packed-list.ts'
+
+/** The columns of a table that is sent as one list for each. */
+export type Columns<Row> = Readonly<Partial<Record<keyof Row & string, 'text' | 'bigint'>>>
+
+/** The lists, by table and column. */
+export type SharedArgs = Readonly<Record<string, string>>
+
+/** What is told of a write that was made. */
+export interface SharedRecord extends Pick<RunsTable, 'run_id' | 'waiting' | 'claim_at' | 'lease_until'> {
+  readonly kind: 'create' | 'append' | 'snapshot'
+  readonly created_at: number | null
+}
+
+/** An append, whose shape is 1 where it has the part. */
+export type AdditionRow = AppendArgs & Readonly<Record<keyof UpdateShape, number>>
+
+export const arrivalColumns: Columns<CreateArgs> = {
+  now: 'bigint',
+  runId: 'text',
+  workflow: 'text',
+  version: 'text',
+  tags: 'text',
+  queue: 'text',
+  priority: 'bigint',
+  concurrencyKey: 'text',
+  parent: 'text',
+  status: 'text',
+  blockedOn: 'text',
+  due: 'bigint',
+  wakeAt: 'bigint',
+  head: 'bigint',
+  format: 'bigint',
+  owes: 'text',
+  token: 'bigint',
+  leaseOwner: 'text',
+  leaseOwnerId: 'text',
+  leaseMs: 'bigint',
+}
+
+export const additionColumns: Columns<AdditionRow> = {
+  now: 'bigint',
+  runId: 'text',
+  fencingToken: 'bigint',
+  expectedHead: 'bigint',
+  head: 'bigint',
+  format: 'bigint',
+  status: 'text',
+  blockedOn: 'text',
+  wakeAt: 'bigint',
+  owes: 'text',
+  newVersion: 'text',
+  ended: 'bigint',
+  setsOwes: 'bigint',
+  progressed: 'bigint',
+  setsVersion: 'bigint',
+}
+
+export const eventColumns: Columns<StoredEvent> = {
+  runId: 'text',
+  seq: 'bigint',
+  v: 'bigint',
+  type: 'text',
+  at: 'bigint',
+  body: 'text',
+  hash: 'text',
+}
+
+export const snapshotColumns: Columns<Snapshot> = {
+  runId: 'text',
+  seq: 'bigint',
+  hash: 'text',
+  format: 'bigint',
+  workflowVersion: 'text',
+  build: 'text',
+  body: 'text',
+}
+
+export const tagColumns = { runId: 'text', tag: 'text' } as const
+
+export const referenceColumns = { runId: 'text', artifact: 'text' } as const
+
+const recordTypes: StoredColumns<SharedRecord> = {
+  kind: 'text',
+  run_id: 'text',
+  waiting: 'bigint',
+  created_at: 'bigint',
+  claim_at: 'bigint',
+  lease_until: 'bigint',
+}
+
+/** Names a table of the store. */
+type NameOf = (table: keyof Schema) => RawBuilder<unknown>
+
+/**
+ * Compiles the statement that makes the writes of a batch, and answers those that were made.
+ *
+ * First it locks the rows that are free; then it compares each once more, as it is now that we have it. Sets of ids are asked for
+ * with "is true", which keeps the planner from joining lists of which it does not know how long they are.
+ */
+export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedArgs, SharedRecord> {
+  const nameOf: NameOf = (table) => sql.id(schema, table)
+  const query = queryCompiler(dialect).write((p: Params<SharedArgs>) => {
+    const isKnown = (table: string) =>
+      sql`(${sql.id(table)}."runId" in (select run_id from created union all select run_id from changed)) is true`
+    const statement = sql<SharedRecord>`with saved as (${saving(p, nameOf)}),
+      created as (${creating(dialect, p, nameOf)}),
+      held as (
+        select adding.* from ${sent(p, 'adding', additionColumns)} join ${nameOf('runs')} as runs
+        on runs.run_id = adding."runId" for no key update of runs skip locked),
+      changed as (${changing(dialect, nameOf)}),
+      logged as (
+        insert into ${nameOf('events')} (run_id, seq, v, type, at, body, hash)
+        select event.* from ${sent(p, 'event', eventColumns)} where ${isKnown('event')}),
+      tagged as (
+        insert into ${nameOf('run_tags')} (run_id, tag)
+        select tag.* from ${sent(p, 'tag', tagColumns)} where ${isKnown('tag')}),
+      referring as (
+        insert into ${nameOf('run_artifacts')} (run_id, artifact)
+        select reference.* from ${sent(p, 'reference', referenceColumns)} where ${isKnown('reference')}
+        on conflict do nothing)
+      select 'snapshot' as kind, run_id, cast(0 as bigint) as waiting, cast(null as bigint) as created_at,
+        cast(null as bigint) as claim_at, cast(null as bigint) as lease_until from saved
+      union all select 'create', run_id, waiting, created_at, claim_at, lease_until from created
+      union all select 'append', run_id, waiting, null, null, null from changed`
+    return { compile: () => statement.compile(dialect.db) }
+  })
+  return dialect.stored('share', recordTypes, query)
+}
+
+/** The rows of a table that was sent as lists. */
+function sent<Row>(p: Params<SharedArgs>, table: string, columns: Columns<Row>): RawBuilder<unknown> {
+  const lists = Object.entries(columns).map(([column, type]) => {
+    const list = p.bare(`${table}.${column}`)
+    return type === 'text' ? unpackedTexts(list) : sql`cast(${list} as bigint[])`
+  })
+  const names = Object.keys(columns).map((column) => sql.id(column))
+  return sql`unnest(${sql.join(lists)}) as ${sql.id(table)}(${sql.join(names)})`
+}
+
+/** As `saveQuery` does, and passes over runs that are being removed. */
+function saving(p: Params<SharedArgs>, nameOf: NameOf): RawBuilder<unknown> {
+  return sql`insert into ${nameOf('snapshots')} as snapshots (run_id, seq, hash, format, workflow_version, build, body)
+    select saving.* from ${sent(p, 'saving', snapshotColumns)} join ${nameOf('runs')} as runs
+      on runs.run_id = saving."runId"
+      where not exists (
+        select from ${nameOf('snapshots')} as newer where newer.run_id = saving."runId" and newer.seq > saving.seq)
+      order by saving."runId"
+      for key share of runs skip locked
+    on conflict (run_id, seq) do update set hash = excluded.hash, format = excluded.format,
+      workflow_version = excluded.workflow_version, build = excluded.build, body = excluded.body
+    returning snapshots.run_id`
+}
+
+/** In the order of the ids: of two batches with the same new runs neither may wait for the other while the other waits for it. */
+function creating(dialect: SqlDialect, p: Params<SharedArgs>, nameOf: NameOf): RawBuilder<unknown> {
+  const columns = Object.entries(createdColumns(rowParams<CreateArgs>(dialect, 'arriving')))
+  return sql`insert into ${nameOf('runs')} as runs (${sql.join(columns.map(([name]) => sql.id(name)))})
+    select ${sql.join(columns.map(([, value]) => value as RawBuilder<unknown>))}
+      from ${sent(p, 'arriving', arrivalColumns)} order by arriving."runId"
+    on conflict (run_id) do nothing
+    returning runs.run_id, runs.waiting, runs.created_at, runs.claim_at, runs.lease_until`
+}
+
+/** As `appending` does for each row that is held, with the parts that its shape says. */
+function changing(dialect: SqlDialect, nameOf: NameOf): RawBuilder<unknown> {
+  const row = rowParams<AdditionRow>(dialect, 'held')
+  const has = (part: keyof UpdateShape) => sql<boolean>`${row.int(part)} = 1`
+  const setsOwes = sql<
+    string | null
+  >`case when ${has('setsOwes')} then ${row.text('owes')} else ${runColumn('owes')} end`
+  const given: Params<AdditionRow> = {
+    ...row,
+    text: (name) => (name === 'owes' ? (setsOwes as never) : row.text(name)),
+  }
+  const all: UpdateShape = { ended: true, setsOwes: true, progressed: true, setsVersion: true }
+  const { recoveries, version, ...always } = updatedColumns(given, all, runColumn('waiting'))
+  const parts: readonly (readonly [keyof UpdateShape, Readonly<Record<string, RawBuilder<unknown> | undefined>>])[] = [
+    ['progressed', { recoveries }],
+    ['setsVersion', { version }],
+    ['ended', { ...endedLease(given, all), ended_at: sql`coalesce(${runColumn('ended_at')}, ${given.now})` }],
+  ]
+  const columns: Readonly<Record<string, RawBuilder<unknown>>> = {
+    ...always,
+    ...Object.fromEntries(
+      parts.flatMap(([part, values]) =>
+        Object.entries(values).map(([name, value]) => [
+          name,
+          sql`case when ${has(part)} then ${value} else ${sql.id('runs', name)} end`,
+        ]),
+      ),
+    ),
+    head: row.int('head'),
+    format: sql`greatest(${runColumn('format')}, ${row.int('format')})`,
+    problem: none,
+    retry_at: none,
+  }
+  const sets = Object.entries(columns).map(([name, value]) => sql`${sql.id(name)} = ${value}`)
+  return sql`update ${nameOf('runs')} as runs set ${sql.join(sets)} from held
+    where runs.run_id = held."runId" and runs.token = held."fencingToken" and runs.lease_owner_id is not null
+      and runs.head = held."expectedHead" and (held.ended = 0 or runs.waiting = 0)
+    returning runs.run_id, runs.waiting`
+}

@@ -1,0 +1,17 @@
+import type { SqlDialect } from '../dialect.ts'
+import { pageQuery } from '../events/event-reader.ts'
+import type { Query, StoredStatement } from '../query.ts'
+import { storedRunQueries } from '../runs/run-queries.ts'
+import { sharedQuery } from './shared-query.ts'
+import { storedWrites } from './postgres-writes.ts'
+
+/** The functions that a store of this release calls. */
+export function storedStatements(dialect: SqlDialect, schema: string): readonly StoredStatement[] {
+  const queries: readonly Query<never, unknown>[] = [
+    ...storedWrites(dialect),
+    ...storedRunQueries(dialect),
+    pageQuery(dialect),
+    sharedQuery(dialect, schema),
+  ]
+  return queries.flatMap((query) => query.stored ?? [])
+}
