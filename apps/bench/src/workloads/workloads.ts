@@ -1,4 +1,5 @@
 import type { Workload } from '../rounds/program.ts'
+import { counts } from './counts.ts'
 import { fanOut } from './fan-out.ts'
 import { latency } from './latency.ts'
 import { plans } from './plans.ts'
@@ -7,7 +8,7 @@ import { resume } from './resume.ts'
 import { runs } from './runs.ts'
 import { steps } from './steps.ts'
 
-const onStores = { steps, runs, resume, 'fan-out': fanOut, latency, reads, plans } as const satisfies Record<
+const onStores = { steps, runs, resume, 'fan-out': fanOut, latency, reads, plans, counts } as const satisfies Record<
   string,
   Workload
 >
