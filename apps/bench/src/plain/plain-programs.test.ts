@@ -104,9 +104,11 @@ describe.each(databases)('a commit on %s', (name) => {
   }
 
   test.for([
-    ['head', { expectedHead: 3 }],
-    ['token', { token: 7 }],
-  ] as const)('with another %s is refused, and nothing is written', async ([, change]) => {
+    ['head', 'alone', { expectedHead: 3 }],
+    ['token', 'alone', { token: 7 }],
+    ['head', 'together with another run', { expectedHead: 3 }],
+    ['token', 'together with another run', { token: 7 }],
+  ] as const)('with another %s is refused, %s, and nothing is written', async ([, company, change]) => {
     const database = databaseOf(name)
     const run = started(randomUUID())
     await database.commit([run.take()])
@@ -114,7 +116,9 @@ describe.each(databases)('a commit on %s', (name) => {
     addRequest(run, 3)
     const append = run.take()
 
-    await expect(database.commit([{ ...append, ...change }])).rejects.toThrow('not at the expected head')
+    const others = company === 'alone' ? [] : [started(randomUUID()).take()]
+
+    await expect(database.commit([{ ...append, ...change }, ...others])).rejects.toThrow('not at the expected head')
 
     expect(await database.read(run.runId, 1, 10)).toHaveLength(2)
   })
