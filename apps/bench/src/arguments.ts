@@ -39,6 +39,9 @@ export function readArguments(argv: readonly string[]): Arguments {
     .option('--recorded <count>', 'resume, reads: recorded steps of the run that is resumed or read', count, 10_000)
     .option('--fan <count>', 'fan-out: actions at once', count, 500)
     .option('--starts <count>', 'latency: starts that an idle worker hears of', count, 100)
+    .option('--indexed <count>', 'growth: runs in the index of the larger store', count, 100_000)
+    .option('--longest <count>', 'growth: steps of the longer run', count, 5_000)
+    .option('--timers <count>', 'growth: timers of the run that has more of them', count, 10_000)
     .option('--states <count>', 'plans: states of the plan', count, 10_000)
     .option('--artifact <MiB>', 'artifacts: size of the artifact', count, 1_024)
     .option('--json <file>', 'write JSON lines into a file; - prints them in place of tables')
@@ -58,8 +61,8 @@ export function readArguments(argv: readonly string[]): Arguments {
 
 function count(text: string): number {
   const value = Number(text)
-  if (/^\d+$/.test(text) && value >= 1 && value <= 20_000) return value
-  throw new InvalidArgumentError('It must be a whole number from 1 to 20000.')
+  if (/^\d+$/.test(text) && value >= 1 && value <= 1_000_000) return value
+  throw new InvalidArgumentError('It must be a whole number from 1 to 1000000.')
 }
 
 function names(text: string): readonly StoreName[] {

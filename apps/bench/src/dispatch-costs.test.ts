@@ -6,8 +6,8 @@ import { postgresStore } from '@varve/store-postgres'
 import { virtualClock } from '@varve/testing'
 import { createWorker } from '@varve/worker'
 import { setImmediate } from 'node:timers/promises'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { countingPool } from './counts/counting-pool.ts'
 import { sequenceOf } from './work/sequence.ts'
 import { countingStore, totalOf } from './workers/call-counts.ts'
 
@@ -66,20 +66,9 @@ describe('a dispatched run', () => {
 
 describe('on Postgres', () => {
   const schema = 'bench_dispatch_costs'
-  let pool: pg.Pool
+  const { pool, take } = countingPool(inject('pgUrl'))
   let store: Store
-  let statements = 0
   beforeAll(async () => {
-    pool = new pg.Pool({ connectionString: inject('pgUrl') })
-    pool.on('connect', (client) => {
-      const query = client.query.bind(client) as (...args: unknown[]) => unknown
-      const counted = (...args: readonly [pg.QueryConfig, ...unknown[]]): unknown => {
-        // Nobody waits for what tells others of a commit, and several commits share it.
-        if (!/pg_notify|^(un)?listen /i.test(args[0].text)) statements++
-        return query(...args)
-      }
-      Object.assign(client, { query: counted })
-    })
     store = await postgresStore({ pool }, { schema })
   })
   afterAll(async () => {
@@ -91,12 +80,6 @@ describe('on Postgres', () => {
   test.for(AMOUNTS)(
     'a dispatched run costs at most one statement more than one that is run by hand: %i',
     async (runs) => {
-      const take = (): number => {
-        const taken = statements
-        statements = 0
-        return taken
-      }
-
       const byHand = await callsOf(take, () => runByHand(store, runs))
       const dispatched = await callsOf(take, () => dispatch(store, runs))
 

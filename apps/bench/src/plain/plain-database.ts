@@ -24,7 +24,7 @@ export interface PlainClaim {
 export interface PlainDatabase {
   /**
    * One durable commit. Throws when the head or the token of a run is not the expected one, or a new run is there already;
-   * then nothing is written.
+   * of that run nothing is written then.
    */
   commit(appends: readonly PlainAppend[]): Promise<void>
   /** One durable commit that makes a run of two events, which nobody drives, and tells those who listen. */

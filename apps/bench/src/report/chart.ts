@@ -9,18 +9,18 @@ use([BarChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer])
 const WIDTH = 900
 const HEIGHT = 260
 
+const programs: readonly string[] = ['varve', 'plain', 'plain, unsealed']
+
 /** The figures that Varve and a plain program have in common, as an SVG: medians on a logarithmic axis. */
 export function chartSvg(summaries: readonly Summary[]): string {
-  const groups = Map.groupBy(summaries, ({ workload, figure }) => `${workload}: ${figure}`)
-  const shared = [...groups].filter(([, group]) =>
-    ['varve', 'plain'].every((kind) => group.some(({ program }) => program.startsWith(kind))),
-  )
-  const programs = [...new Set(shared.flatMap(([, group]) => group.map(({ program }) => program)))]
+  const drawn = summaries.filter(({ program }) => programs.includes(program))
+  const groups = Map.groupBy(drawn, ({ workload, figure }) => `${workload}: ${figure}`)
+  const shared = [...groups].filter(([, group]) => new Set(group.map(({ program }) => program)).size > 1)
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: HEIGHT * shared.length + 60 })
   chart.setOption({
     animation: false,
     backgroundColor: '#fff',
-    legend: { data: programs, top: 0, type: 'plain' },
+    legend: { data: [...programs], top: 10 },
     title: shared.map(([title], at) => ({ text: title, top: topOf(at), left: 20, textStyle: { fontSize: 14 } })),
     grid: shared.map((_, at) => ({ top: topOf(at) + 30, height: HEIGHT - 80, left: 80, right: 20 })),
     xAxis: shared.map(([, group], at) => ({ type: 'category', gridIndex: at, data: storesOf(group) })),

@@ -32,7 +32,7 @@ export function ratioTable(ratios: readonly Ratio[]): string {
 }
 
 /** What a target is about, in words. */
-export function targetText({ figure, of, to, less, perMachine }: Ratio): string {
+function targetText({ figure, of, to, less, perMachine }: Ratio): string {
   if (to !== undefined) return `${figure}: ${of} / ${to}`
   if (less !== undefined) return `${figure}: ${of} - ${less}`
   return perMachine === undefined ? `${figure}: ${of}` : `${figure}: ${of} / ${figureText(perMachine)} for this machine`

@@ -1,7 +1,7 @@
 import { median } from '../statistics.ts'
 
 /** Turns per millisecond of {@link loopRate} on the machine to which rates and times of the targets refer. */
-export const REFERENCE_LOOP_RATE = 1_000_000
+export const REFERENCE_LOOP_RATE = 900_000
 
 const SLICES = 9
 const TURNS = 1_000_000

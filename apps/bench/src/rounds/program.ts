@@ -29,6 +29,12 @@ export interface Amounts {
   readonly fan: number
   /** Starts that an idle worker hears of. */
   readonly starts: number
+  /** Runs in the index of the larger store. */
+  readonly indexed: number
+  /** Steps of the longer run. */
+  readonly longest: number
+  /** Timers of the run that has more of them. */
+  readonly timers: number
   /** States of the plan. */
   readonly states: number
   /** MiB of the artifact. */

@@ -17,6 +17,7 @@ export async function memorySite(): Promise<Site> {
         await Promise.resolve()
       }
     },
+    another: async () => memoryStore(),
     close: async () => {
       await plain.close()
       await store[Symbol.asyncDispose]()

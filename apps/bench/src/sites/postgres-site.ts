@@ -1,3 +1,4 @@
+import type { Store } from '@varve/store'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { startPostgres } from '../../../../test/postgres/server.ts'
@@ -22,6 +23,7 @@ export async function postgresSite(preload?: string): Promise<Site> {
   await raw.connect()
   const location = { kind: 'postgres', url, schema } as const
   const store = await openStore(location)
+  const others: Store[] = []
   // Beside the store's schema, which holds the store and nothing else.
   const plainLocation = { ...location, schema: `${schema}_plain` }
   const plain = await postgresDatabase(url, plainLocation.schema)
@@ -34,7 +36,16 @@ export async function postgresSite(preload?: string): Promise<Site> {
     commitRows: async (rows) => {
       for (let row = 0; row < rows; row++) await raw.query(insert)
     },
+    another: async () => {
+      const more = await openStore({ ...location, schema: `${schema}_${others.length + 1}` })
+      others.push(more)
+      return more
+    },
     close: async () => {
+      for (const [place, each] of others.entries()) {
+        await each[Symbol.asyncDispose]()
+        await raw.query(`drop schema if exists ${schema}_${place + 1} cascade`)
+      }
       await store[Symbol.asyncDispose]()
       await plain.close()
       await raw.query(`drop schema if exists ${schema}, ${schema}_plain, ${schema}_raw cascade`)

@@ -15,6 +15,8 @@ export interface Site {
   readonly cpuMs: CpuClock
   /** Commits so many small rows, one after the other and as plainly as the database allows. */
   readonly commitRows: (rows: number) => Promise<void>
+  /** Opens a store of the same kind that holds nothing; closed and removed with the site. */
+  readonly another: () => Promise<Store>
   readonly close: () => Promise<void>
 }
 

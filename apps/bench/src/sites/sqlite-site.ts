@@ -1,3 +1,4 @@
+import type { Store } from '@varve/store'
 import SQLite from 'better-sqlite3'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import path from 'node:path'
@@ -19,6 +20,7 @@ export async function sqliteSite(synchronous: 'FULL' | 'NORMAL'): Promise<Site> 
   const insert = raw.prepare('insert into rows (body) values (?)')
   const location = { kind: 'sqlite', path: path.join(folder, 'store.sqlite'), synchronous } as const
   const store = await openStore(location)
+  const others: Store[] = []
   const plain = sqliteDatabase(path.join(folder, 'plain.sqlite'), synchronous)
   return {
     ...{ store, plain, location, cpuMs: cpuClock() },
@@ -28,7 +30,13 @@ export async function sqliteSite(synchronous: 'FULL' | 'NORMAL'): Promise<Site> 
         await Promise.resolve()
       }
     },
+    another: async () => {
+      const more = await openStore({ ...location, path: path.join(folder, `store-${others.length + 1}.sqlite`) })
+      others.push(more)
+      return more
+    },
     close: async () => {
+      for (const each of others) await each[Symbol.asyncDispose]()
       await store[Symbol.asyncDispose]()
       await plain.close()
       raw.close()

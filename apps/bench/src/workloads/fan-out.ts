@@ -7,7 +7,7 @@ import type { Figures, Workload } from '../rounds/program.ts'
 import { keyOf, payloadOf, work, type Payload } from '../work/sequence.ts'
 
 /** So many actions at once, and the run ends when all of them have. */
-const fanning = defineWorkflow(
+export const fanning = defineWorkflow(
   {
     name: 'fan-out',
     version: '1',

@@ -53,7 +53,7 @@ async function loopDelay(runs: number, atOnce: number, drive: (runs: number) => 
 }
 
 /** All of them are started at once: `start` drives a run to its end. */
-async function kernelRuns(store: Store, runs: number): Promise<void> {
+export async function kernelRuns(store: Store, runs: number): Promise<void> {
   const sequence = sequenceOf()
   const kernel = createKernel({ store, workflows: [sequence] })
   const ends = await Promise.all(
@@ -63,7 +63,8 @@ async function kernelRuns(store: Store, runs: number): Promise<void> {
   await kernel[Symbol.asyncDispose]()
 }
 
-async function plainRuns(database: PlainDatabase, runs: number, sealing: Sealing): Promise<void> {
+/** The same by a plain program with shared commits. */
+export async function plainRuns(database: PlainDatabase, runs: number, sealing: Sealing): Promise<void> {
   const commit = groupCommit(database)
   const drive = (): Promise<void> => driveSequence(commit, STEPS_PER_RUN, { runId: randomUUID(), ...sealing })
   await Promise.all(Array.from({ length: runs }, drive))

@@ -17,11 +17,11 @@ export const steps: Workload = {
     const perSecond = (ms: number): number => (steps / ms) * 1000
     return {
       programs: [
-        { name: 'varve', measure: async () => costs(site, steps, kernelSteps(store, steps)) },
-        { name: 'plain', measure: async () => costs(site, steps, plainSteps(plain, steps, { sealed: true })) },
+        { name: 'varve', measure: async () => costs(site, steps, () => kernelSteps(store, steps)) },
+        { name: 'plain', measure: async () => costs(site, steps, () => plainSteps(plain, steps, { sealed: true })) },
         {
           name: 'plain, unsealed',
-          measure: async () => costs(site, steps, plainSteps(plain, steps, { sealed: false })),
+          measure: async () => costs(site, steps, () => plainSteps(plain, steps, { sealed: false })),
         },
         { name: 'appends alone', measure: async () => ({ 'appends/s': perSecond(await timeAppends(store, steps)) }) },
         {
@@ -46,16 +46,16 @@ async function costs({ cpuMs }: Site, steps: number, drive: () => Promise<void>)
   return { 'steps/s': (steps / elapsedMs) * 1000, 'CPU ms/step': (cpuMs() - cpuBefore) / steps }
 }
 
-function kernelSteps(store: Store, steps: number): () => Promise<void> {
+/** A run of so many steps through the kernel. */
+export async function kernelSteps(store: Store, steps: number): Promise<void> {
   const sequence = sequenceOf()
-  return async () => {
-    const kernel = createKernel({ store, workflows: [sequence] })
-    const { status } = await kernel.start(sequence, { steps })
-    if (status !== 'completed') throw new Error(`the run of ${steps} steps ended ${status}`)
-    await kernel[Symbol.asyncDispose]()
-  }
+  const kernel = createKernel({ store, workflows: [sequence] })
+  const { status } = await kernel.start(sequence, { steps })
+  if (status !== 'completed') throw new Error(`the run of ${steps} steps ended ${status}`)
+  await kernel[Symbol.asyncDispose]()
 }
 
-function plainSteps(database: PlainDatabase, steps: number, sealing: Sealing): () => Promise<void> {
-  return () => driveSequence((append) => database.commit([append]), steps, { runId: randomUUID(), ...sealing })
+/** The same by a plain program. */
+export async function plainSteps(database: PlainDatabase, steps: number, sealing: Sealing): Promise<void> {
+  await driveSequence((append) => database.commit([append]), steps, { runId: randomUUID(), ...sealing })
 }

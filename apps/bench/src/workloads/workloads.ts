@@ -1,5 +1,7 @@
 import type { Workload } from '../rounds/program.ts'
+import { counts } from './counts.ts'
 import { fanOut } from './fan-out.ts'
+import { growth } from './growth.ts'
 import { latency } from './latency.ts'
 import { plans } from './plans.ts'
 import { reads } from './reads.ts'
@@ -7,10 +9,17 @@ import { resume } from './resume.ts'
 import { runs } from './runs.ts'
 import { steps } from './steps.ts'
 
-const onStores = { steps, runs, resume, 'fan-out': fanOut, latency, reads, plans } as const satisfies Record<
-  string,
-  Workload
->
+const onStores = {
+  steps,
+  runs,
+  resume,
+  'fan-out': fanOut,
+  latency,
+  reads,
+  plans,
+  growth,
+  counts,
+} as const satisfies Record<string, Workload>
 
 /** What can be measured on a store. */
 export type StoreWorkloadName = keyof typeof onStores
