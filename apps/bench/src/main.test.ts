@@ -13,7 +13,7 @@ import type { Sample } from './rounds/measure-rounds.ts'
 vi.setConfig({ testTimeout: 60_000 })
 
 /** As little as there can be of everything. */
-const little = ['--rounds', '2', '--steps', '5', '--runs', '7', '--states', '150', '--artifact', '3']
+const little = ['--rounds', '1', '--steps', '5', '--runs', '7', '--states', '150', '--artifact', '3']
 
 type Line =
   | { readonly kind: 'machine' }
@@ -61,7 +61,7 @@ describe('the command', () => {
   test('measures steps on every store that it is asked for, round by round, and leaves no files', () => {
     const stores = ['memory', 'sqlite-full', 'sqlite-normal']
 
-    const { stdout } = bench('steps', ...little, '--json', '-', '--stores', stores.join(','))
+    const { stdout } = bench('steps', ...little, '--rounds', '2', '--json', '-', '--stores', stores.join(','))
 
     const lines = linesOf(stdout)
     const programs = ['varve', 'plain', 'plain, unsealed', 'appends alone', 'raw commits']
@@ -126,7 +126,7 @@ describe('the command', () => {
 
     expect(stdout).toContain('raw commits')
     expect(stdout).toContain('at least 1.00')
-    expect(stdout).toContain('Medians of 2 rounds')
+    expect(stdout).toContain('Medians of 1 round;')
     expect(linesOf(readFileSync(path.join(folder, 'bench.jsonl'), 'utf8')).at(-1)).toMatchObject({ kind: 'ratio' })
     expect(readFileSync(path.join(folder, 'bench.svg'), 'utf8')).toMatch(/^<svg[^]*W1 steps: steps\/s[^]*<\/svg>\s*$/)
   })

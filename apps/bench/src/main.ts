@@ -66,6 +66,6 @@ async function report(
   console.log(`${summaryTable(summaries)}\n${ratioTable(ratios)}`)
   const speed = `${figureText(loopRate.median / REFERENCE_LOOP_RATE)} of the reference machine (${figureText(loopRate.min / REFERENCE_LOOP_RATE)} - ${figureText(loopRate.max / REFERENCE_LOOP_RATE)})`
   console.log(
-    `Medians of ${rounds} rounds; Node ${machine.node}, ${machine.cores} cores, a loop of JavaScript at ${speed}`,
+    `Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}; Node ${machine.node}, ${machine.cores} cores, a loop of JavaScript at ${speed}`,
   )
 }

@@ -24,7 +24,12 @@ export function chartSvg(summaries: readonly Summary[]): string {
     title: shared.map(([title], at) => ({ text: title, top: topOf(at), left: 20, textStyle: { fontSize: 14 } })),
     grid: shared.map((_, at) => ({ top: topOf(at) + 30, height: HEIGHT - 80, left: 80, right: 20 })),
     xAxis: shared.map(([, group], at) => ({ type: 'category', gridIndex: at, data: storesOf(group) })),
-    yAxis: shared.map((_, at) => ({ type: 'log', gridIndex: at })),
+    yAxis: shared.map(([, group], at) => ({
+      type: 'log',
+      gridIndex: at,
+      min: floorOf(group),
+      startValue: floorOf(group),
+    })),
     series: shared.flatMap(([, group], at) => seriesOf(group, at)),
   })
   const svg = chart.renderToSVGString()
@@ -34,6 +39,11 @@ export function chartSvg(summaries: readonly Summary[]): string {
 
 function topOf(grid: number): number {
   return 60 + grid * HEIGHT
+}
+
+/** The power of ten below all of them: where bars begin. */
+function floorOf(group: readonly Summary[]): number {
+  return 10 ** Math.floor(Math.log10(Math.min(...group.map(({ median }) => median)) * 0.99))
 }
 
 function storesOf(group: readonly Summary[]): readonly string[] {

@@ -11,9 +11,9 @@ export function cpuClock(parent?: number): CpuClock {
   }
 }
 
-/** The parent of a process on this machine; undefined where /proc does not say. */
-export function parentOf(pid: number): number | undefined {
-  return statOf(pid)?.parent
+/** The parent of a process of that name on this machine; undefined where there is none, or /proc does not say. */
+export function parentOf(pid: number, name: string): number | undefined {
+  return readProc(pid, 'comm')?.trim() === name ? statOf(pid)?.parent : undefined
 }
 
 /** Of all processes that it has started, as far as they are alive, and of itself. */

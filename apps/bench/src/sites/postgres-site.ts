@@ -59,5 +59,5 @@ export async function postgresSite(preload?: string): Promise<Site> {
 async function serverClock(client: pg.Client): Promise<CpuClock> {
   const { rows } = await client.query<{ readonly pid: number }>('select pg_backend_pid() as pid')
   const pid = rows[0]?.pid
-  return cpuClock(pid === undefined ? undefined : parentOf(pid))
+  return cpuClock(pid === undefined ? undefined : parentOf(pid, 'postgres'))
 }
