@@ -1,6 +1,6 @@
 import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { PostsTable, RunsTable } from '../schema.ts'
 
 /** Names a post by its id. */
@@ -29,6 +29,15 @@ export interface InboxQueries {
   readonly rejected: Query<RejectedArgs, PostRecord>
 }
 
+const columns: StoredColumns<PostRecord> = {
+  number: 'bigint',
+  id: 'text',
+  type: 'text',
+  body: 'text',
+  error: 'text',
+  posted_at: 'bigint',
+}
+
 /** Compiles the queries of the inbox. States stand as literals, so that the partial indexes are found. */
 export function inboxQueries(dialect: SqlDialect): InboxQueries {
   const { db } = dialect
@@ -51,8 +60,12 @@ export function inboxQueries(dialect: SqlDialect): InboxQueries {
         .$castTo<ReceiverRecord>()
         .where('run_id', '=', p.text('runId')),
     ),
-    waiting: read((p: Params<{ readonly runId: string; readonly limit: number }>) =>
-      posts.where('run_id', '=', p.text('runId')).where(isIn('waiting')).limit(p.int('limit')),
+    waiting: dialect.stored(
+      'read_posts',
+      columns,
+      read((p: Params<{ readonly runId: string; readonly limit: number }>) =>
+        posts.where('run_id', '=', p.text('runId')).where(isIn('waiting')).limit(p.int('limit')),
+      ),
     ),
     rejected: read((p: Params<RejectedArgs>) =>
       posts

@@ -1,7 +1,9 @@
 import type { SqlDialect } from '../dialect.ts'
 import { pageQuery } from '../events/event-reader.ts'
+import { inboxQueries } from '../inbox/inbox-queries.ts'
 import type { Query, StoredStatement } from '../query.ts'
 import { storedRunQueries } from '../runs/run-queries.ts'
+import { snapshotQueries } from '../snapshots/snapshot-queries.ts'
 import { sharedQuery } from './shared-query.ts'
 import { storedWrites } from './postgres-writes.ts'
 
@@ -11,6 +13,8 @@ export function storedStatements(dialect: SqlDialect, schema: string): readonly 
     ...storedWrites(dialect),
     ...storedRunQueries(dialect),
     pageQuery(dialect),
+    snapshotQueries(dialect).latest,
+    inboxQueries(dialect).waiting,
     sharedQuery(dialect, schema),
   ]
   return queries.flatMap((query) => query.stored ?? [])

@@ -1,7 +1,7 @@
 import type { Snapshot } from '@varve/store'
 import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { SnapshotsTable } from '../schema.ts'
 
 interface LatestArgs {
@@ -21,6 +21,16 @@ export interface SnapshotQueries {
   readonly prune: Query<PruneArgs, unknown>
 }
 
+const columns: StoredColumns<SnapshotsTable> = {
+  run_id: 'text',
+  seq: 'bigint',
+  hash: 'text',
+  format: 'bigint',
+  workflow_version: 'text',
+  build: 'text',
+  body: 'text',
+}
+
 /** Compiles the queries of the snapshot store. */
 export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
   const { db } = dialect
@@ -29,14 +39,18 @@ export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
     known: read((p: Params<{ readonly runId: string }>) =>
       db.selectFrom('runs').select('run_id').where('run_id', '=', p.text('runId')),
     ),
-    latest: read((p: Params<LatestArgs>) =>
-      db
-        .selectFrom('snapshots')
-        .selectAll()
-        .where('run_id', '=', p.text('runId'))
-        .where('seq', '<=', p.int('atOrBefore'))
-        .orderBy('seq', 'desc')
-        .limit(sql.lit(1)),
+    latest: dialect.stored(
+      'read_snapshot',
+      columns,
+      read((p: Params<LatestArgs>) =>
+        db
+          .selectFrom('snapshots')
+          .select(['run_id', 'seq', 'hash', 'format', 'workflow_version', 'build', 'body'])
+          .where('run_id', '=', p.text('runId'))
+          .where('seq', '<=', p.int('atOrBefore'))
+          .orderBy('seq', 'desc')
+          .limit(sql.lit(1)),
+      ),
     ),
     prune: write((p: Params<PruneArgs>) => {
       const newestToDelete = db
