@@ -78,6 +78,9 @@ async function placeAndCopy(): Promise<{ readonly log: OrdersLog; readonly copie
   return { log, copies }
 }
 
+/** Creates and appends, alone or shared, as functions of the database or as plain statements. */
+const WRITES = /insert into|"(create|append|share)_/
+
 /** Tells of each answer when it has come, and before anybody hears of it. */
 function watched(pool: pg.Pool, tell: (isWrite: boolean) => void): PostgresPool {
   return {
@@ -87,7 +90,7 @@ function watched(pool: pg.Pool, tell: (isWrite: boolean) => void): PostgresPool 
       return {
         query: async (query) => {
           const answer = await client.query(query)
-          tell((answer.rowCount ?? 0) > 0 && /insert into|append/.test(query.text))
+          tell((answer.rowCount ?? 0) > 0 && WRITES.test(query.text))
           return answer
         },
         on: client.on.bind(client),
