@@ -12,6 +12,9 @@ import { REFERENCE_LOOP_RATE } from './rounds/calibration.ts'
 import { spreadOf } from './statistics.ts'
 import { targets } from './targets.ts'
 
+// As it runs where it matters; otherwise states are frozen, so that tests find out who changes them.
+process.env['NODE_ENV'] ??= 'production'
+
 try {
   const given = readArguments(process.argv.slice(2))
   const { samples, leftOut } = await measureAll(given, progress)

@@ -3,7 +3,6 @@
 import { openSite } from '../sites/open-site.ts'
 import type { SiteName } from '../sites/site.ts'
 import { storeWorkload, type StoreWorkloadName } from '../workloads/workloads.ts'
-import { collectGarbage } from './garbage.ts'
 import type { FromHost, ToHost } from './hosted-programs.ts'
 import type { Amounts } from './program.ts'
 
@@ -17,7 +16,6 @@ tell({ told: 'ready', programs: programs.map((program) => program.name) })
 
 async function obey({ measure }: ToHost): Promise<void> {
   try {
-    collectGarbage()
     tell({ told: 'measured', figures: (await programs[measure]?.measure()) ?? {} })
   } catch (error) {
     tell({ told: 'failed', message: (error as Error).message })
