@@ -21,9 +21,9 @@ export function giveBack(client: PostgresClient, destroy: boolean): void {
   client.release(destroy)
 }
 
-/** A statement without a name. */
-export function statement(text: string, values: unknown[] = []): PostgresQuery {
-  return { text, values, types }
+/** A statement, which the session keeps under its name, if it has one. */
+export function statement(text: string, values: unknown[] = [], name?: string): PostgresQuery {
+  return { text, values, types, ...(name !== undefined && { name }) }
 }
 
 /** Type 17 is bytes. 20, 21 and 23 are the integers: all of ours are exact in a double, and the driver would answer text for the first. */

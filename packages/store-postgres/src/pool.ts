@@ -27,8 +27,10 @@ export interface PostgresNotification {
   readonly payload?: string | undefined
 }
 
-/** A statement without a name: nothing stays behind in the session. */
+/** A statement. */
 export interface PostgresQuery {
+  /** Under which the session keeps it, so that it is parsed once; never the name of two texts. */
+  readonly name?: string
   readonly text: string
   readonly values: unknown[]
   readonly types: { getTypeParser(oid: number): (text: string) => unknown }

@@ -30,6 +30,11 @@ export function isRefusedFunction(error: unknown): boolean {
   return isAnswer(error) && ['42883', '42501'].includes(detailsOf(error).code)
 }
 
+/** True when the session keeps no statement of that name, or one already: nothing has happened. So it is behind a pooler. */
+export function isRefusedName(error: unknown): boolean {
+  return isAnswer(error) && ['26000', '42P05'].includes(detailsOf(error).code)
+}
+
 /** The server's own errors carry a severity; the driver's and the system's do not. */
 function isAnswer(error: unknown): boolean {
   return error instanceof Error && 'severity' in error

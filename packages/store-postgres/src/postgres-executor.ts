@@ -2,10 +2,12 @@ import { isStoreError, StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
 import { giveBack, statement, take } from './connection.ts'
 import type { PostgresClient, PostgresPool, PostgresResult } from './pool.ts'
-import { isConnectionLost, isRefusedFunction, postgresError, type Phase } from './postgres-error.ts'
+import { isConnectionLost, isRefusedFunction, isRefusedName, postgresError, type Phase } from './postgres-error.ts'
 
 /** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
 const BEGIN = 'begin isolation level read committed'
+
+type Stored = NonNullable<Query<never, unknown>['stored']>
 
 /** Runs queries on connections of a pool. A query outside of a transaction is one statement and one round trip. */
 export class PostgresExecutor implements SqlExecutor {
@@ -13,10 +15,12 @@ export class PostgresExecutor implements SqlExecutor {
   readonly #underWay = new Set<Promise<unknown>>()
   /** Names of functions that are not there or not for us: made by nobody who may, dropped, or kept from our role. */
   readonly #missing = new Set<string>()
+  #namesCalls: boolean
   #closed = false
 
-  constructor(pool: PostgresPool) {
+  constructor(pool: PostgresPool, namesCalls: boolean) {
     this.#pool = pool
+    this.#namesCalls = namesCalls
   }
 
   async get<Args, Row>(query: Query<Args, Row>, args: Args): Promise<Row | undefined> {
@@ -70,11 +74,23 @@ export class PostgresExecutor implements SqlExecutor {
   ): Promise<PostgresResult> {
     if (stored === undefined || this.#missing.has(stored.name)) return client.query(statement(sql, values))
     try {
-      return await client.query(statement(stored.call, values))
+      return await this.#call(client, stored, values)
     } catch (error) {
       if (!isRefusedFunction(error)) throw error
       this.#missing.add(stored.name)
       return client.query(statement(sql, values))
+    }
+  }
+
+  /** The call keeps its name in the session, which spares the server to parse it, unless a pooler changes sessions under us. */
+  async #call(client: PostgresClient, { name, call }: Stored, values: unknown[]): Promise<PostgresResult> {
+    if (!this.#namesCalls) return client.query(statement(call, values))
+    try {
+      return await client.query(statement(call, values, name))
+    } catch (error) {
+      if (!isRefusedName(error)) throw error
+      this.#namesCalls = false
+      return client.query(statement(call, values))
     }
   }
 

@@ -19,6 +19,11 @@ export interface PostgresStoreOptions {
    * to that address: behind a pooler that hands out connections by transaction, the server itself. False: nobody is told.
    */
   readonly notifications?: boolean | { readonly url: string }
+  /**
+   * Names the calls of the store's functions, so that a session parses each once. Default true. Where a pooler changes sessions
+   * under us the first refusal ends it, and nothing is lost; false spares that, and poolers that keep a session for whoever names.
+   */
+  readonly preparedStatements?: boolean
   /** Writes of different runs that are in flight together share a commit, and each fails by itself. Default true. */
   readonly groupCommit?: boolean
 }
@@ -26,8 +31,8 @@ export interface PostgresStoreOptions {
 /**
  * A store in one schema of a PostgreSQL database, for any number of processes and machines.
  *
- * Keeps nothing in a session: no named statements, no settings. So it works behind a pooler that hands out connections by
- * transaction. Disposal ends the pool that was made for a `url`, and never one that you passed.
+ * Needs nothing of a session: it names calls of functions, and does without where that is refused, and sets nothing. So it works
+ * behind a pooler that hands out connections by transaction. Disposal ends the pool that was made for a `url`, and never one that you passed.
  *
  * @throws StoreError `STORE_UNREACHABLE`; `NOT_A_STORE` for a schema that holds something else; `NEWER_SCHEMA` when a later
  * release has migrated it; `SCHEMA_MISSING`; `STORE_FAILED` when the role may not create what is missing;
@@ -77,12 +82,12 @@ interface Opened {
 }
 
 async function open(location: PostgresLocation, options: PostgresStoreOptions): Promise<Opened> {
-  const { schema = 'varve', notifications = true } = options
+  const { schema = 'varve', notifications = true, preparedStatements = true } = options
   checkSchemaName(schema)
   const { pool, end } = await openPool(location)
   const url = typeof notifications === 'object' ? notifications.url : undefined
   const changes = notifications === false ? undefined : await postgresChanges({ location, pool, schema, url })
-  const executor = new PostgresExecutor(pool)
+  const executor = new PostgresExecutor(pool, preparedStatements)
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     // In this order: a pool that ends forgets those who wait for a connection.

@@ -31,6 +31,12 @@ async function functions(): Promise<readonly string[]> {
   return rows.map(({ name }) => name)
 }
 
+/** What the session of a pool of one connection keeps by name. */
+async function namedIn(single: pg.Pool): Promise<readonly string[]> {
+  const { rows } = await single.query<{ name: string }>('select name from pg_prepared_statements order by name')
+  return rows.map(({ name }) => name)
+}
+
 /** A pool that notes what is sent. */
 function noting(texts: string[]): ReturnType<typeof observed> {
   return observed(pool, () => async (text, execute) => {
@@ -75,7 +81,7 @@ describe('stored statements', () => {
     expect(await functions()).toEqual([...made, 'append_of_another_release'].toSorted())
   })
 
-  test('are called, each by one statement without a name', async () => {
+  test('are called, each by one statement', async () => {
     const texts: string[] = []
     const store = await postgresStore({ pool: noting(texts) }, { schema, notifications: false })
     await start(store, 'run-1')
@@ -84,6 +90,53 @@ describe('stored statements', () => {
     await extend(store, 'run-1', 1)
 
     expect(texts).toEqual([expect.stringMatching(/^select \* from "\w+"\."append_[0-9a-f]{12}"\(\$1,/)])
+  })
+
+  test('are called by a name, which the session keeps and which stands for one text', async () => {
+    const single = new pg.Pool({ connectionString: url, max: 1 })
+    const store = await postgresStore({ pool: single }, { schema, notifications: false })
+    await start(store, 'run-1')
+    await extend(store, 'run-1', 1)
+
+    expect(await namedIn(single)).toEqual([expect.stringMatching(/^append_/), expect.stringMatching(/^create_/)])
+    await single.end()
+  })
+
+  test('are called without a name where none is wanted', async () => {
+    const single = new pg.Pool({ connectionString: url, max: 1 })
+    const store = await postgresStore({ pool: single }, { schema, notifications: false, preparedStatements: false })
+    await start(store, 'run-1')
+
+    expect(await namedIn(single)).toEqual([])
+    await single.end()
+  })
+
+  test('are called without a name once a session has forgotten one, as behind a pooler, and nothing is lost', async () => {
+    const single = new pg.Pool({ connectionString: url, max: 1 })
+    const store = await postgresStore({ pool: single }, { schema, notifications: false })
+    await start(store, 'run-1')
+    await extend(store, 'run-1', 1)
+    await single.query('deallocate all')
+
+    await extend(store, 'run-1', 2)
+    await extend(store, 'run-1', 3)
+
+    expect((await store.runs.find('run-1'))?.head).toBe(4)
+    expect(await namedIn(single)).toEqual([])
+    await single.end()
+  })
+
+  test('are called without a name where the session has one of that name, and nothing is lost', async () => {
+    await migratePostgres({ pool }, { schema })
+    const single = new pg.Pool({ connectionString: url, max: 1 })
+    for (const name of await functions()) await single.query(`prepare "${name}" as select 1`)
+    const store = await postgresStore({ pool: single }, { schema, notifications: false })
+
+    await start(store, 'run-1')
+    await extend(store, 'run-1', 1)
+
+    expect((await store.runs.find('run-1'))?.head).toBe(2)
+    await single.end()
   })
 
   test('are done without when they are gone, which is noticed once', async () => {

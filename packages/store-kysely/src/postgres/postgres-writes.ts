@@ -49,7 +49,11 @@ export function storedWrites(dialect: SqlDialect): readonly Query<never, unknown
   const { create, append, post, claim } = writeQueries(dialect)
   const flags = [false, true]
   const shapes = flags.flatMap((ended) =>
-    flags.flatMap((setsOwes) => flags.map((settles): AppendShape => ({ ...usual, ended, setsOwes, settles }))),
+    flags.flatMap((setsOwes) =>
+      flags.flatMap((progressed) =>
+        flags.map((settles): AppendShape => ({ ...usual, ended, setsOwes, progressed, settles })),
+      ),
+    ),
   )
   return [create({ refers: false }), ...shapes.map(append), post, claim]
 }
@@ -57,8 +61,8 @@ export function storedWrites(dialect: SqlDialect): readonly Query<never, unknown
 /** What most appends have no part of. */
 const usual = { ended: false, setsOwes: false, progressed: false, setsVersion: false, settles: false, refers: false }
 
-function isUsual({ progressed, setsVersion, refers }: AppendShape): boolean {
-  return !progressed && !setsVersion && !refers
+function isUsual({ setsVersion, refers }: AppendShape): boolean {
+  return !setsVersion && !refers
 }
 
 /** Events as parallel lists, for `unnest`. */

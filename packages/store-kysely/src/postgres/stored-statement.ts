@@ -1,12 +1,12 @@
 import { sha256 } from '@varve/store'
 import type { Query, StoredColumns, StoredStatement } from '../query.ts'
 
-/**
- * Behaves as the plan for one run must: it is made once and for all arguments, and no table is read as a whole because it was
- * small when the plan was made.
- */
-const SETTINGS =
-  'set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off'
+/** No table is read as a whole because it was small when the plan was made. */
+const FOR_ONE_TABLE = 'set enable_seqscan = off'
+
+/** Nor is it joined as a whole; and the plan, which takes long to make, is made once for all arguments. */
+const FOR_JOINS =
+  'set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set plan_cache_mode = force_generic_plan'
 
 /**
  * Lets a statement be called as a function of the schema. PL/pgSQL keeps the plan of a statement as long as the session lasts,
@@ -21,7 +21,7 @@ export function stored<Args, Row>(
   const args = query.bindings.map((_, i) => typeOf(query.sql, i + 1))
   const given = args.map((_, i) => `$${i + 1}`)
   const rows = Object.entries(columns).map(([column, type]) => `"${column}" ${String(type)}`)
-  const head = `(${args.join(', ')}) returns table (${rows.join(', ')}) language plpgsql ${SETTINGS} as`
+  const head = `(${args.join(', ')}) returns table (${rows.join(', ')}) language plpgsql ${settingsFor(query.sql)} as`
   // A column and the result of its name are told apart: in the statement stands the column.
   const body = `$stored$
 #variable_conflict use_column
@@ -35,6 +35,11 @@ end $stored$`
     call: `select * from "${schema}"."${ownName}"(${given.join(', ')})`,
   }
   return { ...query, stored: statement }
+}
+
+/** Each setting costs a call some microseconds. */
+function settingsFor(text: string): string {
+  return /\bjoin\b|\bunion\b|\bin \(select\b/.test(text) ? FOR_JOINS : FOR_ONE_TABLE
 }
 
 /** The type of a placeholder, which the text says wherever it stands. */
