@@ -2,7 +2,7 @@ import { canonicalJson, genesis, isStoreError, sealEvent, type Json, type Sealed
 import fc from 'fast-check'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
-import { isTextOf } from './text-of.ts'
+import { isTextOf, textOfJson } from './text-of.ts'
 
 const DEPTH = 100
 
@@ -208,4 +208,27 @@ test('a value that nests too deep is not said to have its text', () => {
   expect(isTextOf(nested(3), readWith(body), 4)).toBe(true)
   expect(textOf(nested(3), 3)).toBeUndefined()
   expect(isTextOf(nested(3), readWith(body), 3)).toBe(false)
+})
+
+test('the text of what a log holds is its canonical JSON, also where a foreign log holds what is not canonical', () => {
+  const tried = (write: () => string): string | undefined => {
+    try {
+      return write()
+    } catch (error) {
+      return isStoreError(error) ? error.code : undefined
+    }
+  }
+  const checkText = (value: Json): void => {
+    expect(tried(() => textOfJson(value))).toBe(tried(() => canonicalJson(value)))
+  }
+
+  for (const body of bodies) checkText(JSON.parse(body) as Json)
+  checkText(JSON.parse(`${'['.repeat(100)}${']'.repeat(100)}`) as Json)
+  checkText(JSON.parse(`${'['.repeat(101)}${']'.repeat(101)}`) as Json)
+  fc.assert(
+    fc.property(anyJson, (value) => {
+      checkText(value)
+      checkText(reversed(value))
+    }),
+  )
 })

@@ -1,4 +1,4 @@
-import type { Json, SealedEvent } from '@varve/store'
+import { canonicalJson, type Json, type SealedEvent } from '@varve/store'
 
 /**
  * True only for a value whose canonical JSON is the text of an event, of which its data was parsed. Tells it in a third of
@@ -15,8 +15,7 @@ export function isTextOf(value: unknown, { stored: { body }, data }: SealedEvent
 function isSame(value: unknown, parsed: Json, room: number): boolean {
   switch (typeof parsed) {
     case 'number':
-      if (!Number.isFinite(parsed) || (Number.isInteger(parsed) && !Number.isSafeInteger(parsed))) return false
-      return value === parsed
+      return value === parsed && isExact(parsed)
     case 'object':
       if (parsed === null) return value === null
       if (typeof value !== 'object' || value === null || room < 1) return false
@@ -53,4 +52,34 @@ function isSameObject(value: object, parsed: object, room: number): boolean {
     if (!isSame(part, (parsed as Readonly<Record<string, Json>>)[key] as Json, room - 1)) return false
   }
   return true
+}
+
+/** How deep arrays and objects may nest, as for {@link canonicalJson}. */
+const ROOM = 100
+
+/** The canonical JSON of a value that a log holds, which is in canonical order nearly always, so that no copy is needed. */
+export function textOfJson(value: Json): string {
+  const text = isInOrder(value, ROOM) ? JSON.stringify(value) : canonicalJson(value)
+  return text.includes('\\ud') ? canonicalJson(value) : text
+}
+
+function isInOrder(value: Json, room: number): boolean {
+  if (typeof value === 'number') return isExact(value)
+  if (typeof value !== 'object' || value === null) return true
+  if (room < 1) return false
+  if (Array.isArray(value)) {
+    for (const part of value) if (!isInOrder(part as Json, room - 1)) return false
+    return true
+  }
+  const parts = value as Readonly<Record<string, Json>>
+  let before = ''
+  for (const key in parts) {
+    if (key < before || !isInOrder(parts[key] as Json, room - 1)) return false
+    before = key
+  }
+  return true
+}
+
+function isExact(value: number): boolean {
+  return Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))
 }

@@ -54,7 +54,7 @@ export interface Deciding {
   /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
   readonly childRunId: (key: string, seq: number) => string
   /** What the log that is checked holds at a seq, read and checked as what continues the fold. */
-  readonly recorded?: (seq: number) => SealedEvent | undefined
+  readonly recorded?: ((seq: number) => SealedEvent | undefined) | undefined
   /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
   readonly lastSeq?: number | undefined
 }
@@ -73,8 +73,8 @@ export interface Decided {
  * @throws KernelError when the step cannot be followed; the fold is not to be used afterwards.
  */
 export function decide(fold: RunFold, deciding: Deciding): Decided {
-  const turn: Turn = { fold, ...deciding, runId: fold.system.runId, events: [], bytes: 0, artifacts: new Set() }
   const { system } = fold
+  const turn: Turn = { fold, ...deciding, runId: system.runId, events: [], bytes: 0, artifacts: new Set() }
   try {
     while (system.terminal === undefined) {
       if (isFull(turn)) return { events: turn.events, more: true }
