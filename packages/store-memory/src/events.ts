@@ -94,7 +94,8 @@ async function* read(memory: Memory, runId: string, range: ReadRange = {}): Asyn
   const { from = 1, to = Infinity, limit = Infinity } = range
   const first = Math.max(from, 1)
   const last = Math.min(to, first + limit - 1)
-  yield* memory.runs.get(runId)?.events.slice(first - 1, last) ?? []
+  // Not `yield*`, which takes twice as long for the values of an array.
+  for (const event of memory.runs.get(runId)?.events.slice(first - 1, last) ?? []) yield event
 }
 
 function checkRunIds(runId: string, { create, version: newVersion, artifacts = [] }: RunUpdate): void {

@@ -30,13 +30,20 @@ export interface DecisionChecker {
 export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits): DecisionChecker {
   const stretch: Recorded[] = []
   const recordedAt = (seq: number): Recorded | undefined => stretch[seq - (stretch[0]?.event.seq ?? seq)]
-  const asRecorded = { definition, limits, ...recordedAnswers(fold, recordedAt) }
+  // One for all decisions: a long log has many.
+  const deciding: Deciding & { at: number; lastSeq?: number | undefined } = {
+    definition,
+    limits,
+    at: 0,
+    ...recordedAnswers(fold, recordedAt),
+  }
   const flush = (following?: LogEvent): void => {
     if (stretch.length === 0) return
-    const lastSeq = following?.type === 'RunForked' ? following.seq - 1 : undefined
+    deciding.lastSeq = following?.type === 'RunForked' ? following.seq - 1 : undefined
     for (let done = 0; done < stretch.length;) {
       const first = (stretch[done] as Recorded).event
-      const { events } = decide(fold, { ...asRecorded, at: first.at, lastSeq })
+      deciding.at = first.at
+      const { events } = decide(fold, deciding)
       if (events.length === 0) throw diverged(fold, first, undefined)
       for (const sealed of events) {
         const recorded = recordedAt(sealed.stored.seq)?.event

@@ -1,5 +1,6 @@
 import {
   canonicalize,
+  checkId,
   EVENT_FORMAT,
   sealEvent,
   type Limits,
@@ -9,9 +10,10 @@ import {
 } from '@varve/store'
 import { APPEND_ARTIFACTS, artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError, textOf } from '../errors.ts'
-import type { ErrorInfo } from '../log/event-data.ts'
+import type { ErrorInfo, EventData } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
-import type { Labels } from '../policy/labels.ts'
+import { isTextOf } from '../log/text-of.ts'
+import { recordedLabels, type Labels } from '../policy/labels.ts'
 import type { AuthorizeRequest, Denial } from '../policy/policy.ts'
 import type { Want } from '../stepper/stepper.ts'
 import type { ItemRequest, UserEvent } from '../workflow/decision.ts'
@@ -52,7 +54,7 @@ export interface Deciding {
   /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
   readonly childRunId: (key: string, seq: number) => string
   /** What the log that is checked holds at a seq, read and checked as what continues the fold. */
-  readonly recorded?: (seq: number) => SealedEvent | undefined
+  readonly recorded?: ((seq: number) => SealedEvent | undefined) | undefined
   /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
   readonly lastSeq?: number | undefined
 }
@@ -71,8 +73,8 @@ export interface Decided {
  * @throws KernelError when the step cannot be followed; the fold is not to be used afterwards.
  */
 export function decide(fold: RunFold, deciding: Deciding): Decided {
-  const turn: Turn = { fold, ...deciding, runId: fold.system.runId, events: [], bytes: 0, artifacts: new Set() }
   const { system } = fold
+  const turn: Turn = { fold, ...deciding, runId: system.runId, events: [], bytes: 0, artifacts: new Set() }
   try {
     while (system.terminal === undefined) {
       if (isFull(turn)) return { events: turn.events, more: true }
@@ -196,7 +198,10 @@ function checkSuccessor({ fold, limits, runId }: Turn, input: Json): void {
 function push(turn: Turn, draft: LogDraft): void {
   const { system } = turn.fold
   if (turn.lastSeq !== undefined && system.end.seq >= turn.lastSeq) throw CUT
-  const sealed = recordedAlike(turn, draft) ?? sealEvent(system.runId, system.end, draft, turn.at, turn.limits)
+  add(turn, recordedAlike(turn, draft) ?? sealEvent(system.runId, system.end, draft, turn.at, turn.limits))
+}
+
+function add(turn: Turn, sealed: SealedEvent): void {
   const fresh = artifactsIn(sealed.stored.body).filter((id) => !turn.artifacts.has(id))
   if (turn.artifacts.size + fresh.length > TURN_ARTIFACTS && turn.events.length > 0) throw FULL
   for (const id of fresh) turn.artifacts.add(id)
@@ -209,15 +214,34 @@ function push(turn: Turn, draft: LogDraft): void {
  * The recorded event when it is the one that sealing would make: of the same text behind the same end. Its hash was checked
  * when it was read, and to compute it anew takes half of the time of a check.
  */
-function recordedAlike({ fold, recorded, at, limits }: Turn, { type, data }: LogDraft): SealedEvent | undefined {
-  const { end } = fold.system
-  const known = recorded?.(end.seq + 1)
+function recordedAlike(turn: Turn, { type, data }: LogDraft): SealedEvent | undefined {
+  const known = recordedHere(turn, type)
+  if (known === undefined || isTextOf(data, known, turn.limits.depth)) return known
+  return canonicalJson(data, { name: type, maxDepth: turn.limits.depth }) === known.stored.body ? known : undefined
+}
+
+/** The recorded request of an action when it is the one that is asked for: its input then need not be copied to be compared. */
+function recordedRequest(turn: Turn, request: ItemRequest): SealedEvent | undefined {
+  if (request.kind !== 'action' || turn.lastSeq !== undefined) return undefined
+  const known = recordedHere(turn, 'ActionRequested')
+  if (known === undefined) return undefined
+  const { key, action, input } = request
+  checkId('a key', key)
+  const spec = ownEntry(turn.definition.actions, action)
+  if (spec === undefined) return undefined
+  const labels = recordedLabels(known.data as unknown as EventData['ActionRequested'])
+  const data = { key, action, input, effect: spec.effect ?? 'idempotent', ...labels }
+  return isTextOf(data, known, turn.limits.depth) ? known : undefined
+}
+
+/** What is recorded at the seq that comes next, if it is of this type and time. */
+function recordedHere({ fold, recorded, at, limits }: Turn, type: LogDraft['type']): SealedEvent | undefined {
+  const known = recorded?.(fold.system.end.seq + 1)
   if (known === undefined) return undefined
   const { stored } = known
   const alike = stored.type === type && stored.at === at && stored.v === EVENT_FORMAT
   // A body that may be too large is sealed, which measures it.
-  if (!alike || stored.body.length * 3 > limits.bodyBytes) return undefined
-  return canonicalJson(data, { name: type, maxDepth: limits.depth }) === stored.body ? known : undefined
+  return alike && stored.body.length * 3 <= limits.bodyBytes ? known : undefined
 }
 
 function isFull(turn: Turn): boolean {
@@ -271,6 +295,11 @@ function openAll(turn: Turn, requests: readonly ItemRequest[]): Advance {
 
 /** @returns true when it is closed already, because nothing is executed for it. */
 function openOne(turn: Turn, request: ItemRequest): boolean {
+  const recorded = recordedRequest(turn, request)
+  if (recorded !== undefined) {
+    add(turn, recorded)
+    return false
+  }
   const draft = requestDraft(turn, request)
   if (draft.type === 'ChildStarted') {
     const childRunId = turn.childRunId(request.key, turn.fold.system.end.seq + 1)

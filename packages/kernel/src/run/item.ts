@@ -1,5 +1,6 @@
-import { canonicalJson, sha256, type Json } from '@varve/store'
+import { sha256, type Json } from '@varve/store'
 import type { ErrorInfo } from '../log/event-data.ts'
+import { textOfJson } from '../log/text-of.ts'
 import type { Effect } from '../workflow/action.ts'
 
 /** Something in flight: opened by one event, closed by exactly one. */
@@ -93,6 +94,6 @@ export interface ClosedItem {
  * equal fingerprints.
  */
 export function fingerprint(input: Json): string {
-  const text = canonicalJson(input)
+  const text = textOfJson(input)
   return text.length <= 64 ? text : sha256(text)
 }

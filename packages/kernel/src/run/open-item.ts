@@ -17,8 +17,19 @@ export function openedItem(event: OpeningEvent): OpenItem {
   switch (event.type) {
     case 'ActionRequested': {
       const { action, input, effect } = event.data
-      const begun = { attempt: 1, failures: 0, attempting: true, inDoubt: false, ...recordedLabels(event.data) }
-      return { kind: 'action', key, seq, action, input, effect, fingerprint: fingerprint(input), ...begun }
+      const begun = { attempt: 1, failures: 0, attempting: true, inDoubt: false } as const
+      const item = {
+        kind: 'action',
+        key,
+        seq,
+        action,
+        input,
+        effect,
+        fingerprint: fingerprint(input),
+        ...begun,
+      } as const
+      const { tool, provider } = event.data
+      return tool === undefined && provider === undefined ? item : { ...item, ...recordedLabels(event.data) }
     }
     case 'TimerStarted':
       return { kind: 'timer', key, seq, fireAt: event.data.fireAt, fingerprint: fingerprint(delay) }
