@@ -50,25 +50,28 @@ export interface StoreClock extends Clock {
 export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClock {
   let offset = 0
   let told = Number.NEGATIVE_INFINITY
-  let looked = { now: machine.now(), monotonic: machine.monotonic() }
+  let lookedNow = machine.now()
+  let lookedMonotonic = machine.monotonic()
   let notedAt = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | undefined
-  /** What the machine's clock shows; `offset` fits it then. */
-  const look = (): typeof looked => {
-    const current = { now: machine.now(), monotonic: machine.monotonic() }
-    const setBy = current.now - looked.now - (current.monotonic - looked.monotonic)
-    looked = current
+  /** Reads the machine's clock, which every turn does several times; `offset` fits it then. @returns what it shows. */
+  const look = (): number => {
+    const now = machine.now()
+    const monotonic = machine.monotonic()
+    const setBy = now - lookedNow - (monotonic - lookedMonotonic)
+    lookedNow = now
+    lookedMonotonic = monotonic
     if (Math.abs(setBy) > SET_MS) {
       offset -= Math.round(setBy)
       // A machine that was asleep looks the same, and is behind now.
       notedAt = Number.NEGATIVE_INFINITY
     }
-    return current
+    return now
   }
   const noted = (storeNow: number, askedAt: number): void => {
-    const { now: machineNow, monotonic } = look()
-    offset = offsetAfter(offset, { storeNow, machineNow, tookMs: monotonic - askedAt })
-    notedAt = monotonic
+    const machineNow = look()
+    offset = offsetAfter(offset, { storeNow, machineNow, tookMs: lookedMonotonic - askedAt })
+    notedAt = lookedMonotonic
     if (told - (machineNow + offset) > STAND_STILL_MS) told = Number.NEGATIVE_INFINITY
   }
   const askNow = async (): Promise<void> => {
@@ -76,12 +79,13 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
     noted(await ask(), askedAt)
   }
   return {
-    now: () => (told = Math.max(told, look().now + offset)),
+    now: () => (told = Math.max(told, look() + offset)),
     monotonic: () => machine.monotonic(),
     schedule: (ms, fn) => machine.schedule(ms, fn),
     noted,
     check: async () => {
-      if (look().monotonic - notedAt < FRESH_MS) return
+      look()
+      if (lookedMonotonic - notedAt < FRESH_MS) return
       await (asking ??= askNow().finally(() => (asking = undefined)))
     },
   }

@@ -16,19 +16,26 @@ const REFERENCE = /(?<=[{,])"\$artifact":"(sha256:[0-9a-f]{64})"/g
  * The artifacts that a canonical JSON text refers to, each once, in the order in which they first stand there. Whatever has
  * a `$artifact` that is a content id counts: a reference that lost its size still keeps what it names.
  */
-export function artifactsIn(body: string): ContentId[] {
+export function artifactsIn(body: string): readonly ContentId[] {
   // Most bodies hold none, and every body that is appended comes by here.
-  if (!body.includes(HINT)) return []
+  if (!mayHaveArtifacts(body)) return NONE
   const found = new Set<ContentId>()
   for (const [, id] of body.matchAll(REFERENCE)) found.add(id as ContentId)
   return [...found]
 }
 
+const NONE: readonly ContentId[] = []
+
+/** False for a text that refers to no artifacts; to find out takes little. */
+export function mayHaveArtifacts(body: string): boolean {
+  return body.includes(HINT)
+}
+
 /** The artifacts that events refer to, each once. */
-export function artifactsOf(events: readonly Pick<StoredEvent, 'body'>[]): ContentId[] {
-  const found = new Set<ContentId>()
-  for (const { body } of events) for (const id of artifactsIn(body)) found.add(id)
-  return [...found]
+export function artifactsOf(events: readonly Pick<StoredEvent, 'body'>[]): readonly ContentId[] {
+  let found: Set<ContentId> | undefined
+  for (const { body } of events) for (const id of artifactsIn(body)) (found ??= new Set()).add(id)
+  return found === undefined ? NONE : [...found]
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { AppendOptions, Claim, Debt, PostRejection, RunCreation } from '@varve/store'
+import type { AppendOptions, Claim, Debt, PostRejection, RunCreation, RunUpdate } from '@varve/store'
 import type { Turn } from './turn.ts'
 
 /** What an append is made of besides the turn's events. */
@@ -14,21 +14,23 @@ export interface Appending {
   readonly owes: readonly Debt[] | undefined
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
 /** What a turn's append compares and sets; the row is told nothing that it knows already. */
 export function appendOptions(appending: Appending): AppendOptions {
   const { turn, claim, create, take, reject, owes } = appending
-  const { progressed, ...row } = turn.run
-  const recovered = progressed === true && (claim?.recoveries ?? 0) > 0
-  return {
+  const { progressed, status, blockedOn, wakeAt } = turn.run
+  // Every turn comes by here, and most have none of what is set below.
+  const run: Writable<RunUpdate> = { status, blockedOn, wakeAt }
+  if (owes !== undefined) run.owes = owes
+  if (progressed === true && (claim?.recoveries ?? 0) > 0) run.progressed = progressed
+  if (claim === undefined && create !== undefined) run.create = create
+  const options: Writable<AppendOptions> = {
     expectedHead: turn.expectedHead,
     fencingToken: claim?.token ?? 0,
-    run: {
-      ...row,
-      ...(owes !== undefined && { owes }),
-      ...(recovered && { progressed }),
-      ...(claim === undefined && create !== undefined && { create }),
-    },
-    ...(take.length > 0 && { take }),
-    ...(reject.length > 0 && { reject }),
+    run,
   }
+  if (take.length > 0) options.take = take
+  if (reject.length > 0) options.reject = reject
+  return options
 }

@@ -11,8 +11,8 @@ import type { Environment } from './environment.ts'
 export interface ArtifactsParts {
   readonly runId: string
   readonly key: string
-  /** Aborted when the attempt is, and when it is over. */
-  readonly signal: AbortSignal
+  /** Aborted when the attempt is, and when it is over. Most handlers put nothing: it is made for those that do. */
+  readonly signal: () => AbortSignal
   /** A value as it may be kept. */
   readonly clean: (value: unknown) => Json
   /** Texts that must not stand in what is put. */
@@ -25,10 +25,10 @@ type ArtifactsEnvironment = Pick<Environment, 'artifacts' | 'clock' | 'limits'>
 export function attemptArtifacts(env: ArtifactsEnvironment, parts: ArtifactsParts): ActionArtifacts {
   const get = async (artifact: Parameters<ActionArtifacts['get']>[0]): Promise<StoredArtifact> => {
     const id = idOf(parts, artifact)
-    return boundArtifact(await repeatable(env, () => env.artifacts.get(id)), parts.signal)
+    return boundArtifact(await repeatable(env, () => env.artifacts.get(id)), parts.signal())
   }
   const put: ActionArtifacts['put'] = (content, options = {}) =>
-    bound(parts.signal, async () => {
+    bound(parts.signal(), async () => {
       const { mediaType = typeof content === 'string' ? 'text/plain;charset=utf-8' : 'application/octet-stream' } =
         options
       const bytes = bytesOf(parts, content)
@@ -36,21 +36,21 @@ export function attemptArtifacts(env: ArtifactsEnvironment, parts: ArtifactsPart
       if (bytes !== undefined) check(bytes)
       const kept =
         bytes === undefined
-          ? putStream(env, content as Chunks, { mediaType, signal: parts.signal, check })
+          ? putStream(env, content as Chunks, { mediaType, signal: parts.signal(), check })
           : putBytes(env, bytes, mediaType)
       return { ...(await kept), mediaType }
     })
   return {
     put,
     putJson: (value) =>
-      bound(parts.signal, async () => {
+      bound(parts.signal(), async () => {
         const text = canonicalJson(parts.clean(value ?? null), { name: 'artifact', maxDepth: env.limits.depth })
         const mediaType = 'application/json'
         return { ...(await putBytes(env, Buffer.from(text), mediaType)), mediaType }
       }),
-    get: (artifact) => bound(parts.signal, () => get(artifact)),
+    get: (artifact) => bound(parts.signal(), () => get(artifact)),
     json: (artifact) =>
-      bound(parts.signal, async () => {
+      bound(parts.signal(), async () => {
         const stored = await get(artifact)
         return parsed(parts, stored.id, await repeatable(env, () => stored.bytes()))
       }),

@@ -14,6 +14,7 @@ import { derivedRandom } from '../stepper/step-context.ts'
 import type { OpenedInput } from '../secrets/opening.ts'
 import { outputDraft, withoutSecrets } from '../secrets/output.ts'
 import type { Redact } from '../secrets/redact.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
 import type { ActionContext, AnyAction, InquiryContext, Reconciliation } from '../workflow/action.ts'
 import { attemptArtifacts } from './attempt-artifacts.ts'
 import { Ending } from './ending.ts'
@@ -196,21 +197,34 @@ function inquiryContextOf(
   const { key, attempt } = item
   const { signal } = controller
   const heartbeat = heartbeatOf({ restart, beat, signal })
-  let idempotencyKey: string | undefined
-  return {
-    ...{ runId, key, attempt, fencingToken, signal, heartbeat, use },
-    // Most handlers need none: nothing is hashed for them.
-    get idempotencyKey() {
-      return (idempotencyKey ??= sha256(canonicalJson([runId, key])))
-    },
-  }
+  return withIdempotencyKey({ runId, key, attempt, fencingToken, signal, heartbeat, use })
+}
+
+/**
+ * Most handlers need no key: nothing is hashed for them. A getter that is written into each object literal takes longer than
+ * all the rest of a context together; one that all contexts share does not.
+ */
+function withIdempotencyKey<T extends Pick<InquiryContext, 'runId' | 'key'>>(
+  context: T,
+): T & Pick<InquiryContext, 'idempotencyKey'> {
+  return Object.defineProperty(context, 'idempotencyKey', IDEMPOTENCY_KEY) as never
+}
+
+const IDEMPOTENCY_KEY: PropertyDescriptor & ThisType<InquiryContext> = {
+  get() {
+    return sha256(canonicalJson([this.runId, this.key]))
+  },
+  enumerable: true,
+  configurable: true,
 }
 
 function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, restart: () => void): ActionContext {
   const { item, facts, seed } = attempt
-  const context = inquiryContextOf(attempt, meter, restart)
-  let signal: AbortSignal | undefined
-  const whileOpen = (): AbortSignal => (signal ??= AbortSignal.any([context.signal, over.signal]))
+  const { runId, controller, fencingToken, beat } = attempt
+  const { key } = item
+  const { signal } = controller
+  let open: AbortSignal | undefined
+  const whileOpen = (): AbortSignal => (open ??= AbortSignal.any([signal, over.signal]))
   const ask: FactDesk['ask'] = async (asker, key, read, options) => {
     checkKeyHasNoSecret(attempt, key)
     const clean = (value: unknown): Json => withoutSecrets(env, attempt, value ?? null, `fact ${key}`)
@@ -228,22 +242,27 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, re
   const began = clock.monotonic()
   const now = (): number => startedAt + Math.floor(clock.monotonic() - began)
   const artifacts = attemptArtifacts(env, {
-    ...{ runId: attempt.runId, key: item.key },
-    // Most handlers put nothing: no signal is made for them.
-    get signal() {
-      return whileOpen()
-    },
+    ...{ runId, key, signal: whileOpen },
     clean: (value) => withoutSecrets(env, attempt, value, 'artifact'),
     secrets: attempt.opened?.spellings ?? [],
   })
   let draws: ReturnType<typeof derivedRandom> | undefined
   const derived = (): typeof draws & {} => (draws ??= derivedRandom(seed, context.idempotencyKey))
-  // Not a spread, which would ask for the idempotency key.
-  return Object.assign(context, {
-    ...{ fact, artifacts, now },
+  const context = withIdempotencyKey({
+    runId,
+    key,
+    attempt: item.attempt,
+    fencingToken,
+    signal,
+    heartbeat: heartbeatOf({ restart, beat, signal }),
+    use: meter.use,
+    fact,
+    artifacts,
+    now,
     random: () => derived().random(),
     uuid: () => derived().uuid(),
   })
+  return context
 }
 
 /** With the secret taken out, two keys could become one. @throws KernelError `INVALID_INPUT`. */
@@ -251,6 +270,13 @@ function checkKeyHasNoSecret({ runId, item, opened }: Attempt, key: unknown): vo
   if (opened === undefined || typeof key !== 'string' || opened.redact(key) === key) return
   const text = `a key of a fact in ${item.key} of run ${runId} holds a secret of its input, and would be recorded; name the fact otherwise`
   throw new KernelError('INVALID_INPUT', text, { runId, key: item.key })
+}
+
+/** What to call for an item. @throws KernelError `UNKNOWN_ACTION`. */
+export function actionOf({ name, actions }: Definition, { action, key }: OpenAction): AnyAction {
+  const found = actions[action]
+  if (found !== undefined) return found
+  throw new KernelError('UNKNOWN_ACTION', `${name} defines no action ${action}`, { key })
 }
 
 /** A copy: what a handler does to its input must not reach a later attempt. */

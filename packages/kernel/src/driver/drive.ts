@@ -8,14 +8,14 @@ import { isDelayed, wakeAt, type System } from '../run/system.ts'
 import type { OpenAction } from '../run/item.ts'
 import { appendOptions } from './append-options.ts'
 import { appendSettled, leaseLost, repeatable, type Appended } from './append.ts'
-import { breathing } from './breath.ts'
+import { actionOf } from './attempt.ts'
 import { debtsOf } from './debts.ts'
 import type { DriveOptions } from './drive-options.ts'
 import type { Environment } from './environment.ts'
 import { GivingUp, uncalled } from './giving-up.ts'
-import { orphanInputs, type Input } from './inputs.ts'
+import { orphanInputs, postsOf, type Input } from './inputs.ts'
 import { Intake } from './intake.ts'
-import { keepLease, type Lease } from './lease.ts'
+import { keepLease, notRenewed, type Lease } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
@@ -27,6 +27,7 @@ import { FactDesk } from './fact-desk.ts'
 import { handIn } from './hand-in.ts'
 import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
+import { acquireRun, waitingPosts } from './run-calls.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { CrowdedTurn, runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
 
@@ -43,7 +44,6 @@ export class Drive {
   readonly #running: RunningAttempts
   readonly #intake: Intake
   readonly #facts: FactDesk
-  readonly #breathe: () => Promise<void> | undefined
   #fold!: RunFold
   #reusable: FindReusable | undefined
   #snapshots: SnapshotWriter | undefined
@@ -53,6 +53,7 @@ export class Drive {
   readonly #ledger = new Ledger()
   #over = false
   readonly #givingUp = new GivingUp()
+  readonly #holds = (system: System): boolean => this.#givingUp.holds(system)
   /** True until the step has been asked about everything that is folded. */
   #undecided = true
 
@@ -82,7 +83,6 @@ export class Drive {
         this.#mailbox.putFacts(facts)
       },
     })
-    this.#breathe = breathing(env.clock)
   }
 
   /** Says that a post may wait for the run. */
@@ -148,9 +148,7 @@ export class Drive {
         this.#mailbox.nudge()
       },
       onLost: () => {
-        const { runId } = claim
-        const text = `the lease on run ${runId} could not be renewed in time`
-        this.#mailbox.stop(new KernelError('LEASE_LOST', text, { runId }))
+        this.#mailbox.stop(notRenewed(claim.runId))
       },
     })
   }
@@ -170,12 +168,13 @@ export class Drive {
 
   async #loop(): Promise<Outcome> {
     for (;;) {
-      await this.#breathe()
+      const breath = this.#env.breathe()
+      if (breath !== undefined) await breath
       this.#checkStop()
       const more = await this.#turn()
       const { system } = this.#fold
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
-      await this.#lease?.decided()
+      if (this.#lease?.isAlive() === false) await this.#lease.decided()
       this.#checkStop()
       // What waits for its append may be that an attempt is over: nothing is started beside it.
       const parking = this.#givingUp.parking !== undefined
@@ -193,7 +192,8 @@ export class Drive {
   /** One turn: everything that came in, everything that is decided on it, one append. @returns true when there is more. */
   async #turn(): Promise<boolean> {
     for (;;) {
-      await this.#gather()
+      const gathering = this.#gather()
+      if (gathering !== undefined) await gathering
       const mayDecide = this.#undecided && !this.#givingUp.holds(this.#fold.system)
       if (this.#intake.isEmpty && !mayDecide) return false
       const elapsed = this.#env.observe.tellsTurns ? this.#env.observe.begin() : undefined
@@ -205,7 +205,7 @@ export class Drive {
       // Nothing of a run that fails before its first commit is written.
       if (turn.problem !== undefined && this.#claim === undefined) throw turn.problem
       const { inputs } = this.#intake
-      const consumed = inputs.slice(0, inputs.length - turn.rest.length)
+      const consumed = turn.rest.length === 0 ? inputs : inputs.slice(0, inputs.length - turn.rest.length)
       if (!(await this.#append(turn, consumed))) continue
       if (elapsed !== undefined) this.#tell(turn, elapsed())
       this.#intake.appended(turn.rest)
@@ -221,8 +221,8 @@ export class Drive {
     if (turn.events.length > 0) this.#env.observe.turn({ runId, ...turnFacts(definition, turn), ...span })
   }
 
-  /** Adds what has come in to the inputs of the turn. */
-  async #gather(): Promise<void> {
+  /** Adds what has come in to the inputs of the turn; asks the store only when posts may wait. */
+  #gather(): Promise<void> | undefined {
     const { system } = this.#fold
     const now = this.#env.clock.now()
     for (const draft of this.#mailbox.takeFacts()) {
@@ -230,13 +230,19 @@ export class Drive {
     }
     for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
     if (this.#mailbox.takeNudge() || this.#intake.hasPosts) this.#postsWait = true
-    if (this.#postsWait) {
-      const { appendEvents } = this.#env.limits
-      const { runId } = this.#options
-      const list = () => this.#env.store.inbox.list(runId, { limit: appendEvents })
-      this.#intake.addPosts(system, await repeatable(this.#env, list))
-    }
+    if (this.#postsWait) return this.#gatherPosts(now)
+    this.#gatherDue(now)
+    return undefined
+  }
+
+  async #gatherPosts(now: number): Promise<void> {
+    this.#intake.addPosts(this.#fold.system, await waitingPosts(this.#env, this.#options.runId))
     this.#postsWait = false
+    this.#gatherDue(now)
+  }
+
+  #gatherDue(now: number): void {
+    const { system } = this.#fold
     const { parking } = this.#givingUp
     if (parking !== undefined) this.#intake.abandon(uncalled(system, this.#running), parking)
     else if (system.end.seq > 0) this.#intake.addDue(system, now)
@@ -247,8 +253,8 @@ export class Drive {
   #take(): Turn | undefined {
     try {
       const { apart, inputs } = this.#intake
-      const holds = (system: System): boolean => this.#givingUp.holds(system)
-      const options = { ...this.#options, reusable: this.#reusable, holds, apart }
+      const { definition } = this.#options
+      const options = { definition, reusable: this.#reusable, holds: this.#holds, apart }
       const turn = takeTurn(this.#env, this.#fold, options, inputs)
       return this.#givingUp.refuses(this.#fold.system, turn.log) ? undefined : turn
     } catch (error) {
@@ -262,7 +268,7 @@ export class Drive {
   /** @returns false when posts came in between and the turn has to be taken again. */
   async #append(turn: Turn, consumed: readonly Input[]): Promise<boolean> {
     const { runId } = this.#options
-    const taken = consumed.flatMap(({ post }) => (post === undefined ? [] : [post.id]))
+    const taken = postsOf(consumed)
     const reject = this.#intake.rejections
     if (turn.events.length === 0 && taken.length === 0 && reject.length === 0) return true
     const events = turn.events.map(({ stored }) => stored)
@@ -291,17 +297,15 @@ export class Drive {
     this.#facts.recorded(turn.log)
     this.#env.committed(runId, turn.log)
     this.#snapshots?.appended(runId, turn.events, turn.held)
-    await this.#ledger.pay(this.#env, this.#fold.system, debts)
+    const paying = this.#ledger.pay(this.#env, this.#fold.system, debts)
+    if (paying !== undefined) await paying
     return true
   }
 
   /** A run that ended with its first append has no lease to keep. */
   async #claimCreated(appended: Appended, askedAt: number): Promise<void> {
     if (this.#fold.system.terminal !== undefined && appended.claim === undefined) return
-    const { runId } = this.#options
-    const { owner, leaseMs } = this.#env
-    const acquire = (): Promise<Claim> => this.#env.store.runs.acquire(runId, { owner, leaseMs })
-    this.#keep(appended.claim ?? (await repeatable(this.#env, acquire)), askedAt)
+    this.#keep(appended.claim ?? (await acquireRun(this.#env, this.#options.runId)), askedAt)
   }
 
   /** Starts every attempt that is durable and not under way, and asks about those in doubt. Looks at the lease before each. */
@@ -317,10 +321,7 @@ export class Drive {
   /** @throws KernelError `UNKNOWN_ACTION`. */
   #attemptOf(item: OpenAction): NewAttempt {
     const { runId, definition } = this.#options
-    const action = definition.actions[item.action]
-    if (action === undefined) {
-      throw new KernelError('UNKNOWN_ACTION', `${definition.name} defines no action ${item.action}`, { key: item.key })
-    }
+    const action = actionOf(definition, item)
     const seed = this.#fold.system.started?.seed ?? runId
     const run = { runId, workflow: definition.name, seed, fencingToken: this.#claim?.token ?? 0 }
     const beat = async (): Promise<void> => this.#lease?.beat()
@@ -360,10 +361,9 @@ export class Drive {
 
   async #acquireAgain(): Promise<Claim> {
     const { runId } = this.#options
-    const { owner, leaseMs } = this.#env
     const askedAt = this.#env.clock.monotonic()
     try {
-      const claim = await repeatable(this.#env, () => this.#env.store.runs.acquire(runId, { owner, leaseMs }))
+      const claim = await acquireRun(this.#env, runId)
       this.#keep(claim, askedAt)
       return claim
     } catch (error) {

@@ -14,6 +14,8 @@ export interface Environment {
   readonly artifacts: ArtifactStore
   /** The store's clock, which leases and due times are compared with. */
   readonly clock: StoreClock
+  /** What a drive waits for before each turn, once in a while: everybody else's turn. */
+  readonly breathe: () => Promise<void> | undefined
   readonly owner: Owner
   readonly policy: Policy
   readonly limits: Limits

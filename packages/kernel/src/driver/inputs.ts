@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { KernelError, textOf } from '../errors.ts'
 import { errorInfoSchema, eventSchemas, jsonSchema } from '../log/event-data.ts'
 import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
-import type { OpenAction } from '../run/item.ts'
+import type { OpenAction, OpenItem } from '../run/item.ts'
 import type { System } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
@@ -12,6 +12,13 @@ import { parse } from '../workflow/schema.ts'
 export interface Input {
   readonly draft: LogDraft
   readonly post?: Post
+}
+
+/** Ids of the posts that brought them. */
+export function postsOf(inputs: readonly Input[]): readonly string[] {
+  const ids: string[] = []
+  for (const { post } of inputs) if (post !== undefined) ids.push(post.id)
+  return ids
 }
 
 /**
@@ -42,44 +49,49 @@ function nextAttempt({ key, attempt }: OpenAction): LogDraft {
  * attempt that was abandoned is due at once: whoever recorded that may have died before it could begin the next.
  */
 export function dueInputs(system: System, now: number, incoming: readonly Input[]): Input[] {
-  const known = new Set<string | undefined>()
-  const signals = new Set<string>()
-  for (const { name } of system.signals) signals.add(name)
-  for (const { draft } of incoming) {
-    known.add(itemKeyOf(draft))
-    if (draft.type === 'SignalReceived') signals.add(draft.data.name)
-  }
   const inputs: Input[] = []
+  let known: ReadonlySet<string | undefined> | undefined
+  let signals: ReadonlySet<string> | undefined
   for (const item of system.open.values()) {
-    const { key } = item
-    if (known.has(key)) continue
+    if (!isItemDue(item, now)) continue
+    // In most turns nothing is due.
+    known ??= new Set(incoming.map(({ draft }) => itemKeyOf(draft)))
+    if (known.has(item.key)) continue
     if (item.kind === 'action') {
-      const resting = !item.attempting && !item.inDoubt
-      if (resting && (item.retryAt ?? 0) <= now) inputs.push({ draft: nextAttempt(item) })
-    } else if (item.kind !== 'child' && item.fireAt !== undefined && item.fireAt <= now) {
-      // A signal that came in time closes its wait, however late its run is driven.
-      if (item.kind === 'wait' && signals.has(item.signal)) continue
-      inputs.push({ draft: { type: DUE[item.kind], data: { key } } })
+      inputs.push({ draft: nextAttempt(item) })
+      continue
     }
+    // A signal that came in time closes its wait, however late its run is driven.
+    if (item.kind === 'wait' && (signals ??= signalsOf(system, incoming)).has(item.signal)) continue
+    inputs.push({ draft: { type: DUE[item.kind], data: { key: item.key } } })
   }
+  const due = runDue(system, now)
   // A request to cancel that is about to be taken is not the second one.
-  const canceling = incoming.some(({ draft }) => draft.type === 'CancelRequested')
-  if (!canceling) inputs.push(...runDue(system, now))
+  if (due !== undefined && !incoming.some(({ draft }) => draft.type === 'CancelRequested')) inputs.push(due)
   return inputs
+}
+
+function signalsOf(system: System, incoming: readonly Input[]): ReadonlySet<string> {
+  const signals = new Set(system.signals.map(({ name }) => name))
+  for (const { draft } of incoming) if (draft.type === 'SignalReceived') signals.add(draft.data.name)
+  return signals
+}
+
+function isItemDue(item: OpenItem, now: number): item is Exclude<OpenItem, { kind: 'child' }> {
+  if (item.kind === 'action') return !item.attempting && !item.inDoubt && (item.retryAt ?? 0) <= now
+  return item.kind !== 'child' && item.fireAt !== undefined && item.fireAt <= now
 }
 
 const DUE = { timer: 'TimerFired', wait: 'WaitTimedOut', interrupt: 'InterruptExpired' } as const
 
-function runDue({ started, cancel, terminal }: System, now: number): Input[] {
-  if (terminal !== undefined) return []
+function runDue({ started, cancel, terminal }: System, now: number): Input | undefined {
+  if (terminal !== undefined) return undefined
   if (cancel !== undefined) {
-    if (cancel.requests > 1 || cancel.graceUntil === undefined || cancel.graceUntil > now) return []
-    return [{ draft: { type: 'CancelRequested', data: { reason: 'the time for the clean-up is over' } } }]
+    if (cancel.requests > 1 || cancel.graceUntil === undefined || cancel.graceUntil > now) return undefined
+    return { draft: { type: 'CancelRequested', data: { reason: 'the time for the clean-up is over' } } }
   }
-  if (started?.deadlineAt === undefined || started.deadlineAt > now) return []
-  return [
-    { draft: { type: 'CancelRequested', data: { reason: 'the deadline has passed', code: 'DEADLINE_EXCEEDED' } } },
-  ]
+  if (started?.deadlineAt === undefined || started.deadlineAt > now) return undefined
+  return { draft: { type: 'CancelRequested', data: { reason: 'the deadline has passed', code: 'DEADLINE_EXCEEDED' } } }
 }
 
 /** What an answer is posted as. */

@@ -28,7 +28,7 @@ export class Intake {
 
   /** Posts to set aside with the next append. */
   get rejections(): readonly PostRejection[] {
-    return Array.from(this.#rejected, ([id, error]) => ({ id, error }))
+    return this.#rejected.size === 0 ? NONE : Array.from(this.#rejected, ([id, error]) => ({ id, error }))
   }
 
   /** True when the inputs are to be appended before anything is decided on them. */
@@ -156,6 +156,8 @@ export class Intake {
     this.#rejected.clear()
   }
 }
+
+const NONE: readonly PostRejection[] = []
 
 /** That an attempt failed does not keep the outcome of an earlier one from being taken behind it. */
 function mayPrecede(draft: LogDraft, post: Post): boolean {

@@ -1,19 +1,20 @@
 import { isStoreError, type Claim } from '@varve/store'
 import type { Timer } from '../clock.ts'
+import { KernelError } from '../errors.ts'
 import type { Environment } from './environment.ts'
 
 /** A lease that is renewed until it is given up or lost. */
 export interface Lease {
   /** The claim as last renewed; its token never changes. */
-  readonly claim: () => Claim
+  claim(): Claim
   /** True while this process may start something under the lease; asked right before a handler is called. */
-  readonly isAlive: () => boolean
+  isAlive(): boolean
   /** Resolves when it is alive, or given up: with a lease that may have run out unnoticed it waits for a renewal. */
-  readonly decided: () => Promise<void> | undefined
+  decided(): Promise<void> | undefined
   /** Renews it when a renewal is due and nobody has let its timer run; otherwise asks nobody. Resolves as {@link decided}. */
-  readonly beat: () => Promise<void>
+  beat(): Promise<void>
   /** Stops renewing. The lease itself is released by its holder. */
-  readonly stop: () => void
+  stop(): void
 }
 
 /** What a holder wants to know of its lease. */
@@ -33,22 +34,19 @@ export interface LeaseEvents {
  * @param grantedAt - monotonic time before the claim was asked for, so that our idea of its end is never late.
  */
 export function keepLease(env: Environment, first: Claim, grantedAt: number, events: LeaseEvents): Lease {
-  const lease = new KeptLease(env, first, grantedAt, events)
-  return {
-    claim: () => lease.claim,
-    isAlive: () => lease.isAlive,
-    decided: () => lease.decided(),
-    beat: () => lease.beat(),
-    stop: () => {
-      lease.stop()
-    },
-  }
+  return new KeptLease(env, first, grantedAt, events)
 }
 
-class KeptLease {
+/** Why a drive has to stop whose lease was given up. */
+export function notRenewed(runId: string): KernelError {
+  return new KernelError('LEASE_LOST', `the lease on run ${runId} could not be renewed in time`, { runId })
+}
+
+class KeptLease implements Lease {
   readonly #env: Pick<Environment, 'clock' | 'leaseMs' | 'store'>
   readonly #events: LeaseEvents
-  readonly #over = Promise.withResolvers<undefined>()
+  /** Made for whoever waits for a renewal: most leases are given back before one is due. */
+  #over: PromiseWithResolvers<undefined> | undefined
   #claim: Claim
   /** Monotonic time from which on nothing may be started. */
   #deadline: number
@@ -69,24 +67,23 @@ class KeptLease {
     this.#deadline = grantedAt + env.leaseMs * 0.75
     env.clock.noted(claim.leaseUntil - env.leaseMs, grantedAt)
     this.#renewIn(env.leaseMs / 3)
-    this.#guardIn(this.#deadline - env.clock.monotonic())
   }
 
-  get claim(): Claim {
+  claim(): Claim {
     return this.#claim
   }
 
-  get isAlive(): boolean {
+  isAlive(): boolean {
     return !this.#stopped && this.#env.clock.monotonic() < this.#deadline
   }
 
   /** Undefined when it is: the loop asks in every turn. */
   decided(): Promise<void> | undefined {
-    return this.#stopped || this.isAlive ? undefined : this.#decided()
+    return this.#stopped || this.isAlive() ? undefined : this.#decided()
   }
 
   async #decided(): Promise<void> {
-    while (!this.#stopped && !this.isAlive) await this.#renewed()
+    while (!this.#stopped && !this.isAlive()) await this.#renewed()
   }
 
   async beat(): Promise<void> {
@@ -100,7 +97,7 @@ class KeptLease {
     this.#stopped = true
     this.#next?.cancel()
     this.#guard?.cancel()
-    this.#over.resolve(undefined)
+    this.#over?.resolve(undefined)
   }
 
   #lose(): void {
@@ -111,6 +108,7 @@ class KeptLease {
 
   /** An answer that never comes is waited for until the lease is given up. */
   async #renewed(): Promise<void> {
+    this.#over ??= Promise.withResolvers()
     await Promise.race([this.#renew(), this.#over.promise])
   }
 
@@ -124,6 +122,8 @@ class KeptLease {
   async #ask(): Promise<void> {
     const { clock, leaseMs, store } = this.#env
     this.#next?.cancel()
+    // It comes long after the first renewal is due, so until then it needs no timer.
+    if (this.#guard === undefined) this.#guardAt(this.#deadline)
     const askedAt = clock.monotonic()
     this.#askedAt ??= askedAt
     try {
@@ -135,18 +135,18 @@ class KeptLease {
       // What was asked before the loop was blocked may have failed for that: one that was asked behind it decides.
       const wasLast = askedAt >= this.#deadline
       if (wasLast || isStoreError(error, 'FENCED') || isStoreError(error, 'RUN_NOT_FOUND')) this.#lose()
-      else this.#renewIn(this.isAlive ? leaseMs / 12 : 0)
+      else this.#renewIn(this.isAlive() ? leaseMs / 12 : 0)
     }
   }
 
   #granted(claim: Claim, askedAt: number): void {
-    const { clock, leaseMs } = this.#env
+    const { leaseMs } = this.#env
     this.#claim = claim
     this.#deadline = askedAt + leaseMs * 0.75
     this.#askedAt = undefined
     this.#lateSince = undefined
     this.#guard?.cancel()
-    this.#guardIn(this.#deadline - clock.monotonic())
+    this.#guard = undefined
     this.#renewIn(leaseMs / 3)
     if (claim.waiting > 0) this.#events.onPosts()
   }
@@ -162,7 +162,7 @@ class KeptLease {
     const isBlocked = isLate && now - (this.#lateSince ?? now) < leaseMs
     if (waited < leaseMs / 12 || isBlocked) {
       void this.#renew()
-      this.#guardIn(leaseMs / 12)
+      this.#guardAt(now + leaseMs / 12)
     } else {
       // An answer that is here already is read first.
       this.#guard = this.#later(0, () => {
@@ -176,9 +176,8 @@ class KeptLease {
     this.#next = this.#later(ms, () => void this.#renew())
   }
 
-  #guardIn(ms: number): void {
-    const due = this.#env.clock.monotonic() + Math.max(0, ms)
-    this.#guard = this.#later(ms, () => {
+  #guardAt(due: number): void {
+    this.#guard = this.#later(due - this.#env.clock.monotonic(), () => {
       this.#expire(due)
     })
   }

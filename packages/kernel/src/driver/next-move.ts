@@ -1,4 +1,3 @@
-import type { Timer } from '../clock.ts'
 import type { OpenItem } from '../run/item.ts'
 import { wakeAt, type System } from '../run/system.ts'
 import type { Environment } from './environment.ts'
@@ -26,7 +25,7 @@ function openButActions({ open }: System): OpenItem[] {
 }
 
 /** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */
-export async function nextMove(
+export function nextMove(
   env: Environment,
   system: System,
   mailbox: Mailbox,
@@ -34,18 +33,18 @@ export async function nextMove(
 ): Promise<void> {
   // An attempt that is not to be begun is due all the time.
   const due = givingUp.isDraining(system) ? wakeAt(system, openButActions(system)) : wakeAt(system)
-  let timer: Timer | undefined
-  if (due !== null) {
-    const ms = Math.max(0, due - env.clock.now())
-    timer = env.clock.schedule(ms, () => {
-      mailbox.wakeUp()
-    })
-  }
   for (const child of childrenMoving(env, system)) {
     void child.then(() => {
       mailbox.wakeUp()
     })
   }
+  return due === null ? mailbox.wait() : waitUntil(env, due, mailbox)
+}
+
+async function waitUntil({ clock }: Environment, due: number, mailbox: Mailbox): Promise<void> {
+  const timer = clock.schedule(Math.max(0, due - clock.now()), () => {
+    mailbox.wakeUp()
+  })
   await mailbox.wait()
-  timer?.cancel()
+  timer.cancel()
 }

@@ -71,7 +71,9 @@ export class RunningAttempts {
     if (ready === undefined) return
     const running = this.#begin(attempt, { asks: false, called: true })
     const given = { ...attempt, ...ready, controller: running.controller }
-    this.#observed(attempt, () => runAttempt(this.#env, given)).then(
+    const call = (): Promise<LogDraft> => runAttempt(this.#env, given)
+    const outcome = this.#env.observe.tellsAttempts ? this.#observed(attempt, call) : call()
+    outcome.then(
       (result) => {
         running.finished = true
         this.#onResult(result)
@@ -84,7 +86,6 @@ export class RunningAttempts {
 
   async #observed({ runId, workflow, item }: NewAttempt, call: () => Promise<LogDraft>): Promise<LogDraft> {
     const { observe } = this.#env
-    if (!observe.tellsAttempts) return call()
     const { key, action, attempt } = item
     const identity = { runId, workflow, key, action, attempt }
     const elapsed = observe.begin()

@@ -1,5 +1,11 @@
 import { isStoreError, sealEvent, type Post, type RunUpdate, type SealedEvent } from '@varve/store'
-import { APPEND_ARTIFACTS, artifactsIn, artifactsOf, checkArtifactCount } from '../artifacts/artifacts-in.ts'
+import {
+  APPEND_ARTIFACTS,
+  artifactsIn,
+  artifactsOf,
+  checkArtifactCount,
+  mayHaveArtifacts,
+} from '../artifacts/artifacts-in.ts'
 import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
@@ -17,13 +23,16 @@ import type { Environment } from './environment.ts'
 import type { Input } from './inputs.ts'
 import { afterVeto } from './retry-veto.ts'
 
+/** What a turn tells the row of its run. */
+export type TurnUpdate = Pick<RunUpdate, 'status' | 'blockedOn' | 'wakeAt' | 'progressed'>
+
 /** What one append carries. */
 export interface Turn {
   readonly events: readonly SealedEvent[]
   /** Seq of the last event before the turn. */
   readonly expectedHead: number
   readonly log: readonly LogEvent[]
-  readonly run: RunUpdate
+  readonly run: TurnUpdate
   /** Inputs left for the next append, because they do not fit into this one. */
   readonly rest: readonly Input[]
   /** True when there may be more to decide. */
@@ -149,11 +158,17 @@ interface Together {
 
 /** @throws StoreError `LIMIT_EXCEEDED` | CrowdedTurn when the decisions alone would do. */
 function checkArtifacts(runId: string, { taken, decided, isNew }: Together): void {
+  // Most turns refer to none.
+  if (!taken.some(mayRefer) && !decided.some(mayRefer)) return
   const together = artifactsOf([...taken, ...decided].map(({ stored }) => stored))
   if (together.length <= APPEND_ARTIFACTS) return
   const alone = isNew ? together : artifactsOf(decided.map(({ stored }) => stored))
   checkArtifactCount(alone, `what the step of run ${runId} decides at once`, { runId })
   throw new CrowdedTurn()
+}
+
+function mayRefer({ stored }: SealedEvent): boolean {
+  return mayHaveArtifacts(stored.body)
 }
 
 interface Taken {
@@ -171,19 +186,20 @@ function foldInputs(
 ): Taken {
   const { limits } = env
   const events: SealedEvent[] = []
-  const artifacts = new Set<string>()
+  let artifacts: Set<string> | undefined
   let bytes = 0
   let problem: Error | undefined
-  for (const [i, given] of inputs.entries()) {
+  for (let i = 0; i < inputs.length; i++) {
+    const given = inputs[i] as Input
     // An outcome that was handed in for an earlier attempt closes the action; no retry follows the failure then.
     const closes = given.draft.type === 'ActionAttemptFailed' && isOutcomeHandedIn(inputs.slice(i + 1), given.draft)
     const input = closes ? given : afterVeto(env, { system: fold.system, workflow: definition.name, at }, given)
     if (input === undefined) continue
     const sealed = sealInput(env, fold, input, at)
     bytes += Buffer.byteLength(sealed.stored.body)
-    for (const id of artifactsIn(sealed.stored.body)) artifacts.add(id)
+    for (const id of artifactsIn(sealed.stored.body)) (artifacts ??= new Set()).add(id)
     // Room for a turn's decisions is kept free, so that the last append of a turn can carry them.
-    const tooLarge = bytes > limits.appendBytes / 2 || artifacts.size > APPEND_ARTIFACTS
+    const tooLarge = bytes > limits.appendBytes / 2 || (artifacts?.size ?? 0) > APPEND_ARTIFACTS
     const full = tooLarge || events.length >= limits.appendEvents - TURN_EVENTS
     if (full && events.length > 0) return { events, rest: inputs.slice(i), ...(problem !== undefined && { problem }) }
     problem = foldInput(fold, input, sealed, problem)
@@ -263,12 +279,12 @@ function turnOf(
   }
 }
 
-function runAgain(progressed: boolean): RunUpdate {
+function runAgain(progressed: boolean): TurnUpdate {
   return { status: 'running', blockedOn: [], wakeAt: 0, ...(progressed && { progressed }) }
 }
 
 /** The row of a run as its fold says. */
-export function runUpdate({ system }: Pick<RunFold, 'system'>, progressed = false): RunUpdate {
+export function runUpdate({ system }: Pick<RunFold, 'system'>, progressed = false): TurnUpdate {
   const status = statusOf(system)
   const closed = progressed && { progressed }
   if (status === 'blocked') return { status, blockedOn: blockedOn(system), wakeAt: wakeAt(system), ...closed }

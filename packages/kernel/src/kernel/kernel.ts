@@ -10,6 +10,7 @@ import {
 } from '@varve/store'
 import { systemClock } from '../clock.ts'
 import { repeatable } from '../driver/append.ts'
+import { breathing } from '../driver/breath.ts'
 import type { Environment } from '../driver/environment.ts'
 import { observation } from '../driver/observer.ts'
 import type { Outcome } from '../driver/outcome.ts'
@@ -366,6 +367,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     store: options.store,
     artifacts: options.artifacts ?? options.store.artifacts,
     clock: storeClock(machine, () => repeatable({ clock: machine }, () => options.store.now())),
+    breathe: breathing(machine),
     owner: options.owner ?? processOwner(),
     policy: options.policy ?? allowAll,
     limits: checkedLimits({ ...defaultLimits, ...options.limits }),

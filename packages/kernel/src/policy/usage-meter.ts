@@ -22,7 +22,7 @@ const MAX_NAMES = 100
 /** @param warn - told of usage that comes too late to be recorded. */
 export function usageMeter(where: { readonly runId: string; readonly key: string }, warn: (warning: Error) => void) {
   const { runId, key } = where
-  let sum = new Map<string, number>()
+  let sum: ReadonlyMap<string, number> | undefined
   let closed = false
   const invalid = (name: string, text: string): KernelError =>
     new KernelError('INVALID_INPUT', `use in ${key} of run ${runId}: ${text}`, { runId, key, path: `usage.${name}` })
@@ -45,7 +45,7 @@ export function usageMeter(where: { readonly runId: string; readonly key: string
     },
     close: () => {
       closed = true
-      return sum.size === 0 ? {} : { usage: Object.fromEntries(sum) }
+      return sum === undefined || sum.size === 0 ? {} : { usage: Object.fromEntries(sum) }
     },
   }
   return meter
