@@ -3,7 +3,6 @@ import {
   checkLease,
   checkLimit,
   checkQueues,
-  isLimited,
   takeTurns,
   type Claim,
   type ClaimRequest,
@@ -13,9 +12,15 @@ import {
   type QueueUse,
 } from '@varve/store'
 import type { Memory } from './memory.ts'
-import { dueAt, giveLease, isDue, isLeased, type RunRecord } from './run-record.ts'
+import { dueAt, giveLease, type RunRecord } from './run-record.ts'
 
-/** Looks at every run: a process that holds all its runs in memory has few enough of them, and no index can go wrong. */
+/** A run, and the queue whose turn it takes. */
+interface Turn {
+  readonly run: RunRecord
+  readonly queue: QueueClaim
+}
+
+/** Leases due runs; it looks at those that are due, and at those that count against the limits. */
 export function claimDue(memory: Memory, request: ClaimRequest): readonly Claim[] {
   memory.checkOpen()
   const { queues, limit, owner, leaseMs } = request
@@ -24,16 +29,20 @@ export function claimDue(memory: Memory, request: ClaimRequest): readonly Claim[
   checkQueues(queues)
   const now = memory.now()
   const drives = driverOf(request)
-  const due = [...memory.runs.values()].filter((run) => isDue(run, now) && drives(run)).sort(inOrder)
-  const byQueue = Map.groupBy(due.map(candidate), ({ run }) => run.creation.queue)
-  const turns = queues.map((queue) => {
-    const { admitted } = admitRuns(queue, useOf(memory, queue, now), byQueue.get(queue.name) ?? [], limit)
-    return admitted.map(({ run }) => ({ run, queue }))
-  })
-  return takeTurns(turns, limit).map(({ run, queue }) => {
-    if (queue.rate !== undefined && run.token === 0) run.begunAt = now
-    return giveLease(run, owner, leaseMs, now)
-  })
+  const turns: (readonly Turn[])[] = []
+  for (const queue of queues) {
+    const due = candidates(memory.index.due(queue.name, now), drives)
+    const { admitted } = admitRuns(queue, useOf(memory, queue, now), due, limit)
+    if (admitted.length > 0) turns.push(admitted.map(({ run }) => ({ run, queue })))
+    // The first turn is enough: no queue behind these gets one.
+    if (turns.length === limit) break
+  }
+  return takeTurns(turns, limit).map(({ run, queue }) =>
+    memory.change(run, (draft) => {
+      if (queue.rate !== undefined && draft.token === 0) draft.begunAt = now
+      return giveLease(draft, owner, leaseMs, now)
+    }),
+  )
 }
 
 /** The time until the next run that is not due yet, and that such a claim could get. */
@@ -42,38 +51,43 @@ export function dueIn(memory: Memory, request: DueRequest): number | null {
   checkQueues(request.queues)
   const now = memory.now()
   const drives = driverOf(request)
-  const times = [...memory.runs.values()].filter(drives).map(dueAt)
-  // Not by one call with all of them: there may be more than a call takes arguments.
-  const next = times.reduce((least, at) => (at > now && at < least ? at : least), Infinity)
+  let next = Infinity
+  for (const { name } of request.queues) {
+    for (const later of memory.index.dueLater(name, now)) {
+      for (const { run } of candidates(later, drives)) {
+        next = Math.min(next, dueAt(run))
+        break
+      }
+    }
+  }
   return next === Infinity ? null : next - now
 }
 
-function driverOf({ workflows, queues, formats }: DueRequest): (run: RunRecord) => boolean {
-  return ({ creation: { workflow, queue }, version, format }) =>
-    workflows.some(({ name, versions }) => name === workflow && versions.includes(version)) &&
-    queues.some(({ name }) => name === queue) &&
-    formats.includes(format)
+function driverOf({ workflows, formats }: DueRequest): (run: RunRecord) => boolean {
+  return ({ creation: { workflow }, version, format }) =>
+    workflows.some(({ name, versions }) => name === workflow && versions.includes(version)) && formats.includes(format)
 }
 
-/** Highest priority first, then due longest, then by id. */
-function inOrder(a: RunRecord, b: RunRecord): number {
-  return b.creation.priority - a.creation.priority || dueAt(a) - dueAt(b) || (a.runId < b.runId ? -1 : 1)
+interface Candidate extends DueRun {
+  readonly run: RunRecord
 }
 
-function candidate(run: RunRecord): DueRun & { readonly run: RunRecord } {
-  return { run, token: run.token, concurrencyKey: run.creation.concurrencyKey ?? null }
-}
-
-function useOf(memory: Memory, queue: QueueClaim, now: number): QueueUse {
-  const { name, rate } = queue
-  const ofQueue = isLimited(queue) ? [...memory.runs.values()].filter(({ creation }) => creation.queue === name) : []
-  const leased = ofQueue.filter((run) => isLeased(run, now))
-  const leasedByKey = new Map<string, number>()
-  for (const { creation } of leased) {
-    const key = creation.concurrencyKey
-    if (key !== undefined) leasedByKey.set(key, (leasedByKey.get(key) ?? 0) + 1)
+function* candidates(runs: Iterable<RunRecord>, drives: (run: RunRecord) => boolean): Generator<Candidate> {
+  for (const run of runs) {
+    if (drives(run)) yield { run, token: run.token, concurrencyKey: run.creation.concurrencyKey ?? null }
   }
-  const since = now - (rate?.periodMs ?? 0)
-  const begun = ofQueue.filter(({ begunAt }) => begunAt !== undefined && begunAt > since).length
-  return { leased: leased.length, leasedByKey, begun }
+}
+
+function useOf(memory: Memory, { name, concurrency, concurrencyPerKey, rate }: QueueClaim, now: number): QueueUse {
+  const leasedByKey = new Map<string, number>()
+  let leased = 0
+  if (concurrency !== undefined || concurrencyPerKey !== undefined) {
+    for (const { creation } of memory.index.leasedAfter(name, now)) {
+      const key = creation.concurrencyKey
+      leased++
+      if (key !== undefined) leasedByKey.set(key, (leasedByKey.get(key) ?? 0) + 1)
+    }
+  }
+  const begun = rate === undefined ? [] : [...memory.index.begunAfter(name, now - rate.periodMs)]
+  return { leased, leasedByKey, begun: begun.length }
 }

@@ -16,7 +16,7 @@ import {
 } from '@varve/store'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
-import { applyUpdate, giveLease, dueInMsOf, newRecord, type RunRecord } from './run-record.ts'
+import { applyUpdate, giveLease, dueInMsOf, newRecord, type RunDraft, type RunRecord } from './run-record.ts'
 
 /** The logs. */
 export function memoryEvents(memory: Memory): EventStore {
@@ -44,13 +44,15 @@ function append(memory: Memory, runId: string, events: readonly StoredEvent[], g
   }
 
   // From here on nothing throws: all of it happens, or none of it did.
-  memory.runs.set(runId, run)
-  return commit(memory, run, added, options)
+  const now = memory.now()
+  const result = memory.change(run, (draft) => commit(draft, added, options, now))
+  memory.notify({ runId, kind: 'moved', dueInMs: dueInMsOf(run, now) })
+  return result
 }
 
 /** @throws StoreError `HEAD_CONFLICT` for a second create, `RUN_NOT_FOUND` for a create that expects a log. */
 function newRun(memory: Memory, runId: string, create: RunCreation, options: AppendOptions): RunRecord {
-  if (memory.runs.has(runId)) throw new StoreError('HEAD_CONFLICT', `run ${runId} exists`, { runId })
+  if (memory.find(runId) !== undefined) throw new StoreError('HEAD_CONFLICT', `run ${runId} exists`, { runId })
   if (options.expectedHead !== 0 || options.fencingToken !== 0) memory.get(runId)
   return newRecord(runId, create, memory.now())
 }
@@ -66,8 +68,7 @@ function checkWriter(run: RunRecord, options: AppendOptions): void {
   }
 }
 
-function commit(memory: Memory, run: RunRecord, added: readonly StoredEvent[], options: AppendOptions): AppendResult {
-  const now = memory.now()
+function commit(run: RunDraft, added: readonly StoredEvent[], options: AppendOptions, now: number): AppendResult {
   for (const event of added) {
     run.events.push(event)
     run.format = Math.max(run.format, event.v)
@@ -85,7 +86,6 @@ function commit(memory: Memory, run: RunRecord, added: readonly StoredEvent[], o
   const lease = options.run.create?.lease
   const claim = lease && giveLease(run, lease.owner, lease.leaseMs, now)
   if (isTerminal(run.status) && run.owes.length === 0) run.lease = undefined
-  memory.notify({ runId: run.runId, kind: 'moved', dueInMs: dueInMsOf(run, now) })
   return { waiting: run.waiting.size, ...(claim !== undefined && { claim }) }
 }
 
@@ -95,7 +95,7 @@ async function* read(memory: Memory, runId: string, range: ReadRange = {}): Asyn
   const first = Math.max(from, 1)
   const last = Math.min(to, first + limit - 1)
   // Not `yield*`, which takes twice as long for the values of an array.
-  for (const event of memory.runs.get(runId)?.events.slice(first - 1, last) ?? []) yield event
+  for (const event of memory.find(runId)?.events.slice(first - 1, last) ?? []) yield event
 }
 
 function checkRunIds(runId: string, { create, version: newVersion, artifacts = [] }: RunUpdate): void {

@@ -18,14 +18,14 @@ export function memoryInbox(memory: Memory): InboxStore {
 
     list: async (runId, options) => {
       memory.checkOpen()
-      return [...(memory.runs.get(runId)?.waiting.values() ?? [])].slice(0, options.limit)
+      return [...(memory.find(runId)?.waiting.values() ?? [])].slice(0, options.limit)
     },
 
     rejected: async (runId, page) => {
       memory.checkOpen()
       checkLimit(page.limit)
       const start = page.cursor === undefined ? 0 : readCursor(page.cursor, isPosition)
-      const rest = memory.runs.get(runId)?.rejected.slice(start) ?? []
+      const rest = memory.find(runId)?.rejected.slice(start) ?? []
       return pageOf(
         rest,
         page.limit,
@@ -49,9 +49,11 @@ function keep(memory: Memory, runId: string, draft: PostDraft, maxWaiting: numbe
   }
 
   const now = memory.now()
-  run.waiting.set(id, Object.freeze({ id, type, body, postedAt: now }))
-  run.wakeAt = dueSince(run, now)
-  run.problem = undefined
+  memory.change(run, (draft) => {
+    draft.waiting.set(id, Object.freeze({ id, type, body, postedAt: now }))
+    draft.wakeAt = dueSince(draft, now)
+    draft.problem = undefined
+  })
   memory.notify({ runId, kind: 'posted', dueInMs: dueInMsOf(run, now) })
   return 'kept'
 }

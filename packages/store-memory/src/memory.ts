@@ -1,5 +1,6 @@
 import { StoreError, type CacheEntry, type ContentId, type StoreChange } from '@varve/store'
-import type { RunRecord } from './run-record.ts'
+import { RunIndex } from './run-index.ts'
+import type { RunDraft, RunRecord } from './run-record.ts'
 
 /** Called after each commit. */
 export type Listener = (change: StoreChange) => void
@@ -14,7 +15,9 @@ export interface ArtifactRecord {
 
 /** All that one store holds. The ports are views of it. */
 export class Memory {
-  readonly runs = new Map<string, RunRecord>()
+  readonly #runs = new Map<string, RunRecord>()
+  /** The runs in the orders in which they are looked for; {@link change} and {@link remove} keep it. */
+  readonly index: RunIndex
   /** Sealed values by id; undefined for one that was erased. */
   readonly secrets = new Map<string, Uint8Array | undefined>()
   readonly artifacts = new Map<ContentId, ArtifactRecord>()
@@ -25,8 +28,9 @@ export class Memory {
   readonly now: () => number
   #closed = false
 
-  constructor(now: () => number) {
+  constructor(now: () => number, index = new RunIndex()) {
     this.now = now
+    this.index = index
   }
 
   /** Every method of every port begins here. */
@@ -34,11 +38,33 @@ export class Memory {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
   }
 
+  find(runId: string): RunRecord | undefined {
+    return this.#runs.get(runId)
+  }
+
   /** @throws StoreError `RUN_NOT_FOUND`. */
   get(runId: string): RunRecord {
-    const run = this.runs.get(runId)
+    const run = this.#runs.get(runId)
     if (run === undefined) throw new StoreError('RUN_NOT_FOUND', `there is no run ${JSON.stringify(runId)}`, { runId })
     return run
+  }
+
+  /** All runs, in no order. */
+  runs(): Iterable<RunRecord> {
+    return this.#runs.values()
+  }
+
+  /** The only place where a run comes to be or changes, so that the index goes along with it. */
+  change<Answer>(run: RunRecord, alter: (draft: RunDraft) => Answer): Answer {
+    const answer = alter(run)
+    this.#runs.set(run.runId, run)
+    this.index.put(run)
+    return answer
+  }
+
+  remove(runId: string): boolean {
+    this.index.remove(runId)
+    return this.#runs.delete(runId)
   }
 
   /**
@@ -57,7 +83,8 @@ export class Memory {
   close(): void {
     this.#closed = true
     this.listeners.clear()
-    this.runs.clear()
+    this.#runs.clear()
+    this.index.clear()
     this.secrets.clear()
     this.artifacts.clear()
     this.cache.clear()

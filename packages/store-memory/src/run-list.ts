@@ -20,15 +20,26 @@ export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): 
   checkLimit(page.limit)
   if (filter.artifact !== undefined) checkContentId(filter.artifact)
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
-  const found = [...memory.runs.values()]
-    .filter((run) => matches(run, filter) && (after === undefined || newestFirst(after, positionOf(run)) < 0))
-    .sort((a, b) => newestFirst(positionOf(a), positionOf(b)))
+  const { createdFrom = -Infinity, createdBefore = Infinity } = filter
+  const before: Position = after === undefined || after[0] >= createdBefore ? [createdBefore, ''] : after
+  const found: RunRecord[] = []
+  for (const runs of memory.index.among(filter, before)) {
+    // One more than asked for tells whether there is a next page.
+    let room = page.limit + 1
+    for (const run of runs) {
+      if (run.createdAt < createdFrom) break
+      if (!matches(run, filter)) continue
+      found.push(run)
+      if (--room === 0) break
+    }
+  }
+  found.sort((a, b) => newestFirst(positionOf(a), positionOf(b)))
   return pageOf(found, page.limit, rowOf, positionOf)
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {
   const { workflow, version, statuses, tags, parent, artifact, parked, owing, leased } = filter
-  const { createdFrom = -Infinity, createdBefore = Infinity, endedBefore } = filter
+  const { endedBefore } = filter
   return (
     (workflow === undefined || run.creation.workflow === workflow) &&
     (version === undefined || run.version === version) &&
@@ -39,8 +50,6 @@ function matches(run: RunRecord, filter: RunFilter): boolean {
     (parked === undefined || (run.problem !== undefined) === parked) &&
     (owing === undefined || run.owes.length > 0 === owing) &&
     (leased === undefined || (run.lease !== undefined) === leased) &&
-    run.createdAt >= createdFrom &&
-    run.createdAt < createdBefore &&
     (endedBefore === undefined || (run.endedAt ?? Infinity) < endedBefore)
   )
 }

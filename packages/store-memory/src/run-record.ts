@@ -33,20 +33,23 @@ export interface RunRecord {
   readonly snapshots: Snapshot[]
   /** What the run refers to. */
   readonly artifacts: Set<ContentId>
-  version: string
-  status: RunStatus
-  blockedOn: readonly BlockedOn[]
-  wakeAt: number | null
-  format: number
-  owes: readonly Debt[]
-  recoveries: number
-  problem: Problem | undefined
-  token: number
-  lease: { readonly owner: Owner; readonly until: number } | undefined
-  endedAt: number | undefined
+  readonly version: string
+  readonly status: RunStatus
+  readonly blockedOn: readonly BlockedOn[]
+  readonly wakeAt: number | null
+  readonly format: number
+  readonly owes: readonly Debt[]
+  readonly recoveries: number
+  readonly problem: Problem | undefined
+  readonly token: number
+  readonly lease: { readonly owner: Owner; readonly until: number } | undefined
+  readonly endedAt: number | undefined
   /** When it was leased for the first time by a claim with a rate. */
-  begunAt: number | undefined
+  readonly begunAt: number | undefined
 }
+
+/** A run as whoever may change it sees it: inside of `Memory.change`. */
+export type RunDraft = { -readonly [Field in keyof RunRecord]: RunRecord[Field] }
 
 /** A run that has no events yet; its creator applies the first update. */
 export function newRecord(runId: string, creation: RunCreation, now: number): RunRecord {
@@ -81,7 +84,7 @@ export function newRecord(runId: string, creation: RunCreation, now: number): Ru
 }
 
 /** Sets what an append or a release says of the run. */
-export function applyUpdate(run: RunRecord, update: RunUpdate, now: number): void {
+export function applyUpdate(run: RunDraft, update: RunUpdate, now: number): void {
   run.status = update.status
   run.blockedOn = update.blockedOn
   run.owes = update.owes ?? run.owes
@@ -103,11 +106,6 @@ export function dueSince(run: RunRecord, now: number): number {
   return Math.min(run.wakeAt ?? now, now)
 }
 
-/** True when a process should drive the run now. */
-export function isDue(run: RunRecord, now: number): boolean {
-  return dueAt(run) <= now
-}
-
 /** Milliseconds until somebody may claim the run; null while it is leased, and for never. */
 export function dueInMsOf(run: RunRecord, now: number): number | null {
   const at = dueAt(run)
@@ -126,7 +124,7 @@ export function isLeased(run: RunRecord, now: number): boolean {
 }
 
 /** Gives the run a new lease with the next token; the checks are the caller's. */
-export function giveLease(run: RunRecord, owner: Owner, leaseMs: number, now: number): Claim {
+export function giveLease(run: RunDraft, owner: Owner, leaseMs: number, now: number): Claim {
   const isOwn = run.lease?.owner.id === owner.id && isLeased(run, now)
   if (run.lease !== undefined && !isOwn) run.recoveries++
   run.token++

@@ -22,7 +22,7 @@ export function memoryRuns(memory: Memory): RunStore {
   return {
     find: async (runId) => {
       memory.checkOpen()
-      const run = memory.runs.get(runId)
+      const run = memory.find(runId)
       return run && rowOf(run)
     },
     list: async (filter, page) => listRuns(memory, filter, page),
@@ -34,7 +34,7 @@ export function memoryRuns(memory: Memory): RunStore {
     referred: async (artifacts) => {
       memory.checkOpen()
       checkContentIds(artifacts, 1)
-      const runs = [...memory.runs.values()]
+      const runs = [...memory.runs()]
       return artifacts.filter((id) => runs.some((run) => run.artifacts.has(id)))
     },
     remove: async (runId, options) => remove(memory, runId, options.ifTerminal),
@@ -55,7 +55,7 @@ function acquire(memory: Memory, runId: string, request: AcquireRequest): Claim 
     const text = `run ${runId} is leased to ${run.lease?.owner.id ?? 'nobody'} until ${run.lease?.until ?? 0}`
     throw new StoreError('RUN_BUSY', text, { runId, retryable: true })
   }
-  return giveLease(run, owner, leaseMs, now)
+  return memory.change(run, (draft) => giveLease(draft, owner, leaseMs, now))
 }
 
 function renew(memory: Memory, claim: Claim, leaseMs: number): Claim {
@@ -66,8 +66,11 @@ function renew(memory: Memory, claim: Claim, leaseMs: number): Claim {
   if (run.lease === undefined || run.token !== token) {
     throw new StoreError('FENCED', `token ${token} is not that of the lease on run ${runId}`, { runId })
   }
-  run.lease = { ...run.lease, until: memory.now() + leaseMs }
-  return claimOf(run, run.lease)
+  const lease = { ...run.lease, until: memory.now() + leaseMs }
+  memory.change(run, (draft) => {
+    draft.lease = lease
+  })
+  return claimOf(run, lease)
 }
 
 function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOutcome {
@@ -82,10 +85,12 @@ function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOu
   const { expectedHead, run: update, problem } = frozenCopy(given)
   const now = memory.now()
   const isCurrent = run.events.length === expectedHead && run.waiting.size === 0
-  if (!isCurrent) run.wakeAt = dueSince(run, now)
-  else if (update !== undefined) applyUpdate(run, update, now)
-  run.problem = problem
-  run.lease = undefined
+  memory.change(run, (draft) => {
+    if (!isCurrent) draft.wakeAt = dueSince(draft, now)
+    else if (update !== undefined) applyUpdate(draft, update, now)
+    draft.problem = problem
+    draft.lease = undefined
+  })
   const dueInMs = dueInMsOf(run, now)
   memory.notify({ runId: run.runId, kind: 'moved', dueInMs })
   return dueInMs === 0 ? 'due' : 'released'
@@ -93,12 +98,12 @@ function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOu
 
 function remove(memory: Memory, runId: string, ifTerminal: boolean): boolean {
   memory.checkOpen()
-  const run = memory.runs.get(runId)
+  const run = memory.find(runId)
   if (run === undefined) return false
   if (isLeased(run, memory.now()))
     throw new StoreError('RUN_BUSY', `run ${runId} is leased`, { runId, retryable: true })
   if (ifTerminal && (!isTerminal(run.status) || run.owes.length > 0)) {
     throw new StoreError('RUN_NOT_TERMINAL', `run ${runId} has not ended or owes another run something`, { runId })
   }
-  return memory.runs.delete(runId)
+  return memory.remove(runId)
 }

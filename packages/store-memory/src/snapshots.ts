@@ -9,12 +9,12 @@ export function memorySnapshots(memory: Memory): SnapshotStore {
     latest: async (runId, options = {}) => {
       memory.checkOpen()
       const { atOrBefore = Infinity } = options
-      return memory.runs.get(runId)?.snapshots.findLast(({ seq }) => seq <= atOrBefore)
+      return memory.find(runId)?.snapshots.findLast(({ seq }) => seq <= atOrBefore)
     },
 
     prune: async (runId, options) => {
       memory.checkOpen()
-      const snapshots = memory.runs.get(runId)?.snapshots ?? []
+      const snapshots = memory.find(runId)?.snapshots ?? []
       snapshots.splice(0, Math.max(0, snapshots.length - options.keep))
     },
   }

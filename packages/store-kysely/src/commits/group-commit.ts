@@ -1,12 +1,13 @@
 import { isStoreError, type StoreErrorCode } from '@varve/store'
 import type { SqlWrites } from '../writes.ts'
 import type { Answer, Answers, SharedAnswer, SharedCommits, SharedWrite } from './shared-write.ts'
+import { WriteLine, type WaitingWrite } from './write-line.ts'
 
-/** A batch takes no more writes than this: the others would wait too long for its end. */
-const MAX_WRITES = 256
-
-/** Nor more text, counted in UTF-16 code units; a write that is longer by itself is made alone. */
-const MAX_LENGTH = 4 * 1024 * 1024
+/**
+ * A batch takes no more writes than this: the others would wait too long for its end. Nor more text, counted in UTF-16 code
+ * units; a write that is longer by itself is made alone.
+ */
+const ROOM = { writes: 256, length: 4 * 1024 * 1024 }
 
 /** Errors that are those of every write of a batch. After any other each is made again alone, to have its own. */
 const OF_ALL: readonly StoreErrorCode[] = ['STORE_CLOSED', 'STORE_UNREACHABLE', 'STORE_BUSY', 'UNKNOWN_OUTCOME']
@@ -28,12 +29,9 @@ export function groupCommit(writes: SqlWrites): SqlWrites {
 }
 
 /** A write that was asked for, and who waits for it. */
-interface Member {
+interface Member extends WaitingWrite {
   readonly write: SharedWrite
   readonly runId: string
-  /** What no other write of a batch may have. */
-  readonly key: string
-  readonly length: number
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
 }
@@ -41,9 +39,7 @@ interface Member {
 class GroupCommit {
   readonly #writes: SqlWrites
   readonly #shared: SharedCommits
-  #waiting: Member[] = []
-  /** The keys of what is under way. */
-  readonly #keys = new Set<string>()
+  readonly #line = new WriteLine<Member>()
   #lanes = 0
   #gathering = false
   /** The run of the last batch; empty when it was of several. */
@@ -57,12 +53,12 @@ class GroupCommit {
   /** @returns what the same write answers when it is made alone. */
   async make(write: SharedWrite): Promise<Answer> {
     const length = lengthOf(write)
-    if (length > MAX_LENGTH || !this.#shared.accepts(write)) return alone(this.#writes, write)
+    if (length > ROOM.length || !this.#shared.accepts(write)) return alone(this.#writes, write)
     const runId = runOf(write)
     // A snapshot changes no row that an append to its run needs.
     const key = `${write.kind === 'snapshot' ? 'snapshot of' : 'run'} ${runId}`
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ write, runId, key, length, resolve, reject })
+      this.#line.add({ write, runId, key, length, resolve, reject })
       this.#gather()
     })
   }
@@ -72,47 +68,30 @@ class GroupCommit {
    * within one turn of the event loop. Where one run alone is writing, nobody is waited for.
    */
   #gather(): void {
-    if (this.#gathering || this.#lanes >= this.#shared.lanes) return
+    if (this.#gathering || this.#line.size === 0 || this.#lanes >= this.#shared.lanes) return
     this.#gathering = true
     const begin = (): void => {
       this.#gathering = false
       this.#fillLanes()
     }
-    const [first, second] = this.#waiting
-    const isLone = second === undefined && (this.#lastRun === undefined || first?.runId === this.#lastRun)
+    const { size, first } = this.#line
+    const isLone = size === 1 && (this.#lastRun === undefined || first?.runId === this.#lastRun)
     if (isLone) queueMicrotask(begin)
     else setImmediate(begin)
   }
 
   #fillLanes(): void {
     while (this.#lanes < this.#shared.lanes) {
-      const batch = this.#takeBatch()
+      const batch = this.#line.take(ROOM)
       const [first, second] = batch
       if (first === undefined) return
       this.#lastRun = second === undefined ? first.runId : ''
       this.#lanes += 1
       void this.#commit(batch).finally(() => {
         this.#lanes -= 1
-        if (this.#waiting.length > 0) this.#gather()
+        this.#gather()
       })
     }
-  }
-
-  /** The writes that have waited longest, and of each run the first. */
-  #takeBatch(): readonly Member[] {
-    const batch: Member[] = []
-    const left: Member[] = []
-    let length = 0
-    for (const member of this.#waiting) {
-      const fits = batch.length < MAX_WRITES && length + member.length <= MAX_LENGTH
-      if (fits && !this.#keys.has(member.key)) {
-        this.#keys.add(member.key)
-        batch.push(member)
-        length += member.length
-      } else left.push(member)
-    }
-    this.#waiting = left
-    return batch
   }
 
   async #commit(batch: readonly Member[]): Promise<void> {
@@ -145,9 +124,9 @@ class GroupCommit {
   }
 
   #settle({ key }: Member, tell: () => void): void {
-    this.#keys.delete(key)
+    this.#line.release(key)
     tell()
-    if (this.#waiting.length > 0) this.#gather()
+    this.#gather()
   }
 }
 

@@ -67,14 +67,14 @@ export function heldBack(queue: QueueClaim, use: QueueUse): HeldBack {
 }
 
 /**
- * Lets due runs of one queue through its limits, in the order given.
+ * Lets due runs of one queue through its limits, in the order given; it takes no more of them than it needs to.
  *
  * @returns the runs to lease, at most `room`, and what counts against the limits once they are.
  */
 export function admitRuns<Run extends DueRun>(
   queue: QueueClaim,
   use: QueueUse,
-  due: readonly Run[],
+  due: Iterable<Run>,
   room: number,
 ): { readonly admitted: readonly Run[]; readonly use: QueueUse } {
   const { concurrency = Infinity, concurrencyPerKey = Infinity, rate } = queue

@@ -1,0 +1,30 @@
+import { v7 } from 'uuid'
+
+/** The last number that a UUID of version 7 holds beside its time, which tells those of one millisecond apart. */
+const LAST_NUMBER = 2 ** 32 - 1
+
+/**
+ * Makes UUIDs of version 7, each behind the one before it also when the clock stands still or goes back. What is begun
+ * together so stands together in the indexes of a database, of which few pages are written then.
+ *
+ * @param now Unix milliseconds.
+ * @param random 16 random bytes.
+ */
+export function orderedIds(now: () => number, random: () => Uint8Array): () => string {
+  let msecs = -1
+  let seq = 0
+  return () => {
+    const bytes = random()
+    const at = Math.max(0, Math.floor(now()))
+    if (at > msecs) {
+      msecs = at
+      // Half of the numbers, at least, are left for those that follow.
+      seq = new DataView(bytes.buffer, bytes.byteOffset).getUint32(6) >>> 1
+    } else if (seq < LAST_NUMBER) seq++
+    else {
+      msecs++
+      seq = 0
+    }
+    return v7({ msecs, seq, random: bytes })
+  }
+}
