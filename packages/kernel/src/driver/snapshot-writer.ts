@@ -19,7 +19,8 @@ export class SnapshotWriter {
   readonly #definition: Definition
   #seq: number
   #length: number
-  #tailEvents: number
+  /** Those of this drive: what was read goes into the snapshot that is saved when the run blocks, not into one more. */
+  #tailEvents = 0
   #tailLength: number
   /** How many there may be. */
   #kept: number
@@ -38,7 +39,6 @@ export class SnapshotWriter {
     this.#definition = definition
     this.#seq = loaded.snapshotSeq
     this.#length = loaded.snapshotLength
-    this.#tailEvents = loaded.tailEvents
     this.#tailLength = loaded.tailLength
     this.#kept = loaded.snapshotSeq > 0 ? KEPT : 0
   }

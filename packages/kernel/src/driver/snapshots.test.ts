@@ -87,6 +87,21 @@ describe('a snapshot is written', () => {
     }
   })
 
+  test('once for a long log that had none, where the run blocks again', async () => {
+    const workflow = counting([100, 101])
+    const { store } = await savedBy((s) => kernelOn(s, workflow).start(workflow, 102, { runId: 'r' }))
+    const saved: number[] = []
+    const none = { ...store, snapshots: { ...store.snapshots, latest: async () => undefined } }
+    const withoutSnapshots = recordCalls(none, [], (name, args) => {
+      if (name === 'snapshots.save') saved.push((args[0] as Snapshot).seq)
+      return undefined
+    })
+
+    await kernelOn(withoutSnapshots, workflow).resume('r', { key: 'ask:0', value: null })
+
+    expect(saved).toEqual([(await readLog(store, 'r')).length - 1])
+  })
+
   test('never when a run is only read', async () => {
     const workflow = counting([2])
     const { store } = await savedBy((s) => kernelOn(s, workflow).start(workflow, 3, { runId: 'r' }))

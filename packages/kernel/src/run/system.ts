@@ -22,8 +22,8 @@ export interface System {
   started: EventData['RunStarted'] | undefined
   readonly open: Map<string, OpenItem>
   readonly closed: Map<string, ClosedItem>
-  /** Items that closed since the fold was last held, so that the fold before can be told. */
-  removed: OpenItem[]
+  /** Items that closed since the fold was last held, so that the fold before can be told; none are kept before it is held. */
+  removed: OpenItem[] | undefined
   /** What the run was told for all its attempts, by fact key. */
   readonly facts: Map<string, Fact>
   /** Signals that no wait has taken yet, earliest first. */
@@ -64,7 +64,12 @@ export type TerminalEvent =
 /** A run before its first event. */
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
-  const maps = { open: new Map<string, OpenItem>(), closed: new Map<string, ClosedItem>(), removed: [], signals: [] }
+  const maps = {
+    open: new Map<string, OpenItem>(),
+    closed: new Map<string, ClosedItem>(),
+    removed: undefined,
+    signals: [],
+  }
   const facts = new Map<string, Fact>()
   const none = { started: undefined, cancel: undefined, reuse: undefined, terminal: undefined }
   return { runId, end, at: 0, ...maps, facts, ...none, counts: nothingSpent, deciding: false }
@@ -255,7 +260,7 @@ function takeSignal(system: System, event: Extract<LogEvent, { type: 'SignalDeli
 
 function remember(system: System, item: OpenItem, error: ErrorInfo | undefined): void {
   system.open.delete(item.key)
-  system.removed.push(item)
+  system.removed?.push(item)
   const { kind, key, fingerprint } = item
   const closed = { kind, name: nameOf(item), fingerprint }
   system.closed.set(key, error ? { ...closed, error } : closed)
