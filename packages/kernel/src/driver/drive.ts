@@ -273,10 +273,9 @@ export class Drive {
     if (turn.events.length === 0 && taken.length === 0 && reject.length === 0) return true
     const events = turn.events.map(({ stored }) => stored)
     const debts = debtsOf(this.#fold.system, turn.log)
-    const options = appendOptions({
-      ...{ turn, take: taken, reject, claim: this.#claim, create: this.#options.create?.row },
-      owes: this.#ledger.owes(debts),
-    })
+    const create = this.#options.create?.row
+    const owes = this.#ledger.owes(debts)
+    const options = appendOptions({ turn, take: taken, reject, claim: this.#claim, create, owes })
     let appended: Appended
     const askedAt = this.#env.clock.monotonic()
     try {
@@ -323,9 +322,9 @@ export class Drive {
     const { runId, definition } = this.#options
     const action = actionOf(definition, item)
     const seed = this.#fold.system.started?.seed ?? runId
-    const run = { runId, workflow: definition.name, seed, fencingToken: this.#claim?.token ?? 0 }
+    const fencingToken = this.#claim?.token ?? 0
     const beat = async (): Promise<void> => this.#lease?.beat()
-    return { ...run, item, action, facts: this.#facts, beat }
+    return { runId, workflow: definition.name, seed, fencingToken, item, action, facts: this.#facts, beat }
   }
 
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */

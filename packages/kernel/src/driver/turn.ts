@@ -88,8 +88,8 @@ export function takeTurn(
   const at = Math.max(env.clock.now(), system.at)
   const taken = foldInputs(env, fold, definition, inputs, at)
   const closed = system.open.size < openBefore
-  if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, { ...taken, expectedHead }, [], closed)
   const alone = { ...taken, expectedHead }
+  if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, alone, [], closed)
   if (holds(system)) return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), paused: true }
   if (apart && taken.events.length > 0) {
     return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), more: true }
@@ -108,14 +108,16 @@ export function takeTurn(
     checkSize(env, events)
     checkLength(env, fold)
     checkArtifacts(system.runId, { taken: taken.events, decided: events, isNew: expectedHead === 0 })
-    const turn = turnOf(fold, { ...taken, expectedHead }, events, closed)
-    const asks = isToBeAsked(system, definition) && { run: runAgain(closed) }
-    return { ...turn, ...asks, more, ...(events.length > 0 && system.terminal === undefined && { held }) }
+    const turn = turnOf(fold, alone, events, closed)
+    turn.more = more
+    if (isToBeAsked(system, definition)) turn.run = runAgain(closed)
+    if (events.length > 0 && system.terminal === undefined) turn.held = held
+    return turn
   } catch (error) {
     if (error instanceof CrowdedTurn) throw error
     const problem = error as Error
     // What was decided so far is dropped with the fold; nothing of it is in the log.
-    return { ...turnOf(fold, { ...taken, expectedHead }, [], closed), run: runAgain(closed), problem }
+    return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), problem }
   }
 }
 
@@ -141,11 +143,21 @@ function checkLength({ limits }: Environment, { system }: RunFold): void {
 }
 
 function checkSize({ limits }: Environment, decided: readonly SealedEvent[]): void {
-  let bytes = 0
-  for (const { stored } of decided) bytes += Buffer.byteLength(stored.body)
+  const bytes = bytesOf(decided, limits.appendBytes / 2)
   if (bytes <= limits.appendBytes / 2) return
   const text = `the step decides ${bytes} bytes at once, ${limits.appendBytes / 2} are allowed; decide in smaller parts`
   throw new KernelError('LIMIT_EXCEEDED', text)
+}
+
+/** How many bytes the bodies have, or an upper bound of it that is within what is allowed: to count them takes longer. */
+function bytesOf(events: readonly SealedEvent[], allowed: number): number {
+  let bound = 0
+  // A UTF-16 code unit takes at most 3 bytes.
+  for (const { stored } of events) bound += stored.body.length * 3
+  if (bound <= allowed) return bound
+  let bytes = 0
+  for (const { stored } of events) bytes += Buffer.byteLength(stored.body)
+  return bytes
 }
 
 /** What an append is to hold. */
@@ -244,6 +256,7 @@ function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input
   const seal = (what: LogDraft): SealedEvent => sealEvent(runId, end, what, at, env.limits)
   try {
     const sealed = seal(draft)
+    if (!mayRefer(sealed)) return sealed
     checkArtifactCount(artifactsIn(sealed.stored.body), `the ${draft.type} of run ${runId}`, {
       runId,
       seq: end.seq + 1,
@@ -267,17 +280,18 @@ function turnOf(
   taken: Taken & { readonly expectedHead: number },
   decided: readonly SealedEvent[],
   closed: boolean,
-): Turn {
+): TurnDraft {
   const events = [...taken.events, ...decided]
   const { rest, problem, expectedHead } = taken
   const again = rest.length > 0 || problem !== undefined
-  return {
-    ...{ events, expectedHead, log: events.map(asLogEvent), rest },
-    run: again ? runAgain(closed) : runUpdate(fold, closed),
-    more: false,
-    ...(problem !== undefined && { problem }),
-  }
+  const run = again ? runAgain(closed) : runUpdate(fold, closed)
+  // No copies: every turn of every run is made here.
+  const turn: TurnDraft = { events, expectedHead, log: events.map(asLogEvent), rest, run, more: false }
+  if (problem !== undefined) turn.problem = problem
+  return turn
 }
+
+type TurnDraft = { -readonly [K in keyof Turn]: Turn[K] }
 
 function runAgain(progressed: boolean): TurnUpdate {
   return { status: 'running', blockedOn: [], wakeAt: 0, ...(progressed && { progressed }) }

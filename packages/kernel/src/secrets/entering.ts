@@ -42,6 +42,7 @@ export function enter(
   name: string,
   known: ReadonlySet<string> = NONE,
 ): Entered {
+  if (typeof value !== 'object' || value === null) return { value, secrets: [] }
   const secrets: NewSecret[] = []
   const visit = (part: object, path: () => string): { readonly replacement: unknown } | undefined => {
     const mark = markedValue(part)
