@@ -4,6 +4,7 @@ import { sampleEvents } from '@varve/store-contract'
 import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
 import { migratePostgres, postgresStore } from './postgres-store.ts'
+import { explained } from './testing/explained-pool.ts'
 import { observed } from './testing/observed-pool.ts'
 import { newSchemaName } from './testing/postgres-harness.ts'
 
@@ -258,7 +259,10 @@ describe('round trips', () => {
     ['within limits', limited],
   ] as const)('no claim looks at runs that are not due: %s', async ([, queue]) => {
     const plans: string[] = []
-    const store = await postgresStore({ pool: explaining(plans) }, { schema })
+    const store = await postgresStore(
+      { pool: explained(pool, schema, { lines: plans, command: 'explain (analyze)' }) },
+      { schema },
+    )
     await manyRuns(schema)
 
     expect(await store.runs.claim({ owner, leaseMs: 1, ...driven, queues: [queue], limit: 1 })).toHaveLength(1)
@@ -375,49 +379,4 @@ async function manyRuns(name: string): Promise<void> {
     from generate_series(1, 20000) as i`)
   await pool.query(`insert into ${name}.runs (${columns})
     values ('due', 'w', '1', '[]', 'q', 1, 0, 'running', '[]', 1, ${rest}, null, null, null, null, null)`)
-}
-
-/** A pool on which every query of runs tells how it was executed, before it is. */
-function explaining(plans: string[]): ReturnType<typeof observed> {
-  return {
-    connect: async () => {
-      const client = await pool.connect()
-      return {
-        query: async ({ text, values, types }) => {
-          const called = /^select \* from "\w+"\."(\w+)"/.exec(text)?.[1]
-          if (called !== undefined) plans.push(...(await planOfFunction(called, values)))
-          else if (/^(with|select) .*"runs"/s.test(text)) plans.push(...(await planOf(text, values)))
-          return client.query({ text, values, types } as never)
-        },
-        on: client.on.bind(client),
-        removeListener: client.removeListener.bind(client),
-        release: (destroy) => client.release(destroy),
-      }
-    },
-  }
-}
-
-/** How a statement is executed with these values. */
-async function planOf(text: string, values: unknown[], before = ''): Promise<readonly string[]> {
-  const other = await pool.connect()
-  await other.query(`begin; ${before}`)
-  const { rows } = await other.query<{ 'QUERY PLAN': string }>(`explain (analyze) ${text}`, values)
-  await other.query('rollback; deallocate all')
-  other.release()
-  return rows.map((row) => row['QUERY PLAN'])
-}
-
-/** How the statement of a function is executed, by the plan that serves for all values. */
-async function planOfFunction(name: string, values: unknown[]): Promise<readonly string[]> {
-  const found = 'select prosrc, proconfig from pg_proc where proname = $1 and pronamespace = $2::regnamespace'
-  const { rows } = await pool.query<{ prosrc: string; proconfig: string[] }>(found, [name, schema])
-  const statement = /return query (.*);\nend/s.exec(rows[0]?.prosrc ?? '')?.[1]
-  const settings = rows[0]?.proconfig.map((setting) => `set local ${setting.replace('=', ' to ')};`).join(' ')
-  const given = values.length === 0 ? '' : `(${values.map(literal).join(', ')})`
-  return planOf(`execute explained${given}`, [], `${settings} prepare explained as ${statement}`)
-}
-
-function literal(value: unknown): string {
-  if (Array.isArray(value)) return `'{${value.map((item) => JSON.stringify(item)).join(',')}}'`
-  return typeof value === 'string' ? pg.escapeLiteral(value) : JSON.stringify(value)
 }
