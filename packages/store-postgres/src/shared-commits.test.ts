@@ -51,6 +51,19 @@ async function opened(notes: string[] = [], groupCommit = true): Promise<Store> 
   return postgresStore({ pool: noting }, { schema, notifications: false, groupCommit })
 }
 
+/** Somebody else's transaction that has created a run: a create waits for another of its id. */
+async function creating(runId: string): Promise<pg.PoolClient> {
+  const other = await pool.connect()
+  await other.query('begin')
+  await other.query(
+    `insert into ${schema}.runs (run_id, workflow, version, tags, queue, priority, created_at, status,
+      blocked_on, head, format, waiting, posted, recoveries, token)
+      values ($1, 'w', '1', '[]', 'q', 0, 0, 'running', '[]', 0, 0, 0, 0, 0, 0)`,
+    [runId],
+  )
+  return other
+}
+
 describe('writes of many runs at once', () => {
   test.for([
     [true, 4],
@@ -87,12 +100,7 @@ describe('writes of many runs at once', () => {
 
   test('are all UNKNOWN_OUTCOME when the server ends their connection', async () => {
     const store = await opened()
-    const other = await pool.connect()
-    // A create waits for another of its id.
-    await other.query('begin')
-    await other.query(`insert into ${schema}.runs (run_id, workflow, version, tags, queue, priority, created_at, status,
-      blocked_on, head, format, waiting, posted, recoveries, token)
-      values ('run-1', 'w', '1', '[]', 'q', 0, 0, 'running', '[]', 0, 0, 0, 0, 0, 0)`)
+    const other = await creating('run-1')
 
     const codes = named(3).map(async (runId) => codeOf(start(store, runId)))
     const terminate = `select pg_terminate_backend(pid) from pg_stat_activity
@@ -103,6 +111,19 @@ describe('writes of many runs at once', () => {
     await other.query('rollback')
     other.release()
     expect((await store.runs.list({}, { limit: 9 })).items).toEqual([])
+  })
+
+  test('are not given up for one of them that waits longer than its role may', async () => {
+    const hasty = new pg.Pool({ connectionString: inject('pgUrl'), options: '-c lock_timeout=100ms', max: 10 })
+    const store = await postgresStore({ pool: hasty }, { schema, notifications: false })
+    const other = await creating('run-1')
+
+    const codes = await Promise.all(named(4).map(async (runId) => codeOf(start(store, runId))))
+    await other.query('rollback')
+    other.release()
+    await hasty.end()
+
+    expect(codes).toEqual(['done', 'STORE_BUSY', 'done', 'done'])
   })
 
   test('never wait for one another in a circle, whatever else is written to the same runs', async () => {

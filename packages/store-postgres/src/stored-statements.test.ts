@@ -92,6 +92,27 @@ describe('stored statements', () => {
     expect(texts).toEqual([expect.stringMatching(/^select \* from "\w+"\."append_[0-9a-f]{12}"\(\$1,/)])
   })
 
+  test('are all of them there, however a log, a snapshot or an inbox is read', async () => {
+    const refused: string[] = []
+    const noticing = observed(pool, () => async (text, execute) => {
+      try {
+        return await execute()
+      } catch (error) {
+        refused.push(text)
+        throw error
+      }
+    })
+    const store = await postgresStore({ pool: noticing }, { schema, notifications: false })
+    await start(store, 'run-1')
+
+    for await (const _ of store.events.read('run-1', { limit: 1 }));
+    for await (const _ of store.events.read('run-1'));
+    await store.snapshots.latest('run-1')
+    await store.inbox.list('run-1', { limit: 1 })
+
+    expect(refused).toEqual([])
+  })
+
   test('are called by a name, which the session keeps and which stands for one text', async () => {
     const single = new pg.Pool({ connectionString: url, max: 1 })
     const store = await postgresStore({ pool: single }, { schema, notifications: false })

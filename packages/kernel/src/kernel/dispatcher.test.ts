@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { manualClock, settled } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
+import type { DispatchedRun } from './dispatcher.ts'
 import { createKernel } from './kernel.ts'
 
 const simple = defineWorkflow(
@@ -92,5 +93,36 @@ describe('a run that is dispatched', () => {
 
     expect(await kernel.follow('r')).toMatchObject({ status: 'completed' })
     expect(calls).toBe(2)
+  })
+})
+
+describe('a new run that was taken', () => {
+  test('and is given up before it was created, is recorded all the same', async () => {
+    const store = memoryStore()
+    await using kernel = createKernel({ store, workflows: [simple] })
+    const { dispatcher } = kernel
+    let leaving: Promise<unknown> = Promise.resolve()
+    let before: DispatchedRun | undefined
+    const leaveSoon = async (): Promise<void> => {
+      for (let i = 0; i < 20; i++) await Promise.resolve(before?.leave('stop'))
+    }
+    dispatcher.takeNew(
+      { queues, leaseMs },
+      {
+        isFree: () => true,
+        take: (begun) => {
+          leaving = before === undefined ? begun.then((run) => (before = run)) : leaveSoon()
+        },
+      },
+    )
+    await kernel.start(simple, null, { runId: 'r', wait: false })
+    await leaving
+    await before?.outcome
+    await store.runs.remove('r', { ifTerminal: true })
+
+    expect(await kernel.start(simple, null, { runId: 'r', wait: false })).toEqual({ status: 'running', runId: 'r' })
+    await leaving
+
+    expect(await store.runs.find('r')).toBeDefined()
   })
 })

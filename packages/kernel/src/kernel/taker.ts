@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Environment } from '../driver/environment.ts'
 import type { NewRun } from '../driver/new-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
+import { KernelError } from '../errors.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { Drives } from './drives.ts'
 
@@ -65,12 +66,17 @@ export function newTaker<Run extends { readonly outcome: Promise<unknown> }>(
     take: (definition, newRun) => {
       const { driving, created } = apart(() => begin(env, drives, definition, newRun))
       const run = follow({ ...newRun.row, runId: newRun.runId }, driving)
-      const durable = Promise.race([created, run.outcome])
+      const durable = Promise.race([created, unlessGivenUp(run.outcome)])
       const begun = durable.then(() => run)
       place.take(begun.catch(() => undefined))
       return takingOf(begun)
     },
   }
+}
+
+/** A drive that gave its run up has an outcome without having created it. */
+async function unlessGivenUp(outcome: Promise<unknown>): Promise<void> {
+  if ((await outcome) === undefined) throw new KernelError('DRAINED', 'the run was given up before it was created')
 }
 
 /** A run that is being created by its own drive. */

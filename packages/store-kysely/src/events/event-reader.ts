@@ -75,7 +75,7 @@ const eventColumns: StoredColumns<EventRecord> = {
 }
 
 /** One event needs no bounds: the plan of the other query takes longer than all the rest. */
-function oneQuery(dialect: SqlDialect): ReadQueries['one'] {
+export function oneQuery(dialect: SqlDialect): ReadQueries['one'] {
   const query = queryCompiler(dialect).read((p: Params<Pick<PageArgs, 'runId' | 'from'>>) =>
     dialect.db
       .selectFrom('events')

@@ -1,3 +1,4 @@
+import { isStoreError } from '@varve/store'
 import type { SharedAnswer, SharedCommits, SharedWrite } from '../commits/shared-write.ts'
 import type { SqlDialect } from '../dialect.ts'
 import type { CreatedRecord } from '../events/append-queries.ts'
@@ -22,7 +23,7 @@ import {
  *
  * It passes over runs that somebody else has locked, so it never waits while it holds a lock, except for others that create the
  * same run; and all create in the order of the ids. Whoever has no answer, for whatever reason, is told that it was passed over:
- * alone it learns why.
+ * alone it learns why. So are all, when the database gives the statement up: a time ran out, or somebody had to give way.
  */
 export function sharedCommits(dialect: SqlDialect, executor: SqlExecutor, schema: string): SharedCommits {
   const query = sharedQuery(dialect, schema)
@@ -30,7 +31,15 @@ export function sharedCommits(dialect: SqlDialect, executor: SqlExecutor, schema
     lanes: 2,
     // A post may settle only what waits once the row is locked: that takes a statement of its own.
     accepts: (write) => write.kind !== 'append' || write.addition.posts.length === 0,
-    commit: async (batch) => answersOf(batch, await executor.all(query, argsOf(batch))),
+    commit: async (batch) => {
+      try {
+        return answersOf(batch, await executor.all(query, argsOf(batch)))
+      } catch (error) {
+        // Rolled back for certain, and most often for one of them: for which, nobody says.
+        if (isStoreError(error, 'STORE_BUSY')) return batch.map(() => 'locked')
+        throw error
+      }
+    },
   }
 }
 

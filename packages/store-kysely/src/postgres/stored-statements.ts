@@ -1,5 +1,5 @@
 import type { SqlDialect } from '../dialect.ts'
-import { pageQuery } from '../events/event-reader.ts'
+import { oneQuery, pageQuery } from '../events/event-reader.ts'
 import { inboxQueries } from '../inbox/inbox-queries.ts'
 import type { Query, StoredStatement } from '../query.ts'
 import { storedRunQueries } from '../runs/run-queries.ts'
@@ -12,6 +12,7 @@ export function storedStatements(dialect: SqlDialect, schema: string): readonly 
   const queries: readonly Query<never, unknown>[] = [
     ...storedWrites(dialect),
     ...storedRunQueries(dialect),
+    oneQuery(dialect),
     pageQuery(dialect),
     snapshotQueries(dialect).latest,
     inboxQueries(dialect).waiting,
