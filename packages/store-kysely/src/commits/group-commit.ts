@@ -102,14 +102,20 @@ class GroupCommit {
   #takeBatch(): readonly Member[] {
     const batch: Member[] = []
     const left: Member[] = []
+    /** What must not be overtaken by a later write of its run, which may be shorter. */
+    const leftKeys = new Set<string>()
     let length = 0
     for (const member of this.#waiting) {
+      const { key } = member
       const fits = batch.length < MAX_WRITES && length + member.length <= MAX_LENGTH
-      if (fits && !this.#keys.has(member.key)) {
-        this.#keys.add(member.key)
+      if (fits && !this.#keys.has(key) && !leftKeys.has(key)) {
+        this.#keys.add(key)
         batch.push(member)
         length += member.length
-      } else left.push(member)
+      } else {
+        left.push(member)
+        leftKeys.add(key)
+      }
     }
     this.#waiting = left
     return batch
