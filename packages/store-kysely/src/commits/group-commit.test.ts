@@ -154,6 +154,26 @@ describe('writes of different runs', () => {
     expect(commits[2]?.runIds).toEqual(['run-2'])
   })
 
+  test('keep the order of each run where a longer one has to wait for the next batch', async () => {
+    const { commits, grouped } = scripted()
+    const MiB = 1024 * 1024
+    const sizes = [
+      ['a', 2.5],
+      ['b', 2],
+      ['b', 0],
+      ['c', 0],
+    ] as const
+
+    const writes = sizes.map(async ([runId, size]) => grouped.append(addition(runId, 'x'.repeat(size * MiB))))
+    for (let i = 0; i < 3; i++) {
+      await turn()
+      commits[i]?.answer()
+    }
+    await Promise.all(writes)
+
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'c'], ['b'], ['b']])
+  })
+
   test('that no batch takes are made beside it', async () => {
     const { commits, grouped } = scripted()
 

@@ -103,6 +103,18 @@ describe('the vectors of RFC 8785', () => {
   })
 })
 
+describe('where something has given arrays a toJSON', () => {
+  test('they are written as what they hold', () => {
+    const toJSON = { value: () => 'theirs', configurable: true }
+    Object.defineProperty(Array.prototype, 'toJSON', toJSON)
+    try {
+      expect(canonicalize({ list: [1] })).toEqual({ text: '{"list":[1]}', copy: { list: [1] } })
+    } finally {
+      delete (Array.prototype as { toJSON?: unknown }).toJSON
+    }
+  })
+})
+
 describe('for any JSON value', () => {
   const anyJson = fc.jsonValue({ maxDepth: 6, noUnicodeString: false, stringUnit: 'binary' }).filter(hasExactIntegers)
 

@@ -31,6 +31,8 @@ export function canonicalize(value: unknown, options: CanonicalOptions = {}): Ca
 
 /** In half the time, for most values; undefined where the walk has to find out what is different, or wrong. */
 function quickly(value: unknown, maxDepth: number): Canonical | undefined {
+  // Some libraries add one, of which `JSON.stringify` would ask what to write.
+  if ('toJSON' in Array.prototype) return undefined
   const copy = plainCopy(value, maxDepth)
   if (copy === undefined) return undefined
   const text = JSON.stringify(copy)
