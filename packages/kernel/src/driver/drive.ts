@@ -174,7 +174,7 @@ export class Drive {
       const more = await this.#turn()
       const { system } = this.#fold
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
-      if (this.#lease?.isAlive() === false) await this.#lease.decided()
+      await this.#lease?.decided()
       this.#checkStop()
       // What waits for its append may be that an attempt is over: nothing is started beside it.
       const parking = this.#givingUp.parking !== undefined
@@ -296,8 +296,8 @@ export class Drive {
     this.#facts.recorded(turn.log)
     this.#env.committed(runId, turn.log)
     this.#snapshots?.appended(runId, turn.events, turn.held)
-    const paying = this.#ledger.pay(this.#env, this.#fold.system, debts)
-    if (paying !== undefined) await paying
+    // Waited for in any case: whoever heard of the append may give the run up before anything follows it.
+    await this.#ledger.pay(this.#env, this.#fold.system, debts)
     return true
   }
 
