@@ -171,7 +171,7 @@ describe('writes of different runs', () => {
     }
     await Promise.all(writes)
 
-    expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'c'], ['b'], ['b']])
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a'], ['b', 'c'], ['b']])
   })
 
   test('that no batch takes are made beside it', async () => {

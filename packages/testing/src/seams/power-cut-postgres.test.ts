@@ -10,7 +10,7 @@ import { cutNow, newOrdersLog, outlive, placeOrders, type Cut, type OrdersLog } 
 
 const ORDERS = 10
 /** Of the answers to writes, every so manieth is held back while the folder is copied. */
-const EVERY = 5
+const EVERY = 2
 const COPIES = 6
 /** By then every lease has run out. */
 const LATER_MS = 3_600_000
