@@ -12,7 +12,7 @@ test('measures everything on every store unless told otherwise', () => {
 test.for([
   [['--steps', '0']],
   [['--rounds', 'many']],
-  [['--states', '20001']],
+  [['--states', '1000001']],
   [['--stores', 'memory,tape']],
   [['stairs']],
   [['--frobnicate']],
