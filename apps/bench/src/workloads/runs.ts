@@ -14,14 +14,17 @@ import { STEPS_PER_RUN } from '../workers/dispatch.ts'
 /** How many runs are in flight while the delay of the event loop is watched. */
 const WATCHED_RUNS = 100
 
-/** As many as share commits well; what more of them hold would only drive each other from the caches of the processor. */
+/**
+ * As many as fill the commits: on Postgres all of them, elsewhere, where one commit is under way at a time, so many. What more of
+ * them hold would only drive each other from the caches of the processor.
+ */
 const RUNS_AT_ONCE = 128
 
 /** Many short runs, many of them in flight at once. */
 export const runs: Workload = {
   title: 'W2 runs',
   prepare: async (site, { runs }) => {
-    const { store, plain } = site
+    const { store, plain, location } = site
     const crews = await crewsOf(site)
     const watched = Math.min(runs, WATCHED_RUNS)
     const both = (name: string, drive: (runs: number) => Promise<void>): readonly Program[] => [
@@ -31,7 +34,7 @@ export const runs: Workload = {
     return {
       programs: [
         ...crews.programs(runs),
-        ...both('varve', (count) => kernelRuns(store, count)),
+        ...both('varve', (count) => kernelRuns(store, count, location?.kind === 'postgres' ? count : RUNS_AT_ONCE)),
         ...both('plain', (count) => plainRuns(plain, count, { sealed: true })),
         { name: 'plain, unsealed', measure: () => rateOf(runs, () => plainRuns(plain, runs, { sealed: false })) },
       ],
@@ -56,7 +59,7 @@ async function loopDelay(runs: number, atOnce: number, drive: (runs: number) => 
 }
 
 /** `start` drives a run to its end; when one has ended the next begins. */
-export async function kernelRuns(store: Store, runs: number): Promise<void> {
+export async function kernelRuns(store: Store, runs: number, atOnce = RUNS_AT_ONCE): Promise<void> {
   const sequence = sequenceOf()
   const kernel = createKernel({ store, workflows: [sequence] })
   let started = 0
@@ -66,7 +69,7 @@ export async function kernelRuns(store: Store, runs: number): Promise<void> {
       if (status !== 'completed') throw new Error(`a run ended ${status}`)
     }
   }
-  await Promise.all(Array.from({ length: Math.min(runs, RUNS_AT_ONCE) }, startNext))
+  await Promise.all(Array.from({ length: Math.min(runs, atOnce) }, startNext))
   await kernel[Symbol.asyncDispose]()
 }
 
