@@ -1,10 +1,9 @@
 import type { RunFilter } from '@varve/store'
-import { createRequire } from 'node:module'
-import type * as SortedBTree from 'sorted-btree'
+import sortedBTree from 'sorted-btree'
 import { dueAt, type RunRecord } from './run-record.ts'
 
-// It is CommonJS with a default export, to which Node and bundlers give different names; `require` knows only one.
-const { default: BTree } = createRequire(import.meta.url)('sorted-btree') as typeof SortedBTree.default
+// It is CommonJS with a default export: what Node takes for the default is the module, what some tools take for it the class.
+const BTree = typeof sortedBTree === 'function' ? sortedBTree : sortedBTree.default
 
 /** Where a run stands in a line; a bound without an id is behind all the runs of its time. */
 type Place = readonly [rank: number, at: number, runId: string | null]

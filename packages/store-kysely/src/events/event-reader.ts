@@ -65,14 +65,15 @@ function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange):
 
 type EventRecord = Omit<EventsTable, 'run_id'>
 
-const eventColumns: StoredColumns<EventRecord> = {
+/** The columns of an event besides its run. */
+export const eventColumns = {
   seq: 'bigint',
   v: 'bigint',
   type: 'text',
   at: 'bigint',
   body: 'text',
   hash: 'text',
-}
+} as const satisfies StoredColumns<EventRecord>
 
 /** One event needs no bounds: the plan of the other query takes longer than all the rest. */
 export function oneQuery(dialect: SqlDialect): ReadQueries['one'] {

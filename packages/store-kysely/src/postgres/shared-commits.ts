@@ -8,7 +8,7 @@ import { packedIntegers, packedTexts } from './packed-list.ts'
 import {
   additionColumns,
   arrivalColumns,
-  eventColumns,
+  loggedColumns,
   referenceColumns,
   sharedQuery,
   snapshotColumns,
@@ -68,7 +68,7 @@ function argsOf(batch: readonly SharedWrite[]): SharedArgs {
     ...packed('adding', additionColumns, runs),
     ...packed(
       'event',
-      eventColumns,
+      loggedColumns,
       changes.flatMap(({ events }) => events),
     ),
     ...packed('saving', snapshotColumns, snapshots),

@@ -1,6 +1,7 @@
 import type { Snapshot, StoredEvent } from '@varve/store'
 import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
+import { eventColumns } from '../events/event-reader.ts'
 import { createdColumns, endedLease, type AppendArgs, type CreateArgs } from '../events/append-queries.ts'
 import { queryCompiler, rowParams, type Params, type Query, type StoredColumns } from '../query.ts'
 import { none, runColumn, updatedColumns } from '../runs/run-columns.ts'
@@ -64,15 +65,7 @@ export const additionColumns: Columns<AdditionRow> = {
   setsVersion: 'bigint',
 }
 
-export const eventColumns: Columns<StoredEvent> = {
-  runId: 'text',
-  seq: 'bigint',
-  v: 'bigint',
-  type: 'text',
-  at: 'bigint',
-  body: 'text',
-  hash: 'text',
-}
+export const loggedColumns: Columns<StoredEvent> = { runId: 'text', ...eventColumns }
 
 export const snapshotColumns: Columns<Snapshot> = {
   runId: 'text',
@@ -119,7 +112,7 @@ export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedAr
       changed as (${changing(dialect, nameOf)}),
       logged as (
         insert into ${nameOf('events')} (run_id, seq, v, type, at, body, hash)
-        select event.* from ${sent(p, 'event', eventColumns)} where ${isKnown('event')}),
+        select event.* from ${sent(p, 'event', loggedColumns)} where ${isKnown('event')}),
       tagged as (
         insert into ${nameOf('run_tags')} (run_id, tag)
         select tag.* from ${sent(p, 'tag', tagColumns)} where ${isKnown('tag')}),
