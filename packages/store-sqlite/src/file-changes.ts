@@ -25,7 +25,7 @@ export function fileChanges(executor: SqliteExecutor, pollMs: number): RemoteCha
       const timer = setInterval(look, pollMs).unref()
       // Only now: the first look has made the log, if there was none.
       const file = executor.tryNow(mainFile)
-      const unwatch = file === undefined ? undefined : onLogWrites(file, look)
+      const unwatch = file === undefined ? undefined : onLogWrites(file, look, () => executor.sinceWriteMs())
       return async () => {
         clearInterval(timer)
         unwatch?.()

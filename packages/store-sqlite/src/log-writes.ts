@@ -9,33 +9,82 @@ const LOOKS_MS = [0, 1, 2, 3, 5, 8, 12, 18]
 /** Looks follow each other no sooner than this, however many writes there are. */
 const LEAST_MS = 1
 
+/** Who has written so short a time ago most likely writes on. */
+const OWN_MS = 20
+
+/** How often to look while we write ourselves. */
+const REST_MS = 5
+
 /**
- * Looks whenever the system tells of a write to a database's log, ours or another process's, and a few times after. A hint
- * and no more: where files cannot be watched, or the system tells of nothing, nothing happens.
+ * Looks whenever the system tells of a write to a database's log, and a few times after. A hint and no more: where files cannot
+ * be watched, or the system tells of nothing, nothing happens.
+ *
+ * While we write ourselves the log is not watched, for the system would tell of each page of ours: it is looked for others'
+ * writes every few milliseconds then.
  *
  * @param file - of the database; its log lies beside it.
+ * @param sinceOwnMs - How long ago we have written to it.
  * @returns what ends it.
  */
-export function onLogWrites(file: string, look: () => void): () => void {
-  let timer: NodeJS.Timeout | undefined
-  let lookedAt = -Infinity
-  const lookAt = (step: number): void => {
-    look()
-    lookedAt = performance.now()
-    lookLater(step + 1)
-  }
-  const lookLater = (step: number): void => {
-    clearTimeout(timer)
-    const ms = (LOOKS_MS[step] ?? Infinity) - (LOOKS_MS[step - 1] ?? 0)
-    timer = Number.isFinite(ms) ? setTimeout(lookAt, ms, step).unref() : undefined
-  }
-  const watcher = watching(`${file}-wal`, () => {
-    if (performance.now() - lookedAt >= LEAST_MS) lookAt(0)
-    else lookLater(1)
-  })
+export function onLogWrites(file: string, look: () => void, sinceOwnMs: () => number): () => void {
+  const watch = new LogWatch(`${file}-wal`, look, sinceOwnMs)
   return () => {
-    clearTimeout(timer)
-    watcher?.close()
+    watch.end()
+  }
+}
+
+class LogWatch {
+  readonly #log: string
+  readonly #look: () => void
+  readonly #sinceOwnMs: () => number
+  #watcher: FSWatcher | undefined
+  #timer: NodeJS.Timeout | undefined
+  #lookedAt = -Infinity
+
+  constructor(log: string, look: () => void, sinceOwnMs: () => number) {
+    this.#log = log
+    this.#look = look
+    this.#sinceOwnMs = sinceOwnMs
+    this.#watch()
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#watcher?.close()
+  }
+
+  #watch(): void {
+    this.#watcher = watching(this.#log, () => this.#written())
+  }
+
+  #written(): void {
+    if (this.#sinceOwnMs() < OWN_MS) this.#rest()
+    else if (performance.now() - this.#lookedAt >= LEAST_MS) this.#lookAt(0)
+    else this.#lookLater(1)
+  }
+
+  #lookAt(step: number): void {
+    this.#look()
+    this.#lookedAt = performance.now()
+    this.#lookLater(step + 1)
+  }
+
+  #lookLater(step: number): void {
+    clearTimeout(this.#timer)
+    const ms = (LOOKS_MS[step] ?? Infinity) - (LOOKS_MS[step - 1] ?? 0)
+    if (Number.isFinite(ms)) this.#timer = setTimeout(() => this.#lookAt(step), ms).unref()
+  }
+
+  #rest(): void {
+    this.#watcher?.close()
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      const isWriting = this.#sinceOwnMs() < OWN_MS
+      // First the watch, then the look: what is written in between is told of, or seen.
+      if (!isWriting) this.#watch()
+      this.#look()
+      if (isWriting) this.#rest()
+    }, REST_MS).unref()
   }
 }
 

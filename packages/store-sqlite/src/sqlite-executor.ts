@@ -22,6 +22,7 @@ export class SqliteExecutor implements SqlExecutor {
   readonly #statements = new Map<string, SqliteStatement>()
   #closed = false
   #breathedAt = performance.now()
+  #wroteAt = -Infinity
 
   constructor(database: SqliteDatabase, busyTimeoutMs: number) {
     this.#database = database
@@ -52,6 +53,11 @@ export class SqliteExecutor implements SqlExecutor {
     } catch {
       return undefined
     }
+  }
+
+  /** How long ago something was committed here, in milliseconds. */
+  sinceWriteMs(): number {
+    return performance.now() - this.#wroteAt
   }
 
   /** From now on every call is `STORE_CLOSED`. */
@@ -96,6 +102,7 @@ export class SqliteExecutor implements SqlExecutor {
       throw error
     }
     this.#commit()
+    if (mode === 'write') this.#wroteAt = performance.now()
     return result
   }
 
