@@ -4,7 +4,7 @@ import { validate, version } from 'uuid'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from './kernel/kernel.ts'
-import { orderedIds } from './ids.ts'
+import { orderedIds, randomBytesOf } from './ids.ts'
 import { systemClock } from './clock.ts'
 import { defineWorkflow } from './workflow/define-workflow.ts'
 
@@ -73,4 +73,19 @@ test('the ids that a kernel makes for runs hold the time of its clock, and are i
   expect(ids).toEqual(ids.toSorted())
   expect(timeOf(ids[4]!)).toBe(now)
   expect((await store.runs.list({}, { limit: 9 })).items.map(({ runId }) => runId)).toEqual(ids.toReversed())
+})
+
+test('random bytes are handed out once each, 16 at a time, and drawn many at once', () => {
+  const all: number[] = []
+  let drawings = 0
+  const random = randomBytesOf((bytes) => {
+    drawings++
+    crypto.getRandomValues(bytes)
+    all.push(...bytes)
+  })
+
+  const given = Array.from({ length: 600 }, random)
+
+  expect(given.flatMap((bytes) => [...bytes])).toEqual(all.slice(0, 600 * 16))
+  expect(drawings).toBe(3)
 })

@@ -17,7 +17,7 @@ import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
 import type { ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import { createGuard } from '../guard/guard.ts'
-import { orderedIds } from '../ids.ts'
+import { orderedIds, randomBytesOf } from '../ids.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll } from '../policy/policy.ts'
 import { TURN_BYTES, TURN_EVENTS } from '../run/decide.ts'
@@ -381,7 +381,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     buildOf: (definition) => build ?? definition.build,
     definitionOf: registry.definitionOf,
     definitionFor: registry.definitionFor,
-    newId: options.newId ?? orderedIds(machine.now, () => crypto.getRandomValues(new Uint8Array(16))),
+    newId: options.newId ?? orderedIds(machine.now, randomBytesOf((bytes) => crypto.getRandomValues(bytes))),
     maxRecoveries: options.maxRecoveries ?? DEFAULT_MAX_RECOVERIES,
     warn,
     committed: (runId, events) => {
