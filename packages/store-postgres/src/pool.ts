@@ -6,6 +6,8 @@ export interface PostgresPool {
   connect(): Promise<PostgresClient>
   /** How many connections there may be; a store takes none for good from a pool that has but one. */
   readonly options?: { readonly max?: number | undefined }
+  /** How many wait for a connection now. Where it does not say, each connection is given back after each use. */
+  readonly waitingCount?: number
 }
 
 /** What the store needs of a connection from the pool. */

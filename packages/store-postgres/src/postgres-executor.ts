@@ -1,6 +1,6 @@
 import { isStoreError, StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
-import { giveBack, statement, take } from './connection.ts'
+import { Connections, statement } from './connection.ts'
 import type { PostgresClient, PostgresPool, PostgresResult } from './pool.ts'
 import { isConnectionLost, isRefusedFunction, isRefusedName, postgresError, type Phase } from './postgres-error.ts'
 
@@ -11,7 +11,7 @@ type Stored = NonNullable<Query<never, unknown>['stored']>
 
 /** Runs queries on connections of a pool. A query outside of a transaction is one statement and one round trip. */
 export class PostgresExecutor implements SqlExecutor {
-  readonly #pool: PostgresPool
+  readonly #connections: Connections
   readonly #underWay = new Set<Promise<unknown>>()
   /** Names of functions that are not there or not for us: made by nobody who may, dropped, or kept from our role. */
   readonly #missing = new Set<string>()
@@ -19,7 +19,7 @@ export class PostgresExecutor implements SqlExecutor {
   #closed = false
 
   constructor(pool: PostgresPool, namesCalls: boolean) {
-    this.#pool = pool
+    this.#connections = new Connections(pool)
     this.#namesCalls = namesCalls
   }
 
@@ -58,10 +58,10 @@ export class PostgresExecutor implements SqlExecutor {
     const client = await this.#connect()
     try {
       const result = await this.#execute(client, query, boundValues(query, args))
-      giveBack(client, false)
+      this.#connections.giveBack(client, false)
       return result
     } catch (error) {
-      giveBack(client, isConnectionLost(error))
+      this.#connections.giveBack(client, isConnectionLost(error))
       throw postgresError(error, query.writes ? 'committing' : 'uncommitted')
     }
   }
@@ -102,10 +102,10 @@ export class PostgresExecutor implements SqlExecutor {
       const result = await drive(client, steps())
       if (mode === 'write') phase = 'committing'
       await client.query(statement('commit'))
-      giveBack(client, false)
+      this.#connections.giveBack(client, false)
       return result
     } catch (error) {
-      giveBack(client, !(await isRolledBack(client, error)))
+      this.#connections.giveBack(client, !(await isRolledBack(client, error)))
       throw postgresError(error, phase)
     }
   }
@@ -113,7 +113,7 @@ export class PostgresExecutor implements SqlExecutor {
   async #connect(): Promise<PostgresClient> {
     if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
     try {
-      return await take(this.#pool)
+      return await this.#connections.take()
     } catch (error) {
       throw postgresError(error, 'unsent')
     }

@@ -201,6 +201,27 @@ describe('a run that writes alone', () => {
 
     expect(commits.every(({ shared }) => !shared)).toBe(true)
   })
+
+  test('goes on at once after a failure, and makes its own next write and others wait for the one under way', async () => {
+    const { commits, grouped } = scripted()
+    const write = async (runId: string) => code(grouped.append(addition(runId)))
+    const first = write('a')
+    await turn()
+    commits[0]?.answer()
+    await first
+
+    const failed = write('a')
+    const behind = [write('a'), write('b')]
+    await turn()
+    expect(commits).toHaveLength(2)
+    commits[1]?.fail(new StoreError('UNKNOWN_OUTCOME', 'the connection broke'))
+    expect(await failed).toBe('UNKNOWN_OUTCOME')
+    await turn()
+    commits[2]?.answer()
+
+    expect(await Promise.all(behind)).toEqual(['done', 'done'])
+    expect(commits.map(({ runIds }) => runIds.toSorted())).toEqual([['a'], ['a'], ['a', 'b']])
+  })
 })
 
 describe('a commit that fails', () => {

@@ -57,10 +57,27 @@ class GroupCommit {
     const runId = runOf(write)
     // A snapshot changes no row that an append to its run needs.
     const key = `${write.kind === 'snapshot' ? 'snapshot of' : 'run'} ${runId}`
+    if (this.#goesOnAlone(runId) && this.#line.pass(key)) return this.#makeAtOnce(write, key)
     return new Promise((resolve, reject) => {
       this.#line.add({ write, runId, key, length, resolve, reject })
       this.#gather()
     })
+  }
+
+  /** True where a run that wrote last writes again and nobody else does: nobody is waited for, nor is anybody made to wait. */
+  #goesOnAlone(runId: string): boolean {
+    return this.#lastRun === runId && this.#lanes === 0 && this.#line.size === 0
+  }
+
+  async #makeAtOnce(write: SharedWrite, key: string): Promise<Answer> {
+    this.#lanes += 1
+    try {
+      return await alone(this.#writes, write)
+    } finally {
+      this.#lanes -= 1
+      this.#line.release(key)
+      this.#gather()
+    }
   }
 
   /**

@@ -44,6 +44,13 @@ export class WriteLine<Write extends WaitingWrite> {
     this.#aside.set(key, aside)
   }
 
+  /** Says that a write is under way that never stood in the line. @returns false while another one of its key is ready or under way. */
+  pass(key: string): boolean {
+    if (this.#aside.has(key)) return false
+    this.#aside.set(key, undefined)
+    return true
+  }
+
   /** Takes the writes that have been ready longest, as many as there is room for; they are under way from then. */
   take(room: Room): readonly Write[] {
     const taken: Write[] = []
@@ -57,7 +64,7 @@ export class WriteLine<Write extends WaitingWrite> {
     }
   }
 
-  /** To be called once for each write that was taken, when it is made or has failed. */
+  /** To be called once for each write that was taken or passed, when it is made or has failed. */
   release(key: string): void {
     const next = this.#aside.get(key)?.dequeue()
     if (next === undefined) this.#aside.delete(key)
