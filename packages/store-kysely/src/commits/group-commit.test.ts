@@ -202,6 +202,23 @@ describe('a run that writes alone', () => {
     expect(commits.every(({ shared }) => !shared)).toBe(true)
   })
 
+  test('has its snapshot in the commit of what it writes next in the same turn', async () => {
+    const { commits, grouped } = scripted()
+    const first = grouped.append(addition('a'))
+    await microtasks()
+    commits[0]?.answer()
+    await first
+
+    const saved = grouped.saveSnapshot(snapshot('a'))
+    await microtasks()
+    const next = grouped.append(addition('a'))
+    await turn()
+    commits[1]?.answer()
+
+    expect([await saved, await next]).toEqual([true, { run_id: 'a', waiting: 0 }])
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a'], ['a', 'a']])
+  })
+
   test('goes on at once after a failure, and makes its own next write and others wait for the one under way', async () => {
     const { commits, grouped } = scripted()
     const write = async (runId: string) => code(grouped.append(addition(runId)))

@@ -57,7 +57,8 @@ class GroupCommit {
     const runId = runOf(write)
     // A snapshot changes no row that an append to its run needs.
     const key = `${write.kind === 'snapshot' ? 'snapshot of' : 'run'} ${runId}`
-    if (this.#goesOnAlone(runId) && this.#line.pass(key)) return this.#makeAtOnce(write, key)
+    if (write.kind !== 'snapshot' && this.#goesOnAlone(runId) && this.#line.pass(key))
+      return this.#makeAtOnce(write, key)
     return new Promise((resolve, reject) => {
       this.#line.add({ write, runId, key, length, resolve, reject })
       this.#gather()
@@ -82,7 +83,8 @@ class GroupCommit {
 
   /**
    * Those whose writes were answered together, or whose actions ended while a commit was under way, ask for their next writes
-   * within one turn of the event loop. Where one run alone is writing, nobody is waited for.
+   * within one turn of the event loop. Where one run alone is writing, nobody is waited for; but a snapshot, for which nobody
+   * waits, shares the commit of what its run writes next.
    */
   #gather(): void {
     if (this.#gathering || this.#line.size === 0 || this.#lanes >= this.#shared.lanes) return
@@ -92,7 +94,8 @@ class GroupCommit {
       this.#fillLanes()
     }
     const { size, first } = this.#line
-    const isLone = size === 1 && (this.#lastRun === undefined || first?.runId === this.#lastRun)
+    const goesOn = this.#lastRun === undefined || first?.runId === this.#lastRun
+    const isLone = size === 1 && first?.write.kind !== 'snapshot' && goesOn
     if (isLone) queueMicrotask(begin)
     else setImmediate(begin)
   }
