@@ -10,7 +10,7 @@ import { isKernelError, KernelError } from '../errors.ts'
 import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
 import { askPolicy, denialOf } from '../policy/ask-policy.ts'
-import { labelsOf } from '../policy/labels.ts'
+import { fixedLabelsOf, labelsOf } from '../policy/labels.ts'
 import { decide, TURN_EVENTS } from '../run/decide.ts'
 import { derivedRunId } from '../run/request-draft.ts'
 import type { FindReusable } from '../run/reuse.ts'
@@ -102,6 +102,7 @@ export function takeTurn(
       ...{ definition, at, limits: env.limits },
       reusable,
       verdict: (request) => askPolicy(env.policy, () => denialOf(verdict?.(request), 'authorize')),
+      unasked: verdict === undefined ? (action) => fixedLabelsOf(actions[action] as AnyAction) : undefined,
       labels: (action, input) => labelsOf(actions[action] as AnyAction, input, `${name}.${action}`),
       childRunId: (key) => derivedRunId(system.runId, key),
     })

@@ -8,11 +8,14 @@ import { canonicalJson, type Json, type SealedEvent } from '@varve/store'
  */
 export function isTextOf(value: unknown, { stored: { body }, data }: SealedEvent, room: number): boolean {
   // A text that its own data is not written as, or that escapes lone surrogates, is not canonical.
-  return isSame(value, data, room) && JSON.stringify(data) === body && !body.includes('\\ud')
+  return isSameJson(value, data, room) && JSON.stringify(data) === body && !body.includes('\\ud')
 }
 
-/** Also looks whether the properties of what was parsed are in canonical order. */
-function isSame(value: unknown, parsed: Json, room: number): boolean {
+/**
+ * True only for a value that is written like another one, which a log holds; false where only writing both would tell, as for
+ * one whose properties are in no canonical order.
+ */
+export function isSameJson(value: unknown, parsed: Json, room: number): boolean {
   switch (typeof parsed) {
     case 'number':
       return value === parsed && isExact(parsed)
@@ -29,7 +32,7 @@ function isSame(value: unknown, parsed: Json, room: number): boolean {
 function isSameArray(value: object, parsed: readonly Json[], room: number): boolean {
   if (!Array.isArray(value) || value.length !== parsed.length) return false
   if (Object.keys(value).length !== parsed.length) return false
-  for (let i = 0; i < parsed.length; i++) if (!isSame(value[i], parsed[i] as Json, room - 1)) return false
+  for (let i = 0; i < parsed.length; i++) if (!isSameJson(value[i], parsed[i] as Json, room - 1)) return false
   return true
 }
 
@@ -49,7 +52,7 @@ function isSameObject(value: object, parsed: object, room: number): boolean {
   for (const key of keys) {
     if (!Object.hasOwn(parsed, key)) return false
     const part = (value as Readonly<Record<string, unknown>>)[key]
-    if (!isSame(part, (parsed as Readonly<Record<string, Json>>)[key] as Json, room - 1)) return false
+    if (!isSameJson(part, (parsed as Readonly<Record<string, Json>>)[key] as Json, room - 1)) return false
   }
   return true
 }

@@ -22,6 +22,11 @@ export function labelsOf({ tool, provider }: AnyAction, input: Json, what: strin
   })
 }
 
+/** The labels of an action whatever its input is; undefined where they depend on it. */
+export function fixedLabelsOf({ tool, provider }: AnyAction): Labels | undefined {
+  return typeof tool === 'function' || typeof provider === 'function' ? undefined : recordedLabels({ tool, provider })
+}
+
 /** Labels without what is undefined. */
 export function recordedLabels({ tool, provider }: { [L in keyof Labels]: string | undefined }): Labels {
   return { ...(tool !== undefined && { tool }), ...(provider !== undefined && { provider }) }

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { unguarded } from '../guard/guard.ts'
 import type { EventData, EventType } from '../log/event-data.ts'
 import { readLogEvent } from '../log/log-event.ts'
+import type { Labels } from '../policy/labels.ts'
 import type { Denial } from '../policy/policy.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import type { LooseNext } from '../testing/loose-step.ts'
@@ -49,15 +50,19 @@ interface DecideOptions {
   readonly log?: readonly EventDraft[]
   readonly deny?: (key: string) => Denial | undefined
   readonly at?: number
+  readonly labels?: Labels
+  /** Nobody is asked about any action. */
+  readonly unasked?: boolean
 }
 
-function decideOnce(step: Step, { log, deny, at = 2000 }: DecideOptions = {}) {
+function decideOnce(step: Step, { log, deny, at = 2000, labels: given = {}, unasked = false }: DecideOptions = {}) {
   const workflow = workflowOf(step)
   const fold = foldOf(workflow, log)
   const decided = decide(fold, {
     ...{ definition: workflow.definition, at, limits: defaultLimits },
     verdict: ({ key }) => deny?.(key),
-    labels: () => ({}),
+    labels: () => given,
+    ...(unasked && { unasked: () => given }),
     childRunId: (key) => `child of ${key}`,
   })
   const events = decided.events.map(({ stored, data }) => ({
@@ -476,6 +481,34 @@ describe('the end of a run', () => {
   })
 })
 
+describe('actions about which nobody is asked', () => {
+  /** What is decided, or what is wrong with it and where. */
+  function outcome(step: Step, unasked: boolean): unknown {
+    try {
+      return decideOnce(step, { labels: { tool: 'hammer' }, unasked }).decided
+    } catch (error) {
+      return error
+    }
+  }
+
+  test.for<[what: string, key: string, action: string, input: unknown]>([
+    ['an input', 'a', 'act', { b: [1, { c: null }], a: 'x' }],
+    ['no input', 'a', 'act', undefined],
+    ['an input that JSON cannot keep', 'a', 'act', { at: new Date(0) }],
+    ['half a surrogate pair', 'a', 'act', ['\ud800']],
+    ['an input that is too large', 'a', 'act', 'x'.repeat(defaultLimits.bodyBytes)],
+    ['an unknown action', 'a', 'fly', 1],
+    ['an action called after a property of every object', 'a', 'constructor', 1],
+    ['a key with a line break', 'a\nb', 'act', 1],
+  ])('are requested and refused as all others are: %s', ([, key, action, input]) => {
+    const step: Step = () => next.run(action, input, { key })
+
+    const decided = outcome(step, true)
+
+    expect(decided).toEqual(outcome(step, false))
+  })
+})
+
 describe('events of the workflow', () => {
   test('state updates and declared events are written, payloads as their schema returns them', () => {
     const step: Step = ({ results }) => (results['a'] === undefined ? run('a') : next.complete(null))
@@ -551,6 +584,14 @@ describe('a step that answers what is no decision', () => {
 
     expect(deciding).toThrow(expect.objectContaining({ ...kernelError('UNKNOWN_ACTION'), where: within({ key: 'a' }) }))
     expect(deciding).toThrow(/there are act, pure/)
+  })
+
+  test('an open action that is no longer defined is refused when it is asked for again', () => {
+    const log = [runStarted('w'), requested('a', 1, 'former')]
+
+    expect(() => decideOnce(() => run('a', 1, 'former'), { log })).toThrow(
+      expect.objectContaining({ ...kernelError('UNKNOWN_ACTION'), where: within({ key: 'a' }) }),
+    )
   })
 
   test('an unknown interrupt is refused', () => {

@@ -1,30 +1,23 @@
-import {
-  canonicalize,
-  checkId,
-  EVENT_FORMAT,
-  sealEvent,
-  type Limits,
-  type SealedEvent,
-  canonicalJson,
-  type Json,
-} from '@varve/store'
+import { canonicalize, sealEvent, type Limits, type SealedEvent, canonicalJson, type Json } from '@varve/store'
 import { APPEND_ARTIFACTS, artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError, textOf } from '../errors.ts'
-import type { ErrorInfo, EventData } from '../log/event-data.ts'
+import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
-import { isTextOf } from '../log/text-of.ts'
-import { recordedLabels, type Labels } from '../policy/labels.ts'
+import { isSameJson } from '../log/text-of.ts'
+import type { Labels } from '../policy/labels.ts'
 import type { AuthorizeRequest, Denial } from '../policy/policy.ts'
 import type { Want } from '../stepper/stepper.ts'
 import type { ItemRequest, UserEvent } from '../workflow/decision.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { spentWhenDeciding } from './counts.ts'
+import type { OpenItem } from './item.ts'
 import { nameOf, openedItem, type OpeningEvent } from './open-item.ts'
 import { located } from './located.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
 import type { ReusableResult } from './reuse.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
+import { readyEvent, readyRequest } from './ready-event.ts'
 import { isDelayed, isKnown, type Cancel } from './system.ts'
 
 /** A turn decides at most so many events, besides those of an end. The number belongs to event format 1. */
@@ -49,6 +42,8 @@ export interface Deciding {
   readonly verdict: (request: AuthorizeRequest, seq: number) => Denial | undefined
   /** What an action is labeled with; a log keeps the labels that it has. */
   readonly labels: (action: string, input: Json, seq: number) => Labels
+  /** Labels of an action that may run whatever its input is, and whose input no label depends on; undefined for all others. */
+  readonly unasked?: ((action: string) => Labels | undefined) | undefined
   /** What was recorded elsewhere for an action that may run; asked with the seq that its event will have. */
   readonly reusable?: ((request: AuthorizeRequest, seq: number) => ReusableResult | undefined) | undefined
   /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
@@ -198,7 +193,7 @@ function checkSuccessor({ fold, limits, runId }: Turn, input: Json): void {
 function push(turn: Turn, draft: LogDraft): void {
   const { system } = turn.fold
   if (turn.lastSeq !== undefined && system.end.seq >= turn.lastSeq) throw CUT
-  add(turn, recordedAlike(turn, draft) ?? sealEvent(system.runId, system.end, draft, turn.at, turn.limits))
+  add(turn, readyEvent(turn, draft) ?? sealEvent(system.runId, system.end, draft, turn.at, turn.limits))
 }
 
 function add(turn: Turn, sealed: SealedEvent): void {
@@ -208,40 +203,6 @@ function add(turn: Turn, sealed: SealedEvent): void {
   applyEvent(turn.fold, asLogEvent(sealed))
   turn.events.push(sealed)
   turn.bytes += Buffer.byteLength(sealed.stored.body)
-}
-
-/**
- * The recorded event when it is the one that sealing would make: of the same text behind the same end. Its hash was checked
- * when it was read, and to compute it anew takes half of the time of a check.
- */
-function recordedAlike(turn: Turn, { type, data }: LogDraft): SealedEvent | undefined {
-  const known = recordedHere(turn, type)
-  if (known === undefined || isTextOf(data, known, turn.limits.depth)) return known
-  return canonicalJson(data, { name: type, maxDepth: turn.limits.depth }) === known.stored.body ? known : undefined
-}
-
-/** The recorded request of an action when it is the one that is asked for: its input then need not be copied to be compared. */
-function recordedRequest(turn: Turn, request: ItemRequest): SealedEvent | undefined {
-  if (request.kind !== 'action' || turn.lastSeq !== undefined) return undefined
-  const known = recordedHere(turn, 'ActionRequested')
-  if (known === undefined) return undefined
-  const { key, action, input } = request
-  checkId('a key', key)
-  const spec = ownEntry(turn.definition.actions, action)
-  if (spec === undefined) return undefined
-  const labels = recordedLabels(known.data as unknown as EventData['ActionRequested'])
-  const data = { key, action, input, effect: spec.effect ?? 'idempotent', ...labels }
-  return isTextOf(data, known, turn.limits.depth) ? known : undefined
-}
-
-/** What is recorded at the seq that comes next, if it is of this type and time. */
-function recordedHere({ fold, recorded, at, limits }: Turn, type: LogDraft['type']): SealedEvent | undefined {
-  const known = recorded?.(fold.system.end.seq + 1)
-  if (known === undefined) return undefined
-  const { stored } = known
-  const alike = stored.type === type && stored.at === at && stored.v === EVENT_FORMAT
-  // A body that may be too large is sealed, which measures it.
-  return alike && stored.body.length * 3 <= limits.bodyBytes ? known : undefined
 }
 
 function isFull(turn: Turn): boolean {
@@ -295,9 +256,9 @@ function openAll(turn: Turn, requests: readonly ItemRequest[]): Advance {
 
 /** @returns true when it is closed already, because nothing is executed for it. */
 function openOne(turn: Turn, request: ItemRequest): boolean {
-  const recorded = recordedRequest(turn, request)
-  if (recorded !== undefined) {
-    add(turn, recorded)
+  const ready = readyRequest(turn, request)
+  if (ready !== undefined) {
+    add(turn, ready)
     return false
   }
   const draft = requestDraft(turn, request)
@@ -336,12 +297,19 @@ function checkSame(turn: Turn, request: ItemRequest): void {
   const { system } = turn.fold
   const { key } = request
   const open = system.open.get(key)
+  if (open !== undefined && isAskedAgain(turn, open, request)) return
   const item = open === undefined ? system.closed.get(key) : { ...open, name: nameOf(open) }
   if (item === undefined) return
   const asked = openedItem({ ...requestDraft(turn, request), at: turn.at } as OpeningEvent)
   if (item.kind === asked.kind && item.name === nameOf(asked) && item.fingerprint === asked.fingerprint) return
   const text = `the key ${key} was asked for something else before; number the keys of a loop: { key: \`name:\${n}\` }`
   throw new KernelError('KEY_REUSED', text, { key })
+}
+
+/** True only for the same action with an equal input, which a step that waits for many asks for in every turn. */
+function isAskedAgain({ definition, limits }: Turn, open: OpenItem, request: ItemRequest): boolean {
+  if (open.kind !== 'action' || request.kind !== 'action' || open.action !== request.action) return false
+  return ownEntry(definition.actions, open.action) !== undefined && isSameJson(request.input, open.input, limits.depth)
 }
 
 /** Nothing new is wanted: the run waits for what is open, fails with what failed, or is stuck. */

@@ -1,0 +1,78 @@
+import { canonicalJson, checkId, EVENT_FORMAT, sealEvent, type Limits, type SealedEvent } from '@varve/store'
+import type { EventData } from '../log/event-data.ts'
+import type { LogDraft } from '../log/log-event.ts'
+import { isTextOf } from '../log/text-of.ts'
+import { recordedLabels, type Labels } from '../policy/labels.ts'
+import type { ItemRequest } from '../workflow/decision.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
+import { ownEntry } from './request-draft.ts'
+import type { RunFold } from './run-fold.ts'
+
+/** What tells whether an event is to be had for less than the whole way. */
+export interface Readiness {
+  readonly fold: RunFold
+  readonly definition: Definition
+  readonly at: number
+  readonly limits: Limits
+  readonly unasked?: ((action: string) => Labels | undefined) | undefined
+  readonly reusable?: unknown
+  readonly recorded?: ((seq: number) => SealedEvent | undefined) | undefined
+  readonly lastSeq?: number | undefined
+}
+
+/**
+ * The recorded event when it is the one that sealing would make: of the same text behind the same end. Its hash was checked
+ * when it was read, and to compute it anew takes half of the time of a check.
+ */
+export function readyEvent(turn: Readiness, { type, data }: LogDraft): SealedEvent | undefined {
+  const known = recordedHere(turn, type)
+  if (known === undefined || isTextOf(data, known, turn.limits.depth)) return known
+  return canonicalJson(data, { name: type, maxDepth: turn.limits.depth }) === known.stored.body ? known : undefined
+}
+
+/** The sealed request of an action, where it is recorded alike or nobody has to be asked about it. */
+export function readyRequest(turn: Readiness, request: ItemRequest): SealedEvent | undefined {
+  return recordedRequest(turn, request) ?? unaskedRequest(turn, request)
+}
+
+/** The recorded request of an action when it is the one that is asked for: its input then need not be copied to be compared. */
+function recordedRequest(turn: Readiness, request: ItemRequest): SealedEvent | undefined {
+  if (request.kind !== 'action' || turn.lastSeq !== undefined) return undefined
+  const known = recordedHere(turn, 'ActionRequested')
+  if (known === undefined) return undefined
+  const { key, action, input } = request
+  checkId('a key', key)
+  const spec = ownEntry(turn.definition.actions, action)
+  if (spec === undefined) return undefined
+  const labels = recordedLabels(known.data as unknown as EventData['ActionRequested'])
+  const data = { key, action, input, effect: spec.effect ?? 'idempotent', ...labels }
+  return isTextOf(data, known, turn.limits.depth) ? known : undefined
+}
+
+/** The sealed request of an action about which nobody is asked: of its input no copy has to be made that somebody could see. */
+function unaskedRequest(turn: Readiness, request: ItemRequest): SealedEvent | undefined {
+  if (request.kind !== 'action' || turn.reusable !== undefined) return undefined
+  const { key, action, input } = request
+  const spec = ownEntry(turn.definition.actions, action)
+  const labels = spec && turn.unasked?.(action)
+  if (spec === undefined || labels === undefined) return undefined
+  const { system } = turn.fold
+  const data = { key, action, input, effect: spec.effect ?? 'idempotent', ...labels }
+  try {
+    checkId('a key', key)
+    return sealEvent(system.runId, system.end, { type: 'ActionRequested', data }, turn.at, turn.limits)
+  } catch {
+    // The longer way says what is wrong with the request, and names it.
+    return undefined
+  }
+}
+
+/** What is recorded at the seq that comes next, if it is of this type and time. */
+function recordedHere({ fold, recorded, at, limits }: Readiness, type: LogDraft['type']): SealedEvent | undefined {
+  const known = recorded?.(fold.system.end.seq + 1)
+  if (known === undefined) return undefined
+  const { stored } = known
+  const alike = stored.type === type && stored.at === at && stored.v === EVENT_FORMAT
+  // A body that may be too large is sealed, which measures it.
+  return alike && stored.body.length * 3 <= limits.bodyBytes ? known : undefined
+}
