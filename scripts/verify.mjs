@@ -11,10 +11,8 @@ const root = path.join(import.meta.dirname, '..')
 const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
 const report = path.join('.cache', 'vitest.json')
 
-const checks = [
-  ...(await twoAtATime(['typecheck', 'lint', 'build', 'format', 'knip', 'rules'])),
-  await check('pack:check'),
-]
+// The longest first; what is packed has to be built before.
+const checks = await twoAtATime([['lint'], ['build', 'pack:check'], ['typecheck'], ['format'], ['knip'], ['rules']])
 const tests = await runTests()
 
 const passed = checks.filter(Boolean).length + tests.passed
@@ -22,11 +20,14 @@ const failed = checks.filter((ok) => !ok).length + tests.failed
 console.log(`\n${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 
-async function twoAtATime(names) {
-  const waiting = [...names]
+/** Runs lists of root scripts, each list in its order. */
+async function twoAtATime(lists) {
+  const waiting = [...lists]
   const results = []
   const worker = async () => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) results.push(await check(name))
+    for (let names = waiting.shift(); names !== undefined; names = waiting.shift()) {
+      for (const name of names) results.push(await check(name))
+    }
   }
   await Promise.all([worker(), worker()])
   return results

@@ -63,7 +63,8 @@ function peers(): Record<string, string> {
 
 /** Runs a command to its end. @throws with all it printed when it fails. */
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
-  const { NODE_OPTIONS: _, ...env } = process.env
+  // Nothing of this folder, which is gone afterwards, stays in the cache of compiled code.
+  const { NODE_OPTIONS: _, NODE_COMPILE_CACHE: __, ...env } = process.env
   try {
     const { stdout } = await promisify(execFile)(command, args, { cwd, env: { ...env, PATH: toolPath } })
     return stdout

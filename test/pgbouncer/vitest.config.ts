@@ -7,6 +7,7 @@ export default defineConfig({
   ssr: shared.ssr ?? {},
   test: {
     root: '.',
+    env: shared.test?.env ?? {},
     include: ['packages/*/src/**/*.pgbouncer.ts'],
     globalSetup: ['./test/pgbouncer/global-setup.ts'],
   },

@@ -35,7 +35,8 @@ function bench(...args: readonly string[]) {
 function benchWith(env: NodeJS.ProcessEnv, ...args: readonly string[]) {
   const main = fileURLToPath(new URL('./main.ts', import.meta.url))
   const all = ['--conditions=@varve/source', main, ...args]
-  return spawnSync(process.execPath, all, { cwd: folder, encoding: 'utf8', env: { PATH: process.env['PATH'], ...env } })
+  const kept = { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }
+  return spawnSync(process.execPath, all, { cwd: folder, encoding: 'utf8', env: { ...kept, ...env } })
 }
 
 function linesOf(text: string): readonly Line[] {

@@ -1,6 +1,9 @@
 import type {} from '../../../test/postgres/global-setup.ts'
 import { describeStoreContract } from '@varve/store-contract'
-import { inject } from 'vitest'
-import { schemaHarness } from './testing/postgres-harness.ts'
+import { afterAll, inject } from 'vitest'
+import { schemaHarnesses } from './testing/postgres-harness.ts'
 
-describeStoreContract('postgres', async () => schemaHarness(inject('pgUrl')))
+const { make, drop } = schemaHarnesses(inject('pgUrl'))
+afterAll(drop)
+
+describeStoreContract('postgres', make)

@@ -5,7 +5,7 @@ import pg from 'pg'
 import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
 import { migratePostgres, postgresStore } from './postgres-store.ts'
 import { observed } from './testing/observed-pool.ts'
-import { dropFunctions, newSchemaName, schemaHarness } from './testing/postgres-harness.ts'
+import { dropFunctions, newSchemaName, schemaHarnesses } from './testing/postgres-harness.ts'
 
 const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
 const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
@@ -247,4 +247,7 @@ describe('stored statements', () => {
   })
 })
 
-describeStoreContract('postgres without functions', async () => schemaHarness(url, { functions: false }))
+const { make, drop } = schemaHarnesses(url, { functions: false })
+afterAll(drop)
+
+describeStoreContract('postgres without functions', make)

@@ -27,7 +27,7 @@ const main = fileURLToPath(new URL('../main.ts', import.meta.url))
 export function startProgram(folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
   const child = spawn(process.execPath, ['--conditions=@varve/source', main, ...args], {
     cwd: folder,
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output = { stdout: '', stderr: '' }

@@ -20,7 +20,12 @@ export function runInTerminal(folder: string, args: readonly string[], answer: s
   const script = process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qefc', quoted, '/dev/null']
   const child = spawn('script', script, {
     cwd: folder,
-    env: { PATH: process.env['PATH'], TERM: 'xterm', SHELL: '/bin/sh' },
+    env: {
+      PATH: process.env['PATH'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+      TERM: 'xterm',
+      SHELL: '/bin/sh',
+    },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   let screen = ''

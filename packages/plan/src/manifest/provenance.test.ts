@@ -3,12 +3,15 @@ import { execFileSync } from 'node:child_process'
 import { sha256 } from '@varve/store'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { provenanceOf } from './provenance.ts'
 
-const folder = mkdtempSync(path.join(tmpdir(), 'varve-provenance-'))
+let folder: string
 
-afterAll(() => {
+beforeEach(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'varve-provenance-'))
+})
+afterEach(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 

@@ -1,8 +1,9 @@
 import type {} from '../../../../test/pgbouncer/global-setup.ts'
 import { describeStoreContract } from '@varve/store-contract'
-import { inject } from 'vitest'
-import { schemaHarness } from './postgres-harness.ts'
+import { afterAll, inject } from 'vitest'
+import { schemaHarnesses } from './postgres-harness.ts'
 
-describeStoreContract('postgres through pgbouncer', async () =>
-  schemaHarness(inject('pgUrl'), { listenUrl: inject('directUrl') }),
-)
+const { make, drop } = schemaHarnesses(inject('pgUrl'), { listenUrl: inject('directUrl') })
+afterAll(drop)
+
+describeStoreContract('postgres through pgbouncer', make)

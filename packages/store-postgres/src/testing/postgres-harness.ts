@@ -13,11 +13,41 @@ interface HarnessOptions {
   readonly functions?: boolean
 }
 
-/** Stores in one schema of the server, which exists as long as the harness. */
-export async function schemaHarness(url: string, options: HarnessOptions = {}): Promise<Harness> {
-  const { listenUrl, functions = true } = options
+/** Harnesses in schemas of one server, and what drops those schemas when all cases are over. */
+export interface SchemaHarnesses {
+  readonly make: () => Promise<Harness>
+  readonly drop: () => Promise<void>
+}
+
+/**
+ * Each case has a schema to itself, which is emptied after it and then serves another one: that takes a fraction of the time
+ * of making it anew. One that other processes have worked on is dropped, as they may not be through with it.
+ */
+export function schemaHarnesses(url: string, options: HarnessOptions = {}): SchemaHarnesses {
+  const empty: string[] = []
+  return {
+    make: async () => {
+      const used = empty.pop()
+      const schema = used ?? newSchemaName()
+      return harnessIn(schema, { ...options, url, isNew: used === undefined, onEmpty: () => empty.push(schema) })
+    },
+    drop: async () => {
+      const pool = new pg.Pool({ connectionString: url, max: 1 })
+      for (const schema of empty.splice(0)) await dropSchema(pool, schema)
+      await pool.end()
+    },
+  }
+}
+
+interface Place extends HarnessOptions {
+  readonly url: string
+  readonly isNew: boolean
+  readonly onEmpty: () => void
+}
+
+/** Stores in one schema of the server. */
+function harnessIn(schema: string, { url, listenUrl, functions = true, isNew, onEmpty }: Place): Harness {
   const notifications = listenUrl === undefined ? true : { url: listenUrl }
-  const schema = newSchemaName()
   const clock = createTestClock()
   const pool = new pg.Pool({ connectionString: url, max: 10 })
   let forgets = false
@@ -26,13 +56,20 @@ export async function schemaHarness(url: string, options: HarnessOptions = {}): 
     forgets = false
     return now
   }
+  let isShared = false
+  // Where there are to be no functions nobody may make them again.
+  let migrate = functions || isNew
   return {
     clock,
-    child: { module: import.meta.filename, export: 'openInChild', args: { url, schema } },
+    get child() {
+      isShared = true
+      return { module: import.meta.filename, export: 'openInChild', args: { url, schema } }
+    },
     open: async () => {
-      const given = { schema, now: clock.now, notifications }
+      const given = { schema, now: clock.now, notifications, migrate }
       const store = await postgresStore({ pool: forgetful(pool, forget) }, given)
-      if (!functions) await dropFunctions(pool, schema)
+      if (!functions && migrate) await dropFunctions(pool, schema)
+      migrate = functions
       return store
     },
     loseNextAnswer: () => {
@@ -47,10 +84,24 @@ export async function schemaHarness(url: string, options: HarnessOptions = {}): 
       )
     },
     destroy: async () => {
-      await pool.query(`drop schema if exists ${schema} cascade`)
+      await (isShared ? dropSchema(pool, schema) : emptySchema(pool, schema))
       await pool.end()
+      if (!isShared) onEmpty()
     },
   }
+}
+
+async function dropSchema(pool: pg.Pool, schema: string): Promise<void> {
+  await pool.query(`drop schema if exists ${schema} cascade`)
+}
+
+/** All rows go but the one that says which version the schema has. */
+async function emptySchema(pool: pg.Pool, schema: string): Promise<void> {
+  const { rows } = await pool.query<{ name: string }>(
+    'select tablename as name from pg_tables where schemaname = $1 and tablename <> $2',
+    [schema, 'varve_schema'],
+  )
+  await pool.query(rows.map(({ name }) => `delete from ${schema}.${name}`).join('; '))
 }
 
 /**

@@ -25,7 +25,7 @@ function blocker() {
   const script = fileURLToPath(new URL('blocker.ts', import.meta.url))
   const { NODE_OPTIONS: _, ...env } = process.env
   const child = spawn(process.execPath, ['--conditions=@varve/source', script, file, go, effects], {
-    env: { ...env, NODE_COMPILE_CACHE: path.join(folder, 'compiled') },
+    env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const lines: string[] = []

@@ -80,7 +80,7 @@ async function runVictim(tasks: readonly VictimTask[]): Promise<VictimDeath> {
   const script = fileURLToPath(new URL('victim.ts', import.meta.url))
   const { NODE_OPTIONS: _, ...env } = process.env
   const victim = spawn(process.execPath, ['--conditions=@varve/source', script, JSON.stringify(tasks)], {
-    env: { ...env, NODE_COMPILE_CACHE: path.join(folder, 'compiled') },
+    env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const gone = new Promise<NodeJS.Signals | null>((resolve) => victim.once('close', (_code, signal) => resolve(signal)))

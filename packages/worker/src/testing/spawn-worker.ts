@@ -1,6 +1,4 @@
 import { spawn } from 'node:child_process'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { WorkerTask } from './worker-process.ts'
@@ -35,7 +33,7 @@ export function spawnWorker(task: WorkerTask, before: readonly string[] = []): W
   const node = [process.execPath, '--conditions=@varve/source', script, JSON.stringify(task)]
   const [command = '', ...args] = [...before, ...node]
   const child = spawn(command, args, {
-    env: { ...env, NODE_COMPILE_CACHE: path.join(tmpdir(), 'varve-worker-compiled') },
+    env,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   // A process that was killed takes no lines any more.
