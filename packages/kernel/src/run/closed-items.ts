@@ -84,10 +84,10 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
 
   #write(key: string): void {
     const { kind, name, fingerprint, error } = this.#items.get(key) as ClosedItem
-    const fields = [writtenKey(key), this.#placeOf(kind, name), fingerprint]
-    if (error !== undefined) fields.push(JSON.stringify(error))
+    const ending = error === undefined ? '\n' : `\t${JSON.stringify(error)}\n`
+    const line = `${writtenKey(key)}\t${this.#placeOf(kind, name)}\t${fingerprint}${ending}`
     const bin = binOf(key)
-    this.#bins.set(bin, `${this.#bins.get(bin) ?? ''}${fields.join('\t')}\n`)
+    this.#bins.set(bin, (this.#bins.get(bin) ?? '') + line)
     this.#written++
   }
 
