@@ -6,8 +6,8 @@ import type { LoadedRun } from './load-run.ts'
 
 /** A tail shorter than this is read faster than a snapshot is worth. */
 const TAIL_EVENTS = 100
-/** A tail of less events, and that much shorter than the snapshot before it, costs little next to reading that. */
-const SHORT_TAIL = { events: 32, length: 1 / 8 }
+/** One that is so much shorter than the snapshot before it costs little next to reading that. */
+const SHORT_TAIL = 1 / 8
 const KEPT = 2
 
 /**
@@ -59,7 +59,7 @@ export class SnapshotWriter {
 
   /** Saves the state in which a run blocks, unless so little is new that a large snapshot would be written for nothing. */
   blocked(runId: string): void {
-    const isShort = this.#tailEvents < SHORT_TAIL.events && this.#tailLength < this.#length * SHORT_TAIL.length
+    const isShort = this.#tailEvents < TAIL_EVENTS && this.#tailLength < this.#length * SHORT_TAIL
     if (this.#held !== undefined && !isShort) this.#save(runId, this.#held)
   }
 

@@ -117,7 +117,7 @@ describe('a snapshot is written', () => {
     expect(saved.filter(({ seq }) => seq >= (blocks[0]?.seq ?? 0))).toEqual([])
   })
 
-  test('where a run blocks with 32 new events, however large the one before is', async () => {
+  test('where a run blocks with a hundred new events, however large the one before is', async () => {
     const workflow = defineWorkflow(
       {
         ...{ name: 'large', version: '1', input: z.string() },
@@ -133,11 +133,11 @@ describe('a snapshot is written', () => {
     const { saved } = await savedBy(async (store) => {
       // A kernel of its own each time: what it has read counts, too.
       const kernel = (): ReturnType<typeof createKernel> => createKernel({ store, workflows: [workflow], build: 'b' })
-      await kernel().start(workflow, 'x'.repeat(100_000), { runId: 'r' })
-      for (let n = 0; n < 40; n++) await kernel().resume('r', { key: `ask:${n}`, value: null })
+      await kernel().start(workflow, 'x'.repeat(200_000), { runId: 'r' })
+      for (let n = 0; n < 110; n++) await kernel().resume('r', { key: `ask:${n}`, value: null })
     })
 
-    expect(saved.map(({ seq }) => seq)).toEqual([1, 33, 65])
+    expect(saved.map(({ seq }) => seq)).toEqual([1, 101, 201])
   })
 
   test('never when a run is only read', async () => {
