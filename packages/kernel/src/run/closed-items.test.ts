@@ -4,24 +4,22 @@ import { ClosedItems, type SavedItems } from './closed-items.ts'
 import { fingerprint, type ClosedItem } from './item.ts'
 
 const kind = fc.constantFrom<ClosedItem['kind']>('action', 'timer', 'wait', 'interrupt', 'child')
-const item: fc.Arbitrary<ClosedItem> = fc
-  .record(
-    {
-      kind,
-      name: fc.constantFrom('a', 'b', 'b\tc', 'timer a'),
-      fingerprint: fc.oneof(fc.nat(), fc.array(fc.string({ unit: 'grapheme' }), { size: 'medium' })).map(fingerprint),
-      error: fc.record({ message: fc.string({ unit: 'grapheme' }), kind: fc.constant('permanent' as const) }),
-    },
-    { requiredKeys: ['kind', 'name', 'fingerprint'] },
-  )
-  .map((each) => ({ ...each }))
+const item: fc.Arbitrary<ClosedItem> = fc.record(
+  {
+    kind,
+    name: fc.constantFrom('a', 'b', 'b\tc', 'timer a'),
+    fingerprint: fc.oneof(fc.nat(), fc.array(fc.string({ unit: 'grapheme' }), { size: 'medium' })).map(fingerprint),
+    error: fc.record({ message: fc.string({ unit: 'grapheme' }), kind: fc.constant('permanent' as const) }),
+  },
+  { requiredKeys: ['kind', 'name', 'fingerprint'] },
+)
 
 /** Keys of which many are the beginning or the end of another, or would be taken for the form in which it is kept. */
 const key = fc.oneof(
   fc
-    .array(fc.constantFrom('a', 'ab', '"', '\\', '\t', '\n', '\\n', '\u0000', 'é', '😀', '0'), { minLength: 1 })
+    .array(fc.constantFrom('a', '"', '\\', '\t', '\n', '\u0000', '😀'), { minLength: 1, maxLength: 3 })
     .map((parts) => parts.join('')),
-  fc.nat(30).map((n) => `step ${n}`),
+  fc.nat(15).map((n) => `step ${n}`),
 )
 
 type Command =
@@ -38,12 +36,12 @@ const commands = fc.array(
       weight: 1,
       arbitrary: fc.record({
         do: fc.constant('save' as const),
-        part: fc.double({ min: 0, max: 1, noNaN: true }),
+        part: fc.constantFrom(0, 0.5, 0.9, 1),
         load: fc.boolean(),
       }),
     },
   ),
-  { maxLength: 80 },
+  { maxLength: 80, size: 'max' },
 )
 
 function throughText(items: ClosedItems, count: number): ClosedItems {
