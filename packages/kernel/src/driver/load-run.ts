@@ -15,7 +15,8 @@ export interface LoadedRun {
   readonly snapshotSeq: number
   /** Length of that snapshot's body. */
   readonly snapshotLength: number
-  /** Length of the bodies read behind it. */
+  /** How many events were read behind it, and the length of their bodies. */
+  readonly tailEvents: number
   readonly tailLength: number
 }
 
@@ -108,6 +109,7 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
   const { fold, snapshot, snapshotSeq, snapshotLength } = start
   const { definition, to } = options
   const checker = options.check ? decisionChecker(fold, definition, env.limits) : undefined
+  let tailEvents = 0
   let tailLength = 0
   let end = fold.system.end
   let anchored = snapshot === undefined
@@ -123,11 +125,12 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
     end = event
     if (checker === undefined) applyEvent(fold, event)
     else checker.add(event, stored)
+    tailEvents += 1
     tailLength += stored.body.length
   }
   if (!anchored) return undefined
   checker?.end()
-  return { fold, snapshotSeq, snapshotLength, tailLength }
+  return { fold, snapshotSeq, snapshotLength, tailEvents, tailLength }
 }
 
 /** A run before its creation: nothing to read. */
@@ -139,6 +142,7 @@ export function unreadRun(
     fold: freshFold(env, options.runId, options),
     snapshotSeq: 0,
     snapshotLength: 0,
+    tailEvents: 0,
     tailLength: 0,
   }
 }

@@ -6,6 +6,8 @@ import type { LoadedRun } from './load-run.ts'
 
 /** A tail shorter than this is read faster than a snapshot is worth. */
 const TAIL_EVENTS = 100
+/** One that is so much shorter than the snapshot before it costs little next to reading that. */
+const SHORT_TAIL = 1 / 8
 const KEPT = 2
 
 /**
@@ -19,9 +21,10 @@ export class SnapshotWriter {
   readonly #definition: Definition
   #seq: number
   #length: number
-  /** Those of this drive: what was read goes into the snapshot that is saved when the run blocks, not into one more. */
-  #tailEvents = 0
+  #tailEvents: number
   #tailLength: number
+  /** Of the tail, what was read: it goes into the snapshot that is saved when the run blocks, not into one more. */
+  #readEvents: number
   /** How many there may be. */
   #kept: number
   #held: HeldFold | undefined
@@ -39,6 +42,7 @@ export class SnapshotWriter {
     this.#definition = definition
     this.#seq = loaded.snapshotSeq
     this.#length = loaded.snapshotLength
+    this.#tailEvents = this.#readEvents = loaded.tailEvents
     this.#tailLength = loaded.tailLength
     this.#kept = loaded.snapshotSeq > 0 ? KEPT : 0
   }
@@ -49,12 +53,14 @@ export class SnapshotWriter {
     for (const { stored } of events) this.#tailLength += stored.body.length
     this.#held = held
     if (held === undefined) return
-    if (this.#tailEvents >= TAIL_EVENTS && this.#tailLength >= this.#length) this.#save(runId, held)
+    const written = this.#tailEvents - this.#readEvents
+    if (written >= TAIL_EVENTS && this.#tailLength >= this.#length) this.#save(runId, held)
   }
 
-  /** Saves the state in which a run blocks. */
+  /** Saves the state in which a run blocks, unless so little is new that a large snapshot would be written for nothing. */
   blocked(runId: string): void {
-    if (this.#held !== undefined) this.#save(runId, this.#held)
+    const isShort = this.#tailEvents < TAIL_EVENTS && this.#tailLength < this.#length * SHORT_TAIL
+    if (this.#held !== undefined && !isShort) this.#save(runId, this.#held)
   }
 
   /** Saves the state in which a run ended. */
@@ -78,7 +84,7 @@ export class SnapshotWriter {
     }
     this.#seq = end.seq
     this.#length = text.length
-    this.#tailEvents = 0
+    this.#tailEvents = this.#readEvents = 0
     this.#tailLength = 0
     this.#writing = this.#writing.then(() => this.#write(runId, end, text))
   }

@@ -69,7 +69,8 @@ export interface Decided {
  */
 export function decide(fold: RunFold, deciding: Deciding): Decided {
   const { system } = fold
-  const turn: Turn = { fold, ...deciding, runId: system.runId, events: [], bytes: 0, artifacts: new Set() }
+  // What is spread comes first: it is copied as a whole then, and a long log is decided anew step by step.
+  const turn: Turn = { ...deciding, fold, runId: system.runId, events: [], bytes: 0, artifacts: new Set() }
   try {
     while (system.terminal === undefined) {
       if (isFull(turn)) return { events: turn.events, more: true }

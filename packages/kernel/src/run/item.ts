@@ -1,4 +1,5 @@
-import { sha256, type Json } from '@varve/store'
+import type { Json } from '@varve/store'
+import { hash } from 'node:crypto'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { textOfJson } from '../log/text-of.ts'
 import type { Effect } from '../workflow/action.ts'
@@ -89,11 +90,14 @@ export interface ClosedItem {
   readonly error?: ErrorInfo
 }
 
+/** As many characters of a hash as hold 132 bits: by chance no two inputs share them, and to find two that do gains nobody anything. */
+const FINGERPRINT_LENGTH = 22
+
 /**
  * Tells two inputs of one key apart: the canonical text where it is short, its hash where it is not. Equal inputs have
- * equal fingerprints.
+ * equal fingerprints. It is one line without tabs.
  */
 export function fingerprint(input: Json): string {
   const text = textOfJson(input)
-  return text.length <= 64 ? text : sha256(text)
+  return text.length <= 64 ? text : hash('sha256', text, 'base64url').slice(0, FINGERPRINT_LENGTH)
 }

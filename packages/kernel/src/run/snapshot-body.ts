@@ -1,7 +1,8 @@
 import { canonicalJson, isStoreError, type Json, type LogEnd } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
 import type { Counts, EventData } from '../log/event-data.ts'
-import type { ClosedItem, Fact, OpenItem } from './item.ts'
+import { ClosedItems, type SavedItems } from './closed-items.ts'
+import type { Fact, OpenItem } from './item.ts'
 import type { RunFold } from './run-fold.ts'
 import type { Cancel, Reuse, System, TerminalEvent } from './system.ts'
 
@@ -28,7 +29,7 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
   const body = (): string => {
     const items = [...system.open.values(), ...removed].filter(({ seq }) => seq <= end.seq)
     const open = items.sort((a, b) => a.seq - b.seq)
-    const closed = closedItems(system, closedBefore)
+    const closed = system.closed.saved(closedBefore)
     const ends = { cancel: cancel ?? null, terminal: terminal ?? null }
     const rest = { started: started ?? null, signals, ...ends, reuse: reuse ?? null }
     const saved = {
@@ -47,16 +48,6 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
   return { end, body }
 }
 
-/** The first of them in the order in which they closed. */
-function closedItems({ closed }: System, count: number): (ClosedItem & { readonly key: string })[] {
-  const items = []
-  for (const [key, { kind, name, fingerprint, error }] of closed) {
-    if (items.length === count) break
-    items.push(error === undefined ? { kind, name, fingerprint, key } : { kind, name, fingerprint, error, key })
-  }
-  return items
-}
-
 /** @throws KernelError `STATE_NOT_JSON` with the path of what would be lost. */
 export function checkedState(state: Json): Json {
   try {
@@ -72,7 +63,7 @@ export function checkedState(state: Json): Json {
 interface SavedFold {
   readonly at: number
   readonly open: readonly OpenItem[]
-  readonly closed: readonly (ClosedItem & { readonly key: string })[]
+  readonly closed: SavedItems
   readonly started: EventData['RunStarted'] | null
   readonly signals: readonly EventData['SignalReceived'][]
   readonly cancel: Cancel | null
@@ -99,8 +90,8 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   if ((saved.counts as Counts | undefined)?.usage === undefined) throw new TypeError('a snapshot without counts')
   system.counts = saved.counts
   system.deciding = saved.deciding
+  system.closed = new ClosedItems(saved.closed)
   for (const [key, fact] of saved.facts) system.facts.set(key, fact)
   for (const item of saved.open) system.open.set(item.key, item)
-  for (const { key, ...item } of saved.closed) system.closed.set(key, item)
   fold.stepper.load(saved.state)
 }

@@ -3,8 +3,9 @@ import { KernelError } from '../errors.ts'
 import { isDecision, type Counts, type ErrorInfo, type EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import { deniedError } from '../policy/denied-error.ts'
+import { ClosedItems } from './closed-items.ts'
 import { countsAfter, nothingSpent } from './counts.ts'
-import { fingerprint, type ClosedItem, type OpenAction, type OpenItem, type Fact } from './item.ts'
+import { fingerprint, type OpenAction, type OpenItem, type Fact } from './item.ts'
 import { dueAt, nameOf, openedItem } from './open-item.ts'
 import { findFact, withFact } from './facts.ts'
 
@@ -21,7 +22,7 @@ export interface System {
   /** Absent in a log that began without `RunStarted`. */
   started: EventData['RunStarted'] | undefined
   readonly open: Map<string, OpenItem>
-  readonly closed: Map<string, ClosedItem>
+  closed: ClosedItems
   /** Items that closed since the fold was last held, so that the fold before can be told; none are kept before it is held. */
   removed: OpenItem[] | undefined
   /** What the run was told for all its attempts, by fact key. */
@@ -66,7 +67,7 @@ export function emptySystem(runId: string): System {
   const end = genesis(runId)
   const maps = {
     open: new Map<string, OpenItem>(),
-    closed: new Map<string, ClosedItem>(),
+    closed: new ClosedItems(),
     removed: undefined,
     signals: [],
   }
@@ -263,7 +264,7 @@ function remember(system: System, item: OpenItem, error: ErrorInfo | undefined):
   system.removed?.push(item)
   const { kind, key, fingerprint } = item
   const closed = { kind, name: nameOf(item), fingerprint }
-  system.closed.set(key, error ? { ...closed, error } : closed)
+  system.closed.add(key, error ? { ...closed, error } : closed)
 }
 
 function moveAttempt(system: System, event: AttemptEvent): OpenAction {

@@ -207,7 +207,7 @@ describe('in both driver versions', () => {
       at: 1000,
       open: [],
       facts: [],
-      closed: [],
+      closed: { count: 0, names: [], bins: [] },
       signals: [],
       cancel: null,
       started: null,
@@ -331,7 +331,7 @@ describe('added in the newer driver version', () => {
       const body = JSON.stringify({
         at: 1000,
         open: [],
-        closed: [],
+        closed: { count: 0, names: [], bins: [] },
         signals: [],
         cancel: null,
         started: null,

@@ -43,16 +43,23 @@ async function* readPages(
     if (record !== undefined) yield { runId, ...record }
     return
   }
-  for (let next = from, end = last; next <= end;) {
-    const to = Math.min(end, next + PAGE_EVENTS - 1)
-    const page = await executor.all(queries.page, { runId, from: next, to, bytes: PAGE_BYTES })
-    for (const { seq, v, type, at, body, hash, head } of page) {
-      yield { runId, seq, v, type, at, body, hash }
-      next = seq + 1
-      end = Math.min(last, head ?? seq)
-    }
-    if (page.length === 0) return
+  const pageFrom = (next: number, end: number): Promise<readonly PageRecord[]> =>
+    executor.all(queries.page, { runId, from: next, to: Math.min(end, next + PAGE_EVENTS - 1), bytes: PAGE_BYTES })
+  let page = from <= last ? await pageFrom(from, last) : []
+  for (let newest = page.at(-1); newest !== undefined; newest = page.at(-1)) {
+    const end = Math.min(last, newest.head ?? newest.seq)
+    // The database is at work on the next page while this one is taken.
+    const following = newest.seq < end ? pageFrom(newest.seq + 1, end) : undefined
+    following?.catch(ignore)
+    for (const { seq, v, type, at, body, hash } of page) yield { runId, seq, v, type, at, body, hash }
+    if (following === undefined) return
+    page = await following
   }
+}
+
+/** Told when the page is asked for; nobody asks for it when the reader has stopped. */
+function ignore(): void {
+  // Nothing is lost.
 }
 
 function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange): { from: number; last: number } {
@@ -91,16 +98,22 @@ export function oneQuery(dialect: SqlDialect): ReadQueries['one'] {
 export function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
   const { db } = dialect
   const query = queryCompiler(dialect).read((p: Params<PageArgs>) => {
-    const sizes = db
+    const stretch = db
       .selectFrom('events')
-      .select(['seq', sql<number>`sum(octet_length(body)) over (order by seq) - octet_length(body)`.as('before')])
       .where('run_id', '=', p.text('runId'))
       .where('seq', '>=', p.int('from'))
       .where('seq', '<=', p.int('to'))
-    const lastOfPage = db
+    const sizes = stretch.select([
+      'seq',
+      sql<number>`sum(octet_length(body)) over (order by seq) - octet_length(body)`.as('before'),
+    ])
+    const largest = db
       .selectFrom(sizes.as('sizes'))
       .select(sql<number>`max(sizes.seq)`.as('last'))
       .where('sizes.before', '<', p.int('bytes'))
+    const size = stretch.select(sql<number>`sum(octet_length(body))`.as('size'))
+    // Running sums cost as much as reading the events: they are made only where one sum says that it must be.
+    const lastOfPage = sql<number>`case when ${size} <= ${p.int('bytes')} then ${p.int('to')} else ${largest} end`
     return db
       .selectFrom('events')
       .select(['seq', 'v', 'type', 'at', 'body', 'hash'])
