@@ -5,7 +5,7 @@ import { artifactContentCases } from './cases/artifacts.ts'
 import { atomicBatchCases } from './cases/atomic-batches.ts'
 import { cacheCases } from './cases/cache.ts'
 import { capabilityCases } from './cases/capabilities.ts'
-import { acquireCases, claimCases, recoveryCases } from './cases/claims.ts'
+import { acquireCases, claimCases, firstEventCases, recoveryCases } from './cases/claims.ts'
 import { concurrentWriterCases } from './cases/concurrent-writers.ts'
 import { conflictCases } from './cases/conflicts.ts'
 import { dueInCases } from './cases/due-in.ts'
@@ -43,6 +43,7 @@ export const contractCases: readonly ContractCase[] = [
   ...postingCases,
   ...takingCases,
   ...claimCases,
+  ...firstEventCases,
   ...recoveryCases,
   ...acquireCases,
   ...turnCases,

@@ -5,6 +5,7 @@ import type { PutArgs } from './artifacts/artifact-queries.ts'
 import type { EntryArgs } from './cache/cache-queries.ts'
 import type { CountedPost, PostArgs } from './inbox/post-queries.ts'
 import type { DrivenArgs } from './runs/due-runs.ts'
+import type { FirstRecord } from './runs/first-event.ts'
 import type { ClaimRecord, LeaseArgs } from './runs/run-columns.ts'
 import type { CacheEntriesTable } from './schema.ts'
 
@@ -24,7 +25,7 @@ export interface SqlWrites {
   /** Refused when the run is unknown, ended or full, or the post a duplicate. */
   post(args: PostArgs): Promise<CountedPost | undefined>
   /** Claims from queues without limits, where one statement can; it answers the runs in their order. */
-  readonly claim?: (args: ClaimArgs) => Promise<readonly ClaimRecord[]>
+  readonly claim?: (args: ClaimArgs) => Promise<readonly (ClaimRecord & FirstRecord)[]>
   /**
    * Keeps an artifact of one chunk, or marks the one that has its name as used.
    *

@@ -40,7 +40,9 @@ export function claimDue(memory: Memory, request: ClaimRequest): readonly Claim[
   return takeTurns(turns, limit).map(({ run, queue }) =>
     memory.change(run, (draft) => {
       if (queue.rate !== undefined && draft.token === 0) draft.begunAt = now
-      return giveLease(draft, owner, leaseMs, now)
+      const claim = giveLease(draft, owner, leaseMs, now)
+      const [first, second] = draft.events
+      return first === undefined || second !== undefined ? claim : { ...claim, first }
     }),
   )
 }

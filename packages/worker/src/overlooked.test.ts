@@ -240,13 +240,14 @@ describe('what was taken over from a dead process when the store fails', () => {
 
 describe('a store that fails for a moment', () => {
   test('holds a worker up for a moment, however many runs it has failed', async () => {
-    let fails = true
+    let fails = false
     const { clock, data, kernel, work } = sceneOf([simple], async (call, proceed) => {
-      const isOfDrive = call.name === 'events.read' && fails
+      const isOfDrive = call.name === 'events.append' && fails
       if (isOfDrive) throw new StoreError('STORE_FAILED', 'no space')
       return proceed()
     })
     for (let n = 0; n < 10; n++) await kernel.start(simple, { n }, { runId: `r${n}`, wait: false })
+    fails = true
     await using worker = work({ concurrency: 10 })
     await until(() => worker.health().counts.givenUp === 10)
     fails = false

@@ -3,10 +3,13 @@ import type { Store } from '@varve/store'
 import { sequenceOf } from '../work/sequence.ts'
 import { addCounts, countingStore, type CallCounts } from './call-counts.ts'
 import { machineMs } from './machine-time.ts'
-import { CONCURRENCY, type Workplace } from './workplace.ts'
+import type { Workplace } from './workplace.ts'
 
 /** Steps of each run. */
 export const STEPS_PER_RUN = 5
+
+/** Runs that are enqueued at once. */
+const ENQUEUED_AT_ONCE = 10
 
 /** What it took to drive runs to their ends. */
 export interface DrivenRuns {
@@ -66,5 +69,5 @@ async function manyAtOnce(count: number, act: () => Promise<void>): Promise<void
   const actInTurn = async (): Promise<void> => {
     while (left-- > 0) await act()
   }
-  await Promise.all(Array.from({ length: CONCURRENCY }, actInTurn))
+  await Promise.all(Array.from({ length: ENQUEUED_AT_ONCE }, actInTurn))
 }

@@ -5,9 +5,6 @@ import { sequenceOf } from '../work/sequence.ts'
 import { countingStore, type CallCounts } from './call-counts.ts'
 import { machineMs } from './machine-time.ts'
 
-/** Runs that a worker drives at once. */
-export const CONCURRENCY = 10
-
 /** Hears of the runs that a worker drives; instants as {@link machineMs} tells them. */
 export interface WorkListener {
   /** The handler of a run's first action was called. */
@@ -52,7 +49,7 @@ export function ownWorkplace(store: Store): OwnWorkplace {
     },
     begin: async () => {
       counting.take()
-      worker = createWorker({ kernel, concurrency: CONCURRENCY, signals: [] })
+      worker = createWorker({ kernel, signals: [] })
       worker.start()
     },
     rest: async () => {

@@ -22,11 +22,10 @@ export const latency: Workload = {
     const kernel = createKernel({ store: site.store, workflows: [sequence] })
     const spreadMs = kernel.dispatcher.notifies ? SPREAD_MS.told : SPREAD_MS.looks
     const start = (): Promise<unknown> => kernel.start(sequence, { steps: 1 }, { wait: false })
-    const announce = (): Promise<void> => announceRun(site.plain)
-    const places = await placesOf(site)
-    const programs = places.map(({ name, plain, workplace }): Program => ({
+    const places = await placesOf(site, start)
+    const programs = places.map(({ name, begin, workplace }): Program => ({
       name,
-      measure: async () => figuresOf(await timeLatencies(plain ? announce : start, workplace, { starts, spreadMs })),
+      measure: async () => figuresOf(await timeLatencies(begin, workplace, { starts, spreadMs })),
     }))
     return {
       programs,
@@ -40,22 +39,33 @@ export const latency: Workload = {
 
 interface Place {
   readonly name: string
-  readonly plain: boolean
+  /** Starts a run of one step. */
+  readonly begin: () => Promise<unknown>
   readonly workplace: Workplace
 }
 
-/** The start happens here; the worker is here, too, or in a process of its own. */
-async function placesOf({ store, plain, location, plainLocation }: Site): Promise<readonly Place[]> {
+/**
+ * The start happens here; the worker is here, too, or in a process of its own. Here it is most often that of the kernel that starts.
+ *
+ * @param start - by a kernel that has no worker.
+ */
+async function placesOf(
+  { store, plain, location, plainLocation }: Site,
+  start: () => Promise<unknown>,
+): Promise<readonly Place[]> {
+  const own = ownWorkplace(store)
+  const announce = (): Promise<void> => announceRun(plain)
   const places: Place[] = [
-    { name: 'varve', plain: false, workplace: ownWorkplace(store) },
-    { name: 'plain', plain: true, workplace: plainWorkplace(plain) },
+    { name: 'varve', begin: () => own.kernel.start(own.sequence, { steps: 1 }, { wait: false }), workplace: own },
+    { name: 'plain', begin: announce, workplace: plainWorkplace(plain) },
+    { name: 'varve, another kernel', begin: start, workplace: ownWorkplace(store) },
   ]
   if (location !== undefined) {
-    places.push({ name: 'varve, another process', plain: false, workplace: await workerProcess(location) })
+    places.push({ name: 'varve, another process', begin: start, workplace: await workerProcess(location) })
   }
   if (plainLocation !== undefined) {
     const workplace = await workerProcess(plainLocation, 'plain')
-    places.push({ name: 'plain, another process', plain: true, workplace })
+    places.push({ name: 'plain, another process', begin: announce, workplace })
   }
   return places
 }

@@ -156,7 +156,8 @@ export class Drive {
   async #load(): Promise<void> {
     const { runId, definition, create } = this.#options
     const creating = create !== undefined && this.#claim === undefined
-    const asked = { ...this.#options, head: this.#claim?.head ?? 0, again: this.#snapshots !== undefined }
+    const { head = 0, first } = this.#claim ?? {}
+    const asked = { ...this.#options, head, first, again: this.#snapshots !== undefined }
     const { fold, ...read } = creating
       ? unreadRun(this.#env, this.#options)
       : await repeatable(this.#env, () => loadForDrive(this.#env, runId, asked))

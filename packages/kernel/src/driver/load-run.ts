@@ -1,4 +1,4 @@
-import { isStoreError, StoreError, type Json, type Snapshot } from '@varve/store'
+import { isStoreError, StoreError, type Json, type Snapshot, type StoredEvent } from '@varve/store'
 import { isKernelError, type KernelErrorCode } from '../errors.ts'
 import { readLogEvent } from '../log/log-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
@@ -30,6 +30,8 @@ export interface LoadOptions {
   readonly snapshots: boolean
   /** Last seq to read. */
   readonly to?: number
+  /** What a read would answer, where it is known: one event of a run that has no other. */
+  readonly first?: StoredEvent
 }
 
 /**
@@ -114,7 +116,9 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
   let end = fold.system.end
   let anchored = snapshot === undefined
   const range = { from: Math.max(1, snapshotSeq), ...(to !== undefined && { to }) }
-  for await (const stored of env.store.events.read(fold.system.runId, range)) {
+  for await (const stored of options.first === undefined
+    ? env.store.events.read(fold.system.runId, range)
+    : [options.first]) {
     if (!anchored) {
       // The tail is read from the snapshot's own event on: in one read, it also shows that the snapshot fits the log.
       if (stored.seq !== snapshotSeq || stored.hash !== snapshot?.hash) return undefined
@@ -164,7 +168,7 @@ function freshFold(
 export async function loadForDrive(
   env: Environment,
   runId: string,
-  { head, again, ...options }: Pick<LoadOptions, 'definition' | 'initialState'> & HeadOptions,
+  { head, again, first, ...options }: Pick<LoadOptions, 'definition' | 'initialState'> & HeadOptions,
 ): Promise<LoadedRun> {
   // A run that was only enqueued has no snapshot worth asking for, and under its lease nobody else makes its log longer.
   const isEnqueued = head === 1 && !again
@@ -172,6 +176,7 @@ export async function loadForDrive(
     ...options,
     snapshots: !isEnqueued,
     ...(isEnqueued && { to: head }),
+    ...(isEnqueued && first !== undefined && { first }),
   })
   const { seq } = loaded.fold.system.end
   if (seq >= head) return loaded
@@ -182,12 +187,14 @@ export async function loadForDrive(
 interface HeadOptions {
   readonly head: number
   readonly again: boolean
+  /** What the claim told of a run that was only enqueued. */
+  readonly first: StoredEvent | undefined
 }
 
 async function loadUnlessDrifted(
   env: Environment,
   runId: string,
-  options: Pick<LoadOptions, 'definition' | 'initialState' | 'snapshots' | 'to'>,
+  options: Pick<LoadOptions, 'definition' | 'initialState' | 'snapshots' | 'to' | 'first'>,
 ): Promise<LoadedRun> {
   try {
     return await loadRun(env, runId, { ...options, check: true })

@@ -1,3 +1,4 @@
+import type { Claim, Store, StoredEvent } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -22,6 +23,50 @@ const parent = defineWorkflow(
 
 const queues = [{ name: 'default' }]
 const leaseMs = 600_000
+
+/** A store whose claims tell something else of the first event. */
+function telling(store: Store, first: (claim: Claim) => StoredEvent | undefined): Store {
+  const claim: Store['runs']['claim'] = async (request) => {
+    const claims = await store.runs.claim(request)
+    return claims.map(({ first: _, ...rest }, i) => {
+      const told = first(claims[i] as Claim)
+      return { ...rest, ...(told && { first: told }) }
+    })
+  }
+  return { ...store, runs: { ...store.runs, claim } }
+}
+
+describe('a new run that is claimed', () => {
+  test.for([
+    ['is not read when the claim tells its event', (claim: Claim) => claim.first, []],
+    ['is read when the claim leaves it out', () => undefined, ['events.read']],
+  ] as const)('%s', async ([, first, reads]) => {
+    const calls: string[] = []
+    const store = recordCalls(telling(memoryStore(), first), calls)
+    await using kernel = createKernel({ store, workflows: [simple] })
+    await kernel.start(simple, null, { runId: 'r', wait: false })
+    calls.length = 0
+
+    const [run] = await kernel.dispatcher.claim({ queues, limit: 1, leaseMs })
+
+    expect(await run?.outcome).toMatchObject({ status: 'completed', output: 'done' })
+    expect(calls.filter((call) => /read|latest/.test(call))).toEqual(reads)
+  })
+
+  test('is parked when the event that the claim tells is not the one that was sealed', async () => {
+    const store = telling(
+      memoryStore(),
+      ({ first }) => first && { ...first, body: first.body.replace('simple', 'sample') },
+    )
+    await using kernel = createKernel({ store, workflows: [simple] })
+    await kernel.start(simple, null, { runId: 'r', wait: false })
+
+    const [run] = await kernel.dispatcher.claim({ queues, limit: 1, leaseMs })
+
+    await expect(run?.outcome).rejects.toMatchObject({ code: 'CORRUPT_LOG', where: { runId: 'r', seq: 1 } })
+    expect(await kernel.get('r')).toMatchObject({ problem: { code: 'CORRUPT_LOG' } })
+  })
+})
 
 describe('a run that is dispatched', () => {
   test('and cannot tell its end to a parent whose inbox is full, is parked until there is room', async () => {

@@ -1,7 +1,7 @@
 import { genesis, type Claim } from '@varve/store'
 import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
-import { atMost, atOnce, refusalOf, rejectsWith, rowOf } from '../expectations.ts'
+import { atMost, atOnce, readAll, refusalOf, rejectsWith, rowOf } from '../expectations.ts'
 import { eventOf } from '../sample-events.ts'
 import {
   acquire,
@@ -238,6 +238,41 @@ export const claimCases: readonly ContractCase[] = contractGroup('claims', {
     const all = [...claimed.flat(), ...runIds(await claimDue(store, 'last'))]
     equal(all.length, 100)
     equal(new Set(all).size, 100)
+  },
+})
+
+/** As a store tells it or leaves it out: with a lease that comes from a claim with limits, too. */
+export const firstEventCases: readonly ContractCase[] = contractGroup('claims', {
+  'a claim tells the event of a run that has one alone, or leaves it out': async ({ store }) => {
+    for (const queue of ['free', 'limited']) {
+      const creation = { queue }
+      const bodies = { short: '{"input":"\u{1f9ca} \\u0000"}', long: JSON.stringify({ input: 'x'.repeat(100_000) }) }
+      for (const [name, body] of Object.entries(bodies)) {
+        const runId = `${queue} ${name}`
+        await startIdleRun(store, { runId, creation, events: [eventOf(runId, genesis(runId), { body })] })
+      }
+      await startIdleRun(store, { runId: `${queue} longer`, creation, events: 2 })
+    }
+
+    const claims = await claimDue(store, 'b', { queues: [{ name: 'free' }] })
+    const limited = await claimDue(store, 'b', { queues: [{ name: 'limited', concurrency: 10 }] })
+
+    equal(claims.length + limited.length, 6)
+    for (const { runId, head, first } of [...claims, ...limited]) {
+      const log = await readAll(store, runId)
+      equal(log.length, head)
+      if (first !== undefined) deepEqual([first], log)
+    }
+  },
+
+  'a claim tells of a run that was appended to since it was begun what it has now': async ({ store, clock }) => {
+    const run = await startRun(store)
+    await extend(store, run)
+    clock.advance(LEASE_MS + 1)
+
+    const [claim] = await claimDue(store, 'b')
+
+    deepEqual([claim?.head, claim?.first], [2, undefined])
   },
 })
 

@@ -9,13 +9,16 @@ import {
   type ClaimRequest,
   type DueRequest,
   type DueRun,
+  type Owner,
   type QueueClaim,
   type QueueUse,
+  type StoredEvent,
 } from '@varve/store'
 import { all, get, type Steps } from '../executor.ts'
 import type { StoreParts } from '../store-parts.ts'
 import { claimQueries, type CandidateArgs, type ClaimQueries, type Level } from './claim-queries.ts'
 import type { DrivenArgs } from './due-runs.ts'
+import { firstOf, firstsQuery } from './first-event.ts'
 import { leaseArgs, leasedClaim } from './lease.ts'
 import type { ClaimRecord } from './run-columns.ts'
 
@@ -25,9 +28,11 @@ export interface RunClaims {
   dueIn(request: DueRequest): Promise<number | null>
 }
 
+type Queries = ClaimQueries & { readonly firsts: ReturnType<typeof firstsQuery> }
+
 /** Claims from queues by turns, and within their limits. */
 export function runClaims(parts: StoreParts): RunClaims {
-  const queries = claimQueries(parts.dialect)
+  const queries = { ...claimQueries(parts.dialect), firsts: firstsQuery(parts.dialect) }
   return {
     claim: async (request) => {
       const { owner, leaseMs, limit, queues } = request
@@ -36,11 +41,9 @@ export function runClaims(parts: StoreParts): RunClaims {
       const lease = leaseArgs(parts, owner, leaseMs)
       const driven = drivenBy(parts, request)
       const atOnce = queues.some(isLimited) ? undefined : parts.writes.claim
-      const records =
-        atOnce === undefined
-          ? await claimByTurns(parts, queries, request)
-          : await atOnce({ ...lease, ...driven, limit })
-      return records.map((record) => leasedClaim(record, owner))
+      if (atOnce === undefined) return claimByTurns(parts, queries, request)
+      const records = await atOnce({ ...lease, ...driven, limit })
+      return records.map((record) => claimWith(firstOf(record), record, owner))
     },
     dueIn: async (request) => {
       checkQueues(request.queues)
@@ -61,11 +64,7 @@ function drivenBy({ dialect }: StoreParts, { workflows, queues, formats }: DueRe
 }
 
 /** Looks first whether anything is due, which takes no lock; then counts, chooses and leases in one transaction. */
-async function claimByTurns(
-  parts: StoreParts,
-  queries: ClaimQueries,
-  request: ClaimRequest,
-): Promise<readonly ClaimRecord[]> {
+async function claimByTurns(parts: StoreParts, queries: Queries, request: ClaimRequest): Promise<readonly Claim[]> {
   const driven = drivenBy(parts, request)
   const levels = await parts.executor.all(queries.dueLevels, { ...driven, now: parts.now() })
   if (levels.length === 0) return []
@@ -91,7 +90,7 @@ interface Search {
   readonly due: readonly DueQueue[]
 }
 
-function* takeDue(parts: StoreParts, queries: ClaimQueries, search: Search): Steps<readonly ClaimRecord[]> {
+function* takeDue(parts: StoreParts, queries: Queries, search: Search): Steps<readonly Claim[]> {
   const { dialect } = parts
   const { request, due } = search
   const limited = due.map(({ queue }) => queue).filter(isLimited)
@@ -113,13 +112,33 @@ function* takeDue(parts: StoreParts, queries: ClaimQueries, search: Search): Ste
   const taken = yield* all(queries.take, { ...lease, runIds: dialect.list(runIds), rated: dialect.list(rated) })
   // An update answers its rows in no order.
   const byId = new Map(taken.map((record) => [record.run_id, record]))
-  return runIds.flatMap((runId) => byId.get(runId) ?? [])
+  const firsts = yield* firstsOf(parts, queries, taken)
+  return runIds.flatMap((runId) => {
+    const record = byId.get(runId)
+    return record === undefined ? [] : claimWith(firsts.get(runId), record, request.owner)
+  })
+}
+
+/** In the transaction that leases the runs: behind it, their first event may not be the last any more. */
+function* firstsOf(
+  { dialect }: StoreParts,
+  queries: Queries,
+  taken: readonly ClaimRecord[],
+): Steps<ReadonlyMap<string, StoredEvent>> {
+  const runIds = taken.flatMap(({ run_id: runId, head }) => (head === 1 ? [runId] : []))
+  const events = runIds.length === 0 ? [] : yield* all(queries.firsts, { runIds: dialect.list(runIds) })
+  return new Map(events.map(({ run_id: runId, ...event }) => [runId, { runId, ...event }]))
+}
+
+function claimWith(first: StoredEvent | undefined, record: ClaimRecord, owner: Owner): Claim {
+  const claim = leasedClaim(record, owner)
+  return first === undefined ? claim : { ...claim, first }
 }
 
 /** What counts against the limits of the queues. */
 function* usesOf(
   { dialect }: StoreParts,
-  queries: ClaimQueries,
+  queries: Queries,
   queues: readonly QueueClaim[],
   now: number | null,
 ): Steps<ReadonlyMap<string, QueueUse>> {
@@ -161,7 +180,7 @@ const UNUSED: QueueUse = { leased: 0, leasedByKey: new Map(), begun: 0 }
  *
  * What is held back already is not read: else a key with thousands of due runs would hide those behind it.
  */
-function* admitted(parts: StoreParts, queries: ClaimQueries, search: QueueSearch): Steps<readonly string[]> {
+function* admitted(parts: StoreParts, queries: Queries, search: QueueSearch): Steps<readonly string[]> {
   const { queue, levels, driven, now, request } = search
   const runIds: string[] = []
   let { use = UNUSED } = search

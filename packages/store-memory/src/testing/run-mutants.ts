@@ -16,6 +16,11 @@ async function seize(
   return claims
 }
 
+async function firstOf(store: Store, { runId }: Claim): Promise<Pick<Claim, 'first'>> {
+  for await (const first of store.events.read(runId, { limit: 1 })) return { first }
+  return {}
+}
+
 const claimMutants = spoiling('claims', 'runs', {
   'others get in between the search and the lease': (healthy, store) => ({
     claim: async (request) => {
@@ -48,6 +53,19 @@ const claimMutants = spoiling('claims', 'runs', {
     claim: (request) => healthy.claim({ ...request, formats: [1, 2, 3] }),
   }),
   'the limit is forgotten': (healthy) => ({ claim: (request) => healthy.claim({ ...request, limit: 1000 }) }),
+  'a claim tells the first event of a run that has more': (healthy, store) => ({
+    claim: async (request) => {
+      const claims = await healthy.claim(request)
+      return Promise.all(claims.map(async (claim) => ({ ...claim, ...(await firstOf(store, claim)) })))
+    },
+  }),
+  'a claim tells an event that was cut': (healthy) => ({
+    claim: async (request) =>
+      (await healthy.claim(request)).map((claim) => ({
+        ...claim,
+        ...(claim.first && { first: { ...claim.first, body: claim.first.body.slice(0, 1000) } }),
+      })),
+  }),
   'the runs that came last come first': (healthy) => ({
     claim: async (request) => (await healthy.claim(request)).toReversed(),
   }),

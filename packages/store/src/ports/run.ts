@@ -1,5 +1,6 @@
 import type { ContentId } from '../content-id.ts'
 import type { Json } from '../json/json.ts'
+import type { StoredEvent } from '../log/stored-event.ts'
 
 /** How a run stands. The last four are terminal: nothing may follow. */
 export type RunStatus = 'running' | 'blocked' | TerminalStatus
@@ -71,6 +72,11 @@ export interface Claim {
   readonly recoveries: number
   readonly owes: readonly Debt[]
   readonly problem?: Problem
+  /**
+   * The event of a run that has one alone, as it would be read: who takes up a new run need not ask for it. Told by a claim
+   * alone, and not of an event that is long; a store may leave it out.
+   */
+  readonly first?: StoredEvent
 }
 
 /** What an append or a release says of the run; derived from the fold of its log. */

@@ -1,0 +1,62 @@
+import type { StoredEvent } from '@varve/store'
+import { sql } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
+import { eventColumns } from '../events/event-reader.ts'
+import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
+import type { EventsTable } from '../schema.ts'
+
+/** Longer bodies are read one by one, in bytes: a claim must not hold those of a thousand runs. */
+const LONGEST_BODY = 8192
+
+/** True for events that a claim tells of its runs, by the name of their table. */
+export function isTold(events: string) {
+  return sql<boolean>`(${sql.id(events)}.seq = 1 and octet_length(${sql.id(events)}.body) <= ${sql.lit(LONGEST_BODY)})`
+}
+
+/** The event of a run that has one alone, beside its row; null for the others. */
+export interface FirstRecord {
+  readonly first_v: number | null
+  readonly first_type: string | null
+  readonly first_at: number | null
+  readonly first_body: string | null
+  readonly first_hash: string | null
+}
+
+/** The columns of {@link FirstRecord} of an event under this name. */
+export const firstColumns = [
+  'first.v as first_v',
+  'first.type as first_type',
+  'first.at as first_at',
+  'first.body as first_body',
+  'first.hash as first_hash',
+] as const
+
+/** Their types, in their order. */
+export const firstTypes: StoredColumns<FirstRecord> = {
+  first_v: eventColumns.v,
+  first_type: eventColumns.type,
+  first_at: eventColumns.at,
+  first_body: eventColumns.body,
+  first_hash: eventColumns.hash,
+}
+
+/** The event as the log has it. */
+export function firstOf({
+  run_id: runId,
+  ...record
+}: FirstRecord & { readonly run_id: string }): StoredEvent | undefined {
+  const { first_v: v, first_type: type, first_at: at, first_body: body, first_hash: hash } = record
+  if (v === null || type === null || at === null || body === null || hash === null) return undefined
+  return { runId, seq: 1, v, type, at, body, hash }
+}
+
+/** The first events of the given runs, unless they are long. */
+export function firstsQuery(dialect: SqlDialect): Query<{ readonly runIds: unknown }, EventsTable> {
+  return queryCompiler(dialect).read((p: Params<{ readonly runIds: unknown }>) =>
+    dialect.db
+      .selectFrom('events')
+      .select(['run_id', 'seq', 'v', 'type', 'at', 'body', 'hash'])
+      .where(p.textIn(sql.ref<string>('run_id'), 'runIds'))
+      .where(isTold('events')),
+  )
+}
