@@ -381,7 +381,12 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     buildOf: (definition) => build ?? definition.build,
     definitionOf: registry.definitionOf,
     definitionFor: registry.definitionFor,
-    newId: options.newId ?? orderedIds(machine.now, randomBytesOf((bytes) => crypto.getRandomValues(bytes))),
+    newId:
+      options.newId ??
+      orderedIds(
+        machine.now,
+        randomBytesOf((bytes) => crypto.getRandomValues(bytes)),
+      ),
     maxRecoveries: options.maxRecoveries ?? DEFAULT_MAX_RECOVERIES,
     warn,
     committed: (runId, events) => {

@@ -145,8 +145,10 @@ export const sharedCommitCases: readonly ContractCase[] = contractGroup('shared 
       rows.map(({ head, waiting }) => [head, waiting]),
       rows.map((_, n) => [n < runs.length ? 4 : 1, 1]),
     )
-    ok(idle.every((id) => claims.some(({ runId }) => runId === id)))
-    equal(new Set(claims.map(({ runId }) => runId)).size, claims.length)
+    // A claim may pass over a run that somebody is writing to just then: it is there for the next.
+    const claimed = [...claims, ...(await claimDue(store, 'b'))].map(({ runId }) => runId)
+    ok(idle.every((id) => claimed.includes(id)))
+    equal(new Set(claimed).size, claimed.length)
   },
 
   'a write that the database will not have spoils none that came with it': async ({ store }) => {
