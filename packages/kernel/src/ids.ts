@@ -49,3 +49,11 @@ export function randomBytesOf(fill: (bytes: Uint8Array<ArrayBuffer>) => unknown)
     return drawn.slice(next, (next += 16))
   }
 }
+
+/** {@link orderedIds} of the system's random bytes. */
+export function randomIds(now: () => number): () => string {
+  return orderedIds(
+    now,
+    randomBytesOf((bytes) => crypto.getRandomValues(bytes)),
+  )
+}

@@ -17,7 +17,7 @@ import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
 import type { ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import { createGuard } from '../guard/guard.ts'
-import { orderedIds, randomBytesOf } from '../ids.ts'
+import { randomIds } from '../ids.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll } from '../policy/policy.ts'
 import { TURN_BYTES, TURN_EVENTS } from '../run/decide.ts'
@@ -381,12 +381,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     buildOf: (definition) => build ?? definition.build,
     definitionOf: registry.definitionOf,
     definitionFor: registry.definitionFor,
-    newId:
-      options.newId ??
-      orderedIds(
-        machine.now,
-        randomBytesOf((bytes) => crypto.getRandomValues(bytes)),
-      ),
+    newId: options.newId ?? randomIds(machine.now),
     maxRecoveries: options.maxRecoveries ?? DEFAULT_MAX_RECOVERIES,
     warn,
     committed: (runId, events) => {
