@@ -9,9 +9,9 @@ const conditions = ['@varve/source', 'module', 'node', 'development|production']
 
 /**
  * Packages whose test files share two processes: loading what they import anew for each file takes longer than most of them
- * do. The others start processes, block or kill them, or measure; those of the kernel have not been shown to leave nothing behind.
+ * do. The others start processes, block or kill them, or measure.
  */
-const sharing = ['plan', 'store', 'store-kysely', 'store-memory', 'store-postgres', 'store-sqlite']
+const sharing = ['kernel', 'plan', 'store', 'store-kysely', 'store-memory', 'store-postgres', 'store-sqlite']
 
 const folders = ['packages', 'apps'].flatMap((parent) =>
   readdirSync(parent)

@@ -48,8 +48,8 @@ const openPostgres: Open = async ({ now }) => {
 test.for([
   { name: 'SQLite', open: openSqlite, maxConcurrency: 1 },
   { name: 'SQLite', open: openSqlite, maxConcurrency: 8 },
-  { name: 'Postgres', open: openPostgres, maxConcurrency: 1 },
   { name: 'Postgres', open: openPostgres, maxConcurrency: 8 },
+  ...(isLong ? [{ name: 'Postgres', open: openPostgres, maxConcurrency: 1 }] : []),
 ])(
   'a plan comes to the same wherever a process dies on $name, $maxConcurrency at once',
   { timeout: isLong ? 7_200_000 : 120_000 },
