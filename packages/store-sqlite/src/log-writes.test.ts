@@ -77,7 +77,8 @@ test.runIf(process.platform === 'linux')(
     expect(looks).toBeLessThanOrEqual((performance.now() - startedAt) / 4 + 1)
 
     sinceOwnMs = Infinity
-    await nextLook()
+    // Others may have been in the midst of a write when the watch began again.
+    for (let look = 1; look <= 8; look++) await nextLook()
     const told = nextLook()
     await write()
     await told

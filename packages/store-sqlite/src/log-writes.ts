@@ -79,11 +79,14 @@ class LogWatch {
     this.#watcher?.close()
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {
-      const isWriting = this.#sinceOwnMs() < OWN_MS
-      // First the watch, then the look: what is written in between is told of, or seen.
-      if (!isWriting) this.#watch()
-      this.#look()
-      if (isWriting) this.#rest()
+      if (this.#sinceOwnMs() < OWN_MS) {
+        this.#look()
+        this.#rest()
+      } else {
+        // What is on its way into the log already is not told of any more, so it is looked for as if it had been.
+        this.#watch()
+        this.#lookAt(0)
+      }
     }, REST_MS).unref()
   }
 }
