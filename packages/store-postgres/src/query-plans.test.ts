@@ -128,3 +128,25 @@ test.for(calls)('%s goes through an index and reads no table as a whole', async 
   expect(plans.join('\n')).toContain(index)
   expect(plans.filter((line) => /Seq Scan on (runs|events|posts|run_tags|run_artifacts)\b/.test(line))).toEqual([])
 })
+
+test.for<[what: string, filter: RunFilter]>([
+  ['all', {}],
+  ['a workflow', { workflow: 'w7' }],
+  ['a status', { statuses: ['blocked'] }],
+  ['several statuses', { statuses: ['completed', 'blocked', 'failed'] }],
+])('a list of the runs of %s reads hardly more of them than it answers', async ([, filter]) => {
+  const plans: string[] = []
+  const store = await postgresStore(
+    { pool: explained(pool, schema, { lines: plans, command: 'explain (analyze)' }) },
+    { schema, notifications: false },
+  )
+  plans.length = 0
+
+  const { items } = await store.runs.list(filter, { limit: 10 })
+
+  const read = plans.flatMap((line) => /actual time=.* rows=(\d+)/.exec(line)?.[1] ?? []).map(Number)
+  expect(items).toHaveLength(10)
+  expect(read.length).toBeGreaterThan(1)
+  // One more than asked for, of each status.
+  expect(Math.max(...read)).toBeLessThanOrEqual(33)
+})

@@ -42,6 +42,11 @@ const calls: readonly (readonly [what: string, index: RegExp, call: Call])[] = [
   ['a list of all runs', /SCAN runs USING INDEX runs_newest/, list({})],
   ['a list by workflow', /runs_by_workflow \(workflow=\?/, list({ workflow: 'w' })],
   ['a list by status', /runs_by_status \(status=\?/, list({ statuses: ['failed'] })],
+  [
+    'a list by several statuses',
+    /(runs_by_status \(status=\?[^]*){2}/,
+    list({ statuses: ['failed', 'completed', 'failed'] }),
+  ],
   ['a list by tag', /run_tags USING .*\(tag=\?/, list({ tags: ['t'] })],
   ['a list by parent', /runs_by_parent \(parent=\?/, list({ parent: 'r' })],
   ['a list of parked runs', /SCAN runs USING INDEX runs_parked/, list({ parked: true })],
@@ -93,4 +98,21 @@ test.for(calls)('%s goes through an index and reads no table as a whole', async 
   expect(plans.join('\n')).toMatch(index)
   const scans = plans.filter((step) => /^SCAN (runs|events|posts|run_tags|snapshots|run_artifacts)\b/.test(step))
   expect(scans.filter((step) => !/USING INDEX runs_(newest|parked|owing)/.test(step))).toEqual([])
+})
+
+test('a list by status is in the order of its index', async () => {
+  const plans: string[] = []
+  const database = new SQLite(':memory:')
+  const explained = observed(database, (sql, execute, values) => {
+    if (!sql.startsWith('select')) return execute()
+    const steps = database.prepare(`explain query plan ${sql}`).all(values) as { readonly detail: string }[]
+    plans.push(...steps.map(({ detail }) => detail))
+    return execute()
+  })
+  await using store = await sqliteStore({ database: explained })
+  plans.length = 0
+
+  await store.runs.list({ statuses: ['completed'] }, { limit: 10 })
+
+  expect(plans).toEqual([expect.stringContaining('SEARCH runs USING INDEX runs_by_status (status=?)')])
 })

@@ -41,6 +41,10 @@ export async function postgresSite(preload?: string): Promise<Site> {
       others.push(more)
       return more
     },
+    // Until autovacuum comes by, the planner knows nothing of a table that was just filled.
+    settle: async () => {
+      await raw.query('analyze')
+    },
     close: async () => {
       for (const [place, each] of others.entries()) {
         await each[Symbol.asyncDispose]()

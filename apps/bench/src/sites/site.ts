@@ -17,6 +17,8 @@ export interface Site {
   readonly commitRows: (rows: number) => Promise<void>
   /** Opens a store of the same kind that holds nothing; closed and removed with the site. */
   readonly another: () => Promise<Store>
+  /** Does at once what the database does by itself within a minute after much was written; absent where it does nothing. */
+  readonly settle?: () => Promise<void>
   readonly close: () => Promise<void>
 }
 

@@ -42,6 +42,7 @@ async function indexPrograms(site: Site, indexed: number): Promise<readonly Prog
   for (const runs of [FEW.runs, indexed]) {
     const store = await site.another()
     await fillIndex(store, runs)
+    await site.settle?.()
     programs.push({ name: `varve, ${runs} runs`, measure: () => timeIndex(store) })
   }
   return programs
