@@ -1,4 +1,4 @@
-import { canonicalize, sealEvent, type Limits, type SealedEvent, canonicalJson, type Json } from '@varve/store'
+import { canonicalize, sealEvent, type SealedEvent, canonicalJson, type Json } from '@varve/store'
 import { APPEND_ARTIFACTS, artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
@@ -8,7 +8,6 @@ import type { Labels } from '../policy/labels.ts'
 import type { AuthorizeRequest, Denial } from '../policy/policy.ts'
 import type { Want } from '../stepper/stepper.ts'
 import type { ItemRequest, UserEvent } from '../workflow/decision.ts'
-import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { spentWhenDeciding } from './counts.ts'
 import type { OpenItem } from './item.ts'
@@ -17,7 +16,7 @@ import { located } from './located.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
 import type { ReusableResult } from './reuse.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
-import { readyEvent, readyRequest } from './ready-event.ts'
+import { readyEvent, readyRequest, type Readiness } from './ready-event.ts'
 import { isDelayed, isKnown, type Cancel } from './system.ts'
 
 /** A turn decides at most so many events, besides those of an end. The number belongs to event format 1. */
@@ -33,25 +32,15 @@ export const TURN_BYTES = 3 * 1024 * 1024
 const TURN_ARTIFACTS = APPEND_ARTIFACTS
 
 /** What a decision depends on besides the fold. */
-export interface Deciding {
-  readonly definition: Definition
-  /** `at` of the events that are decided. */
-  readonly at: number
-  readonly limits: Limits
+export interface Deciding extends Omit<Readiness, 'fold'> {
   /** Whether an action may run; asked with the seq that its event will have. */
   readonly verdict: (request: AuthorizeRequest, seq: number) => Denial | undefined
   /** What an action is labeled with; a log keeps the labels that it has. */
   readonly labels: (action: string, input: Json, seq: number) => Labels
-  /** Labels of an action that may run whatever its input is, and whose input no label depends on; undefined for all others. */
-  readonly unasked?: ((action: string) => Labels | undefined) | undefined
   /** What was recorded elsewhere for an action that may run; asked with the seq that its event will have. */
   readonly reusable?: ((request: AuthorizeRequest, seq: number) => ReusableResult | undefined) | undefined
   /** Id of the child that a key starts; a copied log keeps the ids of the run it was copied from. */
   readonly childRunId: (key: string, seq: number) => string
-  /** What the log that is checked holds at a seq, read and checked as what continues the fold. */
-  readonly recorded?: ((seq: number) => SealedEvent | undefined) | undefined
-  /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
-  readonly lastSeq?: number | undefined
 }
 
 /** What a turn decided. */

@@ -10,13 +10,19 @@ import type { RunFold } from './run-fold.ts'
 
 /** What tells whether an event is to be had for less than the whole way. */
 export interface Readiness {
+  /** The run, up to what is decided. */
   readonly fold: RunFold
   readonly definition: Definition
+  /** `at` of the events that are decided. */
   readonly at: number
   readonly limits: Limits
+  /** Labels of an action that may run whatever its input is, and whose input no label depends on; undefined for all others. */
   readonly unasked?: ((action: string) => Labels | undefined) | undefined
+  /** Present where results of another run may stand for executions. */
   readonly reusable?: unknown
+  /** What the log that is checked holds at a seq, read and checked as what continues the fold. */
   readonly recorded?: ((seq: number) => SealedEvent | undefined) | undefined
+  /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
   readonly lastSeq?: number | undefined
 }
 
