@@ -17,6 +17,8 @@ export interface SqlDialect {
   typed(placeholder: RawBuilder<unknown>, type: 'bigint' | 'text' | 'bytea'): RawBuilder<unknown>
   /** The time of the statement in Unix milliseconds: the bound one, or the server's own where null is bound. */
   now(placeholder: RawBuilder<unknown>): RawBuilder<number>
+  /** The greatest of numbers of which none is null. */
+  greatest(values: readonly RawBuilder<unknown>[]): RawBuilder<unknown>
   anyOf(value: Expression<unknown>, list: RawBuilder<unknown>, type: 'bigint' | 'text'): RawBuilder<SqlBool>
   pairIn(
     pair: readonly [Expression<unknown>, Expression<unknown>],
@@ -40,9 +42,6 @@ export interface SqlDialect {
 /** How a dialect declares its tables. */
 export interface SqlDdl {
   readonly int: RawBuilder<unknown>
-  /** What a column is computed from: kept wherever the others change. */
-  computed(value: RawBuilder<unknown>): RawBuilder<unknown>
-  greatest(values: readonly RawBuilder<unknown>[]): RawBuilder<unknown>
   /** Text that compares byte by byte. */
   readonly text: RawBuilder<unknown>
   readonly bytes: RawBuilder<unknown>

@@ -61,8 +61,6 @@ export interface RunsTable {
   readonly ended_at: number | null
   /** When a claim with a rate leased the run for the first time. */
   readonly begun_at: number | null
-  /** When a claimer may take the run if nothing else happens to it; computed from the other columns, null for never. */
-  readonly claim_at: number | null
 }
 
 /** The tags of runs, for lists. */

@@ -36,7 +36,7 @@ const calls: readonly (readonly [what: string, index: RegExp, call: Call])[] = [
   ],
   [
     'the time of the next due run',
-    /runs_due \(queue=\? AND priority=\? AND claim_at>\?/,
+    /runs_due \(queue=\? AND priority=\? AND <expr>>\?/,
     async ({ runs }) => runs.dueIn(driven),
   ],
   ['a list of all runs', /SCAN runs USING INDEX runs_newest/, list({})],

@@ -349,9 +349,9 @@ describe('statements', () => {
       /^SCAN (runs|events|posts|run_tags|snapshots|artifacts|uploads|\w+_artifacts|cache_\w+|secrets)\b/.test(step),
     )
     expect(scans.filter((step) => !step.includes('USING INDEX runs_newest'))).toEqual([])
-    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority=\? AND claim_at<\?\)/)
-    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority=\? AND claim_at>\?\)/)
-    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority<\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority=\? AND <expr><\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority=\? AND <expr>>\?\)/)
+    expect(plans.join('\n')).toMatch(/SEARCH runs USING COVERING INDEX runs_due \(queue=\? AND priority<\?\)/)
     expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_leased \(queue=\?\)/)
     expect(plans.join('\n')).toMatch(/SEARCH runs USING (COVERING )?INDEX runs_begun \(queue=\? AND begun_at>\?\)/)
     expect(plans.join('\n')).toMatch(/runs_by_workflow \(workflow=\?/)

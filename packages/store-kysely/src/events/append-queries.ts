@@ -1,6 +1,8 @@
 import type { RunStatus } from '@varve/store'
 import { sql, type Expression, type InsertObject, type QueryCreator, type RawBuilder } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
 import type { Params } from '../query.ts'
+import { claimAt } from '../runs/claim-time.ts'
 import {
   claimColumns,
   hasEnded,
@@ -35,7 +37,11 @@ export interface AppendShape extends UpdateShape {
 export type AppendedRecord = Pick<RunsTable, 'run_id' | 'waiting'>
 
 /** What a create answers of the run's row. */
-export type CreatedRecord = ClaimRecord & Pick<RunsTable, 'created_at' | 'claim_at'>
+export type CreatedRecord = ClaimRecord &
+  Pick<RunsTable, 'created_at'> & {
+    /** When it may be claimed; null for never. */
+    readonly claim_at: number | null
+  }
 
 /** What a create binds for the run's row. */
 export interface CreateArgs {
@@ -113,12 +119,16 @@ export function endedLease<Args extends AppendArgs>(
 type LeaseColumn = 'lease_owner' | 'lease_owner_id' | 'lease_until'
 
 /** Inserts the run's row; inserts nothing when there is one. */
-export function creating<DB extends Schema, Args extends CreateArgs>(db: QueryCreator<DB>, p: Params<Args>) {
+export function creating<DB extends Schema, Args extends CreateArgs>(
+  dialect: SqlDialect,
+  db: QueryCreator<DB>,
+  p: Params<Args>,
+) {
   return asSchema(db)
     .insertInto('runs')
     .values(createdColumns(p))
     .onConflict((conflict) => conflict.column('run_id').doNothing())
-    .returning([...claimColumns, 'runs.created_at', 'runs.claim_at'])
+    .returning([...claimColumns, 'runs.created_at', claimAt(dialect).as('claim_at')])
 }
 
 /** The columns of a new run. */

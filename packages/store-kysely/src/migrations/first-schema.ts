@@ -1,5 +1,6 @@
 import { sql, type Compilable, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
+import { claimAt } from '../runs/claim-time.ts'
 import type { Schema } from '../schema.ts'
 
 type Table = keyof Schema
@@ -9,7 +10,7 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
   const { ddl } = dialect
   return [
     table(dialect, 'varve_schema', ddl.options.plain, { application: 'text', version: 'int' }, ['application']),
-    table(dialect, 'runs', ddl.options.hot, runs, ['run_id'], { claim_at: claimAt(dialect) }),
+    table(dialect, 'runs', ddl.options.hot, runs, ['run_id']),
     table(dialect, 'run_tags', ddl.options.keyed, { tag: 'text', run_id: 'text' }, ['tag', 'run_id']),
     table(dialect, 'events', ddl.options.plain, events, ['run_id', 'seq']),
     table(dialect, 'posts', ddl.options.plain, posts, ['run_id', 'number']),
@@ -26,13 +27,6 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
     table(dialect, 'cache_artifacts', ddl.options.keyed, { artifact: 'text', key: 'text' }, ['artifact', 'key']),
     ...indexes(dialect),
   ]
-}
-
-/** The last of the times before which a run may not be claimed; null when one of them never comes. */
-function claimAt({ ddl }: SqlDialect): RawBuilder<unknown> {
-  const times = [sql`wake_at`, sql`coalesce(lease_until, 0)`, sql`coalesce(retry_at, 0)`]
-  return sql`case when problem is null or retry_at is not null then
-    case when wake_at is not null then ${ddl.greatest(times)} end end`
 }
 
 type Columns = Readonly<Record<string, 'int' | 'int?' | 'text' | 'text?' | 'bytes' | 'bytes?'>>
@@ -111,15 +105,17 @@ const cacheEntries: Columns = {
  *
  * In `runs_due` each priority of a queue is a stretch of its own, in the order in which claims take runs.
  */
-function indexes({ db }: SqlDialect): readonly Compilable[] {
-  const index = (name: string, of: Table, columns: readonly string[]) =>
+function indexes(dialect: SqlDialect): readonly Compilable[] {
+  const { db } = dialect
+  const index = (name: string, of: Table, columns: readonly (string | RawBuilder<unknown>)[]) =>
     db.schema
       .createIndex(name)
       .on(of)
       .columns([...columns] as never[])
+  const dueAt = claimAt(dialect, (name) => sql.id(name))
   const where = (condition: string): RawBuilder<boolean> => sql`${sql.raw(condition)}`
   return [
-    index('runs_due', 'runs', ['queue', 'priority desc', 'claim_at', 'run_id']).where(where('claim_at is not null')),
+    index('runs_due', 'runs', ['queue', 'priority desc', dueAt, 'run_id']).where(sql<boolean>`${dueAt} is not null`),
     index('runs_leased', 'runs', ['queue', 'concurrency_key']).where(where('lease_until is not null')),
     index('runs_begun', 'runs', ['queue', 'begun_at']).where(where('begun_at is not null')),
     index('runs_newest', 'runs', ['created_at', 'run_id']),
@@ -144,7 +140,6 @@ function table(
   options: RawBuilder<unknown>,
   columns: Columns,
   key: readonly string[],
-  computed: Readonly<Record<string, RawBuilder<unknown>>> = {},
 ): Compilable {
   let builder = db.schema.createTable(name)
   for (const [column, type] of Object.entries(columns)) {
@@ -152,9 +147,6 @@ function table(
     builder = builder.addColumn(column, sql`${dataType}`, (definition) =>
       type.endsWith('?') ? definition : definition.notNull(),
     )
-  }
-  for (const [column, value] of Object.entries(computed)) {
-    builder = builder.addColumn(column, ddl.int, (definition) => definition.modifyEnd(ddl.computed(value)))
   }
   return builder.addPrimaryKeyConstraint(`${name}_key`, [...key] as never[]).modifyEnd(options)
 }

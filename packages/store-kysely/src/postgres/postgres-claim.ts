@@ -4,6 +4,7 @@ import { queryCompiler, type Params, type Query } from '../query.ts'
 import { firstColumns, firstTypes, isTold, type FirstRecord } from '../runs/first-event.ts'
 import { isDriven, isOfLevel, withLevels } from '../runs/due-runs.ts'
 import type { RunsTable } from '../schema.ts'
+import { claimAt } from '../runs/claim-time.ts'
 import { claimColumns, claimTypes, leasedColumns, none, type ClaimRecord } from '../runs/run-columns.ts'
 import type { ClaimArgs } from '../writes.ts'
 
@@ -49,13 +50,14 @@ function locking(dialect: SqlDialect, p: Params<ClaimArgs>) {
   // Where the first turn is enough for the whole claim, a few runs of each queue are.
   const ofLevel = sql<number>`case when (select max(busy.nth) from busy) < ${p.int('limit')} then ${looked}
       else (${looked}) / ${p.int('limit')} end`
+  const dueAt = claimAt(dialect)
   const first = dialect.db
     .selectFrom('runs')
-    .select(['runs.run_id', 'runs.claim_at'])
+    .select(['runs.run_id', dueAt.as('claim_at')])
     .where(isOfLevel)
-    .where('claim_at', '<=', p.now)
+    .where(dueAt, '<=', p.now)
     .where(isDriven(p))
-    .orderBy('claim_at')
+    .orderBy(dueAt)
     .orderBy('run_id')
     .limit(looked)
   const turn = sql<number>`row_number() over (
@@ -66,14 +68,14 @@ function locking(dialect: SqlDialect, p: Params<ClaimArgs>) {
         .selectFrom('levels')
         .select(['queue', 'place', 'priority', sql<number>`dense_rank() over (order by place)`.as('nth')])
         .where('priority', 'is not', none)
-        .where(first.clearSelect().select('runs.claim_at').clearLimit().limit(sql.lit(1)), 'is not', none),
+        .where(first.clearSelect().select(dueAt.as('claim_at')).clearLimit().limit(sql.lit(1)), 'is not', none),
     )
     .with('candidates', (db) =>
       db
         // The inner limit is for the planner, which knows it when it plans. Under the name by which a run is compared with its level.
         .selectFrom('busy as levels')
         .crossJoinLateral(
-          sql<Pick<RunsTable, 'run_id' | 'claim_at'>>`(
+          sql<Pick<RunsTable, 'run_id'> & { readonly claim_at: number | null }>`(
             select * from (${first}) as looked limit ${ofLevel})`.as('first'),
         )
         .select(['first.run_id', 'levels.place', turn.as('turn')])
@@ -88,7 +90,7 @@ function locking(dialect: SqlDialect, p: Params<ClaimArgs>) {
         .innerJoin('runs', 'runs.run_id', 'candidates.run_id')
         .select(['runs.run_id', 'candidates.turn', 'candidates.place'])
         // Said again, of the row as it is once we have locked it.
-        .where('runs.claim_at', '<=', p.now)
+        .where(dueAt, '<=', p.now)
         .orderBy('turn')
         .orderBy('place')
         .limit(p.int('limit'))

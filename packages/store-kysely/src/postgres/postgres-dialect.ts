@@ -27,6 +27,7 @@ export function postgresDialect(schema: string): SqlDialect {
     // Of one statement: the same wherever it stands, and a wait for a lock only makes leases shorter.
     now: (placeholder) => sql`coalesce(cast(${placeholder} as bigint),
       cast(floor(extract(epoch from statement_timestamp()) * 1000) as bigint))`,
+    greatest: (values) => sql`greatest(${sql.join(values)})`,
     anyOf: (value, list, type) => sql`${value} = any(cast(${list} as ${sql.raw(type)}[]))`,
     // The empty text hides the column from the planner: before it has statistics it would look for the due runs among
     // all runs of a workflow instead of in the index of due runs. And "is true" keeps it from joining with the pairs: it
@@ -79,8 +80,6 @@ function postgresDdl(db: Kysely<Schema>, schema: string, statements: () => reado
   const create = constant(db, sql`create schema ${sql.id(schema)}`)
   return {
     int: sql`bigint`,
-    computed: (value) => sql`generated always as (${value}) stored`,
-    greatest: (values) => sql`greatest(${sql.join(values)})`,
     text: sql`text collate "C"`,
     bytes: sql`bytea`,
     // Room on each page for the new version of a row: an update that changes no indexed column touches no index.

@@ -120,7 +120,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
     create: perShape(({ refers }: { readonly refers: boolean }) => {
       const query = write((p: Params<Create>) => {
         const created = db
-          .with('changed', (query) => creating(query, p))
+          .with('changed', (query) => creating(dialect, query, p))
           .with('logged', (query) => logging(query, p))
           .with('tagged', (query) =>
             query

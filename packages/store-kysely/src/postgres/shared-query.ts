@@ -4,6 +4,7 @@ import type { SqlDialect } from '../dialect.ts'
 import { eventColumns } from '../events/event-reader.ts'
 import { createdColumns, endedLease, type AppendArgs, type CreateArgs } from '../events/append-queries.ts'
 import { queryCompiler, rowParams, type Params, type Query, type StoredColumns } from '../query.ts'
+import { claimAt } from '../runs/claim-time.ts'
 import { none, runColumn, updatedColumns } from '../runs/run-columns.ts'
 import type { UpdateShape } from '../runs/update-shape.ts'
 import type { RunsTable, Schema } from '../schema.ts'
@@ -16,9 +17,10 @@ export type Columns<Row> = Readonly<Partial<Record<keyof Row & string, 'text' | 
 export type SharedArgs = Readonly<Record<string, string>>
 
 /** What is told of a write that was made. */
-export interface SharedRecord extends Pick<RunsTable, 'run_id' | 'waiting' | 'claim_at' | 'lease_until'> {
+export interface SharedRecord extends Pick<RunsTable, 'run_id' | 'waiting' | 'lease_until'> {
   readonly kind: 'create' | 'append' | 'snapshot'
   readonly created_at: number | null
+  readonly claim_at: number | null
 }
 
 /** An append, whose shape is 1 where it has the part. */
@@ -160,7 +162,7 @@ function creating(dialect: SqlDialect, p: Params<SharedArgs>, nameOf: NameOf): R
     select ${sql.join(columns.map(([, value]) => value as RawBuilder<unknown>))}
       from ${sent(p, 'arriving', arrivalColumns)} order by arriving."runId"
     on conflict (run_id) do nothing
-    returning runs.run_id, runs.waiting, runs.created_at, runs.claim_at, runs.lease_until`
+    returning runs.run_id, runs.waiting, runs.created_at, ${claimAt(dialect)} as claim_at, runs.lease_until`
 }
 
 /** As `appending` does for each row that is held, with the parts that its shape says. */

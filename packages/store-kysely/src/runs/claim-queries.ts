@@ -3,6 +3,7 @@ import type { SqlDialect } from '../dialect.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import type { RunsTable } from '../schema.ts'
 import { isDriven, isOfLevel, withLevels, type DrivenArgs } from './due-runs.ts'
+import { claimAt } from './claim-time.ts'
 import { claimColumns, leasedColumns, none, runColumn, type ClaimRecord, type LeaseArgs } from './run-columns.ts'
 import { perShape } from './update-shape.ts'
 
@@ -33,7 +34,9 @@ export interface CandidateShape {
 }
 
 /** A due run as claims see it before they take it. */
-export type CandidateRecord = Pick<RunsTable, 'run_id' | 'claim_at' | 'concurrency_key' | 'token'>
+export type CandidateRecord = Pick<RunsTable, 'run_id' | 'concurrency_key' | 'token'> & {
+  readonly claim_at: number | null
+}
 
 /** How many runs of a queue, with one concurrency key, are under a living lease. */
 export interface LeasedRecord {
@@ -88,16 +91,17 @@ export function claimQueries(dialect: SqlDialect): ClaimQueries {
 
 function levelQueries(dialect: SqlDialect): Pick<ClaimQueries, 'dueLevels' | 'dueIn'> {
   const { read } = queryCompiler(dialect)
+  const dueAt = claimAt(dialect)
   return {
     dueLevels: read((p: Params<DrivenArgs & Timed>) => {
       // One run, in the order of the index: so no database thinks of reading them all to have the answer for every level.
       const first = dialect.db
         .selectFrom('runs')
-        .select('claim_at')
+        .select(dueAt.as('claim_at'))
         .where(isOfLevel)
-        .where('claim_at', '<=', p.now)
+        .where(dueAt, '<=', p.now)
         .where(isDriven(p))
-        .orderBy('claim_at')
+        .orderBy(dueAt)
         .limit(sql.lit(1))
       return withLevels(dialect, p)
         .selectFrom('levels')
@@ -108,11 +112,11 @@ function levelQueries(dialect: SqlDialect): Pick<ClaimQueries, 'dueLevels' | 'du
     dueIn: read((p: Params<DrivenArgs & Timed>) => {
       const next = dialect.db
         .selectFrom('runs')
-        .select('claim_at')
+        .select(dueAt.as('claim_at'))
         .where(isOfLevel)
-        .where('claim_at', '>', p.now)
+        .where(dueAt, '>', p.now)
         .where(isDriven(p))
-        .orderBy('claim_at')
+        .orderBy(dueAt)
         .limit(sql.lit(1))
       return withLevels(dialect, p)
         .selectFrom('levels')
@@ -124,22 +128,23 @@ function levelQueries(dialect: SqlDialect): Pick<ClaimQueries, 'dueLevels' | 'du
 
 function candidatesQuery(dialect: SqlDialect, shape: CandidateShape): Query<CandidateArgs, CandidateRecord> {
   const { continues, holdsKeys, begun } = shape
+  const dueAt = claimAt(dialect)
   return queryCompiler(dialect).read((p: Params<CandidateArgs>) => {
     const key = runColumn('concurrency_key')
-    const position = sql`(${runColumn('claim_at')}, ${runColumn('run_id')})`
+    const position = sql`(${dueAt}, ${runColumn('run_id')})`
     return dialect.db
       .selectFrom('runs')
-      .select(['run_id', 'claim_at', 'concurrency_key', 'token'])
+      .select(['run_id', dueAt.as('claim_at'), 'concurrency_key', 'token'])
       .where('queue', '=', p.text('queue'))
       .where('priority', '=', p.int('priority'))
-      .where('claim_at', '<=', p.now)
+      .where(dueAt, '<=', p.now)
       .where(isDriven(p))
       .$if(continues, (query) => query.where(sql<boolean>`${position} > (${p.int('afterAt')}, ${p.text('afterId')})`))
       .$if(holdsKeys, (query) =>
         query.where(sql<boolean>`(${key} is null or not ${p.textIn(key as never, 'heldKeys')})`),
       )
       .$if(begun, (query) => query.where('token', '>', sql.lit(0)))
-      .orderBy('claim_at')
+      .orderBy(dueAt)
       .orderBy('run_id')
       .limit(p.int('limit'))
   })
@@ -155,7 +160,7 @@ function takeQuery(dialect: SqlDialect): ClaimQueries['take'] {
           .selectFrom('runs')
           .select('runs.run_id')
           .where(p.textIn(runColumn('run_id'), 'runIds'))
-          .where('claim_at', '<=', p.now)
+          .where(claimAt(dialect), '<=', p.now)
           .$if(dialect.locksRows, (query) => query.forNoKeyUpdate().skipLocked()),
       )
       .updateTable('runs')

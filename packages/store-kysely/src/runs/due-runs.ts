@@ -2,6 +2,7 @@ import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { Params } from '../query.ts'
 import { asSchema } from '../schema.ts'
+import { claimAt } from './claim-time.ts'
 import { none, runColumn } from './run-columns.ts'
 
 /** What a claimer drives, of which queues; the lists come from {@link SqlDialect.list}. */
@@ -34,7 +35,7 @@ export function withLevels<Args extends DrivenArgs>(dialect: SqlDialect, p: Para
         .selectFrom('runs')
         .select('runs.priority')
         .where('runs.queue', '=', queue)
-        .where('runs.claim_at', 'is not', none)
+        .where(claimAt(dialect), 'is not', none)
         .orderBy('runs.priority', 'desc')
         .limit(sql.lit(1))
     const below = highest(sql.ref('levels.queue')).where('runs.priority', '<', sql.ref<number>('levels.priority'))

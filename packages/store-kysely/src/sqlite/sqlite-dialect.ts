@@ -24,6 +24,7 @@ export function sqliteDialect(): SqlDialect {
     ddl: sqliteDdl(),
     typed: (placeholder) => placeholder,
     now: (placeholder) => sql`${placeholder}`,
+    greatest: (values) => sql`max(${sql.join(values)})`,
     anyOf: (value, list) => sql`${value} in (select value from json_each(${list}))`,
     // The plus signs hide the columns from the planner: it has no statistics, and would look for the due runs among all
     // runs of a workflow instead of in the index of due runs.
@@ -44,8 +45,6 @@ export function sqliteDialect(): SqlDialect {
 function sqliteDdl(): SqlDdl {
   return {
     int: sql`integer`,
-    computed: (value) => sql`generated always as (${value}) virtual`,
-    greatest: (values) => sql`max(${sql.join(values)})`,
     text: sql`text`,
     bytes: sql`blob`,
     options: { hot: sql`strict`, keyed: sql`strict, without rowid`, plain: sql`strict` },

@@ -119,7 +119,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
   const { db } = dialect
   const { write } = queryCompiler(dialect)
   return {
-    create: write((p: Params<CreateArgs>) => creating(db, p)),
+    create: write((p: Params<CreateArgs>) => creating(dialect, db, p)),
     steady: steadyAppend(dialect),
     append: perShape((shape: AppendShape) =>
       write((p: Params<AppendArgs & { readonly settled: number }>) => appending(db, p, shape, p.int('settled'))),
