@@ -45,6 +45,8 @@ export interface SqlDdl {
   /** Text that compares byte by byte. */
   readonly text: RawBuilder<unknown>
   readonly bytes: RawBuilder<unknown>
+  /** Keeps large values of a text column as they are, where the database would compress them while somebody waits. */
+  uncompressed(table: string, column: string): readonly RawBuilder<unknown>[]
   /** What stands behind the columns of a table: one whose rows change often, and one of small rows found by key alone. */
   readonly options: Readonly<Record<'hot' | 'keyed' | 'plain', RawBuilder<unknown>>>
   /** Names of what is in our place already, of whomever. Empty for a place that is ours to fill. */

@@ -312,6 +312,19 @@ describe('round trips', () => {
   })
 })
 
+test('a large snapshot is kept as it is: to compress it takes longer than to write it', async () => {
+  await using store = await postgresStore({ url }, { schema })
+  await startRun(store)
+  const body = 'a'.repeat(100_000)
+  const code = { format: 1, workflowVersion: '1', build: 'b' }
+
+  await store.snapshots.save({ runId: 'run-1', seq: 1, hash: 'h', ...code, body })
+
+  const { rows } = await pool.query<{ size: number }>(`select pg_column_size(body) as size from ${schema}.snapshots`)
+  expect(rows).toEqual([{ size: body.length }])
+  expect((await store.snapshots.latest('run-1'))?.body).toBe(body)
+})
+
 describe('connections', () => {
   test('a write whose connection is ended by the server is UNKNOWN_OUTCOME, and the next call gets another', async () => {
     const store = await postgresStore({ pool }, { schema })

@@ -26,6 +26,8 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
     table(dialect, 'cache_entries', ddl.options.plain, cacheEntries, ['key']),
     table(dialect, 'cache_artifacts', ddl.options.keyed, { artifact: 'text', key: 'text' }, ['artifact', 'key']),
     ...indexes(dialect),
+    // Mostly hashes, which hardly get smaller, and read by whoever waits for a run.
+    ...ddl.uncompressed('snapshots', 'body').map((statement) => ({ compile: () => statement.compile(dialect.db) })),
   ]
 }
 

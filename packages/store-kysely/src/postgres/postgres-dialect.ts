@@ -82,6 +82,9 @@ function postgresDdl(db: Kysely<Schema>, schema: string, statements: () => reado
     int: sql`bigint`,
     text: sql`text collate "C"`,
     bytes: sql`bytea`,
+    uncompressed: (table, column) => [
+      sql`alter table ${sql.id(schema, table)} alter column ${sql.id(column)} set storage external`,
+    ],
     // Room on each page for the new version of a row: an update that changes no indexed column touches no index.
     options: { hot: sql`with (fillfactor = 70)`, keyed: sql``, plain: sql`` },
     *relations() {

@@ -58,6 +58,25 @@ export const claimTypes: StoredColumns<ClaimRecord> = {
   problem: 'text',
 }
 
+/** The types of all columns. */
+export const runTypes: StoredColumns<RunsTable> = {
+  ...claimTypes,
+  tags: 'text',
+  priority: 'bigint',
+  concurrency_key: 'text',
+  parent: 'text',
+  created_at: 'bigint',
+  blocked_on: 'text',
+  wake_at: 'bigint',
+  format: 'bigint',
+  posted: 'bigint',
+  retry_at: 'bigint',
+  lease_owner: 'text',
+  lease_owner_id: 'text',
+  ended_at: 'bigint',
+  begun_at: 'bigint',
+}
+
 /** Null as a literal: as one parameter it could not stand for a text here and a number there. */
 export const none: RawBuilder<null> = sql.lit(null)
 

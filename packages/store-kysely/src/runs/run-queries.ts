@@ -11,6 +11,7 @@ import {
   leasedColumns,
   none,
   runColumn,
+  runTypes,
   updatedColumns,
   type ClaimRecord,
   type LeaseArgs,
@@ -69,7 +70,16 @@ export function runQueries(dialect: SqlDialect): RunQueries {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
-    find: read((p: Params<RunArgs>) => db.selectFrom('runs').selectAll().where('run_id', '=', p.text('runId'))),
+    find: dialect.stored(
+      'find_run',
+      runTypes,
+      read((p: Params<RunArgs>) =>
+        db
+          .selectFrom('runs')
+          .select(Object.keys(runTypes) as (keyof RunsTable)[])
+          .where('run_id', '=', p.text('runId')),
+      ),
+    ),
     acquire: acquireQuery(dialect),
     renew: dialect.stored(
       'renew',
@@ -98,9 +108,9 @@ export function runQueries(dialect: SqlDialect): RunQueries {
 
 /** The queries that are kept as functions where the database has them. */
 export function storedRunQueries(dialect: SqlDialect): readonly Query<never, unknown>[] {
-  const { acquire, renew, release, releaseWith } = runQueries(dialect)
+  const { find, acquire, renew, release, releaseWith } = runQueries(dialect)
   const usual = { ended: false, setsOwes: false, progressed: false, setsVersion: false }
-  return [acquire, renew, release, releaseWith(usual), releaseWith({ ...usual, setsOwes: true })]
+  return [find, acquire, renew, release, releaseWith(usual), releaseWith({ ...usual, setsOwes: true })]
 }
 
 function isUsual({ ended, progressed, setsVersion }: UpdateShape): boolean {

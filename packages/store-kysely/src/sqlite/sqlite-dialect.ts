@@ -47,6 +47,7 @@ function sqliteDdl(): SqlDdl {
     int: sql`integer`,
     text: sql`text`,
     bytes: sql`blob`,
+    uncompressed: () => [],
     options: { hot: sql`strict`, keyed: sql`strict, without rowid`, plain: sql`strict` },
     *relations() {
       return (yield* all(relations, {})).map(({ name }) => name)
