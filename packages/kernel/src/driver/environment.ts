@@ -45,6 +45,8 @@ export interface Environment {
   readonly moved: (runId: string) => void
   /** Resolves when this kernel stops moving a run; undefined when it is not at work on it. */
   readonly moving: (runId: string) => Promise<void> | undefined
+  /** Takes work over for which nobody has to wait, and which does not fail; resolves when the next may come. */
+  readonly trailing: (work: Promise<void> | undefined) => Promise<void>
   /** Tells what this kernel does. */
   readonly observe: Observation
   /** Tells of events that have become durable. */

@@ -1,3 +1,4 @@
+import { isStoreError } from '@varve/store'
 import { holdFold, SNAPSHOT_FORMAT, type HeldFold } from '../run/snapshot-body.ts'
 import type { RunFold } from '../run/run-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -98,7 +99,8 @@ export class SnapshotWriter {
       if (++this.#kept > KEPT) await snapshots.prune(runId, { keep: KEPT })
       this.#kept = Math.min(this.#kept, KEPT)
     } catch (error) {
-      this.#env.warn(error as Error)
+      // Whoever closed the store does not miss it.
+      if (!isStoreError(error, 'STORE_CLOSED')) this.#env.warn(error as Error)
     }
   }
 }

@@ -16,6 +16,7 @@ import { actUnderLease } from './act-under-lease.ts'
 import { isIdle } from './idle.ts'
 import type { MoveOptions } from './move-options.ts'
 import { giveBack } from './give-back.ts'
+import { Trailing } from './trailing.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
 const POLL_MS = 250
@@ -42,6 +43,8 @@ export class Drives {
   readonly #held = new Map<string, Promise<void>>()
   readonly #claiming = new Set<Promise<unknown>>()
   readonly #changes: Changes
+  /** What drives have left behind: waited for when the kernel is closed. */
+  readonly trailing = new Trailing()
   #closed: KernelError | undefined
 
   constructor(env: Environment) {
@@ -247,6 +250,7 @@ export class Drives {
     await this.#changes.close()
     await Promise.allSettled(this.#claiming)
     await Promise.allSettled([...[...this.#slots.values()].map(({ outcome }) => outcome), ...this.#held.values()])
+    await this.trailing.settled()
   }
 
   /** False once the kernel is being disposed. */

@@ -231,6 +231,7 @@ export function createKernel(options: KernelOptions): Kernel {
       drives.moved(runId)
     },
     moving: (runId) => drives.moving(runId),
+    trailing: (work) => drives.trailing.add(work),
     committed: (runId, events) => {
       base.committed(runId, events)
       drives.committed(runId)
@@ -354,7 +355,7 @@ function checkedLimits(limits: Limits): Limits {
   return limits
 }
 
-function environmentOf(options: KernelOptions, registry: Registry): Omit<Environment, 'moved' | 'moving'> {
+function environmentOf(options: KernelOptions, registry: Registry): Omit<Environment, 'moved' | 'moving' | 'trailing'> {
   const { leaseMs = DEFAULT_LEASE_MS, build, onCommitted, onWarning } = options
   if (!Number.isSafeInteger(leaseMs) || leaseMs < 100) {
     throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
