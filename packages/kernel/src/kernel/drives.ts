@@ -203,10 +203,13 @@ export class Drives {
     }
   }
 
-  /** Resolves when this kernel stops moving a run; undefined when it is not at work on it. */
-  moving(runId: string): Promise<void> | undefined {
+  /** Resolves when this kernel stops moving one of these runs; undefined when it is at work on none of them. */
+  moving(runs: ReadonlyMap<string, unknown>): Promise<void> | undefined {
     const stop = (): void => undefined
-    return this.#slots.get(runId)?.outcome.then(stop, stop)
+    // A run may wait for very many, and a kernel be at work on very many others.
+    const [few, many] = runs.size < this.#slots.size ? [runs, this.#slots] : [this.#slots, runs]
+    for (const runId of few.keys()) if (many.has(runId)) return this.#slots.get(runId)?.outcome.then(stop, stop)
+    return undefined
   }
 
   /** True when this kernel is at work on the run. */
