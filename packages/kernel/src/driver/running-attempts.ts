@@ -184,6 +184,8 @@ export class RunningAttempts {
 
   /** Actions that are to be attempted, or asked about, and are not under way; in the order in which they were asked for. */
   toDo({ open }: System): readonly OpenAction[] {
+    // Most turns leave nothing to do.
+    if (this.#toDo.size === 0) return NOTHING
     return [...this.#toDo].map((key) => open.get(key) as OpenAction).sort((a, b) => a.seq - b.seq)
   }
 
@@ -200,6 +202,8 @@ export class RunningAttempts {
     return running
   }
 }
+
+const NOTHING: readonly OpenAction[] = []
 
 /** True for an outcome that the log still waits for. */
 export function isAwaited(item: OpenAction, draft: LogDraft): boolean {

@@ -205,6 +205,8 @@ export class Drives {
 
   /** Resolves when this kernel stops moving one of these runs; undefined when it is at work on none of them. */
   moving(runs: ReadonlyMap<string, unknown>): Promise<void> | undefined {
+    // Most runs wait for none.
+    if (runs.size === 0) return undefined
     const stop = (): void => undefined
     // A run may wait for very many, and a kernel be at work on very many others.
     const [few, many] = runs.size < this.#slots.size ? [runs, this.#slots] : [this.#slots, runs]

@@ -157,7 +157,7 @@ function follow(turn: Turn, want: Want): Advance {
       return 'done'
     }
     case 'requests':
-      for (const request of want.known.slice(want.checked)) checkSame(turn, request)
+      for (let i = want.checked ?? 0; i < want.known.length; i++) checkSame(turn, want.known[i] as ItemRequest)
       return want.fresh.length > 0 ? openAll(turn, want.fresh) : settle(turn, want.known)
   }
 }

@@ -174,8 +174,8 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
   }
 
   #leaveAction(entry: Entry, item: OpenAction): void {
-    this.#inDoubt.delete(entry)
-    this.#abandoned.delete(entry)
+    if (item.inDoubt) this.#inDoubt.delete(entry)
+    else if (!item.attempting) this.#abandoned.delete(entry)
     this.#count(item, -1)
   }
 
