@@ -163,6 +163,7 @@ export class Drive {
       ? unreadRun(this.#env, this.#options)
       : await repeatable(this.#env, () => loadForDrive(this.#env, runId, asked))
     this.#fold = fold
+    this.#running.read(fold.system)
     this.#reusable = await repeatable(this.#env, () => readReusable(this.#env.store, fold.system))
     this.#snapshots = new SnapshotWriter(this.#env, definition, read, this.#snapshots)
     this.#undecided = true
@@ -293,7 +294,7 @@ export class Drive {
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#posts.mayWait = appended.waiting === 'unknown' || appended.waiting > 0
     // A handler whose action was closed with its fact is not told to go on.
-    this.#running.prune(this.#fold.system)
+    this.#running.recorded(this.#fold.system, turn.log)
     this.#facts.recorded(turn.log)
     this.#env.committed(runId, turn.log)
     this.#snapshots?.appended(runId, turn.events, turn.held)
@@ -310,11 +311,10 @@ export class Drive {
 
   /** Starts every attempt that is durable and not under way, and asks about those in doubt. Looks at the lease before each. */
   #act(): void {
-    for (const item of this.#fold.system.open.values()) {
+    for (const item of this.#running.toDo(this.#fold.system)) {
       if (this.#lease?.isAlive() !== true) return
-      if (item.kind !== 'action' || this.#running.has(item.key)) continue
       if (item.attempting) this.#running.start(this.#attemptOf(item))
-      else if (item.inDoubt) this.#running.reconcile(this.#attemptOf(item))
+      else this.#running.reconcile(this.#attemptOf(item))
     }
   }
 

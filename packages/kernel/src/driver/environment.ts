@@ -43,8 +43,8 @@ export interface Environment {
   readonly maxRecoveries: number
   /** Says that something was done to another run: whoever may drive it here does so, in the background. */
   readonly moved: (runId: string) => void
-  /** Resolves when this kernel stops moving a run; undefined when it is not at work on it. */
-  readonly moving: (runId: string) => Promise<void> | undefined
+  /** Resolves when this kernel stops moving one of these runs; undefined when it is at work on none of them. */
+  readonly moving: (runs: ReadonlyMap<string, unknown>) => Promise<void> | undefined
   /** Takes work over for which nobody has to wait, and which does not fail; resolves when the next may come. */
   readonly trailing: (work: Promise<void> | undefined) => Promise<void>
   /** Tells what this kernel does. */

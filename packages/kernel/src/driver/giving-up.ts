@@ -1,5 +1,5 @@
 import type { LogEvent } from '../log/log-event.ts'
-import { isAttempting, isAttemptingOnce, type System } from '../run/system.ts'
+import type { System } from '../run/system.ts'
 
 /** Why a drive is about to give its run up although nobody took it, and what it must not begin until then. */
 export class GivingUp {
@@ -40,7 +40,7 @@ export class GivingUp {
     if (this.isDraining(system)) return true
     if (this.#resting === undefined) return false
     // Canceled, what is under way is dropped: a rest would wait for it to end by itself.
-    return !isAttemptingOnce(system) || (this.#closing && system.cancel === undefined)
+    return !system.open.isAttempting('once') || (this.#closing && system.cancel === undefined)
   }
 
   /**
@@ -61,8 +61,8 @@ export class GivingUp {
    */
   check(system: System, running: Calls): void {
     if (this.#parking !== undefined && uncalled(system, running).length === 0) throw this.#parking
-    if (this.#resting !== undefined && !isAttemptingOnce(system)) throw this.#resting
-    if (this.#draining !== undefined && !isAttempting(system)) throw this.#draining
+    if (this.#resting !== undefined && !system.open.isAttempting('once')) throw this.#resting
+    if (this.#draining !== undefined && !system.open.isAttempting()) throw this.#draining
   }
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { KernelError, textOf } from '../errors.ts'
 import { errorInfoSchema, eventSchemas, jsonSchema } from '../log/event-data.ts'
 import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
-import type { OpenAction, OpenItem } from '../run/item.ts'
+import type { OpenAction } from '../run/item.ts'
 import type { System } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
@@ -52,9 +52,7 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
   const inputs: Input[] = []
   let known: ReadonlySet<string | undefined> | undefined
   let signals: ReadonlySet<string> | undefined
-  for (const item of system.open.values()) {
-    if (!isItemDue(item, now)) continue
-    // In most turns nothing is due.
+  for (const item of system.open.due(now)) {
     known ??= new Set(incoming.map(({ draft }) => itemKeyOf(draft)))
     if (known.has(item.key)) continue
     if (item.kind === 'action') {
@@ -75,11 +73,6 @@ function signalsOf(system: System, incoming: readonly Input[]): ReadonlySet<stri
   const signals = new Set(system.signals.map(({ name }) => name))
   for (const { draft } of incoming) if (draft.type === 'SignalReceived') signals.add(draft.data.name)
   return signals
-}
-
-function isItemDue(item: OpenItem, now: number): item is Exclude<OpenItem, { kind: 'child' }> {
-  if (item.kind === 'action') return !item.attempting && !item.inDoubt && (item.retryAt ?? 0) <= now
-  return item.kind !== 'child' && item.fireAt !== undefined && item.fireAt <= now
 }
 
 const DUE = { timer: 'TimerFired', wait: 'WaitTimedOut', interrupt: 'InterruptExpired' } as const
@@ -193,8 +186,7 @@ function signaled(system: System, definition: Definition, room: SignalRoom, sign
 
 /** True for a signal that is not kept at all, because a wait takes it at once. */
 function isAwaitedNow({ open }: System, { pending }: SignalRoom, name: string): boolean {
-  const waits = [...open.values()].filter((item) => item.kind === 'wait' && item.signal === name)
-  return waits.length > pending.filter((other) => other === name).length
+  return open.waitsFor(name) > pending.filter((other) => other === name).length
 }
 
 /** The outcome of an attempt whose driver had lost the run: better than trying again. */

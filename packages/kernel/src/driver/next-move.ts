@@ -1,4 +1,3 @@
-import type { OpenItem } from '../run/item.ts'
 import { wakeAt, type System } from '../run/system.ts'
 import type { Environment } from './environment.ts'
 import type { GivingUp } from './giving-up.ts'
@@ -8,20 +7,7 @@ import type { Mailbox } from './mailbox.ts'
 export function movesSoon(env: Environment, system: System): boolean {
   const due = wakeAt(system)
   if (due !== null && due - env.clock.now() <= env.holdMs) return true
-  return childrenMoving(env, system).length > 0
-}
-
-function childrenMoving(env: Environment, { open }: System): Promise<void>[] {
-  const moving: Promise<void>[] = []
-  for (const item of open.values()) {
-    const child = item.kind === 'child' ? env.moving(item.childRunId) : undefined
-    if (child !== undefined) moving.push(child)
-  }
-  return moving
-}
-
-function openButActions({ open }: System): OpenItem[] {
-  return [...open.values()].filter(({ kind }) => kind !== 'action')
+  return env.moving(system.open.children) !== undefined
 }
 
 /** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */
@@ -32,12 +18,11 @@ export function nextMove(
   givingUp: Pick<GivingUp, 'isDraining'>,
 ): Promise<void> {
   // An attempt that is not to be begun is due all the time.
-  const due = givingUp.isDraining(system) ? wakeAt(system, openButActions(system)) : wakeAt(system)
-  for (const child of childrenMoving(env, system)) {
-    void child.then(() => {
-      mailbox.wakeUp()
-    })
-  }
+  const due = wakeAt(system, givingUp.isDraining(system) ? 'waiting' : 'all')
+  // One is enough: what a child brings about is posted, and when this one rests there may be another.
+  void env.moving(system.open.children)?.then(() => {
+    mailbox.wakeUp()
+  })
   return due === null ? mailbox.wait() : waitUntil(env, due, mailbox)
 }
 

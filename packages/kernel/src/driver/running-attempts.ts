@@ -1,6 +1,6 @@
-import type { LogDraft } from '../log/log-event.ts'
+import { itemKeyOf, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { ActionError } from '../policy/action-error.ts'
-import type { OpenAction } from '../run/item.ts'
+import type { OpenAction, OpenItem } from '../run/item.ts'
 import type { System } from '../run/system.ts'
 import { hasSecrets, openInputWithin, type OpenedInput } from '../secrets/opening.ts'
 import { failedAttempt, reconcileAttempt, runAttempt, type Attempt } from './attempt.ts'
@@ -29,6 +29,8 @@ export class RunningAttempts {
   readonly #running = new Map<string, Running>()
   /** Attempts in doubt that were asked about: once per drive. */
   readonly #asked = new Set<string>()
+  /** Keys of open actions that are to be attempted, or asked about, and are not under way. */
+  readonly #toDo = new Set<string>()
   /** Inputs whose secrets were opened for an attempt that has not begun. */
   readonly #opened = new Map<string, { readonly attempt: number; readonly input: OpenedInput }>()
 
@@ -53,10 +55,6 @@ export class RunningAttempts {
     return this.#running.size
   }
 
-  has(key: string): boolean {
-    return this.#running.has(key)
-  }
-
   /** True when the handler of the attempt under way was called. */
   isCalled(key: string): boolean {
     return this.#running.get(key)?.called === true
@@ -67,6 +65,7 @@ export class RunningAttempts {
    * the input has secrets, they are opened first, and the caller is woken up to look again.
    */
   start(attempt: NewAttempt): void {
+    this.#toDo.delete(attempt.item.key)
     const ready = this.#ready(attempt, (error) => failedAttempt(this.#env, attempt, error))
     if (ready === undefined) return
     const running = this.#begin(attempt, { asks: false, called: true })
@@ -97,6 +96,7 @@ export class RunningAttempts {
   /** Asks what became of an attempt in doubt, unless this drive has asked already or there is nobody to ask. */
   reconcile(attempt: NewAttempt): void {
     const { key, attempt: number } = attempt.item
+    this.#toDo.delete(key)
     const asked = `${number}:${key}`
     if (attempt.action.reconcile === undefined || this.#asked.has(asked)) return
     const ready = this.#ready(attempt, (error) => {
@@ -137,6 +137,7 @@ export class RunningAttempts {
           if (isOver()) return
           this.#running.delete(key)
           this.#opened.set(key, { attempt: number, input: openedInput })
+          this.#toDo.add(key)
           this.#onResult(undefined)
         },
         (error: unknown) => {
@@ -154,16 +155,38 @@ export class RunningAttempts {
     return undefined
   }
 
-  /** Forgets what the log says is over, and aborts what of it is still under way. */
-  prune({ open }: System): void {
-    for (const [key, running] of this.#running) {
-      const item = open.get(key)
-      const current = item?.kind === 'action' && item.attempt === running.attempt
-      if (current && (running.asks ? item.inDoubt : item.attempting)) continue
+  /** Begins with a run as it was read. */
+  read({ open }: System): void {
+    for (const key of [...this.#running.keys(), ...this.#opened.keys(), ...open.keys()]) this.#look(key, open.get(key))
+  }
+
+  /** Takes in what is durable now: forgets what is over by that, and aborts what of it is still under way. */
+  recorded({ open }: System, events: readonly LogEvent[]): void {
+    for (const event of events) {
+      const key = itemKeyOf(event)
+      if (key !== undefined) this.#look(key, open.get(key))
+    }
+  }
+
+  #look(key: string, item: OpenItem | undefined): void {
+    const action = item?.kind === 'action' ? item : undefined
+    const running = this.#running.get(key)
+    if (running !== undefined) {
+      const isCurrent = action?.attempt === running.attempt && (running.asks ? action.inDoubt : action.attempting)
+      if (isCurrent) return
       this.#running.delete(key)
       if (!running.finished) running.controller.abort()
     }
-    for (const key of this.#opened.keys()) if (!open.has(key)) this.#opened.delete(key)
+    if (action?.attempting === true || action?.inDoubt === true) this.#toDo.add(key)
+    else this.#toDo.delete(key)
+    if (action === undefined) this.#opened.delete(key)
+  }
+
+  /** Actions that are to be attempted, or asked about, and are not under way; in the order in which they were asked for. */
+  toDo({ open }: System): readonly OpenAction[] {
+    // Most turns leave nothing to do.
+    if (this.#toDo.size === 0) return NOTHING
+    return [...this.#toDo].map((key) => open.get(key) as OpenAction).sort((a, b) => a.seq - b.seq)
   }
 
   /** Aborts everything. The reason is made when something is under way: most runs end with nothing that is. */
@@ -179,6 +202,8 @@ export class RunningAttempts {
     return running
   }
 }
+
+const NOTHING: readonly OpenAction[] = []
 
 /** True for an outcome that the log still waits for. */
 export function isAwaited(item: OpenAction, draft: LogDraft): boolean {

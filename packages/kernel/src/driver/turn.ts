@@ -128,9 +128,7 @@ export function takeTurn(
  */
 function isToBeAsked({ open, terminal }: System, { actions }: Definition): boolean {
   if (terminal !== undefined) return false
-  for (const item of open.values()) {
-    if (item.kind === 'action' && item.inDoubt && actions[item.action]?.reconcile !== undefined) return true
-  }
+  for (const { action } of open.inDoubt()) if (actions[action]?.reconcile !== undefined) return true
   return false
 }
 

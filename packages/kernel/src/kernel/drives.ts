@@ -16,6 +16,7 @@ import { actUnderLease } from './act-under-lease.ts'
 import { isIdle } from './idle.ts'
 import type { MoveOptions } from './move-options.ts'
 import { giveBack } from './give-back.ts'
+import { runNotFound } from './run-not-found.ts'
 import { Trailing } from './trailing.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
@@ -206,10 +207,15 @@ export class Drives {
     }
   }
 
-  /** Resolves when this kernel stops moving a run; undefined when it is not at work on it. */
-  moving(runId: string): Promise<void> | undefined {
+  /** Resolves when this kernel stops moving one of these runs; undefined when it is at work on none of them. */
+  moving(runs: ReadonlyMap<string, unknown>): Promise<void> | undefined {
+    // Most runs wait for none.
+    if (runs.size === 0) return undefined
     const stop = (): void => undefined
-    return this.#slots.get(runId)?.outcome.then(stop, stop)
+    // A run may wait for very many, and a kernel be at work on very many others.
+    const [few, many] = runs.size < this.#slots.size ? [runs, this.#slots] : [this.#slots, runs]
+    for (const runId of few.keys()) if (many.has(runId)) return this.#slots.get(runId)?.outcome.then(stop, stop)
+    return undefined
   }
 
   /** True when this kernel is at work on the run. */
@@ -390,9 +396,4 @@ export class Drives {
 /** Read through a function: the flag is set by other calls while this one waits. */
 function wasPosted(slot: Slot): boolean {
   return slot.again
-}
-
-/** An id that no run has. */
-export function runNotFound(runId: string): KernelError {
-  return new KernelError('RUN_NOT_FOUND', `there is no run ${runId} in this store`, { runId })
 }

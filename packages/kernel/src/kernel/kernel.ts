@@ -230,7 +230,7 @@ export function createKernel(options: KernelOptions): Kernel {
     moved: (runId) => {
       drives.moved(runId)
     },
-    moving: (runId) => drives.moving(runId),
+    moving: (runs) => drives.moving(runs),
     trailing: (work) => drives.trailing.add(work),
     committed: (runId, events) => {
       base.committed(runId, events)

@@ -10,7 +10,7 @@ import { readEvents } from '../views/read-events.ts'
 import { readFold, type ReplayedRun } from '../views/read-fold.ts'
 import { readTimeline } from '../views/timeline.ts'
 import { truncated, verifyLog } from '../views/verify.ts'
-import { runNotFound } from './drives.ts'
+import { runNotFound } from './run-not-found.ts'
 import type { Kernel } from './kernel.ts'
 import type { RunOptions } from './options.ts'
 

@@ -10,7 +10,7 @@ export interface Counted {
   readonly deciding: boolean
   /** `at` of the last event. */
   readonly at: number
-  readonly open: ReadonlyMap<string, OpenItem>
+  readonly open: { readonly get: (key: string) => OpenItem | undefined }
 }
 
 /** Counts before the first event. */

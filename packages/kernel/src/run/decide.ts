@@ -10,14 +10,14 @@ import type { Want } from '../stepper/stepper.ts'
 import type { ItemRequest, UserEvent } from '../workflow/decision.ts'
 import { parse } from '../workflow/schema.ts'
 import { spentWhenDeciding } from './counts.ts'
-import type { OpenItem } from './item.ts'
+import type { OpenItem, OpenWait } from './item.ts'
 import { nameOf, openedItem, type OpeningEvent } from './open-item.ts'
 import { located } from './located.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
 import type { ReusableResult } from './reuse.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
 import { readyEvent, readyRequest, type Readiness } from './ready-event.ts'
-import { isDelayed, isKnown, type Cancel } from './system.ts'
+import { isDelayed, isKnown, type Cancel, type System } from './system.ts'
 
 /** A turn decides at most so many events, besides those of an end. The number belongs to event format 1. */
 export const TURN_EVENTS = 256
@@ -128,14 +128,18 @@ function endCanceled(turn: Turn, { reason, code }: Cancel): 'done' {
 /** The earliest kept signal of its name closes a wait. The log itself forces it, so no step is asked. */
 function deliver(turn: Turn): boolean {
   const { open, signals } = turn.fold.system
-  if (signals.length === 0) return false
-  for (const item of open.values()) {
-    const kept = item.kind === 'wait' ? signals.find(({ name }) => name === item.signal) : undefined
-    if (kept === undefined) continue
-    push(turn, { type: 'SignalDelivered', data: { key: item.key, signalId: kept.signalId, value: kept.value } })
-    return true
+  let first: OpenWait | undefined
+  let taken: System['signals'][number] | undefined
+  for (const kept of signals) {
+    const wait = open.firstWait(kept.name)
+    if (wait === undefined || (first !== undefined && first.seq <= wait.seq)) continue
+    first = wait
+    taken = kept
   }
-  return false
+  if (first === undefined || taken === undefined) return false
+  const { signalId, value } = taken
+  push(turn, { type: 'SignalDelivered', data: { key: first.key, signalId, value } })
+  return true
 }
 
 function follow(turn: Turn, want: Want): Advance {
@@ -153,7 +157,7 @@ function follow(turn: Turn, want: Want): Advance {
       return 'done'
     }
     case 'requests':
-      for (const request of want.known) checkSame(turn, request)
+      for (let i = want.checked ?? 0; i < want.known.length; i++) checkSame(turn, want.known[i] as ItemRequest)
       return want.fresh.length > 0 ? openAll(turn, want.fresh) : settle(turn, want.known)
   }
 }

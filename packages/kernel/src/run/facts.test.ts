@@ -20,7 +20,7 @@ test('a fact of an attempt may have any name, also behind a snapshot', () => {
     item = withFact(JSON.parse(JSON.stringify(item)) as OpenAction, name, fact(name))
   }
   const system = emptySystem('r')
-  system.open.set('ask', JSON.parse(JSON.stringify(item)) as OpenAction)
+  system.open.put(JSON.parse(JSON.stringify(item)) as OpenAction)
 
   const found = (key: string) => findFact(system, { key, scope: 'attempt', actionKey: 'ask' })
   expect(names.map(found)).toEqual(names.map(fact))

@@ -92,6 +92,6 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   system.deciding = saved.deciding
   system.closed = new ClosedItems(saved.closed)
   for (const [key, fact] of saved.facts) system.facts.set(key, fact)
-  for (const item of saved.open) system.open.set(item.key, item)
+  for (const item of saved.open) system.open.put(item)
   fold.stepper.load(saved.state)
 }

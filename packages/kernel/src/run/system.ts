@@ -7,6 +7,7 @@ import { ClosedItems } from './closed-items.ts'
 import { countsAfter, nothingSpent } from './counts.ts'
 import { fingerprint, type OpenAction, type OpenItem, type Fact } from './item.ts'
 import { dueAt, nameOf, openedItem } from './open-item.ts'
+import { OpenItems } from './open-items.ts'
 import { findFact, withFact } from './facts.ts'
 
 /**
@@ -21,7 +22,7 @@ export interface System {
   at: number
   /** Absent in a log that began without `RunStarted`. */
   started: EventData['RunStarted'] | undefined
-  readonly open: Map<string, OpenItem>
+  readonly open: OpenItems
   closed: ClosedItems
   /** Items that closed since the fold was last held, so that the fold before can be told; none are kept before it is held. */
   removed: OpenItem[] | undefined
@@ -65,15 +66,10 @@ export type TerminalEvent =
 /** A run before its first event. */
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
-  const maps = {
-    open: new Map<string, OpenItem>(),
-    closed: new ClosedItems(),
-    removed: undefined,
-    signals: [],
-  }
+  const items = { open: new OpenItems(), closed: new ClosedItems(), removed: undefined, signals: [] }
   const facts = new Map<string, Fact>()
   const none = { started: undefined, cancel: undefined, reuse: undefined, terminal: undefined }
-  return { runId, end, at: 0, ...maps, facts, ...none, counts: nothingSpent, deciding: false }
+  return { runId, end, at: 0, ...items, facts, ...none, counts: nothingSpent, deciding: false }
 }
 
 /**
@@ -126,7 +122,7 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
     case 'ActionAttemptFailed':
     case 'ActionAttemptAbandoned':
     case 'ActionInDoubt':
-      system.open.set(event.data.key, moveAttempt(system, event))
+      system.open.put(moveAttempt(system, event))
       return undefined
     case 'FactRecorded':
       recordFact(system, event)
@@ -170,7 +166,7 @@ type ClosingEvent = Extract<LogEvent, { type: keyof typeof CLOSES }>
 
 /** What was open belongs to the run that was copied: it is asked for again here. Nobody waits for the copy, and it has time. */
 function fork(system: System, { fromRunId, atSeq, fromHash, reuse }: EventData['RunForked']): void {
-  system.open.clear()
+  for (const key of [...system.open.keys()]) system.open.delete(key)
   system.reuse = reuse === true ? { fromRunId, atSeq, fromHash } : undefined
   if (system.started === undefined) return
   const { parent: _parent, deadlineAt: _deadlineAt, ...started } = system.started
@@ -201,7 +197,7 @@ function requestCancel(system: System, data: EventData['CancelRequested']): Canc
 
 function open(system: System, event: LogEvent, item: OpenItem): void {
   if (isKnown(system, item.key)) throw illegal(system, event, `the key ${item.key} was used before`)
-  system.open.set(item.key, item)
+  system.open.put(item)
 }
 
 function deny(system: System, event: Extract<LogEvent, { type: 'ActionDenied' }>): OpenItem {
@@ -295,7 +291,7 @@ function recordFact(system: System, event: Extract<LogEvent, { type: 'FactRecord
   if (findFact(system, event.data) !== undefined) throw illegal(system, event, `the fact ${key} is recorded already`)
   const fact = { requestHash, value }
   if (scope === 'run') system.facts.set(key, fact)
-  else system.open.set(actionKey, withFact(item, key, fact))
+  else system.open.put(withFact(item, key, fact))
 }
 
 function terminalOf(event: EndEvent): TerminalEvent {
@@ -348,9 +344,7 @@ export function isDelayed({ at, started }: Pick<System, 'at' | 'started'>, now =
 export function statusOf(system: System): RunStatus {
   if (system.terminal !== undefined) return STATUS_AT_END[system.terminal.type]
   if (isDelayed(system)) return system.cancel === undefined ? 'blocked' : 'running'
-  if (system.open.size === 0) return 'running'
-  for (const item of system.open.values()) if (item.kind === 'action' && item.attempting) return 'running'
-  return 'blocked'
+  return system.open.size === 0 || system.open.isAttempting() ? 'running' : 'blocked'
 }
 
 /** So many items that time or other runs close are listed: the row is written with every append. */
@@ -362,39 +356,22 @@ const LISTED_ITEMS = 100
  */
 export function blockedOn(system: System): BlockedOn[] {
   if (isDelayed(system)) return [{ kind: 'timer', key: START, name: 'start', until: system.started?.startAt as number }]
-  const listed: BlockedOn[] = []
-  let others = 0
-  for (const item of system.open.values()) {
+  return system.open.listed(LISTED_ITEMS).map((item) => {
     const until = dueAt(item)
     const inDoubt = item.kind === 'action' && item.inDoubt
-    if (item.kind !== 'interrupt' && !inDoubt && others++ >= LISTED_ITEMS) continue
-    listed.push({
+    return {
       ...{ kind: item.kind, key: item.key, name: nameOf(item) },
       ...(until !== undefined && { until }),
       ...(inDoubt && { inDoubt }),
-    })
-  }
-  return listed
-}
-
-/** True while an attempt is under way. */
-export function isAttempting({ open }: System, effect?: OpenAction['effect']): boolean {
-  for (const item of open.values()) {
-    if (item.kind === 'action' && item.attempting && (effect === undefined || item.effect === effect)) return true
-  }
-  return false
-}
-
-/** True while an attempt is under way that must not be made again. */
-export function isAttemptingOnce(system: System): boolean {
-  return isAttempting(system, 'at-most-once')
+    }
+  })
 }
 
 /** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
-export function wakeAt(system: System, open: Iterable<OpenItem> = system.open.values()): number | null {
+export function wakeAt(system: System, which: 'all' | 'waiting' = 'all'): number | null {
   const { cancel, started } = system
   let least = (cancel === undefined ? started?.deadlineAt : cancel.graceUntil) ?? Infinity
   if (isDelayed(system)) least = Math.min(least, started?.startAt ?? Infinity)
-  for (const item of open) least = Math.min(least, dueAt(item) ?? Infinity)
+  least = Math.min(least, system.open.movesAt(which))
   return least === Infinity ? null : least
 }

@@ -2,6 +2,7 @@ import type { Json } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
 import type { Guard, PureFunction } from '../guard/guard.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import { TURN_EVENTS } from '../run/decide.ts'
 import { nameOf } from '../run/open-item.ts'
 import type { OpenItem } from '../run/item.ts'
 import type { StepContext } from '../workflow/define-workflow.ts'
@@ -10,8 +11,8 @@ import type { ReduceEvent, WorkflowTypes } from '../workflow/reduce-event.ts'
 import { resultOf, type ItemResult } from '../workflow/results-state.ts'
 import { decisionOf } from './decision-of.ts'
 import { frozen } from './frozen.ts'
-import { selectRequests } from './select-requests.ts'
-import { stepContext } from './step-context.ts'
+import { isBounded, selectRequests } from './select-requests.ts'
+import { stepContext, watchedContext } from './step-context.ts'
 import type { Ask, Stepper, Want } from './stepper.ts'
 
 /** The pure functions of a workflow, without their types. */
@@ -35,20 +36,56 @@ type PureStep = (state: unknown, next: unknown, ctx: StepContext) => unknown
 export function reducerStepper(definition: PureParts, guard: Guard, initialState?: Json): Stepper {
   const guarded = guardedCalls(definition, guard)
   const state = definition.reduce === undefined ? resultsKeeper() : reducedState(definition, guarded, initialState)
+  // Asking for all of it again in each of the many turns that open it would take a time that grows with its square.
+  let unfinished: WantedRequests | undefined
+  let isWide = false
+  const askStep = (ask: Ask): Want => {
+    const what = ask.canceling ? 'cancel' : 'step'
+    let stands = isWide
+    const onPassing = (): void => {
+      stands = false
+    }
+    const context = isWide ? watchedContext(ask, onPassing) : stepContext(ask)
+    const call = { definition, ask, context, onPassing }
+    const want = guarded(what, () => (ask.canceling ? cleanUp : proceed)(call, state.current()))
+    isWide = isWideAnswer(want)
+    unfinished = stands && isWideAnswer(want) ? want : undefined
+    return want
+  }
   return {
     apply: (event, closed) => {
       const seen = seenBy(event, closed)
-      if (seen !== undefined) state.apply(seen)
+      if (seen === undefined) return
+      unfinished = undefined
+      state.apply(seen)
     },
     want: (ask) => {
-      const what = ask.canceling ? 'cancel' : 'step'
-      return guarded(what, () => (ask.canceling ? cleanUp : proceed)(definition, state.current(), ask))
+      if (unfinished === undefined) return askStep(ask)
+      const rest = restOf(unfinished, ask)
+      unfinished = isWideAnswer(rest) ? rest : undefined
+      return rest
     },
     hold: () => state.hold(),
     load: (saved) => {
+      unfinished = undefined
       state.load(saved)
     },
   }
+}
+
+type WantedRequests = Extract<Want, { kind: 'requests' }>
+
+/** True for what more turns than one are needed for. */
+function isWideAnswer(want: Want): want is WantedRequests {
+  return want.kind === 'requests' && want.fresh.length > TURN_EVENTS
+}
+
+/** The answer as it is now: what was opened for it was so in order. */
+function restOf({ known, fresh }: WantedRequests, { isKnown }: Ask): WantedRequests {
+  const next = fresh.findIndex(({ key }) => !isKnown(key))
+  const opened = next < 0 ? fresh.length : next
+  const rest = { known: [...known, ...fresh.slice(0, opened)], fresh: fresh.slice(opened) }
+  return { kind: 'requests', ...rest, checked: known.length }
 }
 
 type SeenEvent = ReduceEvent<WorkflowTypes>
@@ -183,16 +220,29 @@ function callPure<T>(definition: PureParts, what: 'initialState' | 'reduce', cal
   return result
 }
 
-function proceed(definition: PureParts, state: unknown, ask: Ask): Want {
-  return wantOf(callStep(definition, definition.step, state, ask), ask)
+/** The step of a workflow at a moment. */
+interface StepCall {
+  readonly definition: PureParts
+  readonly ask: Ask
+  readonly context: StepContext
+  /**
+   * Called when the step, seeing nothing new, might all the same want something else later: it looks at the moment, or bounds how many
+   * are open, which may be asked for elsewhere, too.
+   */
+  readonly onPassing: () => void
+}
+
+function proceed(call: StepCall, state: unknown): Want {
+  return wantOf(call, callStep(call, call.definition.step, state))
 }
 
 /** Nothing to clean up is nothing wanted. */
-function cleanUp(definition: PureParts, state: unknown, ask: Ask): Want {
+function cleanUp(call: StepCall, state: unknown): Want {
+  const { definition } = call
   const { cancel } = definition
-  const answer = cancel === undefined ? undefined : callStep(definition, cancel, state, ask)
+  const answer = cancel === undefined ? undefined : callStep(call, cancel, state)
   if (answer === undefined) return { kind: 'requests', known: [], fresh: [] }
-  const want = wantOf(answer, ask)
+  const want = wantOf(call, answer)
   if (want.kind === 'requests' || want.kind === 'emit') return want
   throw new KernelError(
     'INVALID_STEP',
@@ -200,10 +250,10 @@ function cleanUp(definition: PureParts, state: unknown, ask: Ask): Want {
   )
 }
 
-function callStep(definition: PureParts, step: PureStep, state: unknown, ask: Ask): unknown {
+function callStep({ definition, context }: StepCall, step: PureStep, state: unknown): unknown {
   let result: unknown
   try {
-    result = step(state, next, stepContext(ask))
+    result = step(state, next, context)
   } catch (cause) {
     if (cause instanceof KernelError) throw cause
     throw new KernelError('STEP_FAILED', `the step of ${idOf(definition)} threw: ${textOf(cause)}`, { cause })
@@ -226,8 +276,10 @@ function isPromise(value: unknown): boolean {
   return true
 }
 
-function wantOf(answer: unknown, ask: Ask): Want {
+function wantOf({ ask, onPassing }: StepCall, answer: unknown): Want {
   const decision = decisionOf(answer)
   if (decision.kind !== 'requests') return decision
-  return { kind: 'requests', ...selectRequests(decision, ask) }
+  const selection = selectRequests(decision, ask)
+  if (selection.fresh.length > TURN_EVENTS && isBounded(decision)) onPassing()
+  return { kind: 'requests', ...selection }
 }

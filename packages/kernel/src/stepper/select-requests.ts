@@ -24,3 +24,8 @@ export function selectRequests(requests: Requests, ask: Pick<Ask, 'isOpen' | 'is
   const open = known.filter(({ key }) => ask.isOpen(key)).length
   return { known, fresh: fresh.slice(0, Math.max(0, requests.concurrency - open)) }
 }
+
+/** True when a group, or one in it, has a bound. */
+export function isBounded({ concurrency, of }: Requests): boolean {
+  return concurrency !== undefined || of.some((part) => part.kind === 'requests' && isBounded(part))
+}

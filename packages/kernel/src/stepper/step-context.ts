@@ -7,6 +7,22 @@ export function stepContext({ now, seed, seq }: Pick<Ask, 'now' | 'seed' | 'seq'
   return { now, ...derivedRandom(seed, String(seq)) }
 }
 
+/** The same, for whoever has to know whether the step looks at it. Getters cost more than most steps do. */
+export function watchedContext(ask: Pick<Ask, 'now' | 'seed' | 'seq'>, onLook: () => void): StepContext {
+  const context = stepContext(ask)
+  const seen = <T>(value: T): T => {
+    onLook()
+    return value
+  }
+  return {
+    get now() {
+      return seen(context.now)
+    },
+    random: () => seen(context.random()),
+    uuid: () => seen(context.uuid()),
+  }
+}
+
 /**
  * Randomness that is derived and therefore needs no record.
  *

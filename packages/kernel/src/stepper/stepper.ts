@@ -49,6 +49,8 @@ export type Want =
       readonly known: readonly ItemRequest[]
       /** Requests to open now, within the stepper's own bounds of concurrency. */
       readonly fresh: readonly ItemRequest[]
+      /** How many of those known, from the first on, stood in the answer before, of which this is the rest. Default: none. */
+      readonly checked?: number
     }
   | { readonly kind: 'emit'; readonly events: readonly UserEvent[] }
   | { readonly kind: 'complete'; readonly output: unknown }

@@ -84,7 +84,8 @@ const mutants: readonly (Mutation & {
     file: 'driver/drive.ts',
     find: '    const askedAt = this.#env.clock.monotonic()\n    try {\n      appended =',
     replace:
-      '    const askedAt = this.#env.clock.monotonic()\n    if (this.#lease) this.#act()\n    try {\n      appended =',
+      '    const askedAt = this.#env.clock.monotonic()\n    this.#running.recorded(this.#fold.system, turn.log)\n' +
+      '    if (this.#lease) this.#act()\n    try {\n      appended =',
   },
   {
     name: 'tries-an-at-most-once-action-again',
