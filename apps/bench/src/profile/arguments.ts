@@ -7,7 +7,7 @@ export interface ProfileArguments {
   readonly steps: number
   /** Parts in which less is done are not told one by one, in percent. */
   readonly least: number
-  /** The folder for a profile of each store. */
+  /** The folder for a profile and a flame graph of each store. */
   readonly out?: string
 }
 
@@ -20,7 +20,10 @@ export function readProfileArguments(argv: readonly string[]): ProfileArguments 
     )
     .option('--steps <count>', 'sequential steps of the run that is looked at', count, 5_000)
     .option('--least <percent>', 'what is less is not told by itself', percent, 2)
-    .option('--out <folder>', 'write <store>.cpuprofile, which viewers of flame graphs open, into a folder')
+    .option(
+      '--out <folder>',
+      'write <store>.svg, a flame graph, and <store>.cpuprofile, for its viewers, into a folder',
+    )
     .allowExcessArguments(false)
     .showHelpAfterError()
     .exitOverride()

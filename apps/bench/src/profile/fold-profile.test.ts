@@ -1,5 +1,6 @@
 import type { Profiler } from 'node:inspector'
 import { describe, expect, test } from 'vitest'
+import { callTree, type StackFrame } from './call-tree.ts'
 import { foldProfile, type Part } from './fold-profile.ts'
 import { profileTree } from './profile-tree.ts'
 
@@ -111,6 +112,31 @@ describe('a profile is folded', () => {
       'garbage collection': [30, 30],
     })
   })
+})
+
+/** What was called by whom, for how long. */
+function linesOf({ name, package: within, allUs, calls }: StackFrame): readonly string[] {
+  return [`${name} ${within} ${allUs}`, ...calls.flatMap(linesOf).map((line) => `  ${line}`)]
+}
+
+test('a call tree says who called what for how long, the longest first, and leaves out waiting', () => {
+  const tree = callTree(
+    profileOf(
+      [[drive], 10],
+      [[drive, seal], 20],
+      [[native('(idle)')], 90],
+      [[drive, turn, seal], 30],
+      [[drive, seal], 5],
+    ),
+  )
+
+  expect(linesOf(tree)).toEqual([
+    '(root) native 65',
+    '  drive kernel 65',
+    '    turn kernel 30',
+    '      seal store 30',
+    '    seal store 25',
+  ])
 })
 
 test('a tree says how much each part takes, and puts what is less than so much into one line', () => {

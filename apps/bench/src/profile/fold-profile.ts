@@ -1,5 +1,6 @@
 import type { Profiler } from 'node:inspector'
 import { pathOf, type FramePath } from './frame-path.ts'
+import { isAside, isIdle, timesOf } from './sample-times.ts'
 
 /** A package, folder, file or function, and the time that was spent there. */
 export interface Part {
@@ -43,10 +44,9 @@ export function foldProfile(profile: Profiler.Profile): Folded {
   const root = newTime()
   let idleUs = 0
   for (const [id, us] of timesOf(profile)) {
-    const { functionName, url } = nodes.get(id)?.callFrame ?? {}
-    if (functionName === '(idle)') idleUs += us
-    // The profiler itself.
-    if (functionName === '(idle)' || url === 'node:inspector') continue
+    const frame = nodes.get(id)?.callFrame
+    if (frame !== undefined && isIdle(frame)) idleUs += us
+    if (frame === undefined || isAside(frame)) continue
     const stack: Profiler.ProfileNode[] = []
     for (let at: number | undefined = id; at !== undefined; at = parents.get(at)) {
       const node = nodes.get(at)
@@ -55,17 +55,6 @@ export function foldProfile(profile: Profiler.Profile): Folded {
     add(root, stack, us)
   }
   return { busyUs: root.allUs, idleUs, parts: partsOf(root) }
-}
-
-/** What each node did itself: a sample holds until the next one is taken. */
-function timesOf({ samples = [], timeDeltas = [], startTime, endTime }: Profiler.Profile): ReadonlyMap<number, number> {
-  const times = new Map<number, number>()
-  const taken = timeDeltas.reduce((sum, delta) => sum + delta, startTime)
-  for (const [at, id] of samples.entries()) {
-    const us = timeDeltas[at + 1] ?? endTime - taken
-    times.set(id, (times.get(id) ?? 0) + Math.max(0, us))
-  }
-  return times
 }
 
 /** @param stack - innermost first. */

@@ -21,18 +21,22 @@ function benchProfile(...args: readonly string[]) {
   })
 }
 
-test('says for each store where the time of a step goes, and writes what viewers of flame graphs open', () => {
+test('says for each store where the time of a step goes, and draws and writes flame graphs', () => {
   const { status, stdout } = benchProfile('--steps', '100', '--stores', 'memory,sqlite-normal', '--out', 'profiles')
 
   expect(status).toBe(0)
   expect(stdout).toMatch(/^memory: \d+ us for each of 100 steps, and \d+ us of waiting\n self +all\n/)
   expect(stdout).toMatch(/\n +\d+ % +\d+ % {2}kernel\n/)
   expect(stdout).toMatch(/\nsqlite-normal: [^]*\n +\d+ % +\d+ % {2}store-sqlite\n/)
-  expect(readdirSync(path.join(folder, 'profiles'))).toEqual(['memory.cpuprofile', 'sqlite-normal.cpuprofile'])
+  expect(readdirSync(path.join(folder, 'profiles')).toSorted()).toEqual(
+    ['memory', 'sqlite-normal'].flatMap((store) => [`${store}.cpuprofile`, `${store}.svg`]),
+  )
   const text = readFileSync(path.join(folder, 'profiles', 'memory.cpuprofile'), 'utf8')
   const { nodes, samples } = JSON.parse(text) as Profiler.Profile
   expect(nodes.some(({ callFrame }) => callFrame.url.endsWith('kernel/src/driver/drive.ts'))).toBe(true)
   expect(samples?.length).toBeGreaterThan(0)
+  const svg = readFileSync(path.join(folder, 'profiles', 'memory.svg'), 'utf8')
+  expect(svg).toMatch(/^<svg[^]*W1 steps, memory[^]* kernel<[^]*<\/svg>\s*$/)
 })
 
 test.for([[['--stores', 'tape']], [['--steps', '0']], [['--least', 'much']], [['steps']]] as const)(

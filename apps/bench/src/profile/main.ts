@@ -4,6 +4,8 @@ import path from 'node:path'
 import { openSite } from '../sites/open-site.ts'
 import type { SiteName } from '../sites/site.ts'
 import { readProfileArguments, type ProfileArguments } from './arguments.ts'
+import { callTree } from './call-tree.ts'
+import { flameSvg } from './flame-svg.ts'
 import { foldProfile } from './fold-profile.ts'
 import { profileSteps } from './profile-steps.ts'
 import { profileTree } from './profile-tree.ts'
@@ -34,6 +36,7 @@ async function profileStore(name: SiteName, { steps, least, out }: Omit<ProfileA
     if (out === undefined) return
     mkdirSync(out, { recursive: true })
     writeFileSync(path.join(out, `${name}.cpuprofile`), JSON.stringify(profile))
+    writeFileSync(path.join(out, `${name}.svg`), flameSvg(callTree(profile), `W1 steps, ${name}`))
   } finally {
     await site.close()
   }
