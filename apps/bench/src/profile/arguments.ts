@@ -18,7 +18,7 @@ export function readProfileArguments(argv: readonly string[]): ProfileArguments 
     .addOption(
       new Option('--stores <names>', `some of ${siteNames.join(',')}`).argParser(names).default([...siteNames], 'all'),
     )
-    .option('--steps <count>', 'sequential steps of the run that is looked at', count, 5_000)
+    .option('--steps <count>', 'sequential steps of each run that is looked at', count, 1_000)
     .option('--least <percent>', 'what is less is not told by itself', percent, 2)
     .option(
       '--out <folder>',

@@ -25,7 +25,7 @@ test('says for each store where the time of a step goes, and draws and writes fl
   const { status, stdout } = benchProfile('--steps', '100', '--stores', 'memory,sqlite-normal', '--out', 'profiles')
 
   expect(status).toBe(0)
-  expect(stdout).toMatch(/^memory: \d+ us for each of 100 steps, and \d+ us of waiting\n self +all\n/)
+  expect(stdout).toMatch(/^memory: \d+ us for each of 5 x 100 steps, and \d+ us of waiting\n self +all\n/)
   expect(stdout).toMatch(/\n +\d+ % +\d+ % {2}kernel\n/)
   expect(stdout).toMatch(/\nsqlite-normal: [^]*\n +\d+ % +\d+ % {2}store-sqlite\n/)
   expect(readdirSync(path.join(folder, 'profiles')).toSorted()).toEqual(

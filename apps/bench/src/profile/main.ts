@@ -7,7 +7,7 @@ import { readProfileArguments, type ProfileArguments } from './arguments.ts'
 import { callTree } from './call-tree.ts'
 import { flameSvg } from './flame-svg.ts'
 import { foldProfile } from './fold-profile.ts'
-import { profileSteps } from './profile-steps.ts'
+import { PROFILED_RUNS, profileSteps } from './profile-steps.ts'
 import { profileTree } from './profile-tree.ts'
 
 // As it runs where it matters; otherwise states are frozen, so that tests find out who changes them.
@@ -30,8 +30,10 @@ async function profileStore(name: SiteName, { steps, least, out }: Omit<ProfileA
     const profile = await profileSteps(site.store, steps)
     const folded = foldProfile(profile)
     const { busyUs, idleUs } = folded
-    const perStep = (us: number): string => `${(us / steps).toFixed(0)} us`
-    console.log(`${name}: ${perStep(busyUs)} for each of ${steps} steps, and ${perStep(idleUs)} of waiting`)
+    const perStep = (us: number): string => `${(us / steps / PROFILED_RUNS).toFixed(0)} us`
+    console.log(
+      `${name}: ${perStep(busyUs)} for each of ${PROFILED_RUNS} x ${steps} steps, and ${perStep(idleUs)} of waiting`,
+    )
     console.log(`${profileTree(folded, least)}\n`)
     if (out === undefined) return
     mkdirSync(out, { recursive: true })
