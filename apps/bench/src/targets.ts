@@ -23,8 +23,8 @@ const databases = ['sqlite-full', 'sqlite-normal', 'postgres'] as const
 const many = { runs: 'varve, 100000 runs', steps: 'varve, 5000 steps', timers: 'varve, 10000 timers' }
 
 /**
- * A step costs what every step costs, and so much for each byte, which must not rise with their number. Once it does: beyond
- * 128 KiB V8 keeps each text on pages of its own.
+ * A step costs what every step costs, and so much for each byte, which must not rise with their number. Once it does,
+ * from 128 KiB on, probably because V8 keeps large texts on pages of their own: a step, and no slope.
  */
 const blobTargets: readonly Target[] = [
   { figure: 'ms/step', of: 'varve, 100 B payloads', to: 'varve, 100 steps', atMost: 1.3 },
