@@ -116,8 +116,27 @@ describe('the command', () => {
   test('streams an artifact in and out next to hashing and copying it, and leaves no files', () => {
     const { stdout } = bench('artifacts', ...little, '--json', '-')
 
-    expect(programsOf(linesOf(stdout))['artifacts-fs']?.toSorted()).toEqual(['plain', 'varve, in', 'varve, out'])
+    const smaller = ['varve, in, 1 MiB', 'varve, out, 1 MiB']
+    expect(programsOf(linesOf(stdout))['artifacts-fs']?.toSorted()).toEqual(
+      ['plain', 'varve, in', 'varve, out', 'varve, memory', ...smaller].toSorted(),
+    )
     expect(readdirSync(path.join(folder, '.varve'))).toEqual([])
+  })
+
+  test('compares steps with larger payloads with those of smaller ones, up to what an event may hold', () => {
+    const few = ['--indexed', '20', '--longest', '20', '--timers', '20']
+
+    const { stdout } = bench('growth', ...little, ...few, '--json', '-', '--stores', 'memory')
+
+    const lines = linesOf(stdout)
+    const compared = lines
+      .filter((line) => line.kind === 'ratio')
+      .map(({ figure, of, to }) => `${figure}: ${of} / ${to ?? ''}`)
+    const sizes = ['100 B', '1 KiB', '10 KiB', '100 KiB', '256 KiB', '1 MiB']
+    expect(programsOf(lines)['memory']).toEqual(expect.arrayContaining(sizes.map((size) => `varve, ${size} payloads`)))
+    expect(compared).toContain('ms/step: varve, 100 B payloads / varve, 100 steps')
+    expect(compared).toContain('ms/MiB: varve, 1 MiB payloads / varve, 256 KiB payloads')
+    expect(compared).toContain('verify ms/MiB: varve, 1 MiB payloads / varve, 256 KiB payloads')
   })
 
   test('prints tables for people, and writes lines and a chart into files', () => {

@@ -4,22 +4,36 @@ import { collectGarbage } from './garbage.ts'
 /** Events between two looks. */
 const INTERVAL = 1_000
 
-/** A store that says how much memory was held while it was used. */
-export interface WatchedStore {
-  readonly store: Store
-  /** The most bytes that were held at once, garbage aside, beyond what was before. */
+/** Says how much memory was held at the most. */
+export interface MemoryWatch {
+  /** Looks at what is held just now. */
+  readonly look: () => void
+  /** The most bytes that were held when it was looked at, garbage aside, beyond what was when the watch began. */
   readonly peakBytes: () => number
+}
+
+/** A store that says how much memory was held while it was used. */
+export interface WatchedStore extends Pick<MemoryWatch, 'peakBytes'> {
+  readonly store: Store
+}
+
+/** Begins to watch. */
+export function memoryWatch(): MemoryWatch {
+  const before = heldBytes()
+  let peak = 0
+  return {
+    look: () => {
+      peak = Math.max(peak, heldBytes() - before)
+    },
+    peakBytes: () => peak,
+  }
 }
 
 /** Looks at what is held whenever so many events were read, and before each append. */
 export function watchedStore(store: Store): WatchedStore {
-  const before = heldBytes()
-  let peak = 0
-  const look = (): void => {
-    peak = Math.max(peak, heldBytes() - before)
-  }
+  const { look, peakBytes } = memoryWatch()
   return {
-    peakBytes: () => peak,
+    peakBytes,
     store: {
       ...store,
       events: {
@@ -40,6 +54,8 @@ export function watchedStore(store: Store): WatchedStore {
 }
 
 function heldBytes(): number {
+  collectGarbage()
+  // Buffers that were collected count until another collection has seen them off.
   collectGarbage()
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external

@@ -1,17 +1,13 @@
 import { createKernel } from '@varve/kernel'
-import { randomUUID } from 'node:crypto'
 import type { Figures, Program, Workload } from '../rounds/program.ts'
 import type { Site } from '../sites/site.ts'
 import { fillIndex, timeIndex } from '../work/full-index.ts'
-import { blobsOf } from '../work/blobs.ts'
+import { blobSizes, timeBlobs } from '../work/blobs.ts'
 import { sequenceOf } from '../work/sequence.ts'
 import { driveTimers } from '../work/timers.ts'
 
 /** Runs in the index, steps and timers of a run that are few. */
 const FEW = { runs: 10, steps: 100, timers: 100 }
-
-/** Bytes of a payload, in KiB. The larger one is the largest that an event may hold, but for its frame. */
-const PAYLOAD_KIB = { small: 10, large: 900 }
 
 /** What the cost of the same work is where there is little of something, and where there is much of it. */
 export const growth: Workload = {
@@ -28,9 +24,9 @@ export const growth: Workload = {
         name: `varve, ${count} timers`,
         measure: () => driveTimers(count),
       })),
-      ...[PAYLOAD_KIB.small, PAYLOAD_KIB.large].map((size) => ({
-        name: `varve, ${size} KiB payloads`,
-        measure: () => timePayloads(site, size),
+      ...blobSizes.map(({ name, bytes }) => ({
+        name: `varve, ${name} payloads`,
+        measure: () => timeBlobs(site.store, bytes),
       })),
     ],
   }),
@@ -54,14 +50,4 @@ async function timeSteps({ store }: Site, steps: number): Promise<Figures> {
   const startedAt = performance.now()
   await kernel.start(sequence, { steps })
   return { 'ms/step': (performance.now() - startedAt) / steps }
-}
-
-/** So many steps that their answers are 20 MiB in all. */
-async function timePayloads({ store }: Site, kib: number): Promise<Figures> {
-  const steps = Math.ceil((20 * 1024) / kib)
-  const blobs = blobsOf(kib)
-  await using kernel = createKernel({ store, workflows: [blobs] })
-  const startedAt = performance.now()
-  await kernel.start(blobs, { steps }, { runId: `blobs-${randomUUID()}` })
-  return { 'MiB/s': (steps * kib) / 1024 / ((performance.now() - startedAt) / 1000) }
 }
