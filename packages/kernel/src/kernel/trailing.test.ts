@@ -1,3 +1,4 @@
+import type { Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -43,15 +44,20 @@ test('an outcome does not wait for the snapshot of its run, but the disposal of 
   expect((await store.snapshots.latest('r'))?.seq).toBe(2)
 })
 
-test('a store that is closed under a snapshot is no reason to warn', async () => {
+const overtaking = [
+  ['a store that is closed', async (store: Store) => store[Symbol.asyncDispose]()],
+  ['a run that is removed', async (store: Store) => store.runs.remove('r', { ifTerminal: true })],
+] as const
+
+test.for(overtaking)('%s before its snapshot is there is no reason to warn', async ([, overtake]) => {
   const saving = gate()
   const warnings: Error[] = []
   const store = memoryStore()
   const slow = recordCalls(store, [], (name) => (name === 'snapshots.save' ? saving.opened : undefined))
   const kernel = createKernel({ store: slow, workflows: [short], onWarning: (warning) => warnings.push(warning) })
 
-  await kernel.start(short, null)
-  await store[Symbol.asyncDispose]()
+  await kernel.start(short, null, { runId: 'r' })
+  await overtake(store)
   saving.open()
   await kernel[Symbol.asyncDispose]()
 
