@@ -35,9 +35,14 @@ export class Connections {
   }
 
   async take(): Promise<PostgresClient> {
+    return this.takeKept() ?? take(this.#pool)
+  }
+
+  /** The one that is kept, at once. */
+  takeKept(): PostgresClient | undefined {
     const kept = this.#kept
-    if (kept === undefined) return take(this.#pool)
     this.#kept = undefined
+    if (kept === undefined) return undefined
     kept.client.removeListener('error', kept.drop)
     return kept.client
   }
@@ -70,7 +75,7 @@ interface Kept {
 
 /** A statement, which the session keeps under its name, if it has one. */
 export function statement(text: string, values: unknown[] = [], name?: string): PostgresQuery {
-  return { text, values, types, ...(name !== undefined && { name }) }
+  return name === undefined ? { text, values, types } : { text, values, types, name }
 }
 
 /** Type 17 is bytes. 20, 21 and 23 are the integers: all of ours are exact in a double, and the driver would answer text for the first. */

@@ -1,18 +1,18 @@
 import { isStoreError, StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
 import { Connections, statement } from './connection.ts'
-import type { PostgresClient, PostgresPool, PostgresResult } from './pool.ts'
+import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './pool.ts'
 import { isConnectionLost, isRefusedFunction, isRefusedName, postgresError, type Phase } from './postgres-error.ts'
 
 /** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
 const BEGIN = 'begin isolation level read committed'
 
-type Stored = NonNullable<Query<never, unknown>['stored']>
-
 /** Runs queries on connections of a pool. A query outside of a transaction is one statement and one round trip. */
 export class PostgresExecutor implements SqlExecutor {
   readonly #connections: Connections
-  readonly #underWay = new Set<Promise<unknown>>()
+  #underWay = 0
+  /** Called when nothing is under way any more. */
+  #onIdle = (): void => undefined
   /** Names of functions that are not there or not for us: made by nobody who may, dropped, or kept from our role. */
   readonly #missing = new Set<string>()
   #namesCalls: boolean
@@ -24,74 +24,79 @@ export class PostgresExecutor implements SqlExecutor {
   }
 
   async get<Args, Row>(query: Query<Args, Row>, args: Args): Promise<Row | undefined> {
-    return (await this.#tracked(this.#alone(query, args))).rows[0] as Row | undefined
+    return (await this.#alone(query, args)).rows[0] as Row | undefined
   }
 
   async all<Args, Row>(query: Query<Args, Row>, args: Args): Promise<readonly Row[]> {
-    return (await this.#tracked(this.#alone(query, args))).rows as readonly Row[]
+    return (await this.#alone(query, args)).rows as readonly Row[]
   }
 
   async run<Args, Row>(query: Query<Args, Row>, args: Args): Promise<number> {
-    return (await this.#tracked(this.#alone(query, args))).rowCount ?? 0
+    return (await this.#alone(query, args)).rowCount ?? 0
   }
 
   async transaction<T>(mode: 'read' | 'write', steps: () => Steps<T>): Promise<T> {
-    return this.#tracked(this.#transact(mode, steps))
+    this.#underWay += 1
+    try {
+      return await this.#transact(mode, steps)
+    } finally {
+      this.#left()
+    }
   }
 
-  /** From now on every call is `STORE_CLOSED`. Resolves when those under way have their answers. */
+  /** From now on every call is `STORE_CLOSED`. Resolves when those under way have their answers. To be called once. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.allSettled(this.#underWay)
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve))
   }
 
-  async #tracked<T>(call: Promise<T>): Promise<T> {
-    this.#underWay.add(call)
-    try {
-      return await call
-    } finally {
-      this.#underWay.delete(call)
-    }
+  #left(): void {
+    this.#underWay -= 1
+    if (this.#underWay === 0) this.#onIdle()
   }
 
+  /** All in one function: every step of a run waits for what lies between it and its statement. */
   async #alone<Args>(query: Query<Args, unknown>, args: Args): Promise<PostgresResult> {
-    const client = await this.#connect()
+    this.#underWay += 1
     try {
-      const result = await this.#execute(client, query, boundValues(query, args))
-      this.#connections.giveBack(client, false)
-      return result
-    } catch (error) {
-      this.#connections.giveBack(client, isConnectionLost(error))
-      throw postgresError(error, query.writes ? 'committing' : 'uncommitted')
+      const values = boundValues(query, args)
+      const client = this.#takeKept() ?? (await this.#connect())
+      for (;;) {
+        const sent = this.#statementOf(query, values)
+        try {
+          const result = await client.query(sent)
+          this.#connections.giveBack(client, false)
+          return result
+        } catch (error) {
+          if (this.#doesWithout(query, sent, error)) continue
+          this.#connections.giveBack(client, isConnectionLost(error))
+          throw postgresError(error, query.writes ? 'committing' : 'uncommitted')
+        }
+      }
+    } finally {
+      this.#left()
     }
   }
 
-  /** Calls the function that keeps the statement's plan, and does without where there is none. */
-  async #execute(
-    client: PostgresClient,
-    { sql, stored }: Query<never, unknown>,
-    values: unknown[],
-  ): Promise<PostgresResult> {
-    if (stored === undefined || this.#missing.has(stored.name)) return client.query(statement(sql, values))
-    try {
-      return await this.#call(client, stored, values)
-    } catch (error) {
-      if (!isRefusedFunction(error)) throw error
-      this.#missing.add(stored.name)
-      return client.query(statement(sql, values))
-    }
+  /**
+   * Calls the function that keeps the statement's plan. The call keeps its name in the session, which spares the server to parse
+   * it, unless a pooler changes sessions under us.
+   */
+  #statementOf({ sql, stored }: Query<never, unknown>, values: unknown[]): PostgresQuery {
+    if (stored === undefined || this.#missing.has(stored.name)) return statement(sql, values)
+    return statement(stored.call, values, this.#namesCalls ? stored.name : undefined)
   }
 
-  /** The call keeps its name in the session, which spares the server to parse it, unless a pooler changes sessions under us. */
-  async #call(client: PostgresClient, { name, call }: Stored, values: unknown[]): Promise<PostgresResult> {
-    if (!this.#namesCalls) return client.query(statement(call, values))
-    try {
-      return await client.query(statement(call, values, name))
-    } catch (error) {
-      if (!isRefusedName(error)) throw error
+  /** Learns from a refusal of the name or the function that were sent. @returns whether the query may be sent without. */
+  #doesWithout({ stored }: Query<never, unknown>, { text, name }: PostgresQuery, error: unknown): boolean {
+    if (text !== stored?.call) return false
+    if (name !== undefined && isRefusedName(error)) {
       this.#namesCalls = false
-      return client.query(statement(call, values))
+      return true
     }
+    if (!isRefusedFunction(error)) return false
+    this.#missing.add(stored.name)
+    return true
   }
 
   async #transact<T>(mode: 'read' | 'write', steps: () => Steps<T>): Promise<T> {
@@ -108,6 +113,10 @@ export class PostgresExecutor implements SqlExecutor {
       this.#connections.giveBack(client, !(await isRolledBack(client, error)))
       throw postgresError(error, phase)
     }
+  }
+
+  #takeKept(): PostgresClient | undefined {
+    return this.#closed ? undefined : this.#connections.takeKept()
   }
 
   async #connect(): Promise<PostgresClient> {

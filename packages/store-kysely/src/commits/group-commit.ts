@@ -22,9 +22,9 @@ export function groupCommit(writes: SqlWrites): SqlWrites {
   const group = new GroupCommit(writes, shared)
   return {
     ...writes,
-    create: async (creation) => (await group.make({ kind: 'create', creation })) as Answers['create'],
-    append: async (addition) => (await group.make({ kind: 'append', addition })) as Answers['append'],
-    saveSnapshot: async (snapshot) => (await group.make({ kind: 'snapshot', snapshot })) as Answers['snapshot'],
+    create: (creation) => group.make({ kind: 'create', creation }) as Promise<Answers['create']>,
+    append: (addition) => group.make({ kind: 'append', addition }) as Promise<Answers['append']>,
+    saveSnapshot: (snapshot) => group.make({ kind: 'snapshot', snapshot }) as Promise<Answers['snapshot']>,
   }
 }
 
@@ -51,7 +51,7 @@ class GroupCommit {
   }
 
   /** @returns what the same write answers when it is made alone. */
-  async make(write: SharedWrite): Promise<Answer> {
+  make(write: SharedWrite): Promise<Answer> {
     const length = lengthOf(write)
     if (length > ROOM.length || !this.#shared.accepts(write)) return alone(this.#writes, write)
     const runId = runOf(write)
@@ -150,7 +150,7 @@ class GroupCommit {
   }
 }
 
-async function alone(writes: SqlWrites, write: SharedWrite): Promise<Answer> {
+function alone(writes: SqlWrites, write: SharedWrite): Promise<Answer> {
   switch (write.kind) {
     case 'create':
       return writes.create(write.creation)

@@ -1,5 +1,5 @@
 import { StoreError, type AppendOptions, type AppendResult, type EventStore, type StoredEvent } from '@varve/store'
-import type { CreatedRecord } from './append-queries.ts'
+import type { AppendedRecord, CreatedRecord } from './append-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { claimOf } from '../runs/run-record.ts'
 import type { RunsTable } from '../schema.ts'
@@ -30,13 +30,15 @@ async function append(
 ): Promise<AppendResult> {
   const addition = additionOf(runId, events, options, parts.now())
   const misplacedCreate = options.run.create !== undefined
-  const { waiting } = await settled(runId, 'STORE_BUSY', async () => {
-    const appended = misplacedCreate ? undefined : await parts.writes.append(addition)
-    if (appended !== undefined) return appended
-    const row = await parts.executor.get(compared, { runId })
-    if (row === undefined) return runNotFound(runId)
-    return misplacedCreate ? runExists(runId) : appendRefusal(addition, row)
-  })
+  const write = async (): Promise<AppendedRecord | undefined> =>
+    misplacedCreate ? undefined : parts.writes.append(addition)
+  const { waiting } =
+    (await write()) ??
+    (await settled(runId, 'STORE_BUSY', async () => {
+      const row = await parts.executor.get(compared, { runId })
+      if (row === undefined) return runNotFound(runId)
+      return (misplacedCreate ? runExists(runId) : appendRefusal(addition, row)) ?? write()
+    }))
   if (addition.shape.ended) parts.changes?.committed({ runId, kind: 'moved', dueInMs: null })
   else parts.changes?.appended(runId)
   return { waiting }
