@@ -45,7 +45,7 @@ export function additionOf(
   const { expectedHead, fencingToken, run } = options
   const head = expectedHead + events.length
   const posts = settledPosts(options)
-  const artifacts = [...new Set(run.artifacts)]
+  const artifacts = run.artifacts === undefined ? [] : [...new Set(run.artifacts)]
   return {
     run: { runId, now, expectedHead, fencingToken, head, format: formatOf(events), ...updateArgs(run) },
     shape: { ...shapeOf(run), settles: posts.length > 0, refers: artifacts.length > 0 },

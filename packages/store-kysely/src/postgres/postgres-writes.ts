@@ -81,14 +81,17 @@ interface PostLists {
 }
 
 function eventColumns(events: readonly StoredEvent[]): EventLists {
-  return {
-    seqs: events.map(({ seq }) => seq),
-    vs: events.map(({ v }) => v),
-    types: events.map(({ type }) => type),
-    ats: events.map(({ at }) => at),
-    bodies: events.map(({ body }) => body),
-    hashes: events.map(({ hash }) => hash),
+  const [seqs, vs, ats]: [number[], number[], number[]] = [[], [], []]
+  const [types, bodies, hashes]: [string[], string[], string[]] = [[], [], []]
+  for (const { seq, v, type, at, body, hash } of events) {
+    seqs.push(seq)
+    vs.push(v)
+    types.push(type)
+    ats.push(at)
+    bodies.push(body)
+    hashes.push(hash)
   }
+  return { seqs, vs, types, ats, bodies, hashes }
 }
 
 function postColumns(posts: readonly SettledPost[]): PostLists {

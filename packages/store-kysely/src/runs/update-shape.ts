@@ -18,14 +18,13 @@ export function shapeOf({ status, owes, progressed = false, version }: RunUpdate
 }
 
 /** One query for each shape, compiled when it is first asked for. The shapes must have their properties in one order. */
-export function perShape<Shape extends object, Query>(compile: (shape: Shape) => Query): (shape: Shape) => Query {
-  const queries = new Map<string, Query>()
+export function perShape<Shape extends Readonly<Record<keyof Shape, boolean>>, Query>(
+  compile: (shape: Shape) => Query,
+): (shape: Shape) => Query {
+  const queries: Query[] = []
   return (shape) => {
-    const key = Object.values(shape).join()
-    const known = queries.get(key)
-    if (known !== undefined) return known
-    const query = compile(shape)
-    queries.set(key, query)
-    return query
+    let key = 0
+    for (const has of Object.values<boolean>(shape)) key = key * 2 + (has ? 1 : 0)
+    return (queries[key] ??= compile(shape))
   }
 }
