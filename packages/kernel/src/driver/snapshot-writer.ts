@@ -99,8 +99,9 @@ export class SnapshotWriter {
       if (++this.#kept > KEPT) await snapshots.prune(runId, { keep: KEPT })
       this.#kept = Math.min(this.#kept, KEPT)
     } catch (error) {
-      // Whoever closed the store does not miss it.
-      if (!isStoreError(error, 'STORE_CLOSED')) this.#env.warn(error as Error)
+      // Whoever closed the store, or removed the run meanwhile, does not miss it.
+      const isMissed = !isStoreError(error, 'STORE_CLOSED') && !isStoreError(error, 'RUN_NOT_FOUND')
+      if (isMissed) this.#env.warn(error as Error)
     }
   }
 }

@@ -1,7 +1,8 @@
+import type { Snapshot } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { settled } from '../testing/manual-clock.ts'
+import { manualClock, settled } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { createKernel } from './kernel.ts'
@@ -56,6 +57,51 @@ test('a store that is closed under a snapshot is no reason to warn', async () =>
   await kernel[Symbol.asyncDispose]()
 
   expect(warnings).toEqual([])
+})
+
+test('a run that is removed before its snapshot is written is no reason to warn, and leaves none behind', async () => {
+  const saving = gate()
+  const warnings: Error[] = []
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  const slow = recordCalls(store, [], (name) => (name === 'snapshots.save' ? saving.opened : undefined))
+  const onWarning = (warning: Error) => warnings.push(warning)
+  const kernel = createKernel({ store: slow, clock, workflows: [short], onWarning })
+
+  await kernel.start(short, null, { runId: 'r' })
+  clock.block(1)
+  await kernel.prune({ olderThanMs: 0 })
+  saving.open()
+  await kernel[Symbol.asyncDispose]()
+
+  expect(await store.runs.find('r')).toBeUndefined()
+  expect(await store.snapshots.latest('r')).toBeUndefined()
+  expect(warnings).toEqual([])
+})
+
+test('a listener that throws when it is told of a snapshot harms neither its process nor the disposal', async () => {
+  const saving = gate()
+  const told: string[] = []
+  const failing = recordCalls(memoryStore(), [], (name, [snapshot]) => {
+    if (name !== 'snapshots.save') return undefined
+    if ((snapshot as Snapshot).runId === 'slow') return saving.opened
+    throw new Error('no room')
+  })
+  const onWarning = ({ message }: Error): void => {
+    told.push(message)
+    throw new Error('nobody listens')
+  }
+  process.once('warning', ({ message }) => told.push(message))
+  const kernel = createKernel({ store: failing, workflows: [short], onWarning })
+
+  const { status } = await kernel.start(short, null)
+  await kernel.start(short, null, { runId: 'slow' })
+  const disposed = kernel[Symbol.asyncDispose]()
+
+  expect(await isOver(disposed)).toBe(false)
+  expect({ status, told }).toEqual({ status: 'completed', told: ['no room', 'nobody listens'] })
+  saving.open()
+  await disposed
 })
 
 test('who leaves more behind than is done waits until his is', async () => {
