@@ -107,9 +107,10 @@ test('a listener that throws when it is told of a snapshot harms neither its pro
 test('who leaves more behind than is done waits until his is', async () => {
   const trailing = new Trailing()
   const [slow, last] = [gate(), gate()]
-  for (let work = 0; work < 1000; work++) await trailing.add(slow.opened.then())
+  const work = (opened: Promise<void>) => ({ unwritten: 1, settled: () => opened.then() })
+  for (let works = 0; works < 1000; works++) await trailing.add(work(slow.opened))
 
-  const added = trailing.add(last.opened)
+  const added = trailing.add(work(last.opened))
 
   expect(await isOver(added)).toBe(false)
   last.open()
@@ -117,4 +118,25 @@ test('who leaves more behind than is done waits until his is', async () => {
   expect(await isOver(trailing.settled())).toBe(false)
   slow.open()
   await trailing.settled()
+})
+
+test('who starts runs with large states faster than they are written holds no more than a few of them', async () => {
+  const large = defineWorkflow(
+    { name: 'large', version: '1', input: z.int(), initialState: (length: number) => 'x'.repeat(length) },
+    { reduce: (state) => state, step: (_, next) => next.complete(null) },
+  )
+  const saving = gate()
+  const slow = recordCalls(memoryStore(), [], (name) => (name === 'snapshots.save' ? saving.opened : undefined))
+  const kernel = createKernel({ store: slow, workflows: [large] })
+  const MEGA = 1024 * 1024
+
+  const few = Array.from({ length: 8 }, () => kernel.start(large, 4 * MEGA))
+  await Promise.all(few)
+  const many = Array.from({ length: 16 }, () => kernel.start(large, 4 * MEGA))
+  const ended = Promise.all(many)
+
+  expect(await isOver(ended)).toBe(false)
+  saving.open()
+  await ended
+  await kernel[Symbol.asyncDispose]()
 })
