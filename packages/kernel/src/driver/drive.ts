@@ -121,7 +121,7 @@ export class Drive {
     } finally {
       this.#lease?.stop()
       this.#over = true
-      await this.#env.trailing(this.#snapshots?.settled())
+      await this.#env.trailing(this.#snapshots)
     }
   }
 

@@ -7,6 +7,14 @@ import type { SecretsSetup } from '../secrets/options.ts'
 import type { StoreClock } from '../store-clock.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 
+/** Work that goes on behind an outcome. */
+export interface TrailingWork {
+  /** How much text it holds in memory until it is done, in UTF-16 code units. */
+  readonly unwritten: number
+  /** Resolves when it is done. */
+  settled(): Promise<void>
+}
+
 /** What all drives of one kernel share. */
 export interface Environment {
   readonly store: Store
@@ -46,7 +54,7 @@ export interface Environment {
   /** Resolves when this kernel stops moving one of these runs; undefined when it is at work on none of them. */
   readonly moving: (runs: ReadonlyMap<string, unknown>) => Promise<void> | undefined
   /** Takes work over for which nobody has to wait, and which does not fail; resolves when the next may come. */
-  readonly trailing: (work: Promise<void> | undefined) => Promise<void>
+  readonly trailing: (work: TrailingWork | undefined) => Promise<void>
   /** Tells what this kernel does. */
   readonly observe: Observation
   /** Tells of events that have become durable. */

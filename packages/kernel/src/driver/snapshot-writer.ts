@@ -2,7 +2,7 @@ import { isStoreError } from '@varve/store'
 import { holdFold, SNAPSHOT_FORMAT, type HeldFold } from '../run/snapshot-body.ts'
 import type { RunFold } from '../run/run-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
-import type { Environment } from './environment.ts'
+import type { Environment, TrailingWork } from './environment.ts'
 import type { LoadedRun } from './load-run.ts'
 
 /** A tail shorter than this is read faster than a snapshot is worth. */
@@ -17,7 +17,7 @@ const KEPT = 2
  * While a run is not terminal a snapshot stands before its last decision, so that whoever opens the run next finds a
  * decision to check in the tail.
  */
-export class SnapshotWriter {
+export class SnapshotWriter implements TrailingWork {
   readonly #env: Environment
   readonly #definition: Definition
   #seq: number
@@ -30,6 +30,8 @@ export class SnapshotWriter {
   #kept: number
   #held: HeldFold | undefined
   #writing: Promise<void>
+  /** What is under way, also by the writers before. */
+  readonly #pending: { length: number }
 
   /** @param before - the writer of a fold that was dropped; what it has under way is waited for, too. */
   constructor(
@@ -39,6 +41,7 @@ export class SnapshotWriter {
     before: SnapshotWriter | undefined,
   ) {
     this.#writing = before?.settled() ?? Promise.resolve()
+    this.#pending = before === undefined ? { length: 0 } : before.#pending
     this.#env = env
     this.#definition = definition
     this.#seq = loaded.snapshotSeq
@@ -69,6 +72,10 @@ export class SnapshotWriter {
     this.#save(fold.system.runId, holdFold(fold))
   }
 
+  get unwritten(): number {
+    return this.#pending.length
+  }
+
   /** Resolves when everything is written or given up. */
   settled(): Promise<void> {
     return this.#writing
@@ -87,6 +94,7 @@ export class SnapshotWriter {
     this.#length = text.length
     this.#tailEvents = this.#readEvents = 0
     this.#tailLength = 0
+    this.#pending.length += text.length
     this.#writing = this.#writing.then(() => this.#write(runId, end, text))
   }
 
@@ -99,9 +107,11 @@ export class SnapshotWriter {
       if (++this.#kept > KEPT) await snapshots.prune(runId, { keep: KEPT })
       this.#kept = Math.min(this.#kept, KEPT)
     } catch (error) {
-      // Whoever closed the store or removed the run meanwhile does not miss it.
-      const isNeedless = isStoreError(error, 'STORE_CLOSED') || isStoreError(error, 'RUN_NOT_FOUND')
-      if (!isNeedless) this.#env.warn(error as Error)
+      // Whoever closed the store, or removed the run meanwhile, does not miss it.
+      const isMissed = !isStoreError(error, 'STORE_CLOSED') && !isStoreError(error, 'RUN_NOT_FOUND')
+      if (isMissed) this.#env.warn(error as Error)
+    } finally {
+      this.#pending.length -= body.length
     }
   }
 }

@@ -56,6 +56,7 @@ import { createDispatcher, type Dispatcher } from './dispatcher.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
 import { enqueueRun, startRun } from './start.ts'
+import { tellWarnings } from './tell-warnings.ts'
 
 /**
  * Runs workflows on a store. Everything may be called at any time, from any process, twice at once: a run is moved by one
@@ -361,10 +362,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
   }
   const machine = options.clock ?? systemClock
-  const warn = (warning: Error): void => {
-    if (onWarning === undefined) process.emitWarning(warning)
-    else onWarning(warning)
-  }
+  const warn = tellWarnings(onWarning)
   return {
     store: options.store,
     artifacts: options.artifacts ?? options.store.artifacts,

@@ -38,7 +38,10 @@ export interface KernelOptions {
   readonly onCommitted?: (runId: string, events: readonly LogEvent[]) => void
   /** Told of turns, appends and attempts, with their times: what traces and metrics are made of. */
   readonly observer?: Observer
-  /** Told of what went wrong without harm to a run, such as a snapshot that could not be written. Default: a process warning. */
+  /**
+   * Told of what went wrong without harm to a run, such as a snapshot that could not be written. Default: a process warning, as is
+   * what the listener throws.
+   */
   readonly onWarning?: (warning: Error) => void
   /** Identifies the build of the code. Default: a hash of the workflow's functions. Another build reads no snapshots of this one. */
   readonly build?: string

@@ -1,8 +1,8 @@
-import type { Store } from '@varve/store'
+import type { Snapshot } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { settled } from '../testing/manual-clock.ts'
+import { manualClock, settled } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { createKernel } from './kernel.ts'
@@ -44,32 +44,73 @@ test('an outcome does not wait for the snapshot of its run, but the disposal of 
   expect((await store.snapshots.latest('r'))?.seq).toBe(2)
 })
 
-const overtaking = [
-  ['a store that is closed', async (store: Store) => store[Symbol.asyncDispose]()],
-  ['a run that is removed', async (store: Store) => store.runs.remove('r', { ifTerminal: true })],
-] as const
-
-test.for(overtaking)('%s before its snapshot is there is no reason to warn', async ([, overtake]) => {
+test('a store that is closed under a snapshot is no reason to warn', async () => {
   const saving = gate()
   const warnings: Error[] = []
   const store = memoryStore()
   const slow = recordCalls(store, [], (name) => (name === 'snapshots.save' ? saving.opened : undefined))
   const kernel = createKernel({ store: slow, workflows: [short], onWarning: (warning) => warnings.push(warning) })
 
-  await kernel.start(short, null, { runId: 'r' })
-  await overtake(store)
+  await kernel.start(short, null)
+  await store[Symbol.asyncDispose]()
   saving.open()
   await kernel[Symbol.asyncDispose]()
 
   expect(warnings).toEqual([])
 })
 
+test('a run that is removed before its snapshot is written is no reason to warn, and leaves none behind', async () => {
+  const saving = gate()
+  const warnings: Error[] = []
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  const slow = recordCalls(store, [], (name) => (name === 'snapshots.save' ? saving.opened : undefined))
+  const onWarning = (warning: Error) => warnings.push(warning)
+  const kernel = createKernel({ store: slow, clock, workflows: [short], onWarning })
+
+  await kernel.start(short, null, { runId: 'r' })
+  clock.block(1)
+  await kernel.prune({ olderThanMs: 0 })
+  saving.open()
+  await kernel[Symbol.asyncDispose]()
+
+  expect(await store.runs.find('r')).toBeUndefined()
+  expect(await store.snapshots.latest('r')).toBeUndefined()
+  expect(warnings).toEqual([])
+})
+
+test('a listener that throws when it is told of a snapshot harms neither its process nor the disposal', async () => {
+  const saving = gate()
+  const told: string[] = []
+  const failing = recordCalls(memoryStore(), [], (name, [snapshot]) => {
+    if (name !== 'snapshots.save') return undefined
+    if ((snapshot as Snapshot).runId === 'slow') return saving.opened
+    throw new Error('no room')
+  })
+  const onWarning = ({ message }: Error): void => {
+    told.push(message)
+    throw new Error('nobody listens')
+  }
+  process.once('warning', ({ message }) => told.push(message))
+  const kernel = createKernel({ store: failing, workflows: [short], onWarning })
+
+  const { status } = await kernel.start(short, null)
+  await kernel.start(short, null, { runId: 'slow' })
+  const disposed = kernel[Symbol.asyncDispose]()
+
+  expect(await isOver(disposed)).toBe(false)
+  expect({ status, told }).toEqual({ status: 'completed', told: ['no room', 'nobody listens'] })
+  saving.open()
+  await disposed
+})
+
 test('who leaves more behind than is done waits until his is', async () => {
   const trailing = new Trailing()
   const [slow, last] = [gate(), gate()]
-  for (let work = 0; work < 1000; work++) await trailing.add(slow.opened.then())
+  const work = (opened: Promise<void>) => ({ unwritten: 1, settled: () => opened.then() })
+  for (let works = 0; works < 1000; works++) await trailing.add(work(slow.opened))
 
-  const added = trailing.add(last.opened)
+  const added = trailing.add(work(last.opened))
 
   expect(await isOver(added)).toBe(false)
   last.open()
@@ -77,4 +118,25 @@ test('who leaves more behind than is done waits until his is', async () => {
   expect(await isOver(trailing.settled())).toBe(false)
   slow.open()
   await trailing.settled()
+})
+
+test('who starts runs with large states faster than they are written holds no more than a few of them', async () => {
+  const large = defineWorkflow(
+    { name: 'large', version: '1', input: z.int(), initialState: (length: number) => 'x'.repeat(length) },
+    { reduce: (state) => state, step: (_, next) => next.complete(null) },
+  )
+  const saving = gate()
+  const slow = recordCalls(memoryStore(), [], (name) => (name === 'snapshots.save' ? saving.opened : undefined))
+  const kernel = createKernel({ store: slow, workflows: [large] })
+  const MEGA = 1024 * 1024
+
+  const few = Array.from({ length: 8 }, () => kernel.start(large, 4 * MEGA))
+  await Promise.all(few)
+  const many = Array.from({ length: 16 }, () => kernel.start(large, 4 * MEGA))
+  const ended = Promise.all(many)
+
+  expect(await isOver(ended)).toBe(false)
+  saving.open()
+  await ended
+  await kernel[Symbol.asyncDispose]()
 })

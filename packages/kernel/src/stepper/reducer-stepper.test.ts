@@ -116,6 +116,27 @@ describe('a step', () => {
     expect(stepper.want(ask)).toEqual({ kind: 'complete', output: 'enough' })
   })
 
+  test.for([700, 769, 770, 1001])(
+    'is asked for all of it again by a fork at seq %i, amid what was being opened',
+    async (at) => {
+      const sleeping = defineWorkflow(
+        { name: 'sleeping', version: '1', input: z.null() },
+        { step: (_, next) => next.all(Array.from({ length: 1000 }, (_, i) => next.sleep(DAY, { key: `${i}` }))) },
+      )
+      await using store = memoryStore()
+      await using kernel = createKernel({ store, workflows: [sleeping] })
+      await kernel.start(sleeping, null, { runId: 'run' })
+
+      await kernel.fork('run', { at, as: 'fork' })
+
+      const opened = (await readLog(store, 'fork')).slice(at + 1)
+      expect(opened.map(({ body }) => (JSON.parse(body) as { key: string }).key)).toEqual(
+        Array.from({ length: 1000 }, (_, i) => `${i}`),
+      )
+      expect(await kernel.verify('fork')).toMatchObject({ ok: true })
+    },
+  )
+
   test('is taken to want the rest of what it answered, as if it were asked anew', () => {
     const play = (answer: Requests, parts: readonly number[]): void => {
       const known = new Set<string>()
