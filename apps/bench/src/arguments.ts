@@ -1,4 +1,5 @@
 import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { namesOf } from './names.ts'
 import type { Amounts } from './rounds/program.ts'
 import { siteNames, slowNames, type SiteName, type SlowName } from './sites/site.ts'
 import { workloadNames, type WorkloadName } from './workloads/workloads.ts'
@@ -30,7 +31,7 @@ export function readArguments(argv: readonly string[]): Arguments {
     .addArgument(new Argument('[workload...]', 'what is measured; all of it unless named').choices(workloadNames))
     .addOption(
       new Option('--stores <names>', `some of ${storeNames.join(',')}`)
-        .argParser(names)
+        .argParser(namesOf(storeNames))
         .default([...storeNames], 'all'),
     )
     .option('--rounds <count>', 'how often everything is measured', count, 5)
@@ -63,12 +64,4 @@ function count(text: string): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= 1 && value <= 1_000_000) return value
   throw new InvalidArgumentError('It must be a whole number from 1 to 1000000.')
-}
-
-function names(text: string): readonly StoreName[] {
-  return [...new Set(text.split(','))].map((each) => {
-    const name = storeNames.find((known) => known === each.trim())
-    if (name === undefined) throw new InvalidArgumentError(`There is no ${each}.`)
-    return name
-  })
 }

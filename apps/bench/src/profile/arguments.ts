@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { namesOf } from '../names.ts'
 import { siteNames, type SiteName } from '../sites/site.ts'
 
 /** What the command line asks for. */
@@ -16,7 +17,9 @@ export function readProfileArguments(argv: readonly string[]): ProfileArguments 
   return new Command('bench:profile')
     .description('Says where the time of a step goes, by package, folder, file and function, on each store.')
     .addOption(
-      new Option('--stores <names>', `some of ${siteNames.join(',')}`).argParser(names).default([...siteNames], 'all'),
+      new Option('--stores <names>', `some of ${siteNames.join(',')}`)
+        .argParser(namesOf(siteNames))
+        .default([...siteNames], 'all'),
     )
     .option('--steps <count>', 'sequential steps of each run that is looked at', count, 1_000)
     .option('--least <percent>', 'what is less is not told by itself', percent, 2)
@@ -41,12 +44,4 @@ function percent(text: string): number {
   const value = Number(text)
   if (/^\d+(\.\d+)?$/.test(text) && value <= 100) return value
   throw new InvalidArgumentError('It must be a number from 0 to 100.')
-}
-
-function names(text: string): readonly SiteName[] {
-  return [...new Set(text.split(','))].map((each) => {
-    const name = siteNames.find((known) => known === each.trim())
-    if (name === undefined) throw new InvalidArgumentError(`There is no ${each}.`)
-    return name
-  })
 }
