@@ -71,8 +71,8 @@ test('a run that is continued costs one read, and no query of its head', async (
   expect(calls).toEqual([
     // The question is looked up in the row, and the answer is posted.
     ...['runs.find', 'inbox.post'],
-    // The run is taken, read and checked, and its inbox beside it; the answer is taken into the log with the end.
-    ...['runs.find', 'runs.acquire', 'inbox.list', 'snapshots.latest', 'events.read', 'events.append'],
+    // The run is taken, read and checked; the answer is taken into the log with the end.
+    ...['runs.find', 'runs.acquire', 'snapshots.latest', 'events.read', 'inbox.list', 'events.append'],
     'snapshots.save',
     'snapshots.prune',
     // Whether the answer was set aside.

@@ -15,7 +15,7 @@ import type { Environment } from './environment.ts'
 import { GivingUp, uncalled } from './giving-up.ts'
 import { orphanInputs, postsOf, type Input } from './inputs.ts'
 import { Intake } from './intake.ts'
-import { acquireRun, keepLease, notRenewed, type Lease } from './lease.ts'
+import { keepLease, notRenewed, type Lease } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox } from './mailbox.ts'
@@ -27,9 +27,9 @@ import { FactDesk } from './fact-desk.ts'
 import { handIn } from './hand-in.ts'
 import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
+import { acquireRun, waitingPosts } from './run-calls.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { CrowdedTurn, runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
-import { WaitingPosts } from './waiting-posts.ts'
 
 /**
  * Drives one run until it ends or blocks: read, check, settle orphans, decide, append once per turn, act.
@@ -49,7 +49,7 @@ export class Drive {
   #snapshots: SnapshotWriter | undefined
   #claim: Claim | undefined
   #lease: Lease | undefined
-  readonly #posts: WaitingPosts
+  #postsWait = false
   readonly #ledger = new Ledger()
   #over = false
   readonly #givingUp = new GivingUp()
@@ -61,7 +61,6 @@ export class Drive {
     this.#env = env
     this.#options = options
     this.#claim = options.claim
-    this.#posts = new WaitingPosts(env, options.runId)
     this.#intake = new Intake(options.definition, env.limits)
     this.#running = new RunningAttempts(
       env,
@@ -143,7 +142,7 @@ export class Drive {
 
   #keep(claim: Claim, askedAt: number): void {
     this.#claim = claim
-    this.#posts.claimed(claim.waiting)
+    this.#postsWait = claim.waiting > 0
     this.#lease = keepLease(this.#env, claim, askedAt, {
       onPosts: () => {
         this.#mailbox.nudge()
@@ -182,7 +181,7 @@ export class Drive {
       // What waits for its append may be that an attempt is over: nothing is started beside it.
       const parking = this.#givingUp.parking !== undefined
       if (this.#intake.inputs.length === 0 && !parking) this.#act()
-      if (more || parking || this.#posts.mayWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
+      if (more || parking || this.#postsWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
       if (this.#running.size > 0 || movesSoon(this.#env, system)) {
         await nextMove(this.#env, system, this.#mailbox, this.#givingUp)
         continue
@@ -232,14 +231,15 @@ export class Drive {
       if (!this.#intake.addFact(system, draft)) this.#facts.refused(draft)
     }
     for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
-    if (this.#mailbox.takeNudge() || this.#intake.hasPosts) this.#posts.came()
-    if (this.#posts.mayWait) return this.#gatherPosts(now)
+    if (this.#mailbox.takeNudge() || this.#intake.hasPosts) this.#postsWait = true
+    if (this.#postsWait) return this.#gatherPosts(now)
     this.#gatherDue(now)
     return undefined
   }
 
   async #gatherPosts(now: number): Promise<void> {
-    this.#intake.addPosts(this.#fold.system, await this.#posts.read())
+    this.#intake.addPosts(this.#fold.system, await waitingPosts(this.#env, this.#options.runId))
+    this.#postsWait = false
     this.#gatherDue(now)
   }
 
@@ -286,13 +286,13 @@ export class Drive {
       if (!isStoreError(error, 'INBOX_PENDING')) throw error
       // What was folded and decided is not in the log: forget it, and take the turn again with the posts.
       await this.#load()
-      this.#posts.mayWait = true
+      this.#postsWait = true
       return false
     }
     this.#intake.rejected()
     this.#ledger.told()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
-    this.#posts.mayWait = appended.waiting === 'unknown' || appended.waiting > 0
+    this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
     // A handler whose action was closed with its fact is not told to go on.
     this.#running.recorded(this.#fold.system, turn.log)
     this.#facts.recorded(turn.log)
@@ -334,10 +334,10 @@ export class Drive {
     this.#snapshots?.blocked(runId)
     const expectedHead = this.#fold.system.end.seq
     const owes = this.#ledger.owes()
-    const request = { expectedHead, run: { ...runUpdate(this.#fold), ...(owes && { owes }) } }
+    const run = { ...runUpdate(this.#fold), ...(owes && { owes }) }
     this.#lease?.stop()
     const release = (claim: Claim): Promise<ReleaseOutcome> =>
-      repeatable(this.#env, () => this.#env.store.runs.release(claim, request))
+      repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
     const outcome = await release(this.#claim as Claim)
     if (outcome === 'released') return true
     if (outcome === 'lost') throw leaseLost(runId)

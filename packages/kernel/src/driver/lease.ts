@@ -1,7 +1,6 @@
 import { isStoreError, type Claim } from '@varve/store'
 import type { Timer } from '../clock.ts'
 import { KernelError } from '../errors.ts'
-import { repeatable } from './append.ts'
 import type { Environment } from './environment.ts'
 
 /** A lease that is renewed until it is given up or lost. */
@@ -24,12 +23,6 @@ export interface LeaseEvents {
   readonly onPosts: () => void
   /** Somebody else has the run, or it could not be renewed until a quarter of it was left. */
   readonly onLost: () => void
-}
-
-/** Takes the lease on a run in the name of this process. @throws StoreError `RUN_BUSY` | `RUN_TERMINAL` | `RUN_NOT_FOUND`. */
-export function acquireRun(env: Environment, runId: string): Promise<Claim> {
-  const { owner, leaseMs, store } = env
-  return repeatable(env, () => store.runs.acquire(runId, { owner, leaseMs }))
 }
 
 /**

@@ -1,0 +1,15 @@
+import type { Claim, Post } from '@varve/store'
+import { repeatable } from './append.ts'
+import type { Environment } from './environment.ts'
+
+/** Takes the lease on a run in the name of this process. @throws StoreError `RUN_BUSY` | `RUN_TERMINAL` | `RUN_NOT_FOUND`. */
+export function acquireRun(env: Environment, runId: string): Promise<Claim> {
+  const { owner, leaseMs, store } = env
+  return repeatable(env, () => store.runs.acquire(runId, { owner, leaseMs }))
+}
+
+/** The posts that wait for a run, as many of them as one append can take. */
+export function waitingPosts(env: Environment, runId: string): Promise<readonly Post[]> {
+  const { limits, store } = env
+  return repeatable(env, () => store.inbox.list(runId, { limit: limits.appendEvents }))
+}
