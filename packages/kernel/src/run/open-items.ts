@@ -32,7 +32,8 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
   readonly #inDoubt = new Set<Entry>()
   readonly #interrupts = new Set<Entry>()
   readonly #waits = new Map<string, Ranks<Entry>>()
-  readonly #children = new Map<string, Entry>()
+  /** How many wait for each run. */
+  readonly #children = new Map<string, number>()
 
   get size(): number {
     return this.#entries.size
@@ -153,7 +154,7 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
     if (at !== undefined) entry.due = (item.kind === 'action' ? this.#retries : this.#times).add(entry, at)
     if (item.kind === 'action') this.#enterAction(entry, item)
     else if (item.kind === 'interrupt') this.#interrupts.add(entry)
-    else if (item.kind === 'child') this.#children.set(item.childRunId, entry)
+    else if (item.kind === 'child') this.#countChild(item, 1)
     else if (item.kind === 'wait') entry.wait = this.#waitsOf(item.signal).add(entry, item.seq)
   }
 
@@ -169,7 +170,7 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
     entry.due = entry.wait = undefined
     if (item.kind === 'action') this.#leaveAction(entry, item)
     else if (item.kind === 'interrupt') this.#interrupts.delete(entry)
-    else if (item.kind === 'child') this.#children.delete(item.childRunId)
+    else if (item.kind === 'child') this.#countChild(item, -1)
     else if (item.kind === 'wait' && wait !== undefined) this.#leaveWaits(item, wait)
   }
 
@@ -183,6 +184,12 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
     if (!attempting) return
     this.#attempting += by
     if (effect === 'at-most-once') this.#attemptingOnce += by
+  }
+
+  #countChild({ childRunId }: OpenChild, by: number): void {
+    const count = (this.#children.get(childRunId) ?? 0) + by
+    if (count === 0) this.#children.delete(childRunId)
+    else this.#children.set(childRunId, count)
   }
 
   #waitsOf(signal: string): Ranks<Entry> {
