@@ -50,9 +50,9 @@ async function start(store: Store, runId: string): Promise<void> {
   await store.events.append(runId, sampleEvents(runId, 1), options)
 }
 
-async function extend(store: Store, runId: string, head: number): Promise<void> {
+async function extend(store: Store, runId: string, head: number, count = 1): Promise<void> {
   const options = { expectedHead: head, fencingToken: 1, run: running }
-  await store.events.append(runId, sampleEvents(runId, head + 1).slice(head), options)
+  await store.events.append(runId, sampleEvents(runId, head + count).slice(head), options)
 }
 
 describe('stored statements', () => {
@@ -111,6 +111,25 @@ describe('stored statements', () => {
     await store.inbox.list('run-1', { limit: 1 })
 
     expect(refused).toEqual([])
+  })
+
+  test('are there for appends of one, of two and of more events, each of which writes what it is given', async () => {
+    const texts: string[] = []
+    const store = await postgresStore({ pool: noting(texts) }, { schema, notifications: false })
+    await start(store, 'run-1')
+    texts.length = 0
+
+    for (const [head, count] of [
+      [1, 1],
+      [2, 2],
+      [4, 3],
+    ] as const)
+      await extend(store, 'run-1', head, count)
+
+    const called = texts.map((text) => /"(append_[0-9a-f]{12})"/.exec(text)?.[1])
+    expect(new Set(called).size).toBe(3)
+    expect(await functions()).toEqual(expect.arrayContaining(called))
+    expect(await Array.fromAsync(store.events.read('run-1'))).toEqual(sampleEvents('run-1', 7))
   })
 
   test('are called by a name, which the session keeps and which stands for one text', async () => {

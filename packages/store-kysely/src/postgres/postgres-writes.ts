@@ -20,20 +20,21 @@ import { claimTypes } from '../runs/run-columns.ts'
 import { asSchema, type Schema } from '../schema.ts'
 import type { ClaimArgs, KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
 import { sharedCommits } from './shared-commits.ts'
+import { eventArgs, eventsForms, formOf, logging, type EventArgs, type EventsForm } from './logged-events.ts'
 import { saveQuery } from '../snapshots/snapshot-queries.ts'
-import type { Snapshot, StoredEvent } from '@varve/store'
+import type { Snapshot } from '@varve/store'
 
 /** One statement and one round trip for each write. */
 export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor, schema: string): SqlWrites {
   const queries = writeQueries(dialect)
   return {
     create: ({ run, tags, events, artifacts }) => {
-      const query = queries.create({ refers: artifacts.length > 0 })
-      return executor.get(query, { ...run, ...eventColumns(events), tagList: tags, artifactList: artifacts })
+      const query = queries.create[formOf(events)]({ refers: artifacts.length > 0 })
+      return executor.get(query, { ...run, ...eventArgs(events), tagList: tags, artifactList: artifacts })
     },
     append: ({ run, shape, events, posts, artifacts }) => {
-      const lists = { ...eventColumns(events), ...postColumns(posts), artifactList: artifacts }
-      return executor.get(queries.append(shape), { ...run, ...lists })
+      const args = { ...run, ...eventArgs(events), ...postColumns(posts), artifactList: artifacts }
+      return executor.get(queries.append[formOf(events)](shape), args)
     },
     saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
     shared: sharedCommits(dialect, executor, schema),
@@ -55,7 +56,8 @@ export function storedWrites(dialect: SqlDialect): readonly Query<never, unknown
       ),
     ),
   )
-  return [create({ refers: false }), ...shapes.map(append), post, claim]
+  const writes = eventsForms.flatMap((form) => [create[form]({ refers: false }), ...shapes.map(append[form])])
+  return [...writes, post, claim]
 }
 
 /** What most appends have no part of. */
@@ -65,33 +67,9 @@ function isUsual({ setsVersion, refers }: AppendShape): boolean {
   return !setsVersion && !refers
 }
 
-/** Events as parallel lists, for `unnest`. */
-interface EventLists {
-  readonly seqs: readonly number[]
-  readonly vs: readonly number[]
-  readonly types: readonly string[]
-  readonly ats: readonly number[]
-  readonly bodies: readonly string[]
-  readonly hashes: readonly string[]
-}
-
 interface PostLists {
   readonly ids: readonly string[]
   readonly errors: readonly (string | null)[]
-}
-
-function eventColumns(events: readonly StoredEvent[]): EventLists {
-  const [seqs, vs, ats]: [number[], number[], number[]] = [[], [], []]
-  const [types, bodies, hashes]: [string[], string[], string[]] = [[], [], []]
-  for (const { seq, v, type, at, body, hash } of events) {
-    seqs.push(seq)
-    vs.push(v)
-    types.push(type)
-    ats.push(at)
-    bodies.push(body)
-    hashes.push(hash)
-  }
-  return { seqs, vs, types, ats, bodies, hashes }
 }
 
 function postColumns(posts: readonly SettledPost[]): PostLists {
@@ -103,12 +81,15 @@ interface ArtifactList {
   readonly artifactList: readonly string[]
 }
 
-type Create = CreateArgs & EventLists & ArtifactList & { readonly tagList: readonly string[] }
-type Append = AppendArgs & EventLists & PostLists & ArtifactList
+type Create = CreateArgs & EventArgs & ArtifactList & { readonly tagList: readonly string[] }
+type Append = AppendArgs & EventArgs & PostLists & ArtifactList
+
+/** A statement for each form of its events. */
+type PerForm<T> = Readonly<Record<EventsForm, T>>
 
 interface WriteQueries {
-  readonly create: (shape: { readonly refers: boolean }) => Query<Create, CreatedRecord>
-  readonly append: (shape: AppendShape) => Query<Append, AppendedRecord>
+  readonly create: PerForm<(shape: { readonly refers: boolean }) => Query<Create, CreatedRecord>>
+  readonly append: PerForm<(shape: AppendShape) => Query<Append, AppendedRecord>>
   readonly saveSnapshot: Query<Snapshot, unknown>
   readonly post: Query<PostArgs, CountedPost>
   readonly claim: Query<ClaimArgs, PlacedRecord>
@@ -117,39 +98,48 @@ interface WriteQueries {
 }
 
 function writeQueries(dialect: SqlDialect): WriteQueries {
-  const { db } = dialect
-  const { write } = queryCompiler(dialect)
   return {
-    create: perShape(({ refers }: { readonly refers: boolean }) => {
-      const query = write((p: Params<Create>) => {
-        const created = db
-          .with('changed', (query) => creating(dialect, query, p))
-          .with('logged', (query) => logging(query, p))
-          .with('tagged', (query) =>
-            query
-              .insertInto('run_tags')
-              .columns(['run_id', 'tag'])
-              .expression(sql`select changed.run_id, unnest(cast(${p.bare('tagList')} as text[])) from changed`),
-          )
-        return (refers ? created.with('referring', (query) => referring(query, p)) : created)
-          .selectFrom('changed')
-          .selectAll()
-      })
-      return refers
-        ? query
-        : dialect.stored('create', { ...claimTypes, created_at: 'bigint', claim_at: 'bigint' }, query)
-    }),
-    append: perShape((shape: AppendShape) => {
-      const query = write((p: Params<Append>) =>
-        shape.settles ? appendingAndSettling(dialect, p, shape) : appendingAlone(dialect, p, shape),
-      )
-      return isUsual(shape) ? dialect.stored('append', { run_id: 'text', waiting: 'bigint' }, query) : query
-    }),
+    create: perForm((form) => createQuery(dialect, form)),
+    append: perForm((form) => appendQuery(dialect, form)),
     saveSnapshot: saveQuery(dialect),
     post: dialect.stored('post', { leased: 'integer' }, postQuery(dialect)),
     claim: claimQuery(dialect),
     ...contentQueries(dialect),
   }
+}
+
+function perForm<T>(make: (form: EventsForm) => T): PerForm<T> {
+  return { one: make('one'), two: make('two'), lists: make('lists') }
+}
+
+function createQuery(dialect: SqlDialect, form: EventsForm): WriteQueries['create'][EventsForm] {
+  const { db } = dialect
+  return perShape(({ refers }: { readonly refers: boolean }) => {
+    const query = queryCompiler(dialect).write((p: Params<Create>) => {
+      const created = db
+        .with('changed', (query) => creating(dialect, query, p))
+        .with('logged', (query) => logging(query, p, form))
+        .with('tagged', (query) =>
+          query
+            .insertInto('run_tags')
+            .columns(['run_id', 'tag'])
+            .expression(sql`select changed.run_id, unnest(cast(${p.bare('tagList')} as text[])) from changed`),
+        )
+      return (refers ? created.with('referring', (query) => referring(query, p)) : created)
+        .selectFrom('changed')
+        .selectAll()
+    })
+    return refers ? query : dialect.stored('create', { ...claimTypes, created_at: 'bigint', claim_at: 'bigint' }, query)
+  })
+}
+
+function appendQuery(dialect: SqlDialect, form: EventsForm): WriteQueries['append'][EventsForm] {
+  return perShape((shape: AppendShape) => {
+    const query = queryCompiler(dialect).write((p: Params<Append>) =>
+      shape.settles ? appendingAndSettling(dialect, p, shape, form) : appendingAlone(dialect, p, shape, form),
+    )
+    return isUsual(shape) ? dialect.stored('append', { run_id: 'text', waiting: 'bigint' }, query) : query
+  })
 }
 
 function postQuery(dialect: SqlDialect): WriteQueries['post'] {
@@ -167,7 +157,7 @@ function postQuery(dialect: SqlDialect): WriteQueries['post'] {
  * still waits and not what waited when the statement began.
  */
 // Without a return type, like the next: it is the query builder's own, which only inference can name.
-function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: AppendShape) {
+function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: AppendShape, form: EventsForm) {
   const given = sql<SettledPost>`unnest(cast(${p.bare('ids')} as text[]), cast(${p.bare('errors')} as text[]))`
   const appended = targeting(dialect, p)
     .with('settled', (db) =>
@@ -180,7 +170,7 @@ function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: App
         .forUpdate('posts'),
     )
     .with('changed', (db) => appending(db, p, shape, sql`(select count(*) from settled)`))
-    .with('logged', (db) => logging(db, p))
+    .with('logged', (db) => logging(db, p, form))
     .with('moved', (db) =>
       db
         .updateTable('posts')
@@ -198,25 +188,13 @@ function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: App
     .selectAll()
 }
 
-function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShape) {
+function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShape, form: EventsForm) {
   const appended = db
     .with('changed', (query) => appending(query, p, shape, sql.lit(0)))
-    .with('logged', (query) => logging(query, p))
+    .with('logged', (query) => logging(query, p, form))
   return (shape.refers ? appended.with('referring', (query) => referring(query, p)) : appended)
     .selectFrom('changed')
     .selectAll()
-}
-
-/** Inserts the events once for the row that `changed` answers: not at all when it answers none. */
-function logging<DB extends Schema, Args extends EventLists>(db: QueryCreator<DB>, p: Params<Args>) {
-  const rows = sql`select changed.run_id, event.*
-    from changed, unnest(cast(${p.bare('seqs')} as bigint[]), cast(${p.bare('vs')} as bigint[]),
-      cast(${p.bare('types')} as text[]), cast(${p.bare('ats')} as bigint[]), cast(${p.bare('bodies')} as text[]),
-      cast(${p.bare('hashes')} as text[])) as event`
-  return asSchema(db)
-    .insertInto('events')
-    .columns(['run_id', 'seq', 'v', 'type', 'at', 'body', 'hash'])
-    .expression(rows)
 }
 
 /** Inserts what the run that `changed` answers refers to from now on. */
