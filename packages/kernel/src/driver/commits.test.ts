@@ -2,6 +2,7 @@ import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
+import { manualClock } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 
@@ -23,8 +24,10 @@ const sequential = defineWorkflow(
 
 async function callsOf(count: number, ask = false): Promise<Record<string, number>> {
   const calls: string[] = []
-  const store = recordCalls(memoryStore(), calls)
-  const kernel = createKernel({ store, workflows: [sequential] })
+  // Time stands still: a drive that lasts looks once whether anybody has posted to its run.
+  const clock = manualClock()
+  const store = recordCalls(memoryStore({ now: clock.now }), calls)
+  const kernel = createKernel({ store, clock, workflows: [sequential] })
   await kernel.start(sequential, { count, ask }, { runId: 'r' })
   return Object.fromEntries(
     Object.entries(Object.groupBy(calls, (name) => name)).map(([name, all]) => [name, all!.length]),

@@ -1,11 +1,14 @@
 import type { Notifications } from '@varve/store'
 import type { Clock, Timer } from '../clock.ts'
 
+/** Most drives are over before this, and so before anybody could have told them anything. */
+const LASTING_MS = 20
+
 /**
  * Waits for a run to move: by notification where the store can, else by looking again after a while.
  *
- * It subscribes when it is first of use: on some stores that is a connection, which a program that only starts and posts
- * does not need.
+ * It subscribes when it is first of use: on some stores that is a connection, which a program that only starts, posts and drives
+ * what blocks again soon does not need.
  */
 export class Changes {
   readonly #clock: Clock
@@ -13,6 +16,9 @@ export class Changes {
   readonly #onPost: (runId: string | undefined) => void
   readonly #waiting = new Map<string, Set<() => void>>()
   #subscription: AsyncDisposable | undefined
+  /** How many drives are under way, and when that will have lasted. */
+  #drives = 0
+  #lasting: Timer | undefined
   #closed = false
 
   /** @param onPost - called for every post that the store tells of; without a run where any may have been posted to. */
@@ -22,8 +28,26 @@ export class Changes {
     this.#onPost = onPost
   }
 
-  /** Begins to hear of posts and of what other processes do. */
-  listen(): void {
+  /** Says that a drive begins. While one lasts it hears of posts to its run, of those before, too. */
+  driving(): void {
+    this.#drives += 1
+    if (this.#closed || this.#subscription !== undefined) return
+    this.#lasting ??= this.#clock.schedule(LASTING_MS, () => {
+      this.#listen()
+      // What was told before we listened.
+      this.#onPost(undefined)
+    })
+  }
+
+  /** Says that a drive is over. */
+  driven(): void {
+    this.#drives -= 1
+    if (this.#drives > 0) return
+    this.#lasting?.cancel()
+    this.#lasting = undefined
+  }
+
+  #listen(): void {
     if (this.#closed) return
     this.#subscription ??= this.#notifications?.subscribe(({ runId, kind }) => {
       if (kind === 'posted') this.#onPost(runId)
@@ -34,7 +58,8 @@ export class Changes {
 
   /** Begins to listen for a run, so that no change between a look at it and {@link Change.next} is missed. */
   of(runId: string): Change {
-    this.listen()
+    // Until now nothing was told: the first wait is none, and whoever waits looks again.
+    const heard = this.#subscription !== undefined || this.#notifications === undefined || this.#closed
     let wake: (() => void) | undefined
     let changed = false
     let timer: Timer | undefined
@@ -51,7 +76,8 @@ export class Changes {
             timer?.cancel()
             resolve()
           }
-          if (changed) resolve()
+          this.#listen()
+          if (changed || !heard) resolve()
           else timer = this.#clock.schedule(pollMs, resolve)
         }),
       cancel: () => {
@@ -74,6 +100,7 @@ export class Changes {
   /** Ends every wait and the subscription. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#lasting?.cancel()
     this.#anyMoved()
     await this.#subscription?.[Symbol.asyncDispose]()
   }

@@ -367,7 +367,7 @@ export class Drives {
   }
 
   async #drive(slot: Slot, options: DriveOptions, env = this.#env): Promise<Outcome | undefined> {
-    this.#changes.listen()
+    this.#changes.driving()
     const drive = new Drive(env, options)
     slot.drive = drive
     // A lease that was given while the kernel was being disposed has to be given back.
@@ -384,6 +384,7 @@ export class Drives {
       return undefined
     } finally {
       delete slot.drive
+      this.#changes.driven()
     }
   }
 
