@@ -8,6 +8,7 @@ import type { DrivenArgs } from './runs/due-runs.ts'
 import type { FirstRecord } from './runs/first-event.ts'
 import type { ClaimRecord, LeaseArgs } from './runs/run-columns.ts'
 import type { CacheEntriesTable } from './schema.ts'
+import type { PruneArgs } from './snapshots/snapshot-queries.ts'
 
 /**
  * The writes that each dialect does in its own way: one statement where a statement can write several tables, one
@@ -20,6 +21,8 @@ export interface SqlWrites {
   append(addition: Addition): Promise<AppendedRecord | undefined>
   /** @returns false for an unknown run, and for a seq below that of the newest snapshot. */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>
+  /** @returns how many snapshots were deleted. */
+  pruneSnapshots(pruning: PruneArgs): Promise<number>
   /** Absent where no two writes share a commit. */
   readonly shared?: SharedCommits
   /** Refused when the run is unknown, ended or full, or the post a duplicate. */

@@ -40,10 +40,13 @@ function scripted(lanes = 1) {
 }
 
 function runOf(write: SharedWrite): string {
-  return write.kind === 'snapshot' ? write.snapshot.runId : write.kind === 'append' ? write.addition.run.runId : ''
+  if (write.kind === 'snapshot') return write.snapshot.runId
+  if (write.kind === 'prune') return write.pruning.runId
+  return write.kind === 'append' ? write.addition.run.runId : ''
 }
 
 function answerOf(write: SharedWrite): SharedAnswer {
+  if (write.kind === 'prune') return 1
   return write.kind === 'snapshot' || { run_id: runOf(write), waiting: 0 }
 }
 
@@ -200,6 +203,23 @@ describe('a run that writes alone', () => {
     }
 
     expect(commits.every(({ shared }) => !shared)).toBe(true)
+  })
+
+  test('has its snapshots pruned in the commit of what it writes next in the same turn', async () => {
+    const { commits, grouped } = scripted()
+    const first = grouped.append(addition('a'))
+    await microtasks()
+    commits[0]?.answer()
+    await first
+
+    const pruned = grouped.pruneSnapshots({ runId: 'a', keep: 2 })
+    await microtasks()
+    const next = grouped.append(addition('a'))
+    await turn()
+    commits[1]?.answer()
+
+    expect([await pruned, await next]).toEqual([1, { run_id: 'a', waiting: 0 }])
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['a'], ['a', 'a']])
   })
 
   test('has its snapshot in the commit of what it writes next in the same turn', async () => {

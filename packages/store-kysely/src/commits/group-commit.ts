@@ -25,6 +25,7 @@ export function groupCommit(writes: SqlWrites): SqlWrites {
     create: (creation) => group.make({ kind: 'create', creation }) as Promise<Answers['create']>,
     append: (addition) => group.make({ kind: 'append', addition }) as Promise<Answers['append']>,
     saveSnapshot: (snapshot) => group.make({ kind: 'snapshot', snapshot }) as Promise<Answers['snapshot']>,
+    pruneSnapshots: (pruning) => group.make({ kind: 'prune', pruning }) as Promise<Answers['prune']>,
   }
 }
 
@@ -55,10 +56,9 @@ class GroupCommit {
     const length = lengthOf(write)
     if (length > ROOM.length || !this.#shared.accepts(write)) return alone(this.#writes, write)
     const runId = runOf(write)
-    // A snapshot changes no row that an append to its run needs.
-    const key = `${write.kind === 'snapshot' ? 'snapshot of' : 'run'} ${runId}`
-    if (write.kind !== 'snapshot' && this.#goesOnAlone(runId) && this.#line.pass(key))
-      return this.#makeAtOnce(write, key)
+    // What is done to snapshots changes no row that an append to their run needs.
+    const key = `${isOfRun(write) ? 'run' : write.kind} ${runId}`
+    if (isOfRun(write) && this.#goesOnAlone(runId) && this.#line.pass(key)) return this.#makeAtOnce(write, key)
     return new Promise((resolve, reject) => {
       this.#line.add({ write, runId, key, length, resolve, reject })
       this.#gather()
@@ -83,8 +83,8 @@ class GroupCommit {
 
   /**
    * Those whose writes were answered together, or whose actions ended while a commit was under way, ask for their next writes
-   * within one turn of the event loop. Where one run alone is writing, nobody is waited for; but a snapshot, for which nobody
-   * waits, shares the commit of what its run writes next.
+   * within one turn of the event loop. Where one run alone is writing, nobody is waited for; but what is done to snapshots, for
+   * which nobody waits, shares the commit of what their run writes next.
    */
   #gather(): void {
     if (this.#gathering || this.#line.size === 0 || this.#lanes >= this.#shared.lanes) return
@@ -95,7 +95,7 @@ class GroupCommit {
     }
     const { size, first } = this.#line
     const goesOn = this.#lastRun === undefined || first?.runId === this.#lastRun
-    const isLone = size === 1 && first?.write.kind !== 'snapshot' && goesOn
+    const isLone = size === 1 && first !== undefined && isOfRun(first.write) && goesOn
     if (isLone) queueMicrotask(begin)
     else setImmediate(begin)
   }
@@ -158,6 +158,8 @@ function alone(writes: SqlWrites, write: SharedWrite): Promise<Answer> {
       return writes.append(write.addition)
     case 'snapshot':
       return writes.saveSnapshot(write.snapshot)
+    case 'prune':
+      return writes.pruneSnapshots(write.pruning)
   }
 }
 
@@ -169,11 +171,18 @@ function runOf(write: SharedWrite): string {
       return write.addition.run.runId
     case 'snapshot':
       return write.snapshot.runId
+    case 'prune':
+      return write.pruning.runId
   }
+}
+
+function isOfRun({ kind }: SharedWrite): boolean {
+  return kind === 'create' || kind === 'append'
 }
 
 function lengthOf(write: SharedWrite): number {
   if (write.kind === 'snapshot') return write.snapshot.body.length
+  if (write.kind === 'prune') return 0
   const { events } = write.kind === 'create' ? write.creation : write.addition
   let length = 0
   for (const { body } of events) length += body.length

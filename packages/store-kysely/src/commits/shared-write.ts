@@ -1,5 +1,6 @@
 import type { Snapshot } from '@varve/store'
 import type { AppendedRecord, CreatedRecord } from '../events/append-queries.ts'
+import type { PruneArgs } from '../snapshots/snapshot-queries.ts'
 import type { Addition, Creation } from '../writes.ts'
 
 /** A write that may share a commit with those of other runs. */
@@ -7,12 +8,14 @@ export type SharedWrite =
   | { readonly kind: 'create'; readonly creation: Creation }
   | { readonly kind: 'append'; readonly addition: Addition }
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  | { readonly kind: 'prune'; readonly pruning: PruneArgs }
 
 /** What the same write answers when it is made alone: undefined or false when the database refuses it. */
 export interface Answers {
   readonly create: CreatedRecord | undefined
   readonly append: AppendedRecord | undefined
   readonly snapshot: boolean
+  readonly prune: number
 }
 
 /** What some such write answers. */
@@ -29,7 +32,7 @@ export interface SharedCommits {
   accepts(write: SharedWrite): boolean
   /**
    * Makes 2 or more writes in one transaction, which waits for nobody who holds but a few of their runs. A batch has at most
-   * one create or append, and one snapshot, of each run. Each write is refused by itself; when the call throws, none of them
+   * one create or append, one snapshot and one pruning of each run. Each write is refused by itself; when the call throws, none of them
    * was made, or with `UNKNOWN_OUTCOME` nobody knows.
    *
    * @returns what each write answers, in their order.

@@ -21,7 +21,7 @@ import { asSchema, type Schema } from '../schema.ts'
 import type { ClaimArgs, KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
 import { sharedCommits } from './shared-commits.ts'
 import { eventArgs, eventsForms, formOf, logging, type EventArgs, type EventsForm } from './logged-events.ts'
-import { saveQuery } from '../snapshots/snapshot-queries.ts'
+import { pruneQuery, saveQuery, type PruneArgs } from '../snapshots/snapshot-queries.ts'
 import type { Snapshot } from '@varve/store'
 
 /** One statement and one round trip for each write. */
@@ -37,6 +37,7 @@ export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor, schem
       return executor.get(queries.append[formOf(events)](shape), args)
     },
     saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
+    pruneSnapshots: (pruning) => executor.run(queries.pruneSnapshots, pruning),
     shared: sharedCommits(dialect, executor, schema),
     post: (args) => executor.get(queries.post, args),
     claim: async (args) => inTurns(await executor.all(queries.claim, args)),
@@ -91,6 +92,7 @@ interface WriteQueries {
   readonly create: PerForm<(shape: { readonly refers: boolean }) => Query<Create, CreatedRecord>>
   readonly append: PerForm<(shape: AppendShape) => Query<Append, AppendedRecord>>
   readonly saveSnapshot: Query<Snapshot, unknown>
+  readonly pruneSnapshots: Query<PruneArgs, unknown>
   readonly post: Query<PostArgs, CountedPost>
   readonly claim: Query<ClaimArgs, PlacedRecord>
   readonly putArtifact: Query<PutArgs, { readonly sound: number }>
@@ -102,6 +104,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
     create: perForm((form) => createQuery(dialect, form)),
     append: perForm((form) => appendQuery(dialect, form)),
     saveSnapshot: saveQuery(dialect),
+    pruneSnapshots: pruneQuery(dialect),
     post: dialect.stored('post', { leased: 'integer' }, postQuery(dialect)),
     claim: claimQuery(dialect),
     ...contentQueries(dialect),

@@ -30,7 +30,7 @@ export function sharedCommits(dialect: SqlDialect, executor: SqlExecutor, schema
   return {
     lanes: 2,
     // A post may settle only what waits once the row is locked: that takes a statement of its own.
-    accepts: (write) => write.kind !== 'append' || write.addition.posts.length === 0,
+    accepts: (write) => write.kind !== 'prune' && (write.kind !== 'append' || write.addition.posts.length === 0),
     commit: async (batch) => {
       try {
         return answersOf(batch, await executor.all(query, argsOf(batch)))
@@ -103,6 +103,8 @@ function answersOf(batch: readonly SharedWrite[], records: readonly SharedRecord
       }
       case 'snapshot':
         return made.has(`snapshot ${write.snapshot.runId}`) || 'locked'
+      case 'prune':
+        return 'locked'
     }
   })
 }

@@ -9,7 +9,8 @@ interface LatestArgs {
   readonly atOrBefore: number
 }
 
-interface PruneArgs {
+/** Which snapshots to delete: those of a run, but so many of the newest. */
+export interface PruneArgs {
   readonly runId: string
   readonly keep: number
 }
@@ -18,7 +19,6 @@ interface PruneArgs {
 export interface SnapshotQueries {
   readonly known: Query<{ readonly runId: string }, unknown>
   readonly latest: Query<LatestArgs, SnapshotsTable>
-  readonly prune: Query<PruneArgs, unknown>
 }
 
 const columns: StoredColumns<SnapshotsTable> = {
@@ -34,7 +34,7 @@ const columns: StoredColumns<SnapshotsTable> = {
 /** Compiles the queries of the snapshot store. */
 export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
   const { db } = dialect
-  const { read, write } = queryCompiler(dialect)
+  const { read } = queryCompiler(dialect)
   return {
     known: read((p: Params<{ readonly runId: string }>) =>
       db.selectFrom('runs').select('run_id').where('run_id', '=', p.text('runId')),
@@ -52,16 +52,6 @@ export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
           .limit(sql.lit(1)),
       ),
     ),
-    prune: write((p: Params<PruneArgs>) => {
-      const newestToDelete = db
-        .selectFrom('snapshots')
-        .select('seq')
-        .where('run_id', '=', p.text('runId'))
-        .orderBy('seq', 'desc')
-        .limit(sql.lit(1))
-        .offset(p.int('keep'))
-      return db.deleteFrom('snapshots').where('run_id', '=', p.text('runId')).where('seq', '<=', newestToDelete)
-    }),
   }
 }
 
@@ -111,4 +101,19 @@ export function saveQuery(dialect: SqlDialect): Query<Snapshot, unknown> {
         })),
       ),
   )
+}
+
+/** Compiles the query that deletes snapshots. */
+export function pruneQuery(dialect: SqlDialect): Query<PruneArgs, unknown> {
+  const { db } = dialect
+  return queryCompiler(dialect).write((p: Params<PruneArgs>) => {
+    const newestToDelete = db
+      .selectFrom('snapshots')
+      .select('seq')
+      .where('run_id', '=', p.text('runId'))
+      .orderBy('seq', 'desc')
+      .limit(sql.lit(1))
+      .offset(p.int('keep'))
+    return db.deleteFrom('snapshots').where('run_id', '=', p.text('runId')).where('seq', '<=', newestToDelete)
+  })
 }

@@ -18,7 +18,7 @@ export function sqlSnapshots(parts: StoreParts): SnapshotStore {
     prune: async (runId, { keep }) => {
       checkId('the run id', runId)
       checkWhole('keep', keep, 0)
-      await parts.executor.run(queries.prune, { runId, keep })
+      await parts.writes.pruneSnapshots({ runId, keep })
     },
   }
 }

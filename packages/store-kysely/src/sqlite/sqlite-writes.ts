@@ -16,7 +16,7 @@ import { perShape } from '../runs/update-shape.ts'
 import { isSteady, steadyAppend, type SteadyAppend } from './steady-append.ts'
 import { contentWrites } from './content-writes.ts'
 import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
-import { saveQuery } from '../snapshots/snapshot-queries.ts'
+import { pruneQuery, saveQuery, type PruneArgs } from '../snapshots/snapshot-queries.ts'
 import type { SharedAnswer, SharedWrite } from '../commits/shared-write.ts'
 import type { Snapshot, StoredEvent } from '@varve/store'
 
@@ -27,6 +27,7 @@ export function sqliteWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWri
     create: (creation) => executor.transaction('write', () => create(queries, creation)),
     append: (addition) => executor.transaction('write', () => append(dialect, queries, addition)),
     saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
+    pruneSnapshots: (pruning) => executor.run(queries.pruneSnapshots, pruning),
     post: (args) => executor.transaction('write', () => post(queries, args)),
     shared: {
       // The database has one writer.
@@ -48,7 +49,8 @@ function* makeAll(
   for (const write of batch) {
     if (write.kind === 'create') answers.push(yield* create(queries, write.creation))
     else if (write.kind === 'append') answers.push(yield* append(dialect, queries, write.addition))
-    else answers.push((yield* run(queries.saveSnapshot, write.snapshot)) > 0)
+    else if (write.kind === 'snapshot') answers.push((yield* run(queries.saveSnapshot, write.snapshot)) > 0)
+    else answers.push(yield* run(queries.pruneSnapshots, write.pruning))
   }
   return answers
 }
@@ -106,6 +108,7 @@ interface WriteQueries {
   readonly steady: SteadyAppend
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
   readonly saveSnapshot: Query<Snapshot, unknown>
+  readonly pruneSnapshots: Query<PruneArgs, unknown>
   readonly insert: Query<StoredEvent, unknown>
   readonly refer: Query<{ readonly runId: string; readonly artifact: string }, unknown>
   readonly tag: Query<{ readonly runId: string; readonly tag: string }, unknown>
@@ -125,6 +128,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
       write((p: Params<AppendArgs & { readonly settled: number }>) => appending(db, p, shape, p.int('settled'))),
     ),
     saveSnapshot: saveQuery(dialect),
+    pruneSnapshots: pruneQuery(dialect),
     keep: write((p: Params<PostArgs>) => keeping(targeting(dialect, p), p)),
     countPost: write((p: Params<PostArgs>) => countingPost(db, p).where('run_id', '=', p.text('runId'))),
     ...rowQueries(dialect),
