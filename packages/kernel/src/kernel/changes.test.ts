@@ -3,6 +3,7 @@ import type { Store } from '@varve/store'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { manualClock, settled } from '../testing/manual-clock.ts'
+import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { createKernel } from './kernel.ts'
 
@@ -72,4 +73,65 @@ test('a drive that lasts finds what was posted before it listened, and hears of 
 
   expect({ over, ...counts }).toEqual({ over: ['early completed', 'late completed'], listening: 1 })
   end(undefined)
+})
+
+test('a drive that lasts longer than its store is told so by its own calls, and by nothing else', async () => {
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  const { promise: ends, resolve: end } = Promise.withResolvers<undefined>()
+  const workflow = patient(ends)
+  const warnings: string[] = []
+  const onWarning = (error: Error): unknown => warnings.push(error.message)
+  const kernel = createKernel({ store, clock, workflows: [workflow], onWarning })
+  const driven = kernel.start(workflow, null, { runId: 'r' })
+  driven.catch(() => undefined)
+  await settled()
+
+  await store[Symbol.asyncDispose]()
+  await clock.advance(20)
+  expect(warnings).toEqual([])
+  end(undefined)
+
+  await expect(driven).rejects.toMatchObject({ code: 'STORE_CLOSED' })
+  await kernel[Symbol.asyncDispose]()
+})
+
+test('a subscription that fails while nobody waits for it is told as a warning', async () => {
+  const clock = manualClock()
+  const shared = memoryStore({ now: clock.now })
+  const subscribe = (): never => {
+    throw new Error('nobody to listen to')
+  }
+  const { promise: ends, resolve: end } = Promise.withResolvers<undefined>()
+  const workflow = patient(ends)
+  const warnings: string[] = []
+  const onWarning = (error: Error): unknown => warnings.push(error.message)
+  const store = { ...shared, notifications: { subscribe } }
+  await using kernel = createKernel({ store, clock, workflows: [workflow], onWarning })
+  const driven = kernel.start(workflow, null, { runId: 'r' })
+  await settled()
+
+  await clock.advance(20)
+  end(undefined)
+
+  expect(await driven).toMatchObject({ status: 'blocked' })
+  expect(warnings).toEqual(['nobody to listen to'])
+})
+
+test('a drive that lasts looks for no post where the store tells of none', async () => {
+  const clock = manualClock()
+  const calls: string[] = []
+  const { notifications: _, ...silent } = recordCalls(memoryStore({ now: clock.now }), calls)
+  const { promise: ends, resolve: end } = Promise.withResolvers<undefined>()
+  const workflow = patient(ends)
+  await using kernel = createKernel({ store: silent, clock, workflows: [workflow] })
+  const driven = kernel.start(workflow, null, { runId: 'r' })
+  await settled()
+  const before = calls.length
+
+  await clock.advance(20)
+
+  expect(calls.slice(before)).toEqual([])
+  end(undefined)
+  expect(await driven).toMatchObject({ status: 'blocked' })
 })

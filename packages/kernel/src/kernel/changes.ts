@@ -1,5 +1,6 @@
-import type { Notifications } from '@varve/store'
+import { isStoreError, type Notifications } from '@varve/store'
 import type { Clock, Timer } from '../clock.ts'
+import type { Environment } from '../driver/environment.ts'
 
 /** Most drives are over before this, and so before anybody could have told them anything. */
 const LASTING_MS = 20
@@ -14,6 +15,7 @@ export class Changes {
   readonly #clock: Clock
   readonly #notifications: Notifications | undefined
   readonly #onPost: (runId: string | undefined) => void
+  readonly #warn: (error: Error) => void
   readonly #waiting = new Map<string, Set<() => void>>()
   #subscription: AsyncDisposable | undefined
   /** How many drives are under way, and when that will have lasted. */
@@ -22,20 +24,22 @@ export class Changes {
   #closed = false
 
   /** @param onPost - called for every post that the store tells of; without a run where any may have been posted to. */
-  constructor(clock: Clock, notifications: Notifications | undefined, onPost: (runId: string | undefined) => void) {
+  constructor(
+    { clock, store, warn }: Pick<Environment, 'clock' | 'store' | 'warn'>,
+    onPost: (runId: string | undefined) => void,
+  ) {
     this.#clock = clock
-    this.#notifications = notifications
+    this.#notifications = store.notifications
     this.#onPost = onPost
+    this.#warn = warn
   }
 
   /** Says that a drive begins. While one lasts it hears of posts to its run, of those before, too. */
   driving(): void {
     this.#drives += 1
-    if (this.#closed || this.#subscription !== undefined) return
+    if (this.#closed || this.#isHeard) return
     this.#lasting ??= this.#clock.schedule(LASTING_MS, () => {
-      this.#listen()
-      // What was told before we listened.
-      this.#onPost(undefined)
+      this.#listenLate()
     })
   }
 
@@ -45,6 +49,22 @@ export class Changes {
     if (this.#drives > 0) return
     this.#lasting?.cancel()
     this.#lasting = undefined
+  }
+
+  #listenLate(): void {
+    try {
+      this.#listen()
+      // What was told before we listened.
+      this.#onPost(undefined)
+    } catch (error) {
+      // Nobody waits for this. A drive whose store was closed is told so by its next call.
+      if (!isStoreError(error, 'STORE_CLOSED')) this.#warn(error as Error)
+    }
+  }
+
+  /** True when nothing that is told from now on is missed, be it that nothing is ever told. */
+  get #isHeard(): boolean {
+    return this.#subscription !== undefined || this.#notifications === undefined
   }
 
   #listen(): void {
@@ -59,7 +79,7 @@ export class Changes {
   /** Begins to listen for a run, so that no change between a look at it and {@link Change.next} is missed. */
   of(runId: string): Change {
     // Until now nothing was told: the first wait is none, and whoever waits looks again.
-    const heard = this.#subscription !== undefined || this.#notifications === undefined || this.#closed
+    const heard = this.#isHeard || this.#closed
     let wake: (() => void) | undefined
     let changed = false
     let timer: Timer | undefined

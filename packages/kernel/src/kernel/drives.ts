@@ -50,7 +50,7 @@ export class Drives {
 
   constructor(env: Environment) {
     this.#env = env
-    this.#changes = new Changes(env.clock, env.store.notifications, (runId) => {
+    this.#changes = new Changes(env, (runId) => {
       const slots = runId === undefined ? this.#slots.values() : [this.#slots.get(runId)]
       for (const slot of slots) slot?.drive?.nudge()
     })
