@@ -135,3 +135,28 @@ test('a drive that lasts looks for no post where the store tells of none', async
   end(undefined)
   expect(await driven).toMatchObject({ status: 'blocked' })
 })
+
+test('who waits for a run of another process misses no end of it between the look and the wait', async () => {
+  const clock = manualClock()
+  const shared = memoryStore({ now: clock.now })
+  const { promise: ends, resolve: end } = Promise.withResolvers<undefined>()
+  const held = defineWorkflow(
+    { name: 'held', version: '1', input: z.null(), actions: { hold: { run: async () => ends } } },
+    { step: ({ results }, next) => (results['hold'] ? next.complete('done') : next.run('hold', null)) },
+  )
+  await using driver = createKernel({ store: shared, clock, workflows: [held] })
+  const driven = driver.start(held, null, { runId: 'r' })
+  await settled()
+  const acquire: Store['runs']['acquire'] = async (...request) => {
+    try {
+      return await shared.runs.acquire(...request)
+    } finally {
+      end(undefined)
+      await driven
+    }
+  }
+  const store = { ...shared, runs: { ...shared.runs, acquire } }
+  await using waiter = createKernel({ store, clock, workflows: [held] })
+
+  expect(await waiter.run('r')).toMatchObject({ status: 'completed', output: 'done' })
+})
