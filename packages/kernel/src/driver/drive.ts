@@ -18,7 +18,7 @@ import { Intake } from './intake.ts'
 import { keepLease, notRenewed, type Lease } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
-import { Mailbox } from './mailbox.ts'
+import { Mailbox, type PostNews } from './mailbox.ts'
 import { movesSoon, nextMove } from './next-move.ts'
 import { turnFacts, type Span } from './observer.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
@@ -85,9 +85,9 @@ export class Drive {
     })
   }
 
-  /** Says that a post may wait for the run. */
-  nudge(): void {
-    this.#mailbox.nudge()
+  /** Says that a post may wait for the run. @returns true when that is to be said again, as overdue. */
+  nudge(news?: PostNews): boolean {
+    return this.#mailbox.nudge(news)
   }
 
   /**
@@ -255,8 +255,7 @@ export class Drive {
   #take(): Turn | undefined {
     try {
       const { apart, inputs } = this.#intake
-      const { definition } = this.#options
-      const options = { definition, reusable: this.#reusable, holds: this.#holds, apart }
+      const options = { definition: this.#options.definition, reusable: this.#reusable, holds: this.#holds, apart }
       const turn = takeTurn(this.#env, this.#fold, options, inputs)
       return this.#givingUp.refuses(this.#fold.system, turn.log) ? undefined : turn
     } catch (error) {
@@ -269,16 +268,16 @@ export class Drive {
 
   /** @returns false when posts came in between and the turn has to be taken again. */
   async #append(turn: Turn, consumed: readonly Input[]): Promise<boolean> {
-    const { runId } = this.#options
+    const { runId, create } = this.#options
     const taken = postsOf(consumed)
     const reject = this.#intake.rejections
     if (turn.events.length === 0 && taken.length === 0 && reject.length === 0) return true
     const events = turn.events.map(({ stored }) => stored)
     const debts = debtsOf(this.#fold.system, turn.log)
-    const create = this.#options.create?.row
     const owes = this.#ledger.owes(debts)
-    const options = appendOptions({ turn, take: taken, reject, claim: this.#claim, create, owes })
+    const options = appendOptions({ turn, take: taken, reject, claim: this.#claim, create: create?.row, owes })
     let appended: Appended
+    this.#mailbox.appending()
     const askedAt = this.#env.clock.monotonic()
     try {
       appended = await appendSettled(this.#env, runId, events, options)
@@ -293,6 +292,7 @@ export class Drive {
     this.#ledger.told()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
+    this.#mailbox.appended()
     // A handler whose action was closed with its fact is not told to go on.
     this.#running.recorded(this.#fold.system, turn.log)
     this.#facts.recorded(turn.log)

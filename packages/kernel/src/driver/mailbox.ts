@@ -1,11 +1,21 @@
 import type { LogDraft } from '../log/log-event.ts'
 import type { FactDraft } from './fact-desk.ts'
 
+/**
+ * What is heard of posts to a run: one was `told` of; one may have been `missed`, of which the next append tells as well as a look;
+ * such a look is `overdue`, unless there was an append since, or is one under way.
+ */
+export type PostNews = 'told' | 'missed' | 'overdue'
+
 /** Where a drive waits for whatever may move its run: results of its actions, posts, timers, the order to stop. */
 export class Mailbox {
   #results: LogDraft[] = []
   #facts: FactDraft[] = []
   #nudged = false
+  /** True while nobody has looked since posts may have been missed. */
+  #missed = false
+  /** There while an append is under way: whether it was asked for since posts may have been missed, or before. */
+  #appending: 'since' | 'before' | undefined
   #stop: Error | undefined
   #wake: (() => void) | undefined
 
@@ -22,10 +32,31 @@ export class Mailbox {
     this.#wake?.()
   }
 
-  /** Says that posts may wait. */
-  nudge(): void {
+  /** Says that posts may wait. @returns true when the next append has to tell, or a reminder to come. */
+  nudge(news: PostNews = 'told'): boolean {
+    if (news === 'missed') return this.#miss()
+    // The append that is under way tells, or the one that follows on it.
+    if (news === 'overdue' && (!this.#missed || this.#appending !== undefined)) return this.#missed
     this.#nudged = true
     this.#wake?.()
+    return false
+  }
+
+  #miss(): true {
+    this.#missed = true
+    if (this.#appending !== undefined) this.#appending = 'before'
+    return true
+  }
+
+  /** Says that an append is asked for, which will tell whether posts wait. */
+  appending(): void {
+    this.#appending = this.#missed ? 'since' : 'before'
+  }
+
+  /** Says that it has told. */
+  appended(): void {
+    if (this.#appending === 'since') this.#missed = false
+    this.#appending = undefined
   }
 
   /** Ends the waiting: time has come for something. */
@@ -68,6 +99,7 @@ export class Mailbox {
   takeNudge(): boolean {
     const nudged = this.#nudged
     this.#nudged = false
+    if (nudged) this.#missed = false
     return nudged
   }
 

@@ -67,6 +67,9 @@ test('a drive that lasts finds what was posted before it listened, and hears of 
   await settled()
   expect(over).toEqual([])
   await clock.advance(20)
+  // It may be about to append, which would tell.
+  expect(over).toEqual([])
+  await clock.advance(20)
   expect(over).toEqual(['early completed'])
   await elsewhere.signal('late', { name: 'go', value: null, wait: false })
   await settled()
@@ -116,6 +119,91 @@ test('a subscription that fails while nobody waits for it is told as a warning',
 
   expect(await driven).toMatchObject({ status: 'blocked' })
   expect(warnings).toEqual(['nobody to listen to'])
+})
+
+/** An action for each of `ends`, one after the other, and then a signal. */
+function steady(ends: readonly Promise<void>[]) {
+  return defineWorkflow(
+    {
+      ...{ name: 'steady', version: '1', input: z.null() },
+      actions: { hold: { run: async (at: number) => ends[at] } },
+      signals: { go: z.null() },
+    },
+    {
+      step: ({ results }, next) => {
+        const at = Object.keys(results).length
+        if (results['go'] !== undefined) return next.complete('gone')
+        return at < ends.length ? next.run('hold', at, { key: `hold ${at}` }) : next.waitFor('go')
+      },
+    },
+  )
+}
+
+/** Notes what is asked; appends are answered when `answered` is. */
+function slowAppends(store: Store, calls: string[], slow: { answered?: Promise<void> }): Store {
+  const recorded = recordCalls(store, calls)
+  const append: Store['events']['append'] = async (...request) => {
+    const appended = await store.events.append(...request)
+    await slow.answered
+    return appended
+  }
+  return { ...recorded, events: { ...recorded.events, append } }
+}
+
+const looks = (calls: readonly string[]): number => calls.filter((name) => name === 'inbox.list').length
+
+test('a drive that appends since posts may have been missed looks for none: its append tells', async () => {
+  const clock = manualClock()
+  const calls: string[] = []
+  const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+  const answer = Promise.withResolvers<undefined>()
+  const workflow = steady([first.promise, second.promise])
+  const slow: { answered?: Promise<void> } = {}
+  const store = slowAppends(memoryStore({ now: clock.now }), calls, slow)
+  await using kernel = createKernel({ store, clock, workflows: [workflow] })
+  const driven = kernel.start(workflow, null, { runId: 'r' })
+  await settled()
+
+  await clock.advance(20)
+  slow.answered = answer.promise
+  first.resolve(undefined)
+  await settled()
+  await clock.advance(200)
+  answer.resolve(undefined)
+  await settled()
+  await clock.advance(200)
+  second.resolve(undefined)
+
+  expect(await driven).toMatchObject({ status: 'blocked' })
+  expect(looks(calls)).toBe(0)
+})
+
+test('an append that was under way when posts may have been missed is no look at them', async () => {
+  const clock = manualClock()
+  const calls: string[] = []
+  const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+  const answer = Promise.withResolvers<undefined>()
+  const workflow = steady([first.promise, second.promise])
+  const slow: { answered?: Promise<void> } = {}
+  const store = slowAppends(memoryStore({ now: clock.now }), calls, slow)
+  await using kernel = createKernel({ store, clock, workflows: [workflow] })
+  const driven = kernel.start(workflow, null, { runId: 'r' })
+  await settled()
+
+  slow.answered = answer.promise
+  first.resolve(undefined)
+  await settled()
+  await clock.advance(200)
+  answer.resolve(undefined)
+  await settled()
+  expect(looks(calls)).toBe(0)
+  await clock.advance(20)
+  expect(looks(calls)).toBe(1)
+
+  await clock.advance(1000)
+  second.resolve(undefined)
+  expect(await driven).toMatchObject({ status: 'blocked' })
+  expect(looks(calls)).toBe(1)
 })
 
 test('a drive that lasts looks for no post where the store tells of none', async () => {

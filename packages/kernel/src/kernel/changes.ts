@@ -1,9 +1,13 @@
 import { isStoreError, type Notifications } from '@varve/store'
 import type { Clock, Timer } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
+import type { PostNews } from '../driver/mailbox.ts'
 
 /** Most drives are over before this, and so before anybody could have told them anything. */
 const LASTING_MS = 20
+
+/** A drive that is at work appends before this, and its append tells whether posts wait: it need not look for itself. */
+const APPEND_MS = 20
 
 /**
  * Waits for a run to move: by notification where the store can, else by looking again after a while.
@@ -14,19 +18,24 @@ const LASTING_MS = 20
 export class Changes {
   readonly #clock: Clock
   readonly #notifications: Notifications | undefined
-  readonly #onPost: (runId: string | undefined) => void
+  readonly #onPost: (news: PostNews, runId?: string) => boolean
   readonly #warn: (error: Error) => void
   readonly #waiting = new Map<string, Set<() => void>>()
   #subscription: AsyncDisposable | undefined
   /** How many drives are under way, and when that will have lasted. */
   #drives = 0
   #lasting: Timer | undefined
+  /** There while drives may have missed a post that no append of theirs has told of. */
+  #overdue: Timer | undefined
   #closed = false
 
-  /** @param onPost - called for every post that the store tells of; without a run where any may have been posted to. */
+  /**
+   * @param onPost - called for every post that the store tells of; without a run where any may have been posted to. It answers
+   * whether somebody is to be reminded, since nothing has told yet.
+   */
   constructor(
     { clock, store, warn }: Pick<Environment, 'clock' | 'store' | 'warn'>,
-    onPost: (runId: string | undefined) => void,
+    onPost: (news: PostNews, runId?: string) => boolean,
   ) {
     this.#clock = clock
     this.#notifications = store.notifications
@@ -47,15 +56,20 @@ export class Changes {
   driven(): void {
     this.#drives -= 1
     if (this.#drives > 0) return
+    this.#cancel()
+  }
+
+  #cancel(): void {
     this.#lasting?.cancel()
-    this.#lasting = undefined
+    this.#overdue?.cancel()
+    this.#lasting = this.#overdue = undefined
   }
 
   #listenLate(): void {
     try {
       this.#listen()
       // What was told before we listened.
-      this.#onPost(undefined)
+      this.#mayHaveMissed()
     } catch (error) {
       // Nobody waits for this. A drive whose store was closed is told so by its next call.
       if (!isStoreError(error, 'STORE_CLOSED')) this.#warn(error as Error)
@@ -67,10 +81,25 @@ export class Changes {
     return this.#subscription !== undefined || this.#notifications === undefined
   }
 
+  /** Any drive may have been posted to. Hundreds that are at work would each ask the store in vain what their next append tells. */
+  #mayHaveMissed(): void {
+    this.#overdue?.cancel()
+    this.#overdue = undefined
+    if (this.#onPost('missed')) this.#remindLater()
+  }
+
+  #remindLater(): void {
+    this.#overdue = this.#clock.schedule(APPEND_MS, () => {
+      this.#overdue = undefined
+      if (this.#onPost('overdue')) this.#remindLater()
+    })
+  }
+
   #listen(): void {
     if (this.#closed) return
     this.#subscription ??= this.#notifications?.subscribe(({ runId, kind }) => {
-      if (kind === 'posted') this.#onPost(runId)
+      if (kind === 'posted' && runId !== undefined) this.#onPost('told', runId)
+      else if (kind === 'posted') this.#mayHaveMissed()
       if (runId === undefined) this.#anyMoved()
       else this.moved(runId)
     })
@@ -120,7 +149,7 @@ export class Changes {
   /** Ends every wait and the subscription. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#lasting?.cancel()
+    this.#cancel()
     this.#anyMoved()
     await this.#subscription?.[Symbol.asyncDispose]()
   }

@@ -50,9 +50,9 @@ export class Drives {
 
   constructor(env: Environment) {
     this.#env = env
-    this.#changes = new Changes(env, (runId) => {
-      const slots = runId === undefined ? this.#slots.values() : [this.#slots.get(runId)]
-      for (const slot of slots) slot?.drive?.nudge()
+    this.#changes = new Changes(env, (news, runId) => {
+      const slots = runId === undefined ? [...this.#slots.values()] : [this.#slots.get(runId)]
+      return slots.filter((slot) => slot?.drive?.nudge(news)).length > 0
     })
   }
 
