@@ -23,28 +23,47 @@ const LONGEST_MS = 2 ** 31 - 1
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  schedule: (ms, fn) => {
-    const left = (due: number): number => Math.min(Math.max(0, due - performance.now()), LONGEST_MS)
-    const due = performance.now() + ms
-    let keepsAlive = true
-    const arm = (): NodeJS.Timeout => setTimeout(fire, left(due))
-    const fire = (): void => {
-      if (left(due) < 1) {
-        fn()
-        return
-      }
-      timer = arm()
-      if (!keepsAlive) timer.unref()
+  schedule: (ms, fn) => new SystemTimer(ms, fn),
+}
+
+/** A class, since each run that is driven has one: a closure for each of its methods would be kept as long. */
+class SystemTimer implements Timer {
+  readonly #fn: () => void
+  readonly #due: number
+  #keepsAlive = true
+  #timer: NodeJS.Timeout
+
+  constructor(ms: number, fn: () => void) {
+    this.#fn = fn
+    this.#due = performance.now() + ms
+    this.#timer = this.#armed()
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timer)
+  }
+
+  unref(): void {
+    this.#keepsAlive = false
+    this.#timer.unref()
+  }
+
+  get #left(): number {
+    return Math.min(Math.max(0, this.#due - performance.now()), LONGEST_MS)
+  }
+
+  #armed(): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#fire()
+    }, this.#left)
+  }
+
+  #fire(): void {
+    if (this.#left < 1) {
+      this.#fn()
+      return
     }
-    let timer = arm()
-    return {
-      cancel: () => {
-        clearTimeout(timer)
-      },
-      unref: () => {
-        keepsAlive = false
-        timer.unref()
-      },
-    }
-  },
+    this.#timer = this.#armed()
+    if (!this.#keepsAlive) this.#timer.unref()
+  }
 }

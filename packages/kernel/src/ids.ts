@@ -25,8 +25,13 @@ export function orderedIds(now: () => number, random: () => Uint8Array): () => s
       msecs++
       seq = 0
     }
-    return v7({ msecs, seq, random: bytes })
+    return inOnePiece(v7({ msecs, seq, random: bytes }))
   }
+}
+
+/** The engine keeps a text that was put together as its parts until somebody reads it whole: with the run, in our case. */
+function inOnePiece(ascii: string): string {
+  return Buffer.from(ascii, 'latin1').toString('latin1')
 }
 
 /** How many numbers of 16 bytes are drawn at once: one call of the system takes as long as the rest of a short run's start. */

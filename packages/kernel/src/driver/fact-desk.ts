@@ -69,7 +69,8 @@ const current = new AsyncLocalStorage<Reading>()
 /** Where the handlers of one drive ask the outside world: each fact is read once, and seen when it is durable. */
 export class FactDesk {
   readonly #parts: FactDeskParts
-  readonly #pending = new Map<string, Pending>()
+  /** There once something was asked: most handlers ask for nothing. */
+  #pending: Map<string, Pending> | undefined
   /** Read since the last tick. */
   #answered: Pending[] = []
 
@@ -89,6 +90,7 @@ export class FactDesk {
     const slot = { key, scope, actionKey: asker.actionKey }
     const requestHash = sha256(canonicalJson(request, { name: `the request of fact ${key}` }))
     const id = idOf(slot)
+    this.#pending ??= new Map()
     const pending = this.#pending.get(id)
     const known = pending ?? this.#parts.find(slot)
     if (known !== undefined && known.requestHash !== requestHash) throw this.#mismatch(slot)
@@ -107,15 +109,15 @@ export class FactDesk {
     for (const event of events) {
       if (event.type !== 'FactRecorded') continue
       const id = idOf(event.data)
-      const pending = this.#pending.get(id)
-      this.#pending.delete(id)
+      const pending = this.#pending?.get(id)
+      this.#pending?.delete(id)
       for (const { resolve } of pending?.waiting ?? []) resolve(copyJson(event.data.value))
     }
   }
 
   /** Takes back a fact whose attempt is over: it is recorded for another that waits for it, or forgotten. */
   refused({ data }: FactDraft): void {
-    const pending = this.#pending.get(idOf(data))
+    const pending = this.#pending?.get(idOf(data))
     if (pending === undefined) return
     for (const each of pending.waiting) if (each.slot.actionKey === data.actionKey) pending.waiting.delete(each)
     this.#answer(pending)
@@ -229,7 +231,7 @@ export class FactDesk {
 
   /** Another one may have been begun in its place. */
   #forget(pending: Pending): void {
-    if (this.#pending.get(pending.id) === pending) this.#pending.delete(pending.id)
+    if (this.#pending?.get(pending.id) === pending) this.#pending.delete(pending.id)
   }
 
   #mismatch({ key }: FactSlot): KernelError {

@@ -12,7 +12,8 @@ import { isAwaited } from './running-attempts.ts'
 export class Intake {
   readonly #definition: Definition
   readonly #limits: Limits
-  readonly #rejected = new Map<string, string>()
+  /** There once a post was set aside. */
+  #rejected: Map<string, string> | undefined
   #inputs: Input[] = []
   #apart = false
 
@@ -28,7 +29,7 @@ export class Intake {
 
   /** Posts to set aside with the next append. */
   get rejections(): readonly PostRejection[] {
-    return this.#rejected.size === 0 ? NONE : Array.from(this.#rejected, ([id, error]) => ({ id, error }))
+    return this.#rejected === undefined ? NONE : Array.from(this.#rejected, ([id, error]) => ({ id, error }))
   }
 
   /** True when the inputs are to be appended before anything is decided on them. */
@@ -37,7 +38,7 @@ export class Intake {
   }
 
   get isEmpty(): boolean {
-    return this.#inputs.length === 0 && this.#rejected.size === 0
+    return this.#inputs.length === 0 && this.#rejected === undefined
   }
 
   /** True when posts were taken and are not durable yet: they have to be added anew, behind what came in meanwhile. */
@@ -77,13 +78,18 @@ export class Intake {
   addPosts(system: System, posts: readonly Post[]): void {
     this.#inputs = this.#inputs.filter(({ post }) => post === undefined)
     for (const post of posts) {
-      if (this.#rejected.has(post.id)) continue
+      if (this.#rejected?.has(post.id) === true) continue
       try {
         this.#addPost(system, post)
       } catch (error) {
-        this.#rejected.set(post.id, rejectionOf.error(error))
+        this.#setAside(post.id, rejectionOf.error(error))
       }
     }
+  }
+
+  #setAside(postId: string, why: string): void {
+    this.#rejected ??= new Map()
+    this.#rejected.set(postId, why)
   }
 
   #addPost(system: System, post: Post): void {
@@ -111,7 +117,7 @@ export class Intake {
     this.#inputs = this.#inputs.filter((other) => !dropped.includes(other))
     // An order to try again has to leave the inbox, too: a run that ends leaves none behind.
     for (const { post } of dropped) {
-      if (post !== undefined) this.#rejected.set(post.id, rejectionOf.error(rejectionOf.answered(system.runId, key)))
+      if (post !== undefined) this.#setAside(post.id, rejectionOf.error(rejectionOf.answered(system.runId, key)))
     }
   }
 
@@ -136,7 +142,7 @@ export class Intake {
 
   /** Sets a post aside that turned out to be none that can be folded. */
   reject(postId: string, error: unknown): void {
-    this.#rejected.set(postId, rejectionOf.error(error))
+    this.#setAside(postId, rejectionOf.error(error))
     this.#inputs = this.#inputs.filter(({ post }) => post?.id !== postId)
   }
 
@@ -153,7 +159,7 @@ export class Intake {
 
   /** Forgets the posts that are set aside now. */
   rejected(): void {
-    this.#rejected.clear()
+    this.#rejected = undefined
   }
 }
 

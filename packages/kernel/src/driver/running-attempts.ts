@@ -27,12 +27,12 @@ export class RunningAttempts {
   readonly #onError: (error: Error) => void
   readonly #onUnopened: (error: Error) => void
   readonly #running = new Map<string, Running>()
-  /** Attempts in doubt that were asked about: once per drive. */
-  readonly #asked = new Set<string>()
+  /** Attempts in doubt that were asked about: once per drive. Most runs have none, and no secrets. */
+  #asked: Set<string> | undefined
   /** Keys of open actions that are to be attempted, or asked about, and are not under way. */
   readonly #toDo = new Set<string>()
   /** Inputs whose secrets were opened for an attempt that has not begun. */
-  readonly #opened = new Map<string, { readonly attempt: number; readonly input: OpenedInput }>()
+  #opened: Map<string, { readonly attempt: number; readonly input: OpenedInput }> | undefined
 
   /**
    * @param onResult - gets the event to record, or undefined when an inquiry settled nothing.
@@ -98,14 +98,16 @@ export class RunningAttempts {
     const { key, attempt: number } = attempt.item
     this.#toDo.delete(key)
     const asked = `${number}:${key}`
-    if (attempt.action.reconcile === undefined || this.#asked.has(asked)) return
+    this.#asked ??= new Set()
+    const all = this.#asked
+    if (attempt.action.reconcile === undefined || all.has(asked)) return
     const ready = this.#ready(attempt, (error) => {
-      this.#asked.add(asked)
+      all.add(asked)
       this.#env.warn(error)
       return undefined
     })
     if (ready === undefined) return
-    this.#asked.add(asked)
+    all.add(asked)
     const running = this.#begin(attempt, { asks: true, called: true })
     void reconcileAttempt(this.#env, { ...attempt, ...ready, controller: running.controller }).then((result) => {
       running.finished = true
@@ -125,8 +127,8 @@ export class RunningAttempts {
   ): { readonly opened?: OpenedInput } | undefined {
     const { key, attempt: number, input } = attempt.item
     if (!hasSecrets(input)) return {}
-    const opened = this.#opened.get(key)
-    this.#opened.delete(key)
+    const opened = this.#opened?.get(key)
+    this.#opened?.delete(key)
     if (opened?.attempt === number) return { opened: opened.input }
     const opening = this.#begin(attempt, { asks: attempt.item.inDoubt, called: false })
     const isOver = (): boolean => this.#running.get(key) !== opening
@@ -136,6 +138,7 @@ export class RunningAttempts {
         (openedInput) => {
           if (isOver()) return
           this.#running.delete(key)
+          this.#opened ??= new Map()
           this.#opened.set(key, { attempt: number, input: openedInput })
           this.#toDo.add(key)
           this.#onResult(undefined)
@@ -157,7 +160,8 @@ export class RunningAttempts {
 
   /** Begins with a run as it was read. */
   read({ open }: System): void {
-    for (const key of [...this.#running.keys(), ...this.#opened.keys(), ...open.keys()]) this.#look(key, open.get(key))
+    const known = [...this.#running.keys(), ...(this.#opened?.keys() ?? [])]
+    for (const key of [...known, ...open.keys()]) this.#look(key, open.get(key))
   }
 
   /** Takes in what is durable now: forgets what is over by that, and aborts what of it is still under way. */
@@ -179,7 +183,7 @@ export class RunningAttempts {
     }
     if (action?.attempting === true || action?.inDoubt === true) this.#toDo.add(key)
     else this.#toDo.delete(key)
-    if (action === undefined) this.#opened.delete(key)
+    if (action === undefined) this.#opened?.delete(key)
   }
 
   /** Actions that are to be attempted, or asked about, and are not under way; in the order in which they were asked for. */
@@ -193,7 +197,7 @@ export class RunningAttempts {
   abortAll(reason: () => unknown): void {
     for (const { finished, controller } of this.#running.values()) if (!finished) controller.abort(reason())
     this.#running.clear()
-    this.#opened.clear()
+    this.#opened?.clear()
   }
 
   #begin({ item }: NewAttempt, how: Pick<Running, 'asks' | 'called'>): Running {

@@ -12,6 +12,8 @@ export interface SavedItems {
   readonly bins: readonly (readonly [number: number, lines: string])[]
 }
 
+const NOTHING_SAVED: SavedItems = { count: 0, names: [], bins: [] }
+
 type ItemName = readonly [kind: ClosedItem['kind'], name: string]
 
 /** So many bins that each is small, as far as logs may grow. Belongs to the format of snapshots. */
@@ -22,25 +24,26 @@ const BINS = 256
  * bin, until a key is asked for that could be in it.
  */
 export class ClosedItems implements Iterable<readonly [key: string, item: ClosedItem]> {
-  readonly #names: ItemName[]
+  #names: readonly ItemName[]
   /** The place of each in the list, by kind and name. */
-  readonly #places: Map<string, number>
-  readonly #bins: Map<number, string>
+  #places: Map<string, number> | undefined
+  #bins: Map<number, string> | undefined
   /** How many items are in the bins. */
   #written: number
   /** Keys of all others, in the order in which they closed. */
   readonly #unwritten: string[] = []
   /** Numbers of the bins of which the items are not known yet. */
-  readonly #closedBins: Set<number>
+  readonly #closedBins: Set<number> | undefined
   readonly #items = new Map<string, ClosedItem>()
 
   /** @param saved - those that closed before. @throws TypeError for what {@link ClosedItems.saved} cannot have made. */
-  constructor(saved: SavedItems = { count: 0, names: [], bins: [] }) {
-    const { count } = saved
+  constructor(saved: SavedItems = NOTHING_SAVED) {
+    const { count, names } = saved
     if (!Number.isInteger(count)) throw new TypeError('these are no closed items')
     this.#written = count
-    this.#names = [...saved.names]
-    this.#places = new Map(this.#names.map(([kind, name], place) => [`${kind} ${name}`, place]))
+    this.#names = names
+    if (saved === NOTHING_SAVED) return
+    this.#places = new Map(names.map(([kind, name], place) => [`${kind} ${name}`, place]))
     this.#bins = new Map([...saved.bins])
     this.#closedBins = new Set(this.#bins.keys())
   }
@@ -55,7 +58,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
 
   get(key: string): ClosedItem | undefined {
     const item = this.#items.get(key)
-    if (item !== undefined || this.#closedBins.size === 0) return item
+    if (item !== undefined || this.#closedBins === undefined || this.#closedBins.size === 0) return item
     return this.#open(binOf(key)) ? this.#items.get(key) : undefined
   }
 
@@ -67,7 +70,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
 
   /** In no order. */
   [Symbol.iterator](): IterableIterator<[key: string, item: ClosedItem]> {
-    for (const bin of this.#closedBins) this.#open(bin)
+    for (const bin of this.#closedBins ?? []) this.#open(bin)
     return this.#items.entries()
   }
 
@@ -79,7 +82,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
   saved(count: number): SavedItems {
     if (count < this.#written) throw new RangeError(`${this.#written} closed items are written already, not ${count}`)
     for (const key of this.#unwritten.splice(0, count - this.#written)) this.#write(key)
-    return { count: this.#written, names: [...this.#names], bins: [...this.#bins] }
+    return { count: this.#written, names: this.#names, bins: [...(this.#bins ?? [])] }
   }
 
   #write(key: string): void {
@@ -87,22 +90,26 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
     const ending = error === undefined ? '\n' : `\t${JSON.stringify(error)}\n`
     const line = `${writtenKey(key)}\t${this.#placeOf(kind, name)}\t${fingerprint}${ending}`
     const bin = binOf(key)
+    this.#bins ??= new Map()
     this.#bins.set(bin, (this.#bins.get(bin) ?? '') + line)
     this.#written++
   }
 
   #placeOf(kind: ClosedItem['kind'], name: string): number {
+    this.#places ??= new Map()
     const known = this.#places.get(`${kind} ${name}`)
     if (known !== undefined) return known
-    const place = this.#names.push([kind, name]) - 1
+    const place = this.#names.length
+    // A snapshot that was made before keeps the list that it has.
+    this.#names = [...this.#names, [kind, name]]
     this.#places.set(`${kind} ${name}`, place)
     return place
   }
 
   /** Takes a bin apart. @returns false when that is done already, or nothing was in it. */
   #open(bin: number): boolean {
-    if (!this.#closedBins.delete(bin)) return false
-    for (const line of (this.#bins.get(bin) as string).split('\n')) {
+    if (this.#closedBins?.delete(bin) !== true) return false
+    for (const line of (this.#bins?.get(bin) as string).split('\n')) {
       if (line === '') continue
       const [key, place, fingerprint, error] = line.split('\t') as [string, string, string, string?]
       const [kind, name] = this.#names[Number(place)] as ItemName

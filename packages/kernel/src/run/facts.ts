@@ -10,7 +10,7 @@ export function findFact(
   system: Pick<System, 'facts' | 'open'>,
   { key, scope, actionKey }: FactSlot,
 ): Fact | undefined {
-  if (scope === 'run') return system.facts.get(key)
+  if (scope === 'run') return system.facts?.get(key)
   const item = system.open.get(actionKey)
   const facts = item?.kind === 'action' ? item.facts : undefined
   return facts !== undefined && Object.hasOwn(facts, key) ? facts[key] : undefined

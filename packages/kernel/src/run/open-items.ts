@@ -1,17 +1,8 @@
 import type { OpenAction, OpenChild, OpenItem, OpenWait } from './item.ts'
-import { dueAt } from './open-item.ts'
-import { Ranks, type Ranked } from './ranks.ts'
+import { isUnderWay, WaitingItems, type Entry } from './waiting-items.ts'
 
-/** An open item, and where it stands in what {@link OpenItems} keep at hand. */
-interface Entry {
-  item: OpenItem
-  before: Entry | undefined
-  after: Entry | undefined
-  /** Among the times at which items move by themselves. */
-  due: Ranked<Entry> | undefined
-  /** Among the waits for its signal. */
-  wait: Ranked<Entry> | undefined
-}
+/** Of a run that has none; nothing is ever added to it. */
+const NONE_WAITING = new WaitingItems()
 
 /**
  * The open items of a run by key, in the order in which they were opened. A run may have very many. What is asked in every turn is
@@ -24,16 +15,8 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
   #last: Entry | undefined
   #attempting = 0
   #attemptingOnce = 0
-  /** Timers, and what else has an end of its own. */
-  readonly #times = new Ranks<Entry>()
-  readonly #retries = new Ranks<Entry>()
-  /** Actions whose attempt was abandoned, and no other begun. */
-  readonly #abandoned = new Set<Entry>()
-  readonly #inDoubt = new Set<Entry>()
-  readonly #interrupts = new Set<Entry>()
-  readonly #waits = new Map<string, Ranks<Entry>>()
-  /** How many wait for each run. */
-  readonly #children = new Map<string, number>()
+  /** What is at hand of items that wait: many runs never have any. */
+  #waiting: WaitingItems = NONE_WAITING
 
   get size(): number {
     return this.#entries.size
@@ -98,14 +81,16 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
 
   /** When the first of them moves by itself, Unix milliseconds; infinity for never. `waiting` leaves out what is to be tried again. */
   movesAt(which: 'all' | 'waiting' = 'all'): number {
-    const time = this.#times.first?.rank ?? Infinity
-    return which === 'waiting' ? time : Math.min(time, this.#retries.first?.rank ?? Infinity)
+    const { times, retries } = this.#waiting
+    const time = times.first?.rank ?? Infinity
+    return which === 'waiting' ? time : Math.min(time, retries.first?.rank ?? Infinity)
   }
 
   /** What has to move by itself now, in order: its time has come, or its attempt was abandoned. */
   due(now: number): Exclude<OpenItem, OpenChild>[] {
-    if (this.movesAt() > now && this.#abandoned.size === 0) return []
-    const due = [...this.#times.upTo(now), ...this.#retries.upTo(now), ...this.#abandoned]
+    const { times, retries, abandoned } = this.#waiting
+    if (this.movesAt() > now && abandoned.size === 0) return []
+    const due = [...times.upTo(now), ...retries.upTo(now), ...abandoned]
     return inOrder(due) as Exclude<OpenItem, OpenChild>[]
   }
 
@@ -120,90 +105,54 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
     }
     if (entry === undefined) return listed
     const { seq } = entry.item
-    const more = [...this.#interrupts, ...this.#inDoubt].filter(({ item }) => item.seq >= seq)
+    const { interrupts, inDoubt } = this.#waiting
+    const more = [...interrupts, ...inDoubt].filter(({ item }) => item.seq >= seq)
     return more.length === 0 ? listed : [...listed, ...inOrder(more)]
   }
 
   #isAsking(entry: Entry): boolean {
-    return this.#interrupts.has(entry) || this.#inDoubt.has(entry)
+    const { interrupts, inDoubt } = this.#waiting
+    return interrupts.has(entry) || inDoubt.has(entry)
   }
 
   /** Actions in doubt, in no order. */
   *inDoubt(): IterableIterator<OpenAction> {
-    for (const { item } of this.#inDoubt) yield item as OpenAction
+    for (const { item } of this.#waiting.inDoubt) yield item as OpenAction
   }
 
   /** The wait for a signal that was opened first. */
   firstWait(signal: string): OpenWait | undefined {
-    return this.#waits.get(signal)?.first?.value.item as OpenWait | undefined
+    return this.#waiting.signals.get(signal)?.first?.value.item as OpenWait | undefined
   }
 
   /** How many wait for a signal. */
   waitsFor(signal: string): number {
-    return this.#waits.get(signal)?.size ?? 0
+    return this.#waiting.signals.get(signal)?.size ?? 0
   }
 
   /** Ids of the runs that are waited for. */
   get children(): ReadonlyMap<string, unknown> {
-    return this.#children
+    return this.#waiting.children
   }
 
   #enter(entry: Entry): void {
     const { item } = entry
-    const at = dueAt(item)
-    if (at !== undefined) entry.due = (item.kind === 'action' ? this.#retries : this.#times).add(entry, at)
-    if (item.kind === 'action') this.#enterAction(entry, item)
-    else if (item.kind === 'interrupt') this.#interrupts.add(entry)
-    else if (item.kind === 'child') this.#countChild(item, 1)
-    else if (item.kind === 'wait') entry.wait = this.#waitsOf(item.signal).add(entry, item.seq)
-  }
-
-  #enterAction(entry: Entry, item: OpenAction): void {
-    if (item.inDoubt) this.#inDoubt.add(entry)
-    else if (!item.attempting && item.retryAt === undefined) this.#abandoned.add(entry)
-    this.#count(item, 1)
+    if (item.kind === 'action') this.#count(item, 1)
+    if (isUnderWay(item)) return
+    if (this.#waiting === NONE_WAITING) this.#waiting = new WaitingItems()
+    this.#waiting.enter(entry)
   }
 
   #leave(entry: Entry): void {
-    const { item, due, wait } = entry
-    if (due !== undefined) (item.kind === 'action' ? this.#retries : this.#times).delete(due)
-    entry.due = entry.wait = undefined
-    if (item.kind === 'action') this.#leaveAction(entry, item)
-    else if (item.kind === 'interrupt') this.#interrupts.delete(entry)
-    else if (item.kind === 'child') this.#countChild(item, -1)
-    else if (item.kind === 'wait' && wait !== undefined) this.#leaveWaits(item, wait)
-  }
-
-  #leaveAction(entry: Entry, item: OpenAction): void {
-    if (item.inDoubt) this.#inDoubt.delete(entry)
-    else if (!item.attempting) this.#abandoned.delete(entry)
-    this.#count(item, -1)
+    const { item } = entry
+    if (item.kind === 'action') this.#count(item, -1)
+    if (!isUnderWay(item)) this.#waiting.leave(entry)
   }
 
   #count({ attempting, effect }: OpenAction, by: number): void {
     if (!attempting) return
     this.#attempting += by
     if (effect === 'at-most-once') this.#attemptingOnce += by
-  }
-
-  #countChild({ childRunId }: OpenChild, by: number): void {
-    const count = (this.#children.get(childRunId) ?? 0) + by
-    if (count === 0) this.#children.delete(childRunId)
-    else this.#children.set(childRunId, count)
-  }
-
-  #waitsOf(signal: string): Ranks<Entry> {
-    const known = this.#waits.get(signal)
-    if (known !== undefined) return known
-    const waits = new Ranks<Entry>()
-    this.#waits.set(signal, waits)
-    return waits
-  }
-
-  #leaveWaits({ signal }: OpenWait, wait: Ranked<Entry>): void {
-    const waits = this.#waitsOf(signal)
-    waits.delete(wait)
-    if (waits.size === 0) this.#waits.delete(signal)
   }
 }
 

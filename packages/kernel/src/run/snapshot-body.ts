@@ -37,7 +37,7 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
       open,
       closed,
       ...rest,
-      facts: [...system.facts],
+      facts: [...(system.facts ?? [])],
       counts,
       deciding,
       state: checkedState(state()),
@@ -91,7 +91,7 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   system.counts = saved.counts
   system.deciding = saved.deciding
   system.closed = new ClosedItems(saved.closed)
-  for (const [key, fact] of saved.facts) system.facts.set(key, fact)
+  if (saved.facts.length > 0) system.facts = new Map(saved.facts)
   for (const item of saved.open) system.open.put(item)
   fold.stepper.load(saved.state)
 }

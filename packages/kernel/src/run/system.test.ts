@@ -311,7 +311,7 @@ describe('against a table of legal transitions', () => {
         expect(system.signals).toHaveLength(model.kept.length + model.others)
         expect(system.cancel?.requests ?? 0).toBe(model.cancels)
         expect(system.started?.version).toBe(model.version)
-        expect([...system.facts.keys()]).toEqual([...model.facts])
+        expect([...(system.facts?.keys() ?? [])]).toEqual([...model.facts])
         for (const item of system.open.values()) {
           const told = item.kind === 'action' ? Object.keys(item.facts ?? {}) : []
           expect(told).toEqual([...(model.keys.get(item.key)?.facts ?? [])])

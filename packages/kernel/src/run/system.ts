@@ -26,8 +26,8 @@ export interface System {
   closed: ClosedItems
   /** Items that closed since the fold was last held, so that the fold before can be told; none are kept before it is held. */
   removed: OpenItem[] | undefined
-  /** What the run was told for all its attempts, by fact key. */
-  readonly facts: Map<string, Fact>
+  /** What the run was told for all its attempts, by fact key; absent until it was told something. */
+  facts: Map<string, Fact> | undefined
   /** Signals that no wait has taken yet, earliest first. */
   signals: EventData['SignalReceived'][]
   /** The first request to cancel the run, and how many there were. */
@@ -67,9 +67,8 @@ export type TerminalEvent =
 export function emptySystem(runId: string): System {
   const end = genesis(runId)
   const items = { open: new OpenItems(), closed: new ClosedItems(), removed: undefined, signals: [] }
-  const facts = new Map<string, Fact>()
-  const none = { started: undefined, cancel: undefined, reuse: undefined, terminal: undefined }
-  return { runId, end, at: 0, ...items, facts, ...none, counts: nothingSpent, deciding: false }
+  const none = { facts: undefined, started: undefined, cancel: undefined, reuse: undefined, terminal: undefined }
+  return { runId, end, at: 0, ...items, ...none, counts: nothingSpent, deciding: false }
 }
 
 /**
@@ -290,7 +289,7 @@ function recordFact(system: System, event: Extract<LogEvent, { type: 'FactRecord
   }
   if (findFact(system, event.data) !== undefined) throw illegal(system, event, `the fact ${key} is recorded already`)
   const fact = { requestHash, value }
-  if (scope === 'run') system.facts.set(key, fact)
+  if (scope === 'run') (system.facts ??= new Map()).set(key, fact)
   else system.open.put(withFact(item, key, fact))
 }
 

@@ -117,7 +117,7 @@ const mutants: readonly (Mutation & {
     breaks: canceledFamilySurvives,
     because: /the fact rate is recorded already/,
     file: 'run/snapshot-body.ts',
-    find: 'for (const [key, fact] of saved.facts) system.facts.set(key, fact)',
+    find: 'if (saved.facts.length > 0) system.facts = new Map(saved.facts)',
     replace: '',
   },
   {
