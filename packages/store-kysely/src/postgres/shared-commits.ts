@@ -90,19 +90,27 @@ function packed<Row>(table: string, columns: Columns<Row>, rows: readonly Row[])
 }
 
 function answersOf(batch: readonly SharedWrite[], records: readonly SharedRecord[]): readonly SharedAnswer[] {
-  const made = new Map(records.map((record) => [`${record.kind} ${record.run_id}`, record]))
+  const made = {
+    create: new Map<string, SharedRecord>(),
+    append: new Map<string, SharedRecord>(),
+    snapshot: new Set<string>(),
+  }
+  for (const record of records) {
+    if (record.kind === 'snapshot') made.snapshot.add(record.run_id)
+    else made[record.kind].set(record.run_id, record)
+  }
   return batch.map((write): SharedAnswer => {
     switch (write.kind) {
       case 'create': {
-        const record = made.get(`create ${write.creation.run.runId}`)
+        const record = made.create.get(write.creation.run.runId)
         return record === undefined ? 'locked' : createdRecord(write.creation, record)
       }
       case 'append': {
-        const record = made.get(`append ${write.addition.run.runId}`)
+        const record = made.append.get(write.addition.run.runId)
         return record === undefined ? 'locked' : { run_id: record.run_id, waiting: record.waiting }
       }
       case 'snapshot':
-        return made.has(`snapshot ${write.snapshot.runId}`) || 'locked'
+        return made.snapshot.has(write.snapshot.runId) || 'locked'
       case 'prune':
         return 'locked'
     }
