@@ -27,7 +27,7 @@ import { FactDesk } from './fact-desk.ts'
 import { handIn } from './hand-in.ts'
 import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
-import { acquireRun, waitingPosts } from './run-calls.ts'
+import { acquireReleased, acquireRun, waitingPosts } from './run-calls.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import { CrowdedTurn, runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
 
@@ -187,7 +187,10 @@ export class Drive {
         continue
       }
       this.#ledger.check()
-      if (await this.#release()) return blockedOutcome(system)
+      if (!(await this.#release())) continue
+      // Behind the release, which would wait for a large one to be sent.
+      this.#snapshots?.blocked(system.runId)
+      return blockedOutcome(system)
     }
   }
 
@@ -331,7 +334,6 @@ export class Drive {
   /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */
   async #release(): Promise<boolean> {
     const { runId } = this.#options
-    this.#snapshots?.blocked(runId)
     const expectedHead = this.#fold.system.end.seq
     const owes = this.#ledger.owes()
     const run = { ...runUpdate(this.#fold), ...(owes && { owes }) }
@@ -360,16 +362,10 @@ export class Drive {
   }
 
   async #acquireAgain(): Promise<Claim> {
-    const { runId } = this.#options
     const askedAt = this.#env.clock.monotonic()
-    try {
-      const claim = await acquireRun(this.#env, runId)
-      this.#keep(claim, askedAt)
-      return claim
-    } catch (error) {
-      if (!isStoreError(error, 'RUN_BUSY') && !isStoreError(error, 'RUN_TERMINAL')) throw error
-      throw leaseLost(runId, error)
-    }
+    const claim = await acquireReleased(this.#env, this.#options.runId)
+    this.#keep(claim, askedAt)
+    return claim
   }
 
   async #end(outcome: Outcome): Promise<Outcome> {

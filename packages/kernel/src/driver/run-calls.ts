@@ -1,11 +1,21 @@
-import type { Claim, Post } from '@varve/store'
-import { repeatable } from './append.ts'
+import { isStoreError, type Claim, type Post } from '@varve/store'
+import { leaseLost, repeatable } from './append.ts'
 import type { Environment } from './environment.ts'
 
 /** Takes the lease on a run in the name of this process. @throws StoreError `RUN_BUSY` | `RUN_TERMINAL` | `RUN_NOT_FOUND`. */
 export function acquireRun(env: Environment, runId: string): Promise<Claim> {
   const { owner, leaseMs, store } = env
   return repeatable(env, () => store.runs.acquire(runId, { owner, leaseMs }))
+}
+
+/** Takes the lease again on a run that could not be released. @throws KernelError `LEASE_LOST` when somebody else was quicker. */
+export async function acquireReleased(env: Environment, runId: string): Promise<Claim> {
+  try {
+    return await acquireRun(env, runId)
+  } catch (error) {
+    if (!isStoreError(error, 'RUN_BUSY') && !isStoreError(error, 'RUN_TERMINAL')) throw error
+    throw leaseLost(runId, error)
+  }
 }
 
 /** The posts that wait for a run, as many of them as one append can take. */

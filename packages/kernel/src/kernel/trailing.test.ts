@@ -44,6 +44,21 @@ test('an outcome does not wait for the snapshot of its run, but the disposal of 
   expect((await store.snapshots.latest('r'))?.seq).toBe(2)
 })
 
+test('a run that blocks is given back before its snapshot is written', async () => {
+  const calls: string[] = []
+  const patient = defineWorkflow(
+    { name: 'patient', version: '1', input: z.null(), signals: { go: z.null() } },
+    { step: (_, next) => next.waitFor('go') },
+  )
+  const store = recordCalls(memoryStore(), calls)
+  const kernel = createKernel({ store, workflows: [patient] })
+
+  await kernel.start(patient, null)
+  await kernel[Symbol.asyncDispose]()
+
+  expect(calls.slice(-2)).toEqual(['runs.release', 'snapshots.save'])
+})
+
 test('a store that is closed under a snapshot is no reason to warn', async () => {
   const saving = gate()
   const warnings: Error[] = []
