@@ -2,8 +2,8 @@ import type { LogDraft } from '../log/log-event.ts'
 import type { FactDraft } from './fact-desk.ts'
 
 /**
- * What is heard of posts to a run: one was `told` of; one may have been `missed`, of which the next append tells as well as a look;
- * such a look is `overdue`, unless there was an append since, or is one under way.
+ * What is heard of posts to a run: one was `told` of; one may have been `missed`, which a drive that is appending need not look for,
+ * since its next append tells; such a look is `overdue`, if there was none.
  */
 export type PostNews = 'told' | 'missed' | 'overdue'
 
@@ -32,20 +32,18 @@ export class Mailbox {
     this.#wake?.()
   }
 
-  /** Says that posts may wait. @returns true when the next append has to tell, or a reminder to come. */
+  /** Says that posts may wait. @returns true when an append has to tell, and a reminder to come in case there is none. */
   nudge(news: PostNews = 'told'): boolean {
-    if (news === 'missed') return this.#miss()
+    if (news === 'missed' && this.#appending !== undefined) {
+      this.#missed = true
+      this.#appending = 'before'
+    }
     // The append that is under way tells, or the one that follows on it.
-    if (news === 'overdue' && (!this.#missed || this.#appending !== undefined)) return this.#missed
+    if (news !== 'told' && this.#appending !== undefined) return this.#missed
+    if (news === 'overdue' && !this.#missed) return false
     this.#nudged = true
     this.#wake?.()
     return false
-  }
-
-  #miss(): true {
-    this.#missed = true
-    if (this.#appending !== undefined) this.#appending = 'before'
-    return true
   }
 
   /** Says that an append is asked for, which will tell whether posts wait. */

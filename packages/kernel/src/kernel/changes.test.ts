@@ -1,5 +1,5 @@
 import { memoryStore } from '@varve/store-memory'
-import type { Store } from '@varve/store'
+import type { Notifications, Store, StoreChange } from '@varve/store'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { manualClock, settled } from '../testing/manual-clock.ts'
@@ -65,9 +65,6 @@ test('a drive that lasts finds what was posted before it listened, and hears of 
 
   await elsewhere.signal('early', { name: 'go', value: null, wait: false })
   await settled()
-  expect(over).toEqual([])
-  await clock.advance(20)
-  // It may be about to append, which would tell.
   expect(over).toEqual([])
   await clock.advance(20)
   expect(over).toEqual(['early completed'])
@@ -152,11 +149,11 @@ function slowAppends(store: Store, calls: string[], slow: { answered?: Promise<v
 
 const looks = (calls: readonly string[]): number => calls.filter((name) => name === 'inbox.list').length
 
-test('a drive that appends since posts may have been missed looks for none: its append tells', async () => {
+test('a drive that appends when posts may have been missed, and then again, looks for none: its append tells', async () => {
   const clock = manualClock()
   const calls: string[] = []
   const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
-  const answer = Promise.withResolvers<undefined>()
+  const [before, since] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
   const workflow = steady([first.promise, second.promise])
   const slow: { answered?: Promise<void> } = {}
   const store = slowAppends(memoryStore({ now: clock.now }), calls, slow)
@@ -164,21 +161,59 @@ test('a drive that appends since posts may have been missed looks for none: its 
   const driven = kernel.start(workflow, null, { runId: 'r' })
   await settled()
 
-  await clock.advance(20)
-  slow.answered = answer.promise
+  slow.answered = before.promise
   first.resolve(undefined)
-  await settled()
-  await clock.advance(200)
-  answer.resolve(undefined)
-  await settled()
-  await clock.advance(200)
   second.resolve(undefined)
+  await settled()
+  await clock.advance(200)
+  slow.answered = since.promise
+  before.resolve(undefined)
+  await settled()
+  await clock.advance(200)
+  since.resolve(undefined)
 
   expect(await driven).toMatchObject({ status: 'blocked' })
   expect(looks(calls)).toBe(0)
 })
 
-test('an append that was under way when posts may have been missed is no look at them', async () => {
+test('an append is no look at what was missed while it was under way, as by a connection that was lost', async () => {
+  const clock = manualClock()
+  const calls: string[] = []
+  const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+  const [before, since] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
+  const workflow = steady([first.promise, second.promise, Promise.withResolvers<undefined>().promise])
+  const slow: { answered?: Promise<void> } = {}
+  const store = slowAppends(memoryStore({ now: clock.now }), calls, slow)
+  let tell: (change: StoreChange) => void = () => undefined
+  const notifications: Notifications = {
+    subscribe: (listener) => {
+      tell = listener
+      return store.notifications!.subscribe(listener)
+    },
+  }
+  const kernel = createKernel({ store: { ...store, notifications }, clock, workflows: [workflow] })
+  void kernel.start(workflow, null, { runId: 'r' }).catch(() => undefined)
+  await settled()
+
+  slow.answered = before.promise
+  first.resolve(undefined)
+  second.resolve(undefined)
+  await settled()
+  await clock.advance(20)
+  slow.answered = since.promise
+  before.resolve(undefined)
+  await settled()
+  tell({ kind: 'posted', dueInMs: 0 })
+  since.resolve(undefined)
+  await settled()
+  expect(looks(calls)).toBe(0)
+  await clock.advance(20)
+
+  expect(looks(calls)).toBe(1)
+  await kernel[Symbol.asyncDispose]()
+})
+
+test('an append that was asked for before posts may have been missed is no look at them', async () => {
   const clock = manualClock()
   const calls: string[] = []
   const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
