@@ -125,30 +125,6 @@ describe('writes of different runs', () => {
     expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b'], ['a'], ['a']])
   })
 
-  test('are shared out among the lanes that are free where there are many, and go together where there are few', async () => {
-    const { commits, grouped } = scripted(2)
-
-    const many = named(101).map(async (runId) => grouped.append(addition(runId)))
-    await turn()
-    expect(commits.map(({ runIds }) => runIds.length)).toEqual([51, 50])
-    const more = named(140)
-      .slice(101)
-      .map(async (runId) => grouped.append(addition(runId)))
-    commits[0]?.answer()
-    await turn()
-    expect(commits.map(({ runIds }) => runIds.length)).toEqual([51, 50, 39])
-    commits[1]?.answer()
-    commits[2]?.answer()
-    await Promise.all([...many, ...more])
-    await turn()
-    const few = named(31).map(async (runId) => grouped.append(addition(runId)))
-    await turn()
-    commits[3]?.answer()
-    await Promise.all(few)
-
-    expect(commits.map(({ runIds }) => runIds.length)).toEqual([51, 50, 39, 31])
-  })
-
   test('are at most 256 in one commit', async () => {
     const { commits, grouped } = scripted()
 

@@ -9,9 +9,6 @@ import { WriteLine, type WaitingWrite } from './write-line.ts'
  */
 const ROOM = { writes: 256, length: 4 * 1024 * 1024 }
 
-/** So many writes are shared out among the lanes that are free: while one batch is under way, we are at work on the answers of the other. */
-const WORTH_SHARING = 32
-
 /** Errors that are those of every write of a batch. After any other each is made again alone, to have its own. */
 const OF_ALL: readonly StoreErrorCode[] = ['STORE_CLOSED', 'STORE_UNREACHABLE', 'STORE_BUSY', 'UNKNOWN_OUTCOME']
 
@@ -106,7 +103,7 @@ class GroupCommit {
 
   #fillLanes(): void {
     while (this.#lanes < this.#shared.lanes) {
-      const batch = this.#line.take({ ...ROOM, writes: this.#share() })
+      const batch = this.#line.take(ROOM)
       const [first, second] = batch
       if (first === undefined) return
       this.#lastRun = second === undefined ? first.runId : ''
@@ -116,13 +113,6 @@ class GroupCommit {
         this.#gather()
       })
     }
-  }
-
-  /** How many writes go into the next batch. */
-  #share(): number {
-    const { size } = this.#line
-    const free = this.#shared.lanes - this.#lanes
-    return size < WORTH_SHARING ? ROOM.writes : Math.min(ROOM.writes, Math.ceil(size / free))
   }
 
   async #commit(batch: readonly Member[]): Promise<void> {
