@@ -5,9 +5,9 @@ import { isKernelError, KernelError, textOf } from '../errors.ts'
 import { commitmentOf } from './commitment.ts'
 import type { KeyProvider } from './secret-keys.ts'
 import { checkedKey } from './secret-keys.ts'
-import { replaceParts } from './replace.ts'
+import { isPlain, replaceParts } from './replace.ts'
 import { NONCE_BYTES, SALT_BYTES, sealSecret, type SecretContent, type SecretKey } from './seal.ts'
-import { isReserved, markedValue, type SecretReference } from './secret.ts'
+import { isMarked, isReserved, markedValue, type SecretReference } from './secret.ts'
 
 /** What sealing secrets needs of a kernel. */
 export type SecretsEnvironment = Pick<Environment, 'store' | 'clock' | 'limits' | 'secrets'>
@@ -42,7 +42,8 @@ export function enter(
   name: string,
   known: ReadonlySet<string> = NONE,
 ): Entered {
-  if (typeof value !== 'object' || value === null) return { value, secrets: [] }
+  if (typeof value !== 'object' || value === null || !mayHoldSecrets(value, env.limits.depth))
+    return { value, secrets: [] }
   const secrets: NewSecret[] = []
   const visit = (part: object, path: () => string): { readonly replacement: unknown } | undefined => {
     const mark = markedValue(part)
@@ -60,6 +61,21 @@ export function enter(
 }
 
 const NONE: ReadonlySet<string> = new Set()
+
+/** False for a value of which no part is marked or a reference, as deep as it may nest: most hold none, and to find that out makes nothing. */
+function mayHoldSecrets(value: object, room: number): boolean {
+  if (isMarked(value) || isReserved(value)) return true
+  if (room < 1) return false
+  for (const part of partsOf(value)) {
+    if (typeof part === 'object' && part !== null && mayHoldSecrets(part, room - 1)) return true
+  }
+  return false
+}
+
+function partsOf(value: object): readonly unknown[] {
+  if (Array.isArray(value)) return value
+  return isPlain(value) ? Object.values(value) : []
+}
 
 function newSecret({ secrets, limits }: SecretsEnvironment, value: unknown, path: string): NewSecret {
   providerOf(secrets.keys, path)

@@ -49,7 +49,8 @@ function replace(value: unknown, walk: Walk): unknown {
   return copy ?? value
 }
 
-function isPlain(value: object): boolean {
+/** True for an object that is nothing but its properties. */
+export function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }

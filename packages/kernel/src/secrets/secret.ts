@@ -72,8 +72,13 @@ export function secretRef(name: string): Secret<string> {
 
 /** A mark with the value that it hides; undefined for anything else. */
 export function markedValue(value: unknown): { readonly value: unknown } | undefined {
-  if (typeof value !== 'object' || value === null || !(marked in value)) return undefined
-  return { value: (value as MarkedValue)[marked]() }
+  if (typeof value !== 'object' || value === null || !isMarked(value)) return undefined
+  return { value: value[marked]() }
+}
+
+/** True for a mark. */
+export function isMarked(value: object): value is MarkedValue {
+  return marked in value
 }
 
 /** What stands for a secret in the log. */
