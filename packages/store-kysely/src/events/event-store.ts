@@ -1,5 +1,5 @@
 import { StoreError, type AppendOptions, type AppendResult, type EventStore, type StoredEvent } from '@varve/store'
-import type { AppendedRecord, CreatedRecord } from './append-queries.ts'
+import type { CreatedRecord } from './append-queries.ts'
 import { queryCompiler, type Params, type Query } from '../query.ts'
 import { claimOf } from '../runs/run-record.ts'
 import type { RunsTable } from '../schema.ts'
@@ -11,16 +11,15 @@ import { eventReader } from './event-reader.ts'
 export function sqlEvents(parts: StoreParts): EventStore {
   const compared = comparedQuery(parts)
   return {
-    append: async (runId, events, options) => {
-      checkAppend(runId, events, options)
-      return options.run.create === undefined || options.expectedHead !== 0 || options.fencingToken !== 0
+    append: (runId, events, options) =>
+      options.run.create === undefined || options.expectedHead !== 0 || options.fencingToken !== 0
         ? append(parts, compared, runId, events, options)
-        : create(parts, runId, events, options)
-    },
+        : create(parts, runId, events, options),
     read: eventReader(parts.executor, parts.dialect),
   }
 }
 
+/** One function down to the write: every step of a run waits for what lies between. */
 async function append(
   parts: StoreParts,
   compared: Query<{ readonly runId: string }, Compared>,
@@ -28,20 +27,19 @@ async function append(
   events: readonly StoredEvent[],
   options: AppendOptions,
 ): Promise<AppendResult> {
+  checkAppend(runId, events, options)
   const addition = additionOf(runId, events, options, parts.now())
   const misplacedCreate = options.run.create !== undefined
-  const write = async (): Promise<AppendedRecord | undefined> =>
-    misplacedCreate ? undefined : parts.writes.append(addition)
-  const { waiting } =
-    (await write()) ??
-    (await settled(runId, 'STORE_BUSY', async () => {
-      const row = await parts.executor.get(compared, { runId })
-      if (row === undefined) return runNotFound(runId)
-      return (misplacedCreate ? runExists(runId) : appendRefusal(addition, row)) ?? write()
-    }))
+  let appended = misplacedCreate ? undefined : await parts.writes.append(addition)
+  appended ??= await settled(runId, 'STORE_BUSY', async () => {
+    const row = await parts.executor.get(compared, { runId })
+    if (row === undefined) return runNotFound(runId)
+    if (misplacedCreate) return runExists(runId)
+    return appendRefusal(addition, row) ?? parts.writes.append(addition)
+  })
   if (addition.shape.ended) parts.changes?.committed({ runId, kind: 'moved', dueInMs: null })
   else parts.changes?.appended(runId)
-  return { waiting }
+  return { waiting: appended.waiting }
 }
 
 async function create(
@@ -50,6 +48,7 @@ async function create(
   events: readonly StoredEvent[],
   options: AppendOptions,
 ): Promise<AppendResult> {
+  checkAppend(runId, events, options)
   const { create: creation } = options.run
   if (creation === undefined) throw runNotFound(runId)
   const record = await parts.writes.create(creationOf(runId, events, options, creation, parts.now()))
