@@ -286,6 +286,7 @@ export class Drive {
       appended = await appendSettled(this.#env, runId, events, options)
     } catch (error) {
       if (!isStoreError(error, 'INBOX_PENDING')) throw error
+      this.#mailbox.appended()
       // What was folded and decided is not in the log: forget it, and take the turn again with the posts.
       await this.#load()
       this.#postsWait = true

@@ -51,7 +51,7 @@ export class Mailbox {
     this.#appending = this.#missed ? 'since' : 'before'
   }
 
-  /** Says that it has told. */
+  /** Says that it has told, be it by being refused for posts that wait. */
   appended(): void {
     if (this.#appending === 'since') this.#missed = false
     this.#appending = undefined

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { manualClock, settled } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
+import { Changes } from './changes.ts'
 import { createKernel } from './kernel.ts'
 
 /** Waits for a signal while an action is under way that ends with `ends`. */
@@ -94,6 +95,25 @@ test('a drive that lasts longer than its store is told so by its own calls, and 
 
   await expect(driven).rejects.toMatchObject({ code: 'STORE_CLOSED' })
   await kernel[Symbol.asyncDispose]()
+})
+
+test('what is told while nobody is to listen any more sets no timer', async () => {
+  const clock = manualClock()
+  const anyPosted: StoreChange = { kind: 'posted', dueInMs: 0 }
+  const subscribe: Notifications['subscribe'] = (listener) => ({
+    [Symbol.asyncDispose]: async () => {
+      listener(anyPosted)
+    },
+  })
+  const store = { ...memoryStore({ now: clock.now }), notifications: { subscribe } }
+  const changes = new Changes({ clock, store, warn: () => undefined }, () => true)
+  changes.driving()
+  await clock.advance(20)
+  expect(clock.pending).toBe(1)
+
+  await changes.close()
+
+  expect(clock.pending).toBe(0)
 })
 
 test('a subscription that fails while nobody waits for it is told as a warning', async () => {

@@ -34,7 +34,7 @@ export class Changes {
    * whether somebody is to be reminded, since nothing has told yet.
    */
   constructor(
-    { clock, store, warn }: Pick<Environment, 'clock' | 'store' | 'warn'>,
+    { clock, store, warn }: Pick<Environment, 'store' | 'warn'> & { readonly clock: Clock },
     onPost: (news: PostNews, runId?: string) => boolean,
   ) {
     this.#clock = clock
@@ -83,6 +83,7 @@ export class Changes {
 
   /** Any drive may have been posted to. Hundreds that are at work would each ask the store in vain what their next append tells. */
   #mayHaveMissed(): void {
+    if (this.#closed) return
     this.#overdue?.cancel()
     this.#overdue = undefined
     if (this.#onPost('missed')) this.#remindLater()
