@@ -167,41 +167,12 @@ function slowAppends(store: Store, calls: string[], slow: { answered?: Promise<v
   return { ...recorded, events: { ...recorded.events, append } }
 }
 
-const looks = (calls: readonly string[]): number => calls.filter((name) => name === 'inbox.list').length
-
-test('a drive that appends when posts may have been missed, and then again, looks for none: its append tells', async () => {
+/** A run of three actions that end when the test says so, on a store whose appends are answered and which tells of changes likewise. */
+async function slowRun() {
   const clock = manualClock()
   const calls: string[] = []
-  const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
-  const [before, since] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
-  const workflow = steady([first.promise, second.promise])
-  const slow: { answered?: Promise<void> } = {}
-  const store = slowAppends(memoryStore({ now: clock.now }), calls, slow)
-  await using kernel = createKernel({ store, clock, workflows: [workflow] })
-  const driven = kernel.start(workflow, null, { runId: 'r' })
-  await settled()
-
-  slow.answered = before.promise
-  first.resolve(undefined)
-  second.resolve(undefined)
-  await settled()
-  await clock.advance(200)
-  slow.answered = since.promise
-  before.resolve(undefined)
-  await settled()
-  await clock.advance(200)
-  since.resolve(undefined)
-
-  expect(await driven).toMatchObject({ status: 'blocked' })
-  expect(looks(calls)).toBe(0)
-})
-
-test('an append is no look at what was missed while it was under way, as by a connection that was lost', async () => {
-  const clock = manualClock()
-  const calls: string[] = []
-  const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
-  const [before, since] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
-  const workflow = steady([first.promise, second.promise, Promise.withResolvers<undefined>().promise])
+  const ends = [1, 2, 3].map(() => Promise.withResolvers<undefined>())
+  const workflow = steady(ends.map(({ promise }) => promise))
   const slow: { answered?: Promise<void> } = {}
   const store = slowAppends(memoryStore({ now: clock.now }), calls, slow)
   let tell: (change: StoreChange) => void = () => undefined
@@ -212,53 +183,87 @@ test('an append is no look at what was missed while it was under way, as by a co
     },
   }
   const kernel = createKernel({ store: { ...store, notifications }, clock, workflows: [workflow] })
-  void kernel.start(workflow, null, { runId: 'r' }).catch(() => undefined)
+  const driven = kernel.start(workflow, null, { runId: 'r' })
   await settled()
+  return {
+    clock,
+    /** Ends so many actions, from the first on. */
+    end: (count: number) => {
+      for (const { resolve } of ends.slice(0, count)) resolve(undefined)
+    },
+    /** From now on no append is answered. @returns what has those answered that were asked for since. */
+    hold: () => {
+      const { promise, resolve } = Promise.withResolvers<undefined>()
+      slow.answered = promise
+      return resolve as () => void
+    },
+    tellOfAny: () => {
+      tell({ kind: 'posted', dueInMs: 0 })
+    },
+    looks: () => calls.filter((name) => name === 'inbox.list').length,
+    status: async () => {
+      const { status } = await driven
+      await kernel[Symbol.asyncDispose]()
+      return status
+    },
+  }
+}
 
-  slow.answered = before.promise
-  first.resolve(undefined)
-  second.resolve(undefined)
+test('a drive that appends when posts may have been missed, and then again, looks for none: its append tells', async () => {
+  const { clock, end, hold, looks, status } = await slowRun()
+
+  const answerBefore = hold()
+  end(3)
+  await settled()
+  await clock.advance(200)
+  const answerSince = hold()
+  answerBefore()
+  await settled()
+  await clock.advance(200)
+  answerSince()
+
+  expect(await status()).toBe('blocked')
+  expect(looks()).toBe(0)
+})
+
+test('an append is no look at what was missed while it was under way, as by a connection that was lost', async () => {
+  const { clock, end, hold, tellOfAny, looks, status } = await slowRun()
+
+  const answerBefore = hold()
+  end(2)
   await settled()
   await clock.advance(20)
-  slow.answered = since.promise
-  before.resolve(undefined)
+  const answerSince = hold()
+  answerBefore()
   await settled()
-  tell({ kind: 'posted', dueInMs: 0 })
-  since.resolve(undefined)
+  tellOfAny()
+  answerSince()
   await settled()
-  expect(looks(calls)).toBe(0)
+  expect(looks()).toBe(0)
   await clock.advance(20)
+  expect(looks()).toBe(1)
 
-  expect(looks(calls)).toBe(1)
-  await kernel[Symbol.asyncDispose]()
+  end(3)
+  expect(await status()).toBe('blocked')
 })
 
 test('an append that was asked for before posts may have been missed is no look at them', async () => {
-  const clock = manualClock()
-  const calls: string[] = []
-  const [first, second] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()]
-  const answer = Promise.withResolvers<undefined>()
-  const workflow = steady([first.promise, second.promise])
-  const slow: { answered?: Promise<void> } = {}
-  const store = slowAppends(memoryStore({ now: clock.now }), calls, slow)
-  await using kernel = createKernel({ store, clock, workflows: [workflow] })
-  const driven = kernel.start(workflow, null, { runId: 'r' })
-  await settled()
+  const { clock, end, hold, looks, status } = await slowRun()
 
-  slow.answered = answer.promise
-  first.resolve(undefined)
+  const answer = hold()
+  end(1)
   await settled()
   await clock.advance(200)
-  answer.resolve(undefined)
+  answer()
   await settled()
-  expect(looks(calls)).toBe(0)
+  expect(looks()).toBe(0)
   await clock.advance(20)
-  expect(looks(calls)).toBe(1)
+  expect(looks()).toBe(1)
 
   await clock.advance(1000)
-  second.resolve(undefined)
-  expect(await driven).toMatchObject({ status: 'blocked' })
-  expect(looks(calls)).toBe(1)
+  end(3)
+  expect(await status()).toBe('blocked')
+  expect(looks()).toBe(1)
 })
 
 test('a drive that lasts looks for no post where the store tells of none', async () => {
