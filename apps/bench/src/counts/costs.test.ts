@@ -22,6 +22,14 @@ describe('a step', () => {
     expect(costs).toEqual({ appends: 1, 'other calls': 0 })
   })
 
+  test('is nothing else either in a run that lasts until its kernel begins to listen to others', async () => {
+    await using store = memoryStore()
+
+    const costs = await storeCosts(store, kernelSteps, { few: 5, many: 3000 })
+
+    expect(costs).toEqual({ appends: 1, 'other calls': 0 })
+  })
+
   test('is one statement and one commit on Postgres, as that of a plain program is', async () => {
     const varve = await postgresCosts(inject('pgUrl'), kernelSteps, steps)
     const plain = await plainPostgresCosts(

@@ -2,7 +2,7 @@ import type { LogDraft } from '../log/log-event.ts'
 import type { FactDraft } from './fact-desk.ts'
 
 /**
- * What is heard of posts to a run: one was `told` of; one may have been `missed`, which a drive that is appending need not look for,
+ * What is heard of posts to a run: one was `told` of; one may have been `missed`, which a drive that is at work need not look for,
  * since its next append tells; such a look is `overdue`, if there was none.
  */
 export type PostNews = 'told' | 'missed' | 'overdue'
@@ -34,12 +34,13 @@ export class Mailbox {
 
   /** Says that posts may wait. @returns true when an append has to tell, and a reminder to come in case there is none. */
   nudge(news: PostNews = 'told'): boolean {
-    if (news === 'missed' && this.#appending !== undefined) {
+    const isAtWork = this.#wake === undefined
+    if (news === 'missed' && isAtWork) {
       this.#missed = true
-      this.#appending = 'before'
+      if (this.#appending !== undefined) this.#appending = 'before'
     }
-    // The append that is under way tells, or the one that follows on it.
-    if (news !== 'told' && this.#appending !== undefined) return this.#missed
+    // Who is at work is about to append, or to wait.
+    if (news !== 'told' && isAtWork) return this.#missed
     if (news === 'overdue' && !this.#missed) return false
     this.#nudged = true
     this.#wake?.()

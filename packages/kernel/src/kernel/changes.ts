@@ -6,7 +6,7 @@ import type { PostNews } from '../driver/mailbox.ts'
 /** Most drives are over before this, and so before anybody could have told them anything. */
 const LASTING_MS = 20
 
-/** A drive that was appending has asked for its next append by then, which tells whether posts wait; or it has to look for itself. */
+/** A drive that was at work has asked for its next append by then, which tells whether posts wait; or it has to look for itself. */
 const APPEND_MS = 20
 
 /**
