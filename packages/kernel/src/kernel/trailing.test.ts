@@ -50,13 +50,18 @@ test('a run that blocks is given back before its snapshot is written', async () 
     { name: 'patient', version: '1', input: z.null(), signals: { go: z.null() } },
     { step: (_, next) => next.waitFor('go') },
   )
-  const store = recordCalls(memoryStore(), calls)
+  const releasing = gate()
+  const store = recordCalls(memoryStore(), calls, (name) => (name === 'runs.release' ? releasing.opened : undefined))
   const kernel = createKernel({ store, workflows: [patient] })
 
-  await kernel.start(patient, null)
+  const started = kernel.start(patient, null)
+  await settled()
+  expect(calls.at(-1)).toBe('runs.release')
+  releasing.open()
+  await started
   await kernel[Symbol.asyncDispose]()
 
-  expect(calls.slice(-2)).toEqual(['runs.release', 'snapshots.save'])
+  expect(calls.at(-1)).toBe('snapshots.save')
 })
 
 test('a store that is closed under a snapshot is no reason to warn', async () => {
