@@ -218,7 +218,7 @@ describe('a kernel that is disposed while a snapshot is being written', () => {
       },
       {
         reduce: (state, event) => (event.type === 'StateUpdated' ? { n: state.n + 1 } : state),
-        step: ({ n }, next) => (n < 300 ? next.emit({ type: 'StateUpdated', payload: null }) : next.run('wait')),
+        step: ({ n }, next) => (n < 800 ? next.emit({ type: 'StateUpdated', payload: null }) : next.run('wait')),
       },
     )
     const kernel = createKernel({ store, workflows: [long] })

@@ -5,8 +5,10 @@ import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment, TrailingWork } from './environment.ts'
 import type { LoadedRun } from './load-run.ts'
 
-/** A tail shorter than this is read faster than a snapshot is worth. */
-const TAIL_EVENTS = 100
+/** So many events are read in one call and a few milliseconds: no run on its way is slowed down to spare that to whoever takes it up. */
+const TAIL_EVENTS = 500
+/** Of a run that blocks, which is sure to be taken up, a tail of so many events is spared. */
+const BLOCKED_TAIL_EVENTS = 100
 /** One that is so much shorter than the snapshot before it costs little next to reading that. */
 const SHORT_TAIL = 1 / 8
 const KEPT = 2
@@ -63,7 +65,7 @@ export class SnapshotWriter implements TrailingWork {
 
   /** Saves the state in which a run blocks, unless so little is new that a large snapshot would be written for nothing. */
   blocked(runId: string): void {
-    const isShort = this.#tailEvents < TAIL_EVENTS && this.#tailLength < this.#length * SHORT_TAIL
+    const isShort = this.#tailEvents < BLOCKED_TAIL_EVENTS && this.#tailLength < this.#length * SHORT_TAIL
     if (this.#held !== undefined && !isShort) this.#save(runId, this.#held)
   }
 

@@ -72,16 +72,16 @@ describe('a snapshot is written', () => {
     expect(saved.map(({ seq }) => seq)).toEqual([(await readLog(store, 'r')).length])
   })
 
-  test('when the tail has 100 events and at least the bytes of the last snapshot', async () => {
+  test('when the tail has 500 events and at least the bytes of the last snapshot', async () => {
     const workflow = counting([], [], 'x'.repeat(100))
 
-    const { saved } = await savedBy((s) => kernelOn(s, workflow).start(workflow, 1000, { runId: 'r' }))
+    const { saved } = await savedBy((s) => kernelOn(s, workflow).start(workflow, 3000, { runId: 'r' }))
 
     const onTheWay = saved.slice(0, -1)
     expect(onTheWay.length).toBeGreaterThan(1)
     for (const [i, { seq, body }] of onTheWay.entries()) {
       const before = onTheWay[i - 1]
-      expect(seq - (before?.seq ?? 0)).toBeGreaterThanOrEqual(99)
+      expect(seq - (before?.seq ?? 0)).toBeGreaterThanOrEqual(499)
       // The state grows with the log, so distances grow, and the bytes of all snapshots stay within a small multiple.
       if (before !== undefined) expect(body.length).toBeGreaterThan(before.body.length * 1.3)
     }

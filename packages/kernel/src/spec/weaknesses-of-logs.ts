@@ -11,7 +11,7 @@ export const weaknessesOfLogs: Readonly<Record<string, readonly Shown[]>> = {
     [
       'The distance of snapshots grows with the state.',
       '../driver/snapshots',
-      'when the tail has 100 events and at least the bytes of the last snapshot',
+      'when the tail has 500 events and at least the bytes of the last snapshot',
     ],
     ['Reading saves none.', '../driver/snapshots', 'never when a run is only read'],
     ['Old ones go.', '../driver/snapshots', 'and the last two are kept'],
