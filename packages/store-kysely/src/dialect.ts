@@ -35,6 +35,8 @@ export interface SqlDialect {
   lockQueues(names: readonly string[]): Steps<void>
   /** The query, to be called as a function where the database keeps the plans of functions, else as it is. */
   stored<Args, Row>(name: string, columns: StoredColumns<Row>, query: Query<Args, Row>): Query<Args, Row>
+  /** As {@link stored}, for a query that answers at most one row, of one column that is never null. For `SqlExecutor.get`. */
+  storedValue<Args, Row>(name: string, column: StoredColumns<Row>, query: Query<Args, Row>): Query<Args, Row>
   /** Compiles the writes of this dialect for one store. */
   writes(executor: SqlExecutor): SqlWrites
 }

@@ -8,7 +8,7 @@ export interface Query<Args, Row> {
   readonly bindings: readonly unknown[]
   /** True when it changes the database: the loss of its answer leaves the outcome unknown. */
   readonly writes: boolean
-  /** How to call it where the database keeps it as a function. Answers the same rows for the same bindings. */
+  /** How to call it where the database keeps it as a function. Answers the same for the same bindings. */
   readonly stored?: StoredStatement
   /** Never there: ties the types of the arguments and of the rows to the text. */
   readonly types?: (args: Args) => Row
@@ -22,6 +22,8 @@ export interface StoredStatement {
   readonly definition: string
   /** Calls it with the bindings of the query. */
   readonly call: string
+  /** The one column of its one row, which is null where the query answers no row. Absent where it answers rows as the query does. */
+  readonly value?: string
 }
 
 /** The columns of a row, as a function declares them. */

@@ -24,7 +24,8 @@ export class PostgresExecutor implements SqlExecutor {
   }
 
   async get<Args, Row>(query: Query<Args, Row>, args: Args): Promise<Row | undefined> {
-    return (await this.#alone(query, args)).rows[0] as Row | undefined
+    const { rows } = await this.#alone(query, args)
+    return (isNoRow(query, rows[0]) ? undefined : rows[0]) as Row | undefined
   }
 
   async all<Args, Row>(query: Query<Args, Row>, args: Args): Promise<readonly Row[]> {
@@ -127,6 +128,11 @@ export class PostgresExecutor implements SqlExecutor {
       throw postgresError(error, 'unsent')
     }
   }
+}
+
+/** A function that answers a value answers null for no row. */
+function isNoRow({ stored }: Query<never, unknown>, row: unknown): boolean {
+  return stored?.value !== undefined && row !== undefined && (row as Record<string, unknown>)[stored.value] === null
 }
 
 /** Ends what a failure left open. @returns whether the connection can be used again. */

@@ -89,7 +89,7 @@ describe('stored statements', () => {
 
     await extend(store, 'run-1', 1)
 
-    expect(texts).toEqual([expect.stringMatching(/^select \* from "\w+"\."append_[0-9a-f]{12}"\(\$1,/)])
+    expect(texts).toEqual([expect.stringMatching(/^select "\w+"\."append_[0-9a-f]{12}"\(\$1,/)])
   })
 
   test('are all of them there, however a log, a snapshot or an inbox is read', async () => {

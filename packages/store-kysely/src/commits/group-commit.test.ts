@@ -47,7 +47,7 @@ function runOf(write: SharedWrite): string {
 
 function answerOf(write: SharedWrite): SharedAnswer {
   if (write.kind === 'prune') return 1
-  return write.kind === 'snapshot' || { run_id: runOf(write), waiting: 0 }
+  return write.kind === 'snapshot' || { waiting: 0 }
 }
 
 function addition(runId: string, body = '{}'): Addition {
@@ -88,7 +88,7 @@ describe('writes of different runs', () => {
     await turn()
     commits[0]?.answer({ b: undefined })
 
-    expect(await Promise.all(appended)).toEqual([{ run_id: 'a', waiting: 0 }, undefined, { run_id: 'c', waiting: 0 }])
+    expect(await Promise.all(appended)).toEqual([{ waiting: 0 }, undefined, { waiting: 0 }])
     expect(await saved).toBe(true)
     expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b', 'c', 'a']])
   })
@@ -218,7 +218,7 @@ describe('a run that writes alone', () => {
     await turn()
     commits[1]?.answer()
 
-    expect([await pruned, await next]).toEqual([1, { run_id: 'a', waiting: 0 }])
+    expect([await pruned, await next]).toEqual([1, { waiting: 0 }])
     expect(commits.map(({ runIds }) => runIds)).toEqual([['a'], ['a', 'a']])
   })
 
@@ -235,7 +235,7 @@ describe('a run that writes alone', () => {
     await turn()
     commits[1]?.answer()
 
-    expect([await saved, await next]).toEqual([true, { run_id: 'a', waiting: 0 }])
+    expect([await saved, await next]).toEqual([true, { waiting: 0 }])
     expect(commits.map(({ runIds }) => runIds)).toEqual([['a'], ['a', 'a']])
   })
 
@@ -303,7 +303,7 @@ describe('a commit that fails', () => {
     await turn()
     commits[1]?.answer()
 
-    expect(await again).toEqual({ run_id: 'a', waiting: 0 })
+    expect(await again).toEqual({ waiting: 0 })
   })
 })
 
@@ -327,7 +327,7 @@ describe('a write that was passed over because its run is locked', () => {
     await Promise.all(later)
     commits[1]?.answer()
 
-    expect(await locked).toEqual({ run_id: 'a', waiting: 0 })
+    expect(await locked).toEqual({ waiting: 0 })
   })
 
   test('keeps the next write of its run waiting until it is made', async () => {

@@ -34,7 +34,7 @@ export interface AppendShape extends UpdateShape {
 }
 
 /** What an append answers of the run's row. */
-export type AppendedRecord = Pick<RunsTable, 'run_id' | 'waiting'>
+export type AppendedRecord = Pick<RunsTable, 'waiting'>
 
 /** What a create answers of the run's row. */
 export type CreatedRecord = ClaimRecord &

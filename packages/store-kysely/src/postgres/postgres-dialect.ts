@@ -5,7 +5,7 @@ import { all, run } from '../executor.ts'
 import { queryCompiler, type Params, type Query, type StoredStatement } from '../query.ts'
 import type { Schema } from '../schema.ts'
 import { postgresWrites } from './postgres-writes.ts'
-import { stored } from './stored-statement.ts'
+import { stored, storedValue } from './stored-statement.ts'
 import { storedStatements } from './stored-statements.ts'
 
 /** The dialect of PostgreSQL, with its tables in one schema; every name is qualified with it. */
@@ -44,6 +44,7 @@ export function postgresDialect(schema: string): SqlDialect {
       yield* all(locking, { keys: names.map((name) => lockKey(`queue ${schema} ${name}`)).toSorted() })
     },
     stored: (name, columns, query) => stored(schema, name, columns, query),
+    storedValue: (name, column, query) => storedValue(schema, name, column, query),
     writes: (executor) => postgresWrites(dialect, executor, schema),
   }
   // Compiled with the dialect that it is a part of.

@@ -141,7 +141,7 @@ function appendQuery(dialect: SqlDialect, form: EventsForm): WriteQueries['appen
     const query = queryCompiler(dialect).write((p: Params<Append>) =>
       shape.settles ? appendingAndSettling(dialect, p, shape, form) : appendingAlone(dialect, p, shape, form),
     )
-    return isUsual(shape) ? dialect.stored('append', { run_id: 'text', waiting: 'bigint' }, query) : query
+    return isUsual(shape) ? dialect.storedValue('append', { waiting: 'bigint' }, query) : query
   })
 }
 
@@ -188,7 +188,7 @@ function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: App
     )
   return (shape.refers ? appended.with('referring', (db) => referring(db, p)) : appended)
     .selectFrom('changed')
-    .selectAll()
+    .select('changed.waiting')
 }
 
 function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShape, form: EventsForm) {
@@ -197,7 +197,7 @@ function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShap
     .with('logged', (query) => logging(query, p, form))
   return (shape.refers ? appended.with('referring', (query) => referring(query, p)) : appended)
     .selectFrom('changed')
-    .selectAll()
+    .select('changed.waiting')
 }
 
 /** Inserts what the run that `changed` answers refers to from now on. */

@@ -107,7 +107,7 @@ function answersOf(batch: readonly SharedWrite[], records: readonly SharedRecord
       }
       case 'append': {
         const record = made.append.get(write.addition.run.runId)
-        return record === undefined ? 'locked' : { run_id: record.run_id, waiting: record.waiting }
+        return record === undefined ? 'locked' : { waiting: record.waiting }
       }
       case 'snapshot':
         return made.snapshot.has(write.snapshot.runId) || 'locked'

@@ -37,6 +37,7 @@ export function sqliteDialect(): SqlDialect {
       // Nothing: a write transaction has the whole database to itself.
     },
     stored: (_name, _columns, query) => query,
+    storedValue: (_name, _column, query) => query,
     writes: (executor) => sqliteWrites(dialect, executor),
   }
   return dialect

@@ -71,7 +71,7 @@ function* append(dialect: SqlDialect, queries: WriteQueries, addition: Addition)
   const { run: row, shape, events, posts, artifacts } = addition
   const { runId } = row
   const isMoved = isSteady(shape) && (yield* run(queries.steady(shape), row)) > 0
-  const record = isMoved ? { run_id: runId, waiting: 0 } : yield* moveFully(dialect, queries, addition)
+  const record = isMoved ? { waiting: 0 } : yield* moveFully(dialect, queries, addition)
   if (record === undefined) return undefined
   for (const event of events) yield { answer: 'run', query: queries.insert, args: event }
   for (const { id, error } of posts) yield* run(queries.settle, { runId, id, error })

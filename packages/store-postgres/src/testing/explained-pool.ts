@@ -15,7 +15,7 @@ export function explained(pool: pg.Pool, schema: string, plans: Plans): Postgres
       const client = await pool.connect()
       return {
         query: async ({ text, values, types }) => {
-          if (/^(with|select|insert|update|delete) .*"(runs|events|posts)"|^select \* from "/s.test(text)) {
+          if (/^(with|select|insert|update|delete) .*"(runs|events|posts)"|^select (\* from )?"/s.test(text)) {
             plans.lines.push(...(await planOfCall(explain, schema, text, values)))
           }
           return client.query({ text, values, types } as never)
@@ -58,12 +58,12 @@ async function planOfCall(
   text: string,
   values: unknown[],
 ): Promise<readonly string[]> {
-  const called = /^select \* from "\w+"\."(\w+)"/.exec(text)?.[1]
+  const called = /^select (?:\* from )?"\w+"\."(\w+)"/.exec(text)?.[1]
   const found = 'select prosrc, proconfig from pg_proc where proname = $1 and pronamespace = $2::regnamespace'
   const { rows } = await explain.pool.query<{ prosrc: string; proconfig: string[] }>(found, [called, schema])
   const [stored] = rows
   if (stored === undefined) return planOf(explain, text, values)
-  const statement = /return query (.*);\nend/s.exec(stored.prosrc)?.[1]
+  const statement = /(?:return query |begin\n {2}(?!return query))(.*?)(?: into result)?;\n/s.exec(stored.prosrc)?.[1]
   const settings = stored.proconfig.map((setting) => `set local ${setting.replace('=', ' to ')};`).join(' ')
   const given = values.length === 0 ? '' : `(${values.map(literal).join(', ')})`
   return planOf(explain, `execute explained${given}`, [], `${settings} prepare explained as ${statement}`)

@@ -11,7 +11,7 @@ export function forgetful(pool: PostgresPool, forgets: () => boolean): PostgresP
       const commits = inTransaction
         ? text === 'commit'
         : /^(insert|update|delete)|^with .*\b(insert|update|delete) /s.test(text) ||
-          /^select \* from "\w+"\."(?!read_)/.test(text)
+          /^select (\* from )?"\w+"\."(?!read_)/.test(text)
       if (commits && forgets()) throw new Error('Connection terminated unexpectedly')
       return result
     }
