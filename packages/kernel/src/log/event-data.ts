@@ -146,9 +146,16 @@ export type ErrorInfo = Readonly<z.infer<typeof errorInfo>>
 /** Counts of what a run has spent, as they stand in the log. */
 export type Counts = Readonly<z.infer<typeof countsSchema>>
 
-/** True for a type of event that this release knows. */
-export function isEventType(type: string): type is EventType {
-  return Object.hasOwn(eventSchemas, type)
+const TYPES: ReadonlyMap<string, EventType> = new Map(
+  Object.keys(eventSchemas).map((type) => [type, type as EventType]),
+)
+
+/**
+ * The type of event of this name, undefined when this release does not know it. A name that was read is a text of its own, which
+ * takes longer to be told from others each time than this one.
+ */
+export function eventTypeOf(name: string): EventType | undefined {
+  return TYPES.get(name)
 }
 
 /** Events that follow from the step, or are forced by the log itself: the code is asked for them again. All others are inputs. */
