@@ -407,7 +407,7 @@ describe('an action that was under way when its process died', () => {
       data: { key: `k${n}`, action: 'call', input: n, effect: 'idempotent' },
     }))
     await writeLog(store, 'r', [runStarted('many'), ...requests], { workflow: 'many' })
-    const kernel = createKernel({ store, workflows: [many], limits: { appendEvents: 256 + 7 } })
+    const kernel = createKernel({ store, workflows: [many], limits: { appendEvents: 500 + 7 } })
 
     const outcome = await kernel.run('r')
 

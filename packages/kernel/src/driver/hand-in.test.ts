@@ -225,7 +225,7 @@ describe('an outcome that no event can hold', () => {
       },
       { step: ({ results }, next) => (results['pay'] ? next.complete(results['pay']) : next.run('pay', null)) },
     )
-    const kernel = createKernel({ store, workflows: [workflow], limits: { ...limits, appendEvents: 300 } })
+    const kernel = createKernel({ store, workflows: [workflow], limits: { ...limits, appendEvents: 544 } })
     const starting = kernel.start(workflow, null, { runId: 'r' })
     await settled()
     const post = async (n: number) => {

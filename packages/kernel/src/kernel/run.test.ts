@@ -509,13 +509,13 @@ describe('the length of a run', () => {
   test('a run that would grow beyond its limit is parked before it does', async () => {
     const store = memoryStore()
     const endless = withStep((_, next) => next.emit({ type: 'StateUpdated', payload: 1 }))
-    const kernel = kernelOn(store, endless, { limits: { runEvents: 500 } })
+    const kernel = kernelOn(store, endless, { limits: { runEvents: 700 } })
 
     const starting = kernel.start(endless, null, { runId: 'r' })
 
     await expect(starting).rejects.toMatchObject({ ...kernelError('LIMIT_EXCEEDED'), where: { runId: 'r' } })
     const row = await kernel.get('r')
-    expect(row.head).toBeLessThanOrEqual(500)
+    expect(row.head).toBeLessThanOrEqual(700)
     expect(row).toMatchObject({ problem: { code: 'LIMIT_EXCEEDED' } })
   })
 })

@@ -136,35 +136,35 @@ describe('the bound of a turn', () => {
   const emitting = (count: number) =>
     next.emit(...Array.from({ length: count }, () => ({ type: 'StateUpdated' as const, payload: 0 })))
 
-  test('a turn decides at most 256 events and says that there is more', () => {
+  test('a turn decides at most 500 events and says that there is more', () => {
     const { events, more } = decideOnce(() => emitting(1))
 
     expect(events).toHaveLength(TURN_EVENTS)
-    expect(TURN_EVENTS).toBe(256)
+    expect(TURN_EVENTS).toBe(500)
     expect(more).toBe(true)
   })
 
   test('requests beyond it are left for the next turn', () => {
-    const step: Step = () => all(Array.from({ length: 300 }, (_, n) => run(`k${n}`)))
+    const step: Step = () => all(Array.from({ length: 544 }, (_, n) => run(`k${n}`)))
     const first = decideOnce(step)
 
     const rest = decideOnce(step, { log: [runStarted('w'), ...first.decided] })
 
     expect(first).toMatchObject({ more: true })
-    expect(first.events).toHaveLength(256)
+    expect(first.events).toHaveLength(500)
     expect(rest).toMatchObject({ more: false })
-    expect(rest.keys).toEqual(Array.from({ length: 44 }, (_, n) => `k${n + 256}`))
+    expect(rest.keys).toEqual(Array.from({ length: 44 }, (_, n) => `k${n + 500}`))
   })
 
   test('events that are emitted together are not torn apart', () => {
-    const { events, more } = decideOnce(() => emitting(100))
+    const { events, more } = decideOnce(() => emitting(200))
 
-    expect(events).toHaveLength(200)
+    expect(events).toHaveLength(400)
     expect(more).toBe(true)
   })
 
-  test('more than 256 events at once are refused', () => {
-    expect(() => decideOnce(() => emitting(257))).toThrow(expect.objectContaining(kernelError('INVALID_STEP')))
+  test('more than 500 events at once are refused', () => {
+    expect(() => decideOnce(() => emitting(501))).toThrow(expect.objectContaining(kernelError('INVALID_STEP')))
   })
 
   test('a turn ends early when what it decides has grown large', () => {

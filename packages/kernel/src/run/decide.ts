@@ -19,8 +19,11 @@ import { applyEvent, type RunFold } from './run-fold.ts'
 import { readyEvent, readyRequest, type Readiness } from './ready-event.ts'
 import { isDelayed, isKnown, type Cancel, type System } from './system.ts'
 
-/** A turn decides at most so many events, besides those of an end. The number belongs to event format 1. */
-export const TURN_EVENTS = 256
+/**
+ * A turn decides at most so many events, besides those of an end: half of what an append has room for, so that as many results
+ * can come with it. The number belongs to event format 1.
+ */
+export const TURN_EVENTS = 500
 
 /**
  * A turn ends after a decision that brings its bodies to so many bytes; with one more body it still fits into half an
@@ -243,6 +246,7 @@ function openAll(turn: Turn, requests: readonly ItemRequest[]): Advance {
     else closed = openOne(turn, request) || closed
   }
   if (closed) return 'again'
+  if (turn.fold.system.signals.length === 0) return 'done'
   if (isFull(turn)) return 'more'
   // A new wait may find its signal kept already; what it closes changes the state, so the step is asked again.
   return deliver(turn) ? 'again' : 'done'

@@ -207,7 +207,7 @@ export const weaknessesOfDrivers: Readonly<Record<string, readonly Shown[]>> = {
     [
       'A turn is bounded, and then others have theirs.',
       '../run/decide',
-      'a turn decides at most 256 events and says that there is more',
+      'a turn decides at most 500 events and says that there is more',
     ],
     ['A run can be canceled.', '../kernel/cancel', 'drops what is open, aborts its handlers, and ends it'],
     ['A run can have a deadline.', '../kernel/cancel', 'fails the run, and aborts its handlers'],

@@ -7,7 +7,7 @@ import type { PlanInput } from './plan-input.ts'
 import { Schedule } from './schedule.ts'
 
 /** No more are asked for at once: a turn of the kernel takes no more. */
-const MOST = 256
+const MOST = 500
 
 /** What a snapshot of a run holds: enough to close the same items in the same order. */
 interface SavedSchedule {
