@@ -12,26 +12,32 @@ export function unpackedTexts(packed: RawBuilder<unknown>): RawBuilder<unknown> 
 }
 
 /**
- * Texts as one: neither the driver nor the server has to look for quotes in it.
+ * Texts of rows as one: neither the driver nor the server has to look for quotes in it.
  *
  * @throws TypeError when a text holds the separator.
  */
-export function packedTexts(values: readonly (string | null)[]): string {
+export function packedTexts<Row>(rows: readonly Row[], textOf: (row: Row) => string | null): string {
   let packed = ''
   let isFirst = true
-  for (const value of values) {
+  for (const row of rows) {
     packed += isFirst ? '' : SEPARATOR
-    packed += value ?? NULL
+    packed += textOf(row) ?? NULL
     isFirst = false
   }
   let separators = 0
   for (let at = packed.indexOf(SEPARATOR); at >= 0; at = packed.indexOf(SEPARATOR, at + 1)) separators++
-  if (separators > Math.max(0, values.length - 1))
-    throw new TypeError('a text holds the character that separates texts')
+  if (separators > Math.max(0, rows.length - 1)) throw new TypeError('a text holds the character that separates texts')
   return packed
 }
 
-/** Integers as the text of an array. */
-export function packedIntegers(values: readonly (number | null)[]): string {
-  return `{${values.map((value) => value ?? 'null').join(',')}}`
+/** Integers of rows as the text of an array. */
+export function packedIntegers<Row>(rows: readonly Row[], integerOf: (row: Row) => number | null): string {
+  let packed = '{'
+  let isFirst = true
+  for (const row of rows) {
+    packed += isFirst ? '' : ','
+    packed += String(integerOf(row))
+    isFirst = false
+  }
+  return `${packed}}`
 }

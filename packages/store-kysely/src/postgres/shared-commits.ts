@@ -1,10 +1,9 @@
-import { isStoreError } from '@varve/store'
+import { isStoreError, type Snapshot } from '@varve/store'
 import type { SharedAnswer, SharedCommits, SharedWrite } from '../commits/shared-write.ts'
 import type { SqlDialect } from '../dialect.ts'
 import type { CreatedRecord } from '../events/append-queries.ts'
 import type { SqlExecutor } from '../executor.ts'
-import type { Creation } from '../writes.ts'
-import { packedIntegers, packedTexts } from './packed-list.ts'
+import type { Addition, Creation } from '../writes.ts'
 import {
   additionColumns,
   arrivalColumns,
@@ -44,49 +43,33 @@ export function sharedCommits(dialect: SqlDialect, executor: SqlExecutor, schema
 }
 
 function argsOf(batch: readonly SharedWrite[]): SharedArgs {
-  const creations = batch.flatMap((write) => (write.kind === 'create' ? [write.creation] : []))
-  const additions = batch.flatMap((write) => (write.kind === 'append' ? [write.addition] : []))
-  const snapshots = batch.flatMap((write) => (write.kind === 'snapshot' ? [write.snapshot] : []))
+  const creations: Creation[] = []
+  const additions: Addition[] = []
+  const snapshots: Snapshot[] = []
+  for (const write of batch) {
+    if (write.kind === 'create') creations.push(write.creation)
+    else if (write.kind === 'append') additions.push(write.addition)
+    else if (write.kind === 'snapshot') snapshots.push(write.snapshot)
+  }
   const changes = [...creations, ...additions]
+  const events = changes.flatMap((change) => change.events)
   const tags = creations.flatMap(({ run: { runId }, tags }) => tags.map((tag) => ({ runId, tag })))
   const artifacts = changes.flatMap(({ run: { runId }, artifacts }) =>
     artifacts.map((artifact) => ({ runId, artifact })),
   )
-  const runs = additions.map(({ run, shape }) => ({
-    ...run,
-    ended: Number(shape.ended),
-    setsOwes: Number(shape.setsOwes),
-    progressed: Number(shape.progressed),
-    setsVersion: Number(shape.setsVersion),
-  }))
-  return {
-    ...packed(
-      'arriving',
-      arrivalColumns,
-      creations.map(({ run }) => run),
-    ),
-    ...packed('adding', additionColumns, runs),
-    ...packed(
-      'event',
-      loggedColumns,
-      changes.flatMap(({ events }) => events),
-    ),
-    ...packed('saving', snapshotColumns, snapshots),
-    ...packed('tag', tagColumns, tags),
-    ...packed('reference', referenceColumns, artifacts),
-  }
+  const args: Record<string, string> = {}
+  pack(args, 'arriving', arrivalColumns, creations)
+  pack(args, 'adding', additionColumns, additions)
+  pack(args, 'event', loggedColumns, events)
+  pack(args, 'saving', snapshotColumns, snapshots)
+  pack(args, 'tag', tagColumns, tags)
+  pack(args, 'reference', referenceColumns, artifacts)
+  return args
 }
 
-/** Rows as one list for each column. */
-function packed<Row>(table: string, columns: Columns<Row>, rows: readonly Row[]): SharedArgs {
-  return Object.fromEntries(
-    Object.entries(columns).map(([column, type]) => {
-      const values = rows.map((row) => row[column as keyof Row])
-      const list =
-        type === 'text' ? packedTexts(values as (string | null)[]) : packedIntegers(values as (number | null)[])
-      return [`${table}.${column}`, list]
-    }),
-  )
+/** Adds rows as one list for each column. */
+function pack<Row>(args: Record<string, string>, table: string, columns: Columns<Row>, rows: readonly Row[]): void {
+  for (const [name, { packed }] of Object.entries(columns)) args[`${table}.${name}`] = packed(rows)
 }
 
 function answersOf(batch: readonly SharedWrite[], records: readonly SharedRecord[]): readonly SharedAnswer[] {
