@@ -62,8 +62,12 @@ export function enter(
 
 const NONE: ReadonlySet<string> = new Set()
 
-/** False for a value of which no part is marked or a reference, as deep as it may nest: most hold none, and to find that out makes nothing. */
-function mayHoldSecrets(value: object, room: number): boolean {
+/**
+ * False for a value of which no part is marked or a reference: most hold none, and to find that out makes nothing.
+ *
+ * @param room - how deep to look; what nests deeper is not asked about.
+ */
+export function mayHoldSecrets(value: object, room: number): boolean {
   if (isMarked(value) || isReserved(value)) return true
   if (room < 1) return false
   for (const part of partsOf(value)) {

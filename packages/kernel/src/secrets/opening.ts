@@ -3,7 +3,7 @@ import { repeatable } from '../driver/append.ts'
 import { KernelError, textOf } from '../errors.ts'
 import { ActionError } from '../policy/action-error.ts'
 import { commitmentOf } from './commitment.ts'
-import type { SecretsEnvironment } from './entering.ts'
+import { mayHoldSecrets, type SecretsEnvironment } from './entering.ts'
 import { redactorOf, type Redactor } from './redact.ts'
 import { replaceParts } from './replace.ts'
 import { keyIdOf, openSecret, type SecretContent } from './seal.ts'
@@ -17,6 +17,7 @@ export interface OpenedInput extends Redactor {
 
 /** True for an input that a handler cannot be given as it is recorded. */
 export function hasSecrets(input: Json): boolean {
+  if (typeof input !== 'object' || input === null || !mayHoldSecrets(input, Infinity)) return false
   let found = false
   visitSecrets(input, () => {
     found = true
