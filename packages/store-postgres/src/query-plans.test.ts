@@ -25,15 +25,8 @@ afterAll(async () => {
 
 /** Runs of many workflows, statuses, parents and tags, most of them ended; each with a log and posts that it took. */
 async function manyRuns(): Promise<void> {
-  const later = '4102444800000'
+  await insertRuns(schema)
   await pool.query(`
-    insert into ${schema}.runs (run_id, workflow, version, tags, queue, priority, parent, created_at, status, blocked_on,
-      wake_at, head, format, waiting, posted, owes, recoveries, problem, token)
-    select 'run-' || i, 'w' || i % 100, '1', '["common"]', 'q', i % 3, case i % 9 when 0 then 'run-' || i / 90 end, i,
-      case when i % 500 = 0 then 'failed' when i % 3 = 0 then 'blocked' else 'completed' end, '[]',
-      case i % 3 when 0 then ${later} end, 3, 1, 0, 2, case i % 400 when 1 then '[]' end, 0,
-      case i % 300 when 2 then '{}' end, 1
-    from generate_series(1, 10000) as i;
     insert into ${schema}.run_tags (tag, run_id)
     select tag, 'run-' || i from generate_series(1, 10000) as i, unnest(array['common', 'of-' || i % 200]) as tag;
     insert into ${schema}.events (run_id, seq, v, type, at, body, hash)
@@ -42,6 +35,19 @@ async function manyRuns(): Promise<void> {
     select 'run-' || i, number, 'p' || number, 'T', '{}', 'taken', 1
     from generate_series(1, 10000) as i, generate_series(1, 2) as number;
     analyze`)
+}
+
+/** 10,000 of them, none of which is leased. */
+async function insertRuns(schema: string): Promise<void> {
+  const later = '4102444800000'
+  await pool.query(`
+    insert into ${schema}.runs (run_id, workflow, version, tags, queue, priority, parent, created_at, status, blocked_on,
+      wake_at, head, format, waiting, posted, owes, recoveries, problem, token)
+    select 'run-' || i, 'w' || i % 100, '1', '["common"]', 'q', i % 3, case i % 9 when 0 then 'run-' || i / 90 end, i,
+      case when i % 500 = 0 then 'failed' when i % 3 = 0 then 'blocked' else 'completed' end, '[]',
+      case i % 3 when 0 then ${later} end, 3, 1, 0, 2, case i % 400 when 1 then '[]' end, 0,
+      case i % 300 when 2 then '{}' end, 1
+    from generate_series(1, 10000) as i`)
 }
 
 const list =
@@ -86,6 +92,7 @@ const calls: readonly (readonly [what: string, index: string, call: Call])[] = [
   ['a list by tag', 'run_tags_key', list({ tags: ['of-7'] })],
   ['a list by parent', 'runs_by_parent', list({ parent: 'run-7' })],
   ['a list of parked runs', 'runs_parked', list({ parked: true })],
+  ['a list of leased runs', 'runs_leased', list({ leased: true })],
   ['a list of runs that owe something', 'runs_owing', list({ owing: true })],
   ['a start', 'runs_key', started],
   ['an append', 'runs_key', async (store) => append(store, await started(store))],
@@ -149,4 +156,21 @@ test.for<[what: string, filter: RunFilter]>([
   expect(read.length).toBeGreaterThan(1)
   // One more than asked for, of each status.
   expect(Math.max(...read)).toBeLessThanOrEqual(33)
+})
+
+test('a list of leased runs reads no others before the server has statistics', async () => {
+  const fresh = newSchemaName()
+  await migratePostgres({ pool }, { schema: fresh })
+  await insertRuns(fresh)
+  const plans: string[] = []
+  const store = await postgresStore(
+    { pool: explained(pool, fresh, { lines: plans, command: 'explain' }) },
+    { schema: fresh, notifications: false },
+  )
+  plans.length = 0
+
+  await store.runs.list({ leased: true }, { limit: 10 })
+
+  expect(plans.join('\n')).toContain('runs_leased')
+  await pool.query(`drop schema ${fresh} cascade`)
 })

@@ -50,6 +50,7 @@ const calls: readonly (readonly [what: string, index: RegExp, call: Call])[] = [
   ['a list by tag', /run_tags USING .*\(tag=\?/, list({ tags: ['t'] })],
   ['a list by parent', /runs_by_parent \(parent=\?/, list({ parent: 'r' })],
   ['a list of parked runs', /SCAN runs USING INDEX runs_parked/, list({ parked: true })],
+  ['a list of leased runs', /SCAN runs USING INDEX runs_leased_newest/, list({ leased: true })],
   ['a list of runs that owe something', /SCAN runs USING INDEX runs_owing/, list({ owing: true })],
   ['an append', /SEARCH runs USING .*\(run_id=\?/, async (store) => append(store, running)],
   [
@@ -97,7 +98,7 @@ test.for(calls)('%s goes through an index and reads no table as a whole', async 
 
   expect(plans.join('\n')).toMatch(index)
   const scans = plans.filter((step) => /^SCAN (runs|events|posts|run_tags|snapshots|run_artifacts)\b/.test(step))
-  expect(scans.filter((step) => !/USING INDEX runs_(newest|parked|owing)/.test(step))).toEqual([])
+  expect(scans.filter((step) => !/USING INDEX runs_(newest|leased_newest|parked|owing)/.test(step))).toEqual([])
 })
 
 test('a list by status is in the order of its index', async () => {

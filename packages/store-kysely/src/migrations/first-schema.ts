@@ -119,6 +119,7 @@ function indexes(dialect: SqlDialect): readonly Compilable[] {
   return [
     index('runs_due', 'runs', ['queue', 'priority desc', dueAt, 'run_id']).where(sql<boolean>`${dueAt} is not null`),
     index('runs_leased', 'runs', ['queue', 'concurrency_key']).where(where('lease_until is not null')),
+    index('runs_leased_newest', 'runs', ['created_at', 'run_id']).where(where('lease_until is not null')),
     index('runs_begun', 'runs', ['queue', 'begun_at']).where(where('begun_at is not null')),
     index('runs_newest', 'runs', ['created_at', 'run_id']),
     index('runs_by_workflow', 'runs', ['workflow', 'created_at', 'run_id']),
