@@ -31,6 +31,9 @@ export interface OwnWorkplace extends Workplace {
   readonly sequence: ReturnType<typeof sequenceOf>
 }
 
+/** Runs that a worker drives at once: as many as the plain program has in flight. Fewer share less. */
+const CONCURRENCY = 500
+
 /** @param store - stays open. */
 export function ownWorkplace(store: Store): OwnWorkplace {
   let listener: WorkListener = {}
@@ -49,7 +52,7 @@ export function ownWorkplace(store: Store): OwnWorkplace {
     },
     begin: async () => {
       counting.take()
-      worker = createWorker({ kernel, signals: [] })
+      worker = createWorker({ kernel, concurrency: CONCURRENCY, signals: [] })
       worker.start()
     },
     rest: async () => {
