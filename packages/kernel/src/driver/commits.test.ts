@@ -62,6 +62,30 @@ describe('a run of N sequential actions makes N + 1 appends', () => {
   })
 })
 
+/** As many actions as the input says, all at once. */
+const fanning = defineWorkflow(
+  { name: 'fanning', version: '1', input: z.int(), actions: { call: { run: (n: number) => n } } },
+  {
+    step: ({ input, results }, next) =>
+      Object.keys(results).length === input
+        ? next.complete(input)
+        : next.all(Array.from({ length: input }, (_, n) => next.run('call', n, { key: `call:${n}` }))),
+  },
+)
+
+test.for<[actions: number, appends: number]>([
+  [1, 2],
+  [500, 2],
+  [501, 3],
+])('%i actions at once make %i appends', async ([count, appends]) => {
+  const calls: string[] = []
+  const kernel = createKernel({ store: recordCalls(memoryStore(), calls), workflows: [fanning] })
+
+  await kernel.start(fanning, count, { runId: 'r' })
+
+  expect(calls.filter((name) => name === 'events.append')).toHaveLength(appends)
+})
+
 test('a run that is continued costs one read, and no query of its head', async () => {
   const calls: string[] = []
   const store = memoryStore()
