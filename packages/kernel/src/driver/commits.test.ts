@@ -76,7 +76,7 @@ const fanning = defineWorkflow(
 test.for<[actions: number, appends: number]>([
   [1, 2],
   [500, 2],
-  [501, 3],
+  [501, 4],
 ])('%i actions at once make %i appends', async ([count, appends]) => {
   const calls: string[] = []
   const kernel = createKernel({ store: recordCalls(memoryStore(), calls), workflows: [fanning] })

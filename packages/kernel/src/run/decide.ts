@@ -246,7 +246,7 @@ function openAll(turn: Turn, requests: readonly ItemRequest[]): Advance {
     else closed = openOne(turn, request) || closed
   }
   if (closed) return 'again'
-  if (turn.fold.system.signals.length === 0) return 'done'
+  // Also where all that was asked for is opened: a stepper may ask for no more at once than a turn takes.
   if (isFull(turn)) return 'more'
   // A new wait may find its signal kept already; what it closes changes the state, so the step is asked again.
   return deliver(turn) ? 'again' : 'done'

@@ -116,3 +116,14 @@ test('a question that throws fails its state', async () => {
     error: { message: 'state ok failed: no words' },
   })
 })
+
+test('more approvals than a turn of the kernel asks for are asked for all the same', async () => {
+  const questions = Array.from({ length: 1100 }, (_, n) => approvalState({ id: `a${n}`, question: () => ({}) }))
+  const engine = testEngine()
+
+  await engine.start(planOf(questions), undefined as never, { runId: 'r' })
+
+  const asked = (await Array.fromAsync(engine.kernel.events('r'))).filter(({ type }) => type === 'Interrupted')
+  expect(asked).toHaveLength(1100)
+  expect(await engine.approve('r', 'a1099', { approved: true })).toMatchObject({ status: 'blocked' })
+})

@@ -463,6 +463,25 @@ test('states that need more outputs together than an append names run in several
   expect(await engine.output('r', 'join1')).toBe(700)
 })
 
+test('more states than a turn of the kernel asks for are under way at once, where so many may be', async () => {
+  const all = Promise.withResolvers<null>()
+  let begun = 0
+  const states = Array.from({ length: 1100 }, (_, n) =>
+    defineState({
+      ...{ id: `s${n}`, output: z.null() },
+      run: async () => {
+        if (++begun === 1100) all.resolve(null)
+        return all.promise
+      },
+    }),
+  )
+  const engine = testEngine({ config: { maxConcurrency: 2000 } })
+
+  const outcome = await engine.start(planOf(states), undefined as never, { runId: 'r' })
+
+  expect(outcome).toMatchObject({ status: 'completed' })
+})
+
 describe('a cancel', () => {
   test('aborts what is under way, and states say that they were canceled', async () => {
     const begun = Promise.withResolvers<undefined>()
