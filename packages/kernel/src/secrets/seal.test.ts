@@ -83,14 +83,19 @@ describe('a sealed value', () => {
     )
   })
 
-  test('holds nothing of the value that can be read', () => {
+  test('holds nothing of the value that can be read, but where it is what the key is named', () => {
+    const named: SecretKey = { id: '__proto__', key: new Uint8Array(32).fill(1) }
+    const content = { salt: new Uint8Array(SALT_BYTES).fill(2), text: 'null' }
+    const values = fc.string({ unit: 'grapheme', minLength: 8 })
     fc.assert(
-      fc.property(anySealing, fc.string({ unit: 'grapheme', minLength: 8 }), ([id, key, { salt }, nonce], value) => {
+      fc.property(anySealing, values, ([id, key, { salt }, nonce], value) => {
         const sealed = Buffer.from(sealSecret(id, key, { salt, text: JSON.stringify(value) }, nonce))
 
-        expect(sealed.includes(value)).toBe(false)
-        expect(sealed.includes(Buffer.from(salt))).toBe(false)
+        const hidden = sealed.subarray(3 + Buffer.byteLength(key.id) + NONCE_BYTES)
+        expect(hidden.includes(value)).toBe(false)
+        expect(hidden.includes(Buffer.from(salt))).toBe(false)
       }),
+      { examples: [[['s-1', named, content, new Uint8Array(NONCE_BYTES).fill(3)], '__proto__']] },
     )
   })
 })
