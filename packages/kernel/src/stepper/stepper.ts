@@ -47,7 +47,10 @@ export type Want =
       readonly kind: 'requests'
       /** Requests whose items are open or closed already; checked, never started again. */
       readonly known: readonly ItemRequest[]
-      /** Requests to open now, within the stepper's own bounds of concurrency. */
+      /**
+       * Requests to open now, within the stepper's own bounds of concurrency: all of them, or the first `TURN_EVENTS` at least. Where
+       * these fill a turn the stepper is asked again; after fewer it is not, until something has come in.
+       */
       readonly fresh: readonly ItemRequest[]
       /** How many of those known, from the first on, stood in the answer before, of which this is the rest. Default: none. */
       readonly checked?: number

@@ -1,13 +1,10 @@
 import { KernelError, type LogEvent } from '@varve/kernel'
-import type { Ask, Stepper, Want } from '@varve/kernel/stepper'
+import { TURN_EVENTS, type Ask, type Stepper, type Want } from '@varve/kernel/stepper'
 import type { Json } from '@varve/store'
 import type { PlanDefinition } from '../definition/plan.ts'
 import { outcomeOf, type ItemOutcome } from './outcome.ts'
 import type { PlanInput } from './plan-input.ts'
 import { Schedule } from './schedule.ts'
-
-/** No more are asked for at once: a turn of the kernel takes no more. */
-const MOST = 500
 
 /** What a snapshot of a run holds: enough to close the same items in the same order. */
 interface SavedSchedule {
@@ -46,7 +43,8 @@ export class PlanStepper implements Stepper {
     if (isFailing && !schedule.isDoingOnce(isOpen)) return failureOf(schedule)
     if (isFailing) return { kind: 'requests', known: [], fresh: [] }
     if (schedule.isOver) return schedule.hasFailures ? failureOf(schedule) : this.#complete(schedule)
-    const due = schedule.due(isKnown, MOST)
+    // A turn takes no more; when it is full, the rest is asked for in the next.
+    const due = schedule.due(isKnown, TURN_EVENTS)
     return { kind: 'requests', known: [], fresh: due.map(({ request }) => request()) }
   }
 
