@@ -45,28 +45,49 @@ async function runTests() {
   rmSync(path.join(root, report), { force: true })
   const reporters = `--reporter=default --reporter=json --outputFile.json=${report}`
   const { ok, seconds, output } = await run(`${scripts.vitest} ${reporters}`)
-  const { passed, failed, skipped } = countTests()
+  const { passed, failed, skipped, failures } = readReport()
   // Something failed outside of any test: an unhandled error, the set-up, or there was nothing to run.
   const blamed = ok && passed > 0 ? failed : Math.max(failed, 1)
   const detail = `: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
-  printStep(blamed === 0, 'vitest', seconds, detail, output)
+  // What failed comes first: whoever shows a part of the output shows its beginning.
+  printStep(blamed === 0, 'vitest', seconds, detail, [...failures, output].join('\n\n'))
   return { passed, failed: blamed }
 }
 
-/** Counts from vitest's report. A file that could not be loaded has no tests, and counts as one that failed. */
-function countTests() {
+/**
+ * Counts from vitest's report, and tells of each failure. A file that could not be loaded has no tests, and counts as one
+ * that failed.
+ */
+function readReport() {
   try {
     const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
       readFileSync(path.join(root, report), 'utf8'),
     )
-    const broken = testResults.filter(
-      ({ status, assertionResults }) =>
-        status === 'failed' && assertionResults.every((each) => each.status !== 'failed'),
+    const failedTests = testResults.flatMap(({ name, assertionResults }) =>
+      assertionResults
+        .filter(({ status }) => status === 'failed')
+        .map(({ fullName, failureMessages }) => describe(name, fullName, failureMessages.join('\n'))),
     )
-    return { passed: numPassedTests, failed: numFailedTests + broken.length, skipped: numPendingTests }
+    const broken = testResults
+      .filter(
+        ({ status, assertionResults }) =>
+          status === 'failed' && assertionResults.every((each) => each.status !== 'failed'),
+      )
+      .map(({ name, message }) => describe(name, 'could not be run', message))
+    return {
+      passed: numPassedTests,
+      failed: numFailedTests + broken.length,
+      skipped: numPendingTests,
+      failures: [...failedTests, ...broken],
+    }
   } catch {
-    return { passed: 0, failed: 0, skipped: 0 }
+    return { passed: 0, failed: 0, skipped: 0, failures: [] }
   }
+}
+
+/** One failure: where, what, and the beginning of why. */
+function describe(file, title, why) {
+  return `FAILED  ${path.relative(root, file)}: ${title}\n${why.slice(0, 1200)}`
 }
 
 function run(command) {
