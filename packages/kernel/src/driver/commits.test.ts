@@ -62,16 +62,25 @@ describe('a run of N sequential actions makes N + 1 appends', () => {
   })
 })
 
-/** As many actions as the input says, all at once. */
-const fanning = defineWorkflow(
-  { name: 'fanning', version: '1', input: z.int(), actions: { call: { run: (n: number) => n } } },
-  {
-    step: ({ input, results }, next) =>
-      Object.keys(results).length === input
-        ? next.complete(input)
-        : next.all(Array.from({ length: input }, (_, n) => next.run('call', n, { key: `call:${n}` }))),
-  },
-)
+/** As many actions as the input says, all at once; each ends when all of them have begun. */
+function fanning(count: number) {
+  const begun = Promise.withResolvers<undefined>()
+  let calls = 0
+  const run = async (n: number): Promise<number> => {
+    if (++calls === count) begun.resolve(undefined)
+    await begun.promise
+    return n
+  }
+  return defineWorkflow(
+    { name: 'fanning', version: '1', input: z.int(), actions: { call: { run } } },
+    {
+      step: ({ input, results }, next) =>
+        Object.keys(results).length === input
+          ? next.complete(input)
+          : next.all(Array.from({ length: input }, (_, n) => next.run('call', n, { key: `call:${n}` }))),
+    },
+  )
+}
 
 test.for<[actions: number, appends: number]>([
   [1, 2],
@@ -79,9 +88,10 @@ test.for<[actions: number, appends: number]>([
   [501, 4],
 ])('%i actions at once make %i appends', async ([count, appends]) => {
   const calls: string[] = []
-  const kernel = createKernel({ store: recordCalls(memoryStore(), calls), workflows: [fanning] })
+  const workflow = fanning(count)
+  const kernel = createKernel({ store: recordCalls(memoryStore(), calls), workflows: [workflow] })
 
-  await kernel.start(fanning, count, { runId: 'r' })
+  await kernel.start(workflow, count, { runId: 'r' })
 
   expect(calls.filter((name) => name === 'events.append')).toHaveLength(appends)
 })
