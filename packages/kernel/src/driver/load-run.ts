@@ -1,6 +1,6 @@
 import { isStoreError, StoreError, type Json, type Snapshot, type StoredEvent } from '@varve/store'
 import { isKernelError, type KernelErrorCode } from '../errors.ts'
-import { readLogEvent } from '../log/log-event.ts'
+import { RecordedEvent } from '../log/recorded-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { decisionChecker } from '../run/check-decisions.ts'
 import { loadSnapshot, SNAPSHOT_FORMAT } from '../run/snapshot-body.ts'
@@ -113,7 +113,7 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
   const checker = options.check ? decisionChecker(fold, definition, env.limits) : undefined
   let tailEvents = 0
   let tailLength = 0
-  let end = fold.system.end
+  let { end } = fold.system
   let anchored = snapshot === undefined
   const range = { from: Math.max(1, snapshotSeq), ...(to !== undefined && { to }) }
   for await (const stored of options.first === undefined
@@ -125,10 +125,10 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
       anchored = true
       continue
     }
-    const event = readLogEvent(end, stored)
-    end = event
-    if (checker === undefined) applyEvent(fold, event)
-    else checker.add(event, stored)
+    const recorded = new RecordedEvent(end, stored)
+    end = stored
+    if (checker === undefined) applyEvent(fold, recorded.event)
+    else checker.add(recorded)
     tailEvents += 1
     tailLength += stored.body.length
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readLogEvent } from '../log/log-event.ts'
+import { RecordedEvent } from '../log/recorded-event.ts'
 import { applyToSystem, emptySystem, statusOf, type System } from '../run/system.ts'
 import { runGolden } from '../testing/golden.ts'
 import { readLog, runStarted, sealLog } from '../testing/sealed-log.ts'
@@ -10,7 +10,7 @@ const long = 'x'.repeat(10_000)
 /** Folds a log's lifecycle. */
 function folded(drafts: Parameters<typeof sealLog>[1]) {
   const folding = lifecycle('r')
-  for (const stored of sealLog('r', drafts)) folding.add(readLogEvent(folding.system.end, stored))
+  for (const stored of sealLog('r', drafts)) folding.add(new RecordedEvent(folding.system.end, stored))
   return folding.system
 }
 
@@ -25,9 +25,9 @@ describe('the lifecycle alone', () => {
       const system = emptySystem(runId)
       const folding = lifecycle(runId)
       for (const stored of await readLog(store, runId)) {
-        const event = readLogEvent(system.end, stored)
-        applyToSystem(system, event)
-        folding.add(event)
+        const recorded = new RecordedEvent(system.end, stored)
+        applyToSystem(system, recorded.event)
+        folding.add(recorded)
 
         expect(folding.system.end).toEqual(system.end)
         expect(statusOf(folding.system)).toBe(statusOf(system))

@@ -1,12 +1,13 @@
 import { sha256 } from '@varve/store'
 import type { LogEvent } from '../log/log-event.ts'
+import type { RecordedEvent } from '../log/recorded-event.ts'
 import { applyToSystem, emptySystem, type System } from '../run/system.ts'
 
 /** Folds the events of one run, whoever asks what of it. */
 export interface Folding {
   readonly system: System
   /** @throws KernelError `INVALID_LOG`, or what the workflow's code has to say. */
-  readonly add: (event: LogEvent) => void
+  readonly add: (recorded: RecordedEvent) => void
   /** Says that the log ends here. */
   readonly end: () => void
 }
@@ -19,7 +20,7 @@ export function lifecycle(runId: string): Folding {
   const system = emptySystem(runId)
   return {
     system,
-    add: (event) => {
+    add: ({ event }) => {
       // Only the first request to cancel counts here; each costs a look at everything that is open.
       const again = event.type === 'CancelRequested' && system.cancel !== undefined
       applyToSystem(system, again ? nothing(event) : slim(event))

@@ -9,7 +9,7 @@ import {
 } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { EventData } from '../log/event-data.ts'
-import { readLogEvent, type LogEvent } from '../log/log-event.ts'
+import { RecordedEvent } from '../log/recorded-event.ts'
 import { statusOf } from '../run/system.ts'
 import type { RunFacts } from './bundle-line.ts'
 import { EvidenceError, type EvidenceCode, type EvidenceWhere } from './evidence-error.ts'
@@ -97,21 +97,22 @@ export class RunCheck {
     if (seq > limits.runEvents) throw this.#tooLarge(seq, 'runEvents', line)
     const bytes = Buffer.byteLength(stored.body)
     if (bytes > limits.bodyBytes) throw this.#tooLarge(bytes, 'bodyBytes', line, seq)
-    const event = this.#read(stored, where)
+    const recorded = this.#read(stored, where)
+    const { event } = recorded
     this.#end = { seq, hash: event.hash }
     this.#checkEnd(line)
     this.#forks.add(stored)
     if (event.type === 'RunForked' && this.#facts !== undefined) this.#forks.forked(event, where)
     if (this.#checks.children && event.type === 'ChildStarted') family.started(event, this.runId, where)
     if (event.type === 'ChildCompleted') family.completed(event)
-    this.#fold(event, where)
+    this.#fold(recorded, where)
   }
 
-  #read(stored: StoredEvent, where: EvidenceWhere): LogEvent {
+  #read(stored: StoredEvent, where: EvidenceWhere): RecordedEvent {
     try {
-      const event = readLogEvent(this.#end, stored)
-      if (canonicalJson(event.data, { name: event.type, maxDepth: this.#checks.limits.depth }) === stored.body)
-        return event
+      const recorded = new RecordedEvent(this.#end, stored)
+      const { type, data } = recorded.event
+      if (canonicalJson(data, { name: type, maxDepth: this.#checks.limits.depth }) === stored.body) return recorded
     } catch (error) {
       if (!isCodedError(error)) throw error
       const text = error.message.slice(error.code.length + 2)
@@ -129,11 +130,12 @@ export class RunCheck {
     throw new EvidenceError('FACTS_DIFFER', text, { line, runId: this.runId, seq })
   }
 
-  #fold(event: LogEvent, where: EvidenceWhere): void {
+  #fold(recorded: RecordedEvent, where: EvidenceWhere): void {
     const { limits, folding } = this.#checks
+    const { event } = recorded
     if (event.type === 'RunStarted') this.#started ??= event.data
     this.#folding ??= folding(this.#ofWorkflow())
-    this.#folding.add(event)
+    this.#folding.add(recorded)
     const kept = this.#folding.system.signals.length
     if (kept > limits.keptSignals) throw this.#tooLarge(kept, 'keptSignals', where.line, event.seq)
   }

@@ -115,7 +115,7 @@ async function checkFile(
 function codeFolding({ definitionOf, limits, guard }: Code, run: PinnedRun): Folding {
   const fold: RunFold = { system: emptySystem(run.runId), stepper: definitionOf(run).stepper(guard) }
   const checker = decisionChecker(fold, definitionOf(run), limits)
-  return { system: fold.system, add: (event) => checker.add(event), end: () => checker.end() }
+  return { system: fold.system, add: (recorded) => checker.add(recorded), end: () => checker.end() }
 }
 
 async function filesOf(files: string | readonly string[]): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 import { genesis, type LogEnd, type StoredEvent } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { isKernelError, KernelError } from '../errors.ts'
-import { readLogEvent } from '../log/log-event.ts'
+import { RecordedEvent } from '../log/recorded-event.ts'
 import { decisionChecker } from '../run/check-decisions.ts'
 import { emptySystem } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -40,9 +40,8 @@ export function checkCopy(
   let end: LogEnd = genesis(runId)
   try {
     for (const stored of events) {
-      const event = readLogEvent(end, stored)
-      end = { seq: event.seq, hash: event.hash }
-      checker.add(event, stored)
+      checker.add(new RecordedEvent(end, stored))
+      end = stored
     }
     checker.end()
   } catch (error) {

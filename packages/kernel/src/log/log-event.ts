@@ -1,7 +1,6 @@
-import { openEvent, StoreError, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
-import { KernelError } from '../errors.ts'
-import { wrongIn } from './data-check.ts'
-import { eventTypeOf, type EventData, type EventType } from './event-data.ts'
+import type { LogEnd, SealedEvent, StoredEvent } from '@varve/store'
+import type { EventData, EventType } from './event-data.ts'
+import { RecordedEvent } from './recorded-event.ts'
 
 /** An event of a run's log, its data parsed and checked. */
 export type LogEvent = { [T in EventType]: TypedEvent<T> }[EventType]
@@ -39,18 +38,5 @@ export function asLogEvent({ stored, data }: SealedEvent): LogEvent {
  * @throws KernelError `INVALID_LOG` when the data has not the shape of its type.
  */
 export function readLogEvent(end: LogEnd, event: StoredEvent): LogEvent {
-  const { data } = openEvent(end, event)
-  const { runId, seq, at, hash } = event
-  const type = eventTypeOf(event.type)
-  if (type === undefined) {
-    const text = `seq ${seq} of run ${runId} is a ${JSON.stringify(event.type)}, which this release does not know; upgrade`
-    throw new StoreError('NEWER_FORMAT', text, { runId, seq })
-  }
-  const wrong = wrongIn(type, data)
-  if (wrong !== undefined) {
-    const path = [type, ...wrong.path].join('.')
-    const text = `seq ${seq} of run ${runId}: ${path}: ${wrong.message}`
-    throw new KernelError('INVALID_LOG', text, { runId, seq, path })
-  }
-  return { seq, type, at, data, hash } as unknown as LogEvent
+  return new RecordedEvent(end, event).event
 }

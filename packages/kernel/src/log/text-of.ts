@@ -1,15 +1,4 @@
-import { canonicalJson, type Json, type SealedEvent } from '@varve/store'
-
-/**
- * True only for a value whose canonical JSON is the text of an event, of which its data was parsed. Tells it in a third of
- * the time that it takes to write the value; false where only writing it would tell: when it is unusual, or no JSON at all.
- *
- * @param room - how deep arrays and objects may nest.
- */
-export function isTextOf(value: unknown, { stored: { body }, data }: SealedEvent, room: number): boolean {
-  // A text that its own data is not written as, or that escapes lone surrogates, is not canonical.
-  return isSameJson(value, data, room) && JSON.stringify(data) === body && !body.includes('\\ud')
-}
+import { canonicalJson, type Json } from '@varve/store'
 
 /**
  * True only for a value that is written like another one, which a log holds; false where only writing both would tell, as for

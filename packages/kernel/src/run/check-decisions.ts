@@ -1,7 +1,8 @@
-import { formatPath, type Json, type Limits, type StoredEvent } from '@varve/store'
+import { formatPath, type Json, type Limits } from '@varve/store'
 import { KernelError, type Divergence } from '../errors.ts'
 import { isDecision, type EventData } from '../log/event-data.ts'
 import { asLogEvent, type LogEvent } from '../log/log-event.ts'
+import type { RecordedEvent } from '../log/recorded-event.ts'
 import { recordedLabels } from '../policy/labels.ts'
 import type { Denial } from '../policy/policy.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -14,10 +15,10 @@ export interface DecisionChecker {
   /**
    * Takes the next event of the log.
    *
-   * @param stored - the event as it was read: a decision of the same text then need not be sealed to be compared.
    * @throws KernelError `CODE_CHANGED` | `INVALID_LOG` | what a step throws.
+   * @throws StoreError `CORRUPT_LOG`.
    */
-  add(event: LogEvent, stored?: StoredEvent): void
+  add(recorded: RecordedEvent): void
   /** Says that the log ends here. */
   end(): void
 }
@@ -28,8 +29,8 @@ export interface DecisionChecker {
  * its result.
  */
 export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits): DecisionChecker {
-  const stretch: Recorded[] = []
-  const recordedAt = (seq: number): Recorded | undefined => stretch[seq - (stretch[0]?.event.seq ?? seq)]
+  const stretch: RecordedEvent[] = []
+  const recordedAt = (seq: number): RecordedEvent | undefined => stretch[seq - (stretch[0]?.stored.seq ?? seq)]
   // One for all decisions: a long log has many.
   const deciding: Deciding & { at: number; lastSeq?: number | undefined } = {
     definition,
@@ -37,30 +38,31 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
     at: 0,
     ...recordedAnswers(fold, recordedAt),
   }
-  const flush = (following?: LogEvent): void => {
+  const flush = (following?: RecordedEvent): void => {
     if (stretch.length === 0) return
-    deciding.lastSeq = following?.type === 'RunForked' ? following.seq - 1 : undefined
+    deciding.lastSeq = following?.type === 'RunForked' ? following.stored.seq - 1 : undefined
     for (let done = 0; done < stretch.length;) {
-      const first = (stretch[done] as Recorded).event
-      deciding.at = first.at
+      const first = stretch[done] as RecordedEvent
+      deciding.at = first.stored.at
       const { events } = decide(fold, deciding)
-      if (events.length === 0) throw diverged(fold, first, undefined)
+      if (events.length === 0) throw diverged(fold, first.event, undefined)
       for (const sealed of events) {
-        const recorded = recordedAt(sealed.stored.seq)?.event
-        if (recorded?.hash !== sealed.stored.hash) throw diverged(fold, recorded ?? following, asLogEvent(sealed))
+        const recorded = recordedAt(sealed.stored.seq)
+        if (recorded?.stored.hash === sealed.stored.hash) continue
+        throw diverged(fold, (recorded ?? following)?.event, asLogEvent(sealed))
       }
       done += events.length
     }
     stretch.length = 0
   }
   return {
-    add: (event, stored) => {
-      if (isDecision(event.type)) {
-        stretch.push({ event, stored })
+    add: (recorded) => {
+      if (isDecision(recorded.type)) {
+        stretch.push(recorded)
         return
       }
-      flush(event)
-      applyEvent(fold, event)
+      flush(recorded)
+      applyEvent(fold, recorded.event)
     },
     end: () => {
       flush()
@@ -68,15 +70,10 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
   }
 }
 
-interface Recorded {
-  readonly event: LogEvent
-  readonly stored: StoredEvent | undefined
-}
-
 type RecordedAnswers = Pick<Deciding, 'verdict' | 'labels' | 'reusable' | 'childRunId' | 'recorded'>
 
 /** What the log says where a live run would ask its policy, or what else is not the code's to say. */
-function recordedAnswers(fold: RunFold, recordedAt: (seq: number) => Recorded | undefined): RecordedAnswers {
+function recordedAnswers(fold: RunFold, recordedAt: (seq: number) => RecordedEvent | undefined): RecordedAnswers {
   return {
     verdict: (_, seq) => {
       const recorded = recordedAt(seq)?.event
@@ -98,12 +95,9 @@ function recordedAnswers(fold: RunFold, recordedAt: (seq: number) => Recorded | 
       return recorded?.type === 'ChildStarted' ? recorded.data.childRunId : derivedRunId(fold.system.runId, key)
     },
     recorded: (seq) => {
-      const { event, stored } = recordedAt(seq) ?? {}
-      if (event === undefined || stored === undefined) return undefined
       // Behind a decision that differs nothing is what was recorded.
-      const before = recordedAt(seq - 1)?.event
-      if (before !== undefined && before.hash !== fold.system.end.hash) return undefined
-      return { stored, data: event.data as unknown as Json }
+      const before = recordedAt(seq - 1)
+      return before !== undefined && before.stored.hash !== fold.system.end.hash ? undefined : recordedAt(seq)
     },
   }
 }

@@ -197,7 +197,7 @@ function add(turn: Turn, sealed: SealedEvent): void {
   const fresh = artifactsIn(sealed.stored.body).filter((id) => !turn.artifacts.has(id))
   if (turn.artifacts.size + fresh.length > TURN_ARTIFACTS && turn.events.length > 0) throw FULL
   for (const id of fresh) turn.artifacts.add(id)
-  applyEvent(turn.fold, asLogEvent(sealed))
+  applyEvent(turn.fold, asLogEvent(sealed), sealed.stored.body)
   turn.events.push(sealed)
   turn.bytes += Buffer.byteLength(sealed.stored.body)
 }

@@ -98,6 +98,10 @@ const FINGERPRINT_LENGTH = 22
  * equal fingerprints. It is one line without tabs.
  */
 export function fingerprint(input: Json): string {
-  const text = textOfJson(input)
+  return fingerprintOfText(textOfJson(input))
+}
+
+/** The {@link fingerprint} of an input that has this canonical text. */
+export function fingerprintOfText(text: string): string {
   return text.length <= 64 ? text : hash('sha256', text, 'base64url').slice(0, FINGERPRINT_LENGTH)
 }

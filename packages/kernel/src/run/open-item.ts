@@ -1,6 +1,7 @@
+import type { EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import { recordedLabels } from '../policy/labels.ts'
-import { fingerprint, type OpenItem } from './item.ts'
+import { fingerprint, fingerprintOfText, type OpenItem } from './item.ts'
 
 /** An event that opens an item. */
 export type OpeningEvent = Extract<
@@ -8,8 +9,12 @@ export type OpeningEvent = Extract<
   { type: 'ActionRequested' | 'TimerStarted' | 'WaitStarted' | 'Interrupted' | 'ChildStarted' }
 >
 
-/** The item that an event opens. Delays are told from the event's own time, so that asking again can be compared. */
-export function openedItem(event: OpeningEvent): OpenItem {
+/**
+ * The item that an event opens. Delays are told from the event's own time, so that asking again can be compared.
+ *
+ * @param text - canonical JSON of the event's data, for whoever knows it: the text of an input need not be written again then.
+ */
+export function openedItem(event: OpeningEvent, text?: string): OpenItem {
   const { seq } = event
   const { key } = event.data
   const delay = 'fireAt' in event.data && event.data.fireAt !== undefined ? event.data.fireAt - event.at : null
@@ -25,7 +30,7 @@ export function openedItem(event: OpeningEvent): OpenItem {
         action,
         input,
         effect,
-        fingerprint: fingerprint(input),
+        fingerprint: text === undefined ? fingerprint(input) : fingerprintOfText(inputIn(text, event.data)),
         ...begun,
       } as const
       const { tool, provider } = event.data
@@ -46,6 +51,13 @@ export function openedItem(event: OpeningEvent): OpenItem {
       return { kind: 'child', key, seq, childRunId, workflow, fingerprint: fingerprint([workflow, version, input]) }
     }
   }
+}
+
+/** The part of a request's canonical JSON that is its input. */
+function inputIn(text: string, { action, effect, key, provider, tool }: EventData['ActionRequested']): string {
+  const before = JSON.stringify({ action, effect }).length - 1 + ',"input":'.length
+  const behind = JSON.stringify({ key, provider, tool }).length
+  return text.slice(before, text.length - behind)
 }
 
 /** What an item is of its kind: the action's, signal's or workflow's name, the interrupt's kind. */

@@ -1,7 +1,15 @@
-import { canonicalJson, checkId, EVENT_FORMAT, sealEvent, type Limits, type SealedEvent } from '@varve/store'
+import {
+  canonicalize,
+  checkId,
+  EVENT_FORMAT,
+  sealEvent,
+  type Canonical,
+  type Limits,
+  type SealedEvent,
+} from '@varve/store'
 import type { EventData } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
-import { isTextOf } from '../log/text-of.ts'
+import type { RecordedEvent } from '../log/recorded-event.ts'
 import { recordedLabels, type Labels } from '../policy/labels.ts'
 import type { ItemRequest } from '../workflow/decision.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
@@ -21,19 +29,21 @@ export interface Readiness {
   /** Present where results of another run may stand for executions. */
   readonly reusable?: unknown
   /** What the log that is checked holds at a seq, read and checked as what continues the fold. */
-  readonly recorded?: ((seq: number) => SealedEvent | undefined) | undefined
+  readonly recorded?: ((seq: number) => RecordedEvent | undefined) | undefined
   /** Last seq to decide: a log that was copied may have been cut amid what was decided at once. */
   readonly lastSeq?: number | undefined
 }
 
 /**
  * The recorded event when it is the one that sealing would make: of the same text behind the same end. Its hash was checked
- * when it was read, and to compute it anew takes half of the time of a check.
+ * when it was read, and to compute it anew takes half of the time of a check. Its data is the draft's, so that it need not be
+ * parsed.
  */
 export function readyEvent(turn: Readiness, { type, data }: LogDraft): SealedEvent | undefined {
-  const known = recordedHere(turn, type)
-  if (known === undefined || isTextOf(data, known, turn.limits.depth)) return known
-  return canonicalJson(data, { name: type, maxDepth: turn.limits.depth }) === known.stored.body ? known : undefined
+  const stored = recordedHere(turn, type)?.stored
+  if (stored === undefined) return undefined
+  const { text, copy } = canonicalize(data, { name: type, maxDepth: turn.limits.depth })
+  return text === stored.body ? { stored, data: copy } : undefined
 }
 
 /** The sealed request of an action, where it is recorded alike or nobody has to be asked about it. */
@@ -41,7 +51,7 @@ export function readyRequest(turn: Readiness, request: ItemRequest): SealedEvent
   return recordedRequest(turn, request) ?? unaskedRequest(turn, request)
 }
 
-/** The recorded request of an action when it is the one that is asked for: its input then need not be copied to be compared. */
+/** The recorded request of an action when it is the one that is asked for, with the labels that it was given. */
 function recordedRequest(turn: Readiness, request: ItemRequest): SealedEvent | undefined {
   if (request.kind !== 'action' || turn.lastSeq !== undefined) return undefined
   const known = recordedHere(turn, 'ActionRequested')
@@ -50,9 +60,25 @@ function recordedRequest(turn: Readiness, request: ItemRequest): SealedEvent | u
   checkId('a key', key)
   const spec = ownEntry(turn.definition.actions, action)
   if (spec === undefined) return undefined
-  const labels = recordedLabels(known.data as unknown as EventData['ActionRequested'])
-  const data = { key, action, input, effect: spec.effect ?? 'idempotent', ...labels }
-  return isTextOf(data, known, turn.limits.depth) ? known : undefined
+  const effect = spec.effect ?? 'idempotent'
+  const { stored } = known
+  const asked = canonicalJsonOf(turn, { key, action, input, effect })
+  if (asked === undefined) return undefined
+  if (asked.text === stored.body) return { stored, data: asked.copy }
+  // Labels stand behind all else.
+  if (!stored.body.startsWith(asked.text.slice(0, -1))) return undefined
+  const labels = recordedLabels(known.event.data as EventData['ActionRequested'])
+  const labeled = canonicalJsonOf(turn, { key, action, input, effect, ...labels })
+  return labeled?.text === stored.body ? { stored, data: labeled.copy } : undefined
+}
+
+/** Undefined for what has none: the longer way says what is wrong with the request, and names it. */
+function canonicalJsonOf({ limits }: Readiness, data: object): Canonical | undefined {
+  try {
+    return canonicalize(data, { maxDepth: limits.depth })
+  } catch {
+    return undefined
+  }
 }
 
 /** The sealed request of an action about which nobody is asked: of its input no copy has to be made that somebody could see. */
@@ -74,7 +100,7 @@ function unaskedRequest(turn: Readiness, request: ItemRequest): SealedEvent | un
 }
 
 /** What is recorded at the seq that comes next, if it is of this type and time. */
-function recordedHere({ fold, recorded, at, limits }: Readiness, type: LogDraft['type']): SealedEvent | undefined {
+function recordedHere({ fold, recorded, at, limits }: Readiness, type: LogDraft['type']): RecordedEvent | undefined {
   const known = recorded?.(fold.system.end.seq + 1)
   if (known === undefined) return undefined
   const { stored } = known

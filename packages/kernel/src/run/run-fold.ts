@@ -9,9 +9,14 @@ export interface RunFold {
   readonly stepper: Stepper
 }
 
-/** Moves both halves of the fold by one event. @throws KernelError `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`. */
-export function applyEvent(fold: RunFold, event: LogEvent): void {
-  const closed = applyToSystem(fold.system, event)
+/**
+ * Moves both halves of the fold by one event.
+ *
+ * @param text - canonical JSON of its data, for whoever knows it.
+ * @throws KernelError `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`.
+ */
+export function applyEvent(fold: RunFold, event: LogEvent, text?: string): void {
+  const closed = applyToSystem(fold.system, event, text)
   try {
     fold.stepper.apply(event, closed)
   } catch (error) {

@@ -74,14 +74,15 @@ export function emptySystem(runId: string): System {
 /**
  * Moves the system by one event.
  *
+ * @param text - canonical JSON of its data, for whoever knows it.
  * @returns the item that the event closed, if it closed one.
  * @throws KernelError `INVALID_LOG` for an event that cannot stand there; the system is unchanged then.
  */
-export function applyToSystem(system: System, event: LogEvent): OpenItem | undefined {
+export function applyToSystem(system: System, event: LogEvent, text?: string): OpenItem | undefined {
   if (system.terminal !== undefined) throw illegal(system, event, 'the run has ended')
   if (event.at < system.at) throw illegal(system, event, 'its time is before that of the event before')
   const counts = countsAfter(system, event)
-  const closed = transition(system, event)
+  const closed = transition(system, event, text)
   system.counts = counts
   system.deciding = isDecision(event.type)
   system.end = { seq: event.seq, hash: event.hash }
@@ -89,7 +90,7 @@ export function applyToSystem(system: System, event: LogEvent): OpenItem | undef
   return closed
 }
 
-function transition(system: System, event: LogEvent): OpenItem | undefined {
+function transition(system: System, event: LogEvent, text?: string): OpenItem | undefined {
   switch (event.type) {
     case 'RunStarted':
       if (event.seq !== 1) throw illegal(system, event, 'a run starts with its first event')
@@ -115,7 +116,7 @@ function transition(system: System, event: LogEvent): OpenItem | undefined {
     case 'WaitStarted':
     case 'Interrupted':
     case 'ChildStarted':
-      open(system, event, openedItem(event))
+      open(system, event, openedItem(event, text))
       return undefined
     case 'ActionAttemptStarted':
     case 'ActionAttemptFailed':

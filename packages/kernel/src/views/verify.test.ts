@@ -106,6 +106,53 @@ describe('verifying', () => {
     expect(await verify(twice, 'r', forged)).toMatchObject({ ok: false, code: 'CODE_CHANGED', seq: 3 })
   })
 
+  test.for([
+    ['is no JSON', '{"key":', 'CORRUPT_LOG'],
+    ['has another shape', '{"key":7}', 'INVALID_LOG'],
+  ] as const)('refuses a decision that %s under a chain that fits', async ([, body, code]) => {
+    const decision = { ...sumLog[1]!, body }
+    const forged = [sumLog[0]!, { ...decision, hash: chainHash(sumLog[0]!.hash, decision) }]
+
+    expect(await verify(sum, 'sum', forged)).toMatchObject({ ok: false, code, seq: 2 })
+  })
+
+  describe('requests with labels', () => {
+    const labeled = (tool: string) =>
+      defineWorkflow(
+        {
+          ...{ name: 'labeled', version: '1', input: z.null() },
+          actions: { ask: { tool, provider: 'p', run: (_: string): null => null } },
+        },
+        {
+          step: ({ results }, next) =>
+            '"a"' in results ? next.complete(null) : next.run('ask', '"input":', { key: '"a"' }),
+        },
+      )
+    const logOf = async (): Promise<StoredEvent[]> => {
+      const store = memoryStore()
+      const old = labeled('old')
+      await createKernel({ store, workflows: [old] }).start(old, null, { runId: 'r' })
+      return (await readLog(store, 'r')).slice(0, 2)
+    }
+
+    test('keep the labels that they were made with', async () => {
+      expect(await verify(labeled('new'), 'r', await logOf())).toMatchObject({ ok: true, head: 2 })
+    })
+
+    test.for<[string, (body: string) => string]>([
+      ['another input', (body) => body.replace('"input":"\\"', '"input":"x\\"')],
+      ['labels in another order', (body) => body.replace(/("provider":"p"),("tool":"old")/, '$2,$1')],
+      ['an unknown property behind them', (body) => body.replace('}', ',"z":1}')],
+    ])('are refused with %s', async ([, change]) => {
+      const [start, request] = (await logOf()) as [StoredEvent, StoredEvent]
+      const other = { ...request, body: change(request.body) }
+      expect(other.body).not.toBe(request.body)
+      const forged = [start, { ...other, hash: chainHash(start.hash, other) }]
+
+      expect(await verify(labeled('old'), 'r', forged)).toMatchObject({ ok: false, seq: 2 })
+    })
+  })
+
   test('refuses a log of another run', async () => {
     expect(await verify(sum, 'other', sumLog)).toMatchObject({ ok: false, code: 'CORRUPT_LOG' })
   })

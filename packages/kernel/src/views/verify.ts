@@ -1,6 +1,6 @@
 import { isCodedError, isStoreError, type Json, type RunRow, type StoredEvent } from '@varve/store'
 import { isKernelError, type Divergence } from '../errors.ts'
-import { readLogEvent } from '../log/log-event.ts'
+import { RecordedEvent } from '../log/recorded-event.ts'
 import { decisionChecker } from '../run/check-decisions.ts'
 import type { RunFold } from '../run/run-fold.ts'
 import { emptySystem } from '../run/system.ts'
@@ -44,9 +44,9 @@ export async function verifyLog(
   let end = fold.system.end
   try {
     for await (const stored of log) {
-      const event = readLogEvent(end, stored)
-      end = event
-      checker.add(event, stored)
+      const recorded = new RecordedEvent(end, stored)
+      end = stored
+      checker.add(recorded)
     }
     checker.end()
   } catch (error) {

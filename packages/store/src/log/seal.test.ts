@@ -192,13 +192,15 @@ describe('opening', () => {
     })
   })
 
-  test('a body that is no JSON is found although its hash fits', () => {
+  test('a body that is no JSON is found, although its hash fits, by whoever asks what it says', () => {
     const end = genesis('run-1')
     const event = { runId: 'run-1', seq: 1, v: 1, type: 'T', at: 1, body: '{"a":' }
     const stored = { ...event, hash: chainHash(end.hash, event) }
 
-    const error = errorOf(() => openEvent(end, stored))
+    const opened = openEvent(end, stored)
+    const error = errorOf(() => opened.data)
 
+    expect(opened.stored).toBe(stored)
     expect(error).toMatchObject({ code: 'CORRUPT_LOG', where: { runId: 'run-1', seq: 1 } })
     expect(error.cause).toBeInstanceOf(SyntaxError)
   })

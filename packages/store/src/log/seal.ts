@@ -55,10 +55,12 @@ export function chainHash(prevHash: string, event: Pick<StoredEvent, 'v' | 'seq'
 }
 
 /**
- * Checks that a stored event continues the log that ends at `end`, and parses its data.
+ * Checks that a stored event continues the log that ends at `end`. Its data is parsed when somebody first asks for it: who
+ * compares texts need not.
  *
- * @throws {@link StoreError} `CORRUPT_LOG` with run id and seq when the event is out of order, its hash does not follow
- * from the text and the event before it, or the text is no JSON. `NEWER_FORMAT` for a format above ours.
+ * @returns the event; asking for its `data` throws {@link StoreError} `CORRUPT_LOG` when its text is no JSON.
+ * @throws {@link StoreError} `CORRUPT_LOG` with run id and seq when the event is out of order, or its hash does not follow
+ * from the text and the event before it. `NEWER_FORMAT` for a format above ours.
  */
 export function openEvent(end: LogEnd, event: StoredEvent): SealedEvent {
   const { runId, seq, v } = event
@@ -73,7 +75,20 @@ export function openEvent(end: LogEnd, event: StoredEvent): SealedEvent {
     const text = `seq ${seq} of run ${runId} has format ${v}, this release reads up to ${EVENT_FORMAT}; upgrade`
     throw new StoreError('NEWER_FORMAT', text, { runId, seq })
   }
-  return { stored: event, data: parseBody(event) }
+  return new OpenedEvent(event)
+}
+
+class OpenedEvent implements SealedEvent {
+  readonly stored: StoredEvent
+  #data: Json | undefined
+
+  constructor(stored: StoredEvent) {
+    this.stored = stored
+  }
+
+  get data(): Json {
+    return (this.#data ??= parseBody(this.stored))
+  }
 }
 
 function parseBody(event: StoredEvent): Json {

@@ -1,0 +1,55 @@
+import { openEvent, StoreError, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
+import { KernelError } from '../errors.ts'
+import { wrongIn } from './data-check.ts'
+import { eventTypeOf, type EventType } from './event-data.ts'
+import type { LogEvent } from './log-event.ts'
+
+/**
+ * An event as a log holds it. That it continues the log is checked at once; its data is parsed and checked when somebody asks for
+ * it: what the code decides again is compared as text, and half of most logs is.
+ */
+export class RecordedEvent {
+  readonly stored: StoredEvent
+  readonly type: EventType
+  readonly #opened: SealedEvent
+  #event: LogEvent | undefined
+
+  /**
+   * @param end - where the log ends before it.
+   * @throws StoreError `CORRUPT_LOG` (order, hash) | `NEWER_FORMAT` (also for a type that this release does not know).
+   */
+  constructor(end: LogEnd, stored: StoredEvent) {
+    this.#opened = openEvent(end, stored)
+    const type = eventTypeOf(stored.type)
+    if (type === undefined) {
+      const { runId, seq } = stored
+      const text = `seq ${seq} of run ${runId} is a ${JSON.stringify(stored.type)}, which this release does not know; upgrade`
+      throw new StoreError('NEWER_FORMAT', text, { runId, seq })
+    }
+    this.stored = stored
+    this.type = type
+  }
+
+  /**
+   * The event with its data.
+   *
+   * @throws StoreError `CORRUPT_LOG` when the text is no JSON.
+   * @throws KernelError `INVALID_LOG` when the data has not the shape of its type.
+   */
+  get event(): LogEvent {
+    return (this.#event ??= this.#read())
+  }
+
+  #read(): LogEvent {
+    const { type } = this
+    const { runId, seq, at, hash } = this.stored
+    const { data } = this.#opened
+    const wrong = wrongIn(type, data)
+    if (wrong !== undefined) {
+      const path = [type, ...wrong.path].join('.')
+      const text = `seq ${seq} of run ${runId}: ${path}: ${wrong.message}`
+      throw new KernelError('INVALID_LOG', text, { runId, seq, path })
+    }
+    return { seq, type, at, data, hash } as unknown as LogEvent
+  }
+}
