@@ -1,6 +1,7 @@
 import type { Arguments } from './arguments.ts'
 import { hostedPrograms } from './rounds/hosted-programs.ts'
 import { measureRounds, type Place, type Sample } from './rounds/measure-rounds.ts'
+import type { Workload } from './rounds/program.ts'
 import { openSite } from './sites/open-site.ts'
 import { postgresSite } from './sites/postgres-site.ts'
 import { slowNames, type Site, type SiteName, type SlowName } from './sites/site.ts'
@@ -21,9 +22,10 @@ export async function measureAll(given: Arguments, progress: (text: string) => v
   const { placesFor, leftOut, close } = await openPlaces(given)
   try {
     for (const name of workloads) {
-      const title = name === 'artifacts' ? artifacts.title : storeWorkload(name).title
+      const { title, warmUps = 1 }: Pick<Workload, 'title' | 'warmUps'> =
+        name === 'artifacts' ? artifacts : storeWorkload(name)
       const places = name === 'artifacts' ? [artifactsPlace(amounts)] : placesFor(name)
-      samples.push(...(await measureRounds(places, { workload: title, rounds, progress })))
+      samples.push(...(await measureRounds(places, { workload: title, rounds, warmUps, progress })))
     }
     return { samples, leftOut }
   } finally {

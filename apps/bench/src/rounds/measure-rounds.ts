@@ -24,6 +24,8 @@ export interface RoundsOptions {
   /** Title of the workload. */
   readonly workload: string
   readonly rounds: number
+  /** Rounds before the first, which count for nothing. */
+  readonly warmUps: number
   /** Told what is being done. */
   readonly progress: (text: string) => void
 }
@@ -34,20 +36,20 @@ const LONG_MS = 2_000
 /**
  * Measures a workload in all its places in turns: in every round each program of each place once, those of one place right after
  * each other, every other round in the opposite order. What the machine does meanwhile hits all alike, so ratios of one
- * round are steadier than rates. A round before the first warms up.
+ * round are steadier than rates. Rounds before the first warm up.
  */
 export async function measureRounds(
   places: readonly Place[],
-  { workload, rounds, progress }: RoundsOptions,
+  { workload, rounds, warmUps, progress }: RoundsOptions,
 ): Promise<readonly Sample[]> {
   const prepared = new Map<Place, Prepared>()
   const samples: Sample[] = []
   try {
     for (const place of places) prepared.set(place, await place.prepare())
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 1 - warmUps; round <= rounds; round++) {
       for (const [place, { programs }] of prepared) {
         for (const program of round % 2 === 0 ? programs.toReversed() : programs) {
-          progress(`${workload}, ${place.name}, ${program.name}: ${round === 0 ? 'warm-up' : `round ${round}`}`)
+          progress(`${workload}, ${place.name}, ${program.name}: ${round < 1 ? 'warm-up' : `round ${round}`}`)
           const measured = await measureOnce(program)
           if (round > 0)
             samples.push({ workload: workload, store: place.name, program: program.name, round, ...measured })

@@ -44,5 +44,10 @@ export interface Amounts {
 /** Work that is done by Varve and by plain programs alike. */
 export interface Workload {
   readonly title: string
+  /**
+   * How often each program runs before the first round, by default once. More for work that is over in some milliseconds: of
+   * code that has hardly run the language has compiled nothing yet, which costs whoever has more code more.
+   */
+  readonly warmUps?: number
   readonly prepare: (site: Site, amounts: Amounts) => Promise<Prepared>
 }

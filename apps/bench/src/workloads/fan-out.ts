@@ -27,6 +27,8 @@ export const fanning = defineWorkflow(
 /** One run with many actions at once, joined. */
 export const fanOut: Workload = {
   title: 'W4 fan-out',
+  // As many actions as five rounds of sequential steps have steps.
+  warmUps: 10,
   prepare: async ({ store, plain }, { fan }) => {
     const plainFan = (sealed: boolean) => () => timed(() => driveFanOut(plain, fan, { runId: randomUUID(), sealed }))
     return {
