@@ -29,6 +29,9 @@ export function memoryEvents(memory: Memory): EventStore {
 function append(memory: Memory, runId: string, events: readonly StoredEvent[], given: AppendOptions): AppendResult {
   memory.checkOpen()
   checkRunIds(runId, given.run)
+  if (given.release === true && given.run.create !== undefined) {
+    throw new StoreError('INVALID_ARGUMENT', 'a new run has no lease to release', { runId })
+  }
   checkContinuation(runId, events, given.expectedHead)
   // Copied before anything is changed: a value that cannot be copied must not leave half an append behind.
   const options = frozenCopy(given)
@@ -85,7 +88,8 @@ function commit(run: RunDraft, added: readonly StoredEvent[], options: AppendOpt
   run.problem = undefined
   const lease = options.run.create?.lease
   const claim = lease && giveLease(run, lease.owner, lease.leaseMs, now)
-  if (isTerminal(run.status) && run.owes.length === 0) run.lease = undefined
+  const isOver = isTerminal(run.status) && run.owes.length === 0
+  if (isOver || (options.release === true && run.waiting.size === 0)) run.lease = undefined
   return { waiting: run.waiting.size, ...(claim !== undefined && { claim }) }
 }
 

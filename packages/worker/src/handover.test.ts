@@ -144,7 +144,7 @@ describe('a run that is started where a worker has nothing to do', () => {
     expect(await kernel.get('r')).toMatchObject({ status: 'running', head: 1 })
   })
 
-  test('is given up by a worker that is stopped while it is being created', async () => {
+  test('and blocks at once, is left free by a worker that is stopped while it is being created', async () => {
     const clock = virtualClock()
     const memory = memoryStore({ now: clock.now })
     const underWay = Promise.withResolvers<undefined>()
@@ -166,7 +166,7 @@ describe('a run that is started where a worker has nothing to do', () => {
     held.resolve(undefined)
     await Promise.all([started, stopped])
 
-    expect(worker.health().counts).toMatchObject({ claimed: 1, givenUp: 1 })
+    expect(worker.health().counts).toMatchObject({ claimed: 1, blocked: 1 })
     expect((await kernel.get('r')).lease).toBeUndefined()
   })
 

@@ -122,7 +122,8 @@ describe('a signal that comes just when the worker has given the run back', () =
     const { kernel, work, data } = sceneOf([waiter], async (call, proceed) => {
       const answered = await proceed()
       // The run is blocked for everybody else; the drive has not heard of it yet.
-      if (call.name === 'runs.release' && signaling === undefined) {
+      const [, , options] = call.args as Parameters<Store['events']['append']>
+      if (call.name === 'events.append' && options.release === true && signaling === undefined) {
         signaling = kernel.signal('r', { name: 'go', value: 'x' })
         await until(async () => (await data.runs.find('r'))?.waiting === 1)
       }

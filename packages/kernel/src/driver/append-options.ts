@@ -12,19 +12,21 @@ export interface Appending {
   readonly reject: readonly PostRejection[]
   /** All that the run owes from now on; undefined when the row says so already. */
   readonly owes: readonly Debt[] | undefined
+  /** True when the run rests after this: it is given back, or created without a lease. */
+  readonly rests: boolean
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** What a turn's append compares and sets; the row is told nothing that it knows already. */
 export function appendOptions(appending: Appending): AppendOptions {
-  const { turn, claim, create, take, reject, owes } = appending
+  const { turn, claim, create, take, reject, owes, rests } = appending
   const { progressed, status, blockedOn, wakeAt } = turn.run
   // Every turn comes by here, and most have none of what is set below.
   const run: Writable<RunUpdate> = { status, blockedOn, wakeAt }
   if (owes !== undefined) run.owes = owes
   if (progressed === true && (claim?.recoveries ?? 0) > 0) run.progressed = progressed
-  if (claim === undefined && create !== undefined) run.create = create
+  if (claim === undefined && create !== undefined) run.create = rests ? withoutLease(create) : create
   const options: Writable<AppendOptions> = {
     expectedHead: turn.expectedHead,
     fencingToken: claim?.token ?? 0,
@@ -32,5 +34,10 @@ export function appendOptions(appending: Appending): AppendOptions {
   }
   if (take.length > 0) options.take = take
   if (reject.length > 0) options.reject = reject
+  if (rests && claim !== undefined) options.release = true
   return options
+}
+
+function withoutLease({ lease: _, ...create }: RunCreation): RunCreation {
+  return create
 }

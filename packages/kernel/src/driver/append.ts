@@ -11,7 +11,11 @@ const TRIES = 6
 const PAUSE_MS = 20
 
 /** What an append answers; after a lost answer nobody knows how many posts wait. */
-export type Appended = Omit<AppendResult, 'waiting'> & { readonly waiting: number | 'unknown' }
+export interface Appended extends Omit<AppendResult, 'waiting'> {
+  readonly waiting: number | 'unknown'
+  /** True when it has ended the lease, as it was asked to. */
+  readonly released: boolean
+}
 
 /**
  * Appends, and settles what became of it when the answer is lost: the run's own hashes behind the expected head mean that
@@ -35,14 +39,15 @@ export async function appendSettled(
       const append = env.observe.tellsAppends
         ? observedAppend(env, runId, events, options)
         : env.store.events.append(runId, events, options)
-      return await append
+      const result = await append
+      return { ...result, released: options.release === true && result.waiting === 0 }
     } catch (error) {
       const lost = isStoreError(error, 'UNKNOWN_OUTCOME')
       const refused = isStoreError(error, 'HEAD_CONFLICT') || isStoreError(error, 'FENCED')
       uncertain ||= lost
       if (uncertain && (lost || refused)) {
         const landed = await repeatable(env, () => whatLanded(env, runId, events, options.expectedHead))
-        if (landed === 'ours') return { waiting: 'unknown' }
+        if (landed === 'ours') return { waiting: 'unknown', released: await isReleased(env, runId, options) }
         if (landed === 'theirs') throw options.run.create === undefined ? leaseLost(runId, error) : exists(runId, error)
       }
       if (refused) throw options.run.create === undefined ? leaseLost(runId, error) : error
@@ -96,6 +101,13 @@ async function whatLanded(
 
 function exists(runId: string, cause: unknown): StoreError {
   return new StoreError('HEAD_CONFLICT', `run ${runId} was created by another process`, { runId, cause })
+}
+
+/** Whether an append that landed has ended the lease that it was made under. */
+async function isReleased(env: Environment, runId: string, options: AppendOptions): Promise<boolean> {
+  if (options.release !== true) return false
+  const row = await repeatable(env, () => env.store.runs.find(runId))
+  return row !== undefined && (row.lease === undefined || row.token !== options.fencingToken)
 }
 
 /** Another driver has the run. */

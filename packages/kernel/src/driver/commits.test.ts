@@ -2,6 +2,7 @@ import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
+import { processOwner } from '../owner.ts'
 import { manualClock } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
@@ -42,8 +43,8 @@ describe('a run of N sequential actions makes N + 1 appends', () => {
     expect(await callsOf(count)).toEqual({ ...look, 'events.append': count + 1, 'snapshots.save': 1 })
   })
 
-  test('and one release with one snapshot when it blocks', async () => {
-    expect(await callsOf(10, true)).toEqual({ ...look, 'events.append': 11, 'runs.release': 1, 'snapshots.save': 1 })
+  test.for([0, 10])('and, with N = %d, nothing else but a snapshot when it blocks', async (count) => {
+    expect(await callsOf(count, true)).toEqual({ ...look, 'events.append': count + 1, 'snapshots.save': 1 })
   })
 
   test('and few snapshots on its way when it is long, each after a tail as large as the one before', async () => {
@@ -94,6 +95,21 @@ test.for<[actions: number, appends: number]>([
   await kernel.start(workflow, count, { runId: 'r' })
 
   expect(calls.filter((name) => name === 'events.append')).toHaveLength(appends)
+})
+
+test('a run of which nothing but the lease was left to its driver is released', async () => {
+  const calls: string[] = []
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  const first = createKernel({ store, clock, workflows: [sequential] })
+  await first.start(sequential, { count: 1, ask: true }, { runId: 'r' })
+  await store.runs.acquire('r', { owner: processOwner(), leaseMs: 1 })
+  await clock.advance(1)
+  const kernel = createKernel({ store: recordCalls(store, calls), clock, workflows: [sequential] })
+
+  await kernel.run('r')
+
+  expect(calls).toEqual(['runs.find', 'runs.acquire', 'snapshots.latest', 'events.read', 'runs.release'])
 })
 
 test('a run that is continued costs one read, and no query of its head', async () => {

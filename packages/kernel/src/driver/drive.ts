@@ -1,4 +1,4 @@
-import { isStoreError, type Claim, type ReleaseOutcome } from '@varve/store'
+import { isStoreError, type Claim } from '@varve/store'
 import { isKernelError, KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import type { FindReusable } from '../run/reuse.ts'
@@ -19,17 +19,17 @@ import { keepLease, notRenewed, type Lease } from './lease.ts'
 import { Ledger } from './ledger.ts'
 import { loadForDrive, unreadRun } from './load-run.ts'
 import { Mailbox, type PostNews } from './mailbox.ts'
-import { movesSoon, nextMove } from './next-move.ts'
-import { turnFacts, type Span } from './observer.ts'
+import { movesSoon, nextMove, restsAfter } from './next-move.ts'
+import { tellTurn } from './observer.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
 import { checkPoison, park } from './park.ts'
 import { FactDesk } from './fact-desk.ts'
 import { handIn } from './hand-in.ts'
 import { readReusable } from './read-reusable.ts'
 import { RunningAttempts, type NewAttempt } from './running-attempts.ts'
-import { acquireReleased, acquireRun, waitingPosts } from './run-calls.ts'
+import { acquireReleased, acquireRun, releaseRun, waitingPosts } from './run-calls.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
-import { CrowdedTurn, runUpdate, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
+import { CrowdedTurn, takeTurn, UnfoldablePost, type Turn } from './turn.ts'
 
 /**
  * Drives one run until it ends or blocks: read, check, settle orphans, decide, append once per turn, act.
@@ -54,6 +54,8 @@ export class Drive {
   #over = false
   readonly #givingUp = new GivingUp()
   readonly #holds = (system: System): boolean => this.#givingUp.holds(system)
+  /** True once the run was given back by an append, or created without a lease. */
+  #isFree = false
   /** True until the step has been asked about everything that is folded. */
   #undecided = true
 
@@ -176,17 +178,20 @@ export class Drive {
       const more = await this.#turn()
       const { system } = this.#fold
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
-      await this.#lease?.decided()
-      this.#checkStop()
-      // What waits for its append may be that an attempt is over: nothing is started beside it.
-      const parking = this.#givingUp.parking !== undefined
-      if (this.#intake.inputs.length === 0 && !parking) this.#act()
-      if (more || parking || this.#postsWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
-      if (this.#running.size > 0 || movesSoon(this.#env, system)) {
-        await nextMove(this.#env, system, this.#mailbox, this.#givingUp)
-        continue
+      // Given back with its append, there is nothing to do for it here.
+      if (!this.#isFree) {
+        await this.#lease?.decided()
+        this.#checkStop()
+        // What waits for its append may be that an attempt is over: nothing is started beside it.
+        const parking = this.#givingUp.parking !== undefined
+        if (this.#intake.inputs.length === 0 && !parking) this.#act()
+        if (more || parking || this.#postsWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
+        if (this.#running.size > 0 || movesSoon(this.#env, system)) {
+          await nextMove(this.#env, system, this.#mailbox, this.#givingUp)
+          continue
+        }
+        this.#ledger.check()
       }
-      this.#ledger.check()
       if (!(await this.#release())) continue
       // Behind the release, which would wait for a large one to be sent.
       this.#snapshots?.blocked(system.runId)
@@ -212,18 +217,13 @@ export class Drive {
       const { inputs } = this.#intake
       const consumed = turn.rest.length === 0 ? inputs : inputs.slice(0, inputs.length - turn.rest.length)
       if (!(await this.#append(turn, consumed))) continue
-      if (elapsed !== undefined) this.#tell(turn, elapsed())
+      if (elapsed !== undefined) tellTurn(this.#env.observe, this.#options, turn, elapsed())
       this.#intake.appended(turn.rest)
       const more = turn.more || turn.rest.length > 0
       this.#undecided = more || turn.paused === true || isDelayed(this.#fold.system)
       if (turn.problem !== undefined) throw turn.problem
       return more
     }
-  }
-
-  #tell(turn: Turn, span: Omit<Span, 'runId'>): void {
-    const { runId, definition } = this.#options
-    if (turn.events.length > 0) this.#env.observe.turn({ runId, ...turnFacts(definition, turn), ...span })
   }
 
   /** Adds what has come in to the inputs of the turn; asks the store only when posts may wait. */
@@ -278,7 +278,10 @@ export class Drive {
     const events = turn.events.map(({ stored }) => stored)
     const debts = debtsOf(this.#fold.system, turn.log)
     const owes = this.#ledger.owes(debts)
-    const options = appendOptions({ turn, take: taken, reject, claim: this.#claim, create: create?.row, owes })
+    // What is under way in a run that is blocked is over with this append.
+    const isKept = owes !== undefined || !this.#ledger.isClear || this.#givingUp.parking !== undefined
+    const rests = !isKept && !this.#mailbox.hasNews && restsAfter(this.#env, this.#fold.system, turn)
+    const options = appendOptions({ turn, take: taken, reject, claim: this.#claim, create: create?.row, owes, rests })
     let appended: Appended
     this.#mailbox.appending()
     const askedAt = this.#env.clock.monotonic()
@@ -294,6 +297,7 @@ export class Drive {
     }
     this.#intake.rejected()
     this.#ledger.told()
+    this.#isFree = appended.released || (rests && this.#claim === undefined)
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
     this.#mailbox.appended()
@@ -307,9 +311,9 @@ export class Drive {
     return true
   }
 
-  /** A run that ended with its first append has no lease to keep. */
+  /** A run that ended or rests with its first append has no lease to keep. */
   async #claimCreated(appended: Appended, askedAt: number): Promise<void> {
-    if (this.#fold.system.terminal !== undefined && appended.claim === undefined) return
+    if (this.#isFree || (this.#fold.system.terminal !== undefined && appended.claim === undefined)) return
     this.#keep(appended.claim ?? (await acquireRun(this.#env, this.#options.runId)), askedAt)
   }
 
@@ -332,28 +336,27 @@ export class Drive {
     return { runId, workflow: definition.name, seed, fencingToken, item, action, facts: this.#facts, beat }
   }
 
-  /** Gives the run back, blocked. @returns false when something came in between and the drive goes on. */
+  /** Gives the run back, blocked, unless its append did. @returns false when something came in between and the drive goes on. */
   async #release(): Promise<boolean> {
-    const { runId } = this.#options
-    const expectedHead = this.#fold.system.end.seq
     const owes = this.#ledger.owes()
-    const run = { ...runUpdate(this.#fold), ...(owes && { owes }) }
-    this.#lease?.stop()
-    const release = (claim: Claim): Promise<ReleaseOutcome> =>
-      repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
-    const outcome = await release(this.#claim as Claim)
-    if (outcome === 'released') return true
-    if (outcome === 'lost') throw leaseLost(runId)
-    const again = await this.#acquireAgain()
     const due = wakeAt(this.#fold.system)
-    const isDue = due !== null && due <= this.#env.clock.now()
-    if (again.waiting === 0 && again.head === expectedHead && !isDue) {
+    const isDue = (): boolean => due !== null && due <= this.#env.clock.now()
+    this.#lease?.stop()
+    if (!this.#isFree) {
+      const outcome = await releaseRun(this.#env, this.#claim as Claim, this.#fold, owes)
+      if (outcome === 'released') return true
+      if (outcome === 'lost') throw leaseLost(this.#options.runId)
+    } else if (!isDue()) return true
+    this.#isFree = false
+    const again = await this.#acquireAgain()
+    const isSame = again.head === this.#fold.system.end.seq
+    if (again.waiting === 0 && isSame && !isDue()) {
       // The store's clock is known but for the time that its answers take: what it calls due may not be, as far as we know.
       this.#lease?.stop()
-      await release(again)
+      await releaseRun(this.#env, again, this.#fold, owes)
       return true
     }
-    if (again.head !== expectedHead) {
+    if (!isSame) {
       await this.#load()
       this.#intake.begin(orphanInputs(this.#fold.system))
       // Whoever had the run in between may have left debts.
@@ -379,9 +382,7 @@ export class Drive {
     // The end of a run that owed nothing has ended its lease, too.
     if (owes !== undefined && claim !== undefined) {
       this.#lease?.stop()
-      const expectedHead = this.#fold.system.end.seq
-      const run = { ...runUpdate(this.#fold), owes }
-      await repeatable(this.#env, () => this.#env.store.runs.release(claim, { expectedHead, run }))
+      await releaseRun(this.#env, claim, this.#fold, owes)
     }
     return outcome
   }

@@ -18,6 +18,11 @@ export class Ledger {
     return this.#isStale || added.length > 0 ? [...this.#unpaid, ...added] : undefined
   }
 
+  /** True when nothing is owed, and the row says so. */
+  get isClear(): boolean {
+    return this.#unpaid.length === 0 && !this.#isStale
+  }
+
   /** Says that the row was told what {@link owes} answered. */
   told(): void {
     this.#isStale = false

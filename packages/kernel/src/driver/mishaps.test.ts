@@ -135,7 +135,13 @@ describe('a kernel that is disposed while an append is under way', () => {
   })
 })
 
-describe('a run that was taken and ended elsewhere right before its driver gives it back', () => {
+/** Some process has taken the run, and died before it did anything: whoever takes it next has nothing to append. */
+async function leftUnderLease({ runs }: Store, clock: ReturnType<typeof manualClock>): Promise<void> {
+  await runs.acquire('r', { owner: processOwner(), leaseMs: 1 })
+  await clock.advance(1)
+}
+
+describe('a run that was taken and ended elsewhere right before its driver, who had nothing to do, gives it back', () => {
   test('is told as it stands, not as the driver knew it', async () => {
     const asking = defineWorkflow(
       { name: 'asking', version: '1', input: z.null(), interrupts: { ask: { ask: z.null(), answer: z.string() } } },
@@ -159,9 +165,12 @@ describe('a run that was taken and ended elsewhere right before its driver gives
       },
     }
 
-    const outcome = await createKernel({ store, workflows: [asking], clock }).start(asking, null, { runId: 'r' })
+    const kernel = createKernel({ store, workflows: [asking], clock })
+    await kernel.start(asking, null, { runId: 'r' })
+    await leftUnderLease(data, clock)
 
-    expect(outcome).toMatchObject({ status: 'completed', output: 'answered' })
+    expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: 'answered' })
+    expect(taken).toBe(true)
   })
 })
 
@@ -188,7 +197,9 @@ describe('a store that calls a run due before its time has come by what is known
     const policy = retryWithBackoff({ maxAttempts: 2, baseMs: 8000, jitter: 'none' })
     const kernel = createKernel({ store, workflows: [shaky], policy, clock })
 
-    const outcome = await kernel.start(shaky, null, { runId: 'r' })
+    await kernel.start(shaky, null, { runId: 'r' })
+    await leftUnderLease(data, clock)
+    const outcome = await kernel.run('r')
     const releasesOfTheBlock = releases
     const callsOfTheBlock = calls
     await clock.advance(8000)

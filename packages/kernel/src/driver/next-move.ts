@@ -4,12 +4,18 @@ import type { Environment } from './environment.ts'
 import type { GivingUp } from './giving-up.ts'
 import { dueInputs } from './inputs.ts'
 import type { Mailbox } from './mailbox.ts'
+import type { Turn } from './turn.ts'
 
 /** True when something that this process can wait for moves the run: a time that is near, a child that is driven here. */
 export function movesSoon(env: Environment, system: System): boolean {
   const due = wakeAt(system)
   if (due !== null && due - env.clock.now() <= env.holdMs) return true
   return env.moving(system.open.children) !== undefined
+}
+
+/** True when nothing moves a run soon after this turn, and nothing is left to do: its append can give it back. */
+export function restsAfter(env: Environment, system: System, { run, more, rest, problem }: Turn): boolean {
+  return run.status === 'blocked' && !more && rest.length === 0 && problem === undefined && !movesSoon(env, system)
 }
 
 /** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */

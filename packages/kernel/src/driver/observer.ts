@@ -1,7 +1,7 @@
 import type { StoredEvent } from '@varve/store'
 import type { Clock } from '../clock.ts'
 import type { LogDraft } from '../log/log-event.ts'
-import type { Definition } from '../workflow/define-workflow.ts'
+import type { DriveOptions } from './drive-options.ts'
 import type { Turn } from './turn.ts'
 
 /**
@@ -122,12 +122,15 @@ export function observation(observer: Observer, clock: Clock, warn: (warning: Er
   }
 }
 
-/** What is told of a turn. */
-export function turnFacts(
-  { name: workflow, version }: Definition,
+/** Tells of a turn that was appended, unless it has no events. */
+export function tellTurn(
+  observe: Pick<Observation, 'turn'>,
+  { runId, definition: { name: workflow, version } }: Pick<DriveOptions, 'runId' | 'definition'>,
   { events, expectedHead }: Turn,
-): Omit<TurnSpan, keyof Span> {
-  return { workflow, version, fromSeq: expectedHead + 1, toSeq: expectedHead + events.length }
+  span: Omit<Span, 'runId'>,
+): void {
+  if (events.length === 0) return
+  observe.turn({ runId, workflow, version, fromSeq: expectedHead + 1, toSeq: expectedHead + events.length, ...span })
 }
 
 /** What is told of an append. */

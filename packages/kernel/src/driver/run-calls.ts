@@ -1,6 +1,8 @@
-import { isStoreError, type Claim, type Post } from '@varve/store'
+import { isStoreError, type Claim, type Debt, type Post, type ReleaseOutcome } from '@varve/store'
+import type { RunFold } from '../run/run-fold.ts'
 import { leaseLost, repeatable } from './append.ts'
 import type { Environment } from './environment.ts'
+import { runUpdate } from './turn.ts'
 
 /** Takes the lease on a run in the name of this process. @throws StoreError `RUN_BUSY` | `RUN_TERMINAL` | `RUN_NOT_FOUND`. */
 export function acquireRun(env: Environment, runId: string): Promise<Claim> {
@@ -16,6 +18,18 @@ export async function acquireReleased(env: Environment, runId: string): Promise<
     if (!isStoreError(error, 'RUN_BUSY') && !isStoreError(error, 'RUN_TERMINAL')) throw error
     throw leaseLost(runId, error)
   }
+}
+
+/** Gives a run back as it is folded; with these debts from now on, unless the row has them already. */
+export function releaseRun(
+  env: Environment,
+  claim: Claim,
+  fold: Pick<RunFold, 'system'>,
+  owes: readonly Debt[] | undefined,
+): Promise<ReleaseOutcome> {
+  const expectedHead = fold.system.end.seq
+  const run = { ...runUpdate(fold), ...(owes && { owes }) }
+  return repeatable(env, () => env.store.runs.release(claim, { expectedHead, run }))
 }
 
 /** The posts that wait for a run, as many of them as one append can take. */

@@ -50,18 +50,20 @@ test('a run that blocks is given back before its snapshot is written', async () 
     { name: 'patient', version: '1', input: z.null(), signals: { go: z.null() } },
     { step: (_, next) => next.waitFor('go') },
   )
-  const releasing = gate()
-  const store = recordCalls(memoryStore(), calls, (name) => (name === 'runs.release' ? releasing.opened : undefined))
+  const saving = gate()
+  const data = memoryStore()
+  const store = recordCalls(data, calls, (name) => (name === 'snapshots.save' ? saving.opened : undefined))
   const kernel = createKernel({ store, workflows: [patient] })
 
-  const started = kernel.start(patient, null)
+  await kernel.start(patient, null, { runId: 'r' })
   await settled()
-  expect(calls.at(-1)).toBe('runs.release')
-  releasing.open()
-  await started
+  expect(calls.at(-1)).toBe('snapshots.save')
+  expect(await data.snapshots.latest('r')).toBe(undefined)
+  expect((await data.runs.find('r'))?.lease).toBe(undefined)
+  saving.open()
   await kernel[Symbol.asyncDispose]()
 
-  expect(calls.at(-1)).toBe('snapshots.save')
+  expect(await data.snapshots.latest('r')).toBeDefined()
 })
 
 test('a store that is closed under a snapshot is no reason to warn', async () => {

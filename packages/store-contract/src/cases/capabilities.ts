@@ -170,6 +170,21 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     await listening.stop()
   }),
 
+  'an append that releases is told with the time for which the run waits': notifying(async ({ store, clock }) => {
+    const listening = listen(store)
+    await warmUp(store, listening)
+    const [sleeping, waiting] = [await startRun(store), await startRun(store, { runId: 'run-2' })]
+
+    await notifies(listening, { runId: 'run-1', dueInMs: 5000 }, async () =>
+      extend(store, sleeping, { run: { ...blocked, wakeAt: clock.now() + 5000 }, release: true }),
+    )
+    await notifies(listening, { runId: 'run-2', dueInMs: null }, async () =>
+      extend(store, waiting, { run: blocked, release: true }),
+    )
+
+    await listening.stop()
+  }),
+
   'commits made through another handle notify': notifying(async ({ store, open }) => {
     if (!store.capabilities.shared) return
     const listening = listen(store)

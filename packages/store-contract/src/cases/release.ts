@@ -1,10 +1,13 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
-import { atOnce, everythingOf, rowOf } from '../expectations.ts'
+import { atOnce, everythingOf, readAll, refusalOf, rowOf } from '../expectations.ts'
+import { sampleEvents } from '../sample-events.ts'
 import {
   acquire,
   blocked,
   claimDue,
+  completed,
+  creating,
   extend,
   LEASE_MS,
   parkedProblem,
@@ -122,6 +125,83 @@ export const releaseCases: readonly ContractCase[] = contractGroup('release', {
 
     const row = await rowOf(store, 'run-1')
     deepEqual([row.recoveries, row.owes, row.wakeAt], [0, [], null])
+  },
+
+  'an append that releases ends the lease and sets the row': async ({ store, clock }) => {
+    const run = await startRun(store)
+    const update = { ...blocked, wakeAt: clock.now() + 10 }
+
+    equal((await extend(store, run, { run: update, events: 2, release: true })).waiting, 0)
+
+    const row = await rowOf(store, 'run-1')
+    deepEqual([row.status, row.blockedOn, row.wakeAt], ['blocked', blocked.blockedOn, clock.now() + 10])
+    deepEqual([row.lease, row.token, row.head], [undefined, 1, 3])
+    equal((await readAll(store, 'run-1')).length, 3)
+    deepEqual(await claimDue(store, 'b'), [])
+    clock.advance(10)
+    const [claim] = await claimDue(store, 'b')
+    deepEqual([claim?.token, claim?.recoveries], [2, 0])
+  },
+
+  'an append that does not release keeps the lease': async ({ store }) => {
+    await extend(store, await startRun(store), { run: blocked, release: false })
+
+    equal((await rowOf(store, 'run-1')).lease?.owner.id, 'a')
+  },
+
+  'an append that releases keeps the lease while posts wait': async ({ store }) => {
+    const run = await startRun(store)
+    await post(store, 'run-1', 'p')
+    await post(store, 'run-1', 'q')
+
+    const after = await extend(store, run, { run: blocked, take: ['p'], release: true })
+
+    equal(after.waiting, 1)
+    deepEqual((await rowOf(store, 'run-1')).lease, { owner: run.claim.owner, until: run.claim.leaseUntil })
+    equal((await extend(store, after, { run: blocked, take: ['q'], release: true })).waiting, 0)
+    equal((await rowOf(store, 'run-1')).lease, undefined)
+  },
+
+  'who has released by an append can neither append nor release again': async ({ store }) => {
+    const run = await startRun(store)
+    const after = await extend(store, run, { run: blocked, release: true })
+    const before = await everythingOf(store, 'run-1')
+
+    equal(await refusalOf(async () => extend(store, after)), 'FENCED')
+    equal(await release(store, after), 'lost')
+
+    deepEqual(await everythingOf(store, 'run-1'), before)
+  },
+
+  'an append that releases a run that goes on, or owes, leaves it due': async ({ store }) => {
+    await extend(store, await startRun(store), { release: true })
+    const owing = await startRun(store, { runId: 'run-2' })
+    await extend(store, owing, { run: { ...completed, owes: ['x'] }, release: true })
+
+    equal((await rowOf(store, 'run-2')).lease, undefined)
+    deepEqual(runIds(await claimDue(store, 'b')).toSorted(), ['run-1', 'run-2'])
+  },
+
+  'an append that releases cannot create': async ({ store }) => {
+    const append = async (): Promise<unknown> =>
+      store.events.append('run-1', sampleEvents('run-1', 1), { ...creating(), release: true })
+
+    equal(await refusalOf(append), 'INVALID_ARGUMENT')
+
+    equal(await store.runs.find('run-1'), undefined)
+  },
+
+  'of a post and an append that releases at once neither is lost': async ({ store }) => {
+    const ends = await atOnce(20, async (n) => {
+      const runId = `run-${n}`
+      const run = await startRun(store, { runId })
+      const [told] = await Promise.all([extend(store, run, { run: blocked, release: true }), post(store, runId, 'p')])
+      return { told: told.waiting, row: await rowOf(store, runId) }
+    })
+
+    // Who is told of a post keeps the lease to take it; a post that came behind makes the run due.
+    for (const { told, row } of ends) deepEqual([row.head, row.waiting, row.lease === undefined], [2, 1, told === 0])
+    equal((await claimDue(store, 'b')).length, ends.filter(({ told }) => told === 0).length)
   },
 
   'of a post and a release at once neither is lost': async ({ store }) => {

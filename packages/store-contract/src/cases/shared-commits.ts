@@ -5,6 +5,7 @@ import { atOnce, readAll, refusalOf, rowOf } from '../expectations.ts'
 import { eventOf, sampleEvents } from '../sample-events.ts'
 import {
   acquire,
+  blocked,
   claimDue,
   completed,
   createRun,
@@ -121,6 +122,26 @@ export const sharedCommitCases: readonly ContractCase[] = contractGroup('shared 
         isTaken ? [] : [named(n)],
       )
     }
+  },
+
+  'of appends to many runs at once each releases what it says': async ({ store }) => {
+    const runs = await startMany(store, MANY)
+    const asked = await Promise.all(
+      runs.map(async (run, n) => {
+        if (n % 4 < 2) await post(store, run.runId, 'p')
+        return { run, posted: n % 4 < 2, release: n % 2 === 0 }
+      }),
+    )
+
+    const appended = await Promise.all(
+      asked.map(async ({ run, release }) => extend(store, run, { run: blocked, release })),
+    )
+
+    const rows = await Promise.all(runs.map(async ({ runId }) => rowOf(store, runId)))
+    deepEqual(
+      appended.map(({ waiting }, n) => [waiting, rows[n]?.lease === undefined]),
+      asked.map(({ posted, release }) => [posted ? 1 : 0, release && !posted]),
+    )
   },
 
   'runs that are written to by posts, claims and releases at the same time lose nothing': async ({ store }) => {

@@ -31,10 +31,15 @@ export interface AppendShape extends UpdateShape {
   readonly settles: boolean
   /** The run refers to artifacts from now on. */
   readonly refers: boolean
+  /** The lease ends, unless posts wait. */
+  readonly releases: boolean
 }
 
 /** What an append answers of the run's row. */
-export type AppendedRecord = Pick<RunsTable, 'waiting'>
+export interface AppendedRecord extends Pick<RunsTable, 'waiting'> {
+  /** Of one that was released: in how many ms it may be claimed, null for never by itself. Told by appends that release. */
+  readonly due_in?: number | null
+}
 
 /** What a create answers of the run's row. */
 export type CreatedRecord = ClaimRecord &
@@ -89,6 +94,7 @@ export function appending<DB extends Schema, Args extends AppendArgs>(
       ...updatedColumns(p, shape, waiting),
       ...(shape.settles && { waiting }),
       ...(shape.ended && { ...endedLease(p, shape), ended_at: sql`coalesce(${runColumn('ended_at')}, ${p.now})` }),
+      ...(shape.releases && releasedLease(waiting)),
       head: p.int('head'),
       format: sql`case when ${format} < ${p.int('format')} then ${p.int('format')} else ${format} end`,
       problem: none,
@@ -100,6 +106,21 @@ export function appending<DB extends Schema, Args extends AppendArgs>(
     .where('runs.head', '=', p.int('expectedHead'))
     .$if(shape.ended, (query) => query.where(waiting, '=', sql.lit(0)))
     .returning(['runs.run_id', 'runs.waiting'])
+    .$if(shape.releases, (query) => query.returning(dueIn(p).as('due_in')))
+}
+
+/** The lease of a run that is given back, unless posts wait for it. */
+export function releasedLease(waiting: Expression<number>): Record<LeaseColumn, RawBuilder<never>> {
+  const unlessFree = (name: LeaseColumn): RawBuilder<never> =>
+    sql`case when ${waiting} = 0 then null else ${runColumn(name)} end`
+  return leaseColumns(unlessFree)
+}
+
+/** Of a row that has just been set: in how many ms it may be claimed; null for never by itself, and under a lease. */
+export function dueIn<Args extends AppendArgs>(p: Params<Args>): RawBuilder<number | null> {
+  const wakeAt = runColumn('wake_at')
+  return sql`case when ${runColumn('lease_owner_id')} is not null or ${wakeAt} is null then null
+    when ${wakeAt} <= ${p.now} then 0 else ${wakeAt} - ${p.now} end`
 }
 
 /** The end of a run ends its lease, unless it owes something that its driver has to pay. */
@@ -109,10 +130,14 @@ export function endedLease<Args extends AppendArgs>(
 ): Record<LeaseColumn, RawBuilder<never>> {
   const unlessOver = (name: LeaseColumn): RawBuilder<never> =>
     sql`case when ${owesAfter(p, shape)} is null then null else ${runColumn(name)} end`
+  return leaseColumns(unlessOver)
+}
+
+function leaseColumns(valueOf: (name: LeaseColumn) => RawBuilder<never>): Record<LeaseColumn, RawBuilder<never>> {
   return {
-    lease_owner: unlessOver('lease_owner'),
-    lease_owner_id: unlessOver('lease_owner_id'),
-    lease_until: unlessOver('lease_until'),
+    lease_owner: valueOf('lease_owner'),
+    lease_owner_id: valueOf('lease_owner_id'),
+    lease_until: valueOf('lease_until'),
   }
 }
 

@@ -25,6 +25,9 @@ export function checkAppend(runId: string, events: readonly StoredEvent[], optio
   if (version !== undefined) {
     throw new StoreError('INVALID_ARGUMENT', 'a new run has the version of create', { runId })
   }
+  if (options.release === true) {
+    throw new StoreError('INVALID_ARGUMENT', 'a new run has no lease to release', { runId })
+  }
   checkId('the workflow', create.workflow)
   checkId('the version', create.version)
   checkId('the queue', create.queue)
@@ -42,13 +45,13 @@ export function additionOf(
   options: AppendOptions,
   now: number | null,
 ): Addition {
-  const { expectedHead, fencingToken, run } = options
+  const { expectedHead, fencingToken, run, release = false } = options
   const head = expectedHead + events.length
   const posts = settledPosts(options)
   const artifacts = run.artifacts === undefined ? [] : [...new Set(run.artifacts)]
   return {
     run: { runId, now, expectedHead, fencingToken, head, format: formatOf(events), ...updateArgs(run) },
-    shape: { ...shapeOf(run), settles: posts.length > 0, refers: artifacts.length > 0 },
+    shape: { ...shapeOf(run), settles: posts.length > 0, refers: artifacts.length > 0, releases: release },
     events,
     posts,
     artifacts,

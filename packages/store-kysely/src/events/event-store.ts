@@ -37,9 +37,11 @@ async function append(
     if (misplacedCreate) return runExists(runId)
     return appendRefusal(addition, row) ?? parts.writes.append(addition)
   })
-  if (addition.shape.ended) parts.changes?.committed({ runId, kind: 'moved', dueInMs: null })
+  const { waiting, due_in: dueInMs = null } = appended
+  const isFree = addition.shape.ended || (addition.shape.releases && waiting === 0)
+  if (isFree) parts.changes?.committed({ runId, kind: 'moved', dueInMs })
   else parts.changes?.appended(runId)
-  return { waiting: appended.waiting }
+  return { waiting }
 }
 
 async function create(

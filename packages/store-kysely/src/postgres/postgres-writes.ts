@@ -57,15 +57,22 @@ export function storedWrites(dialect: SqlDialect): readonly Query<never, unknown
       ),
     ),
   )
-  const writes = eventsForms.flatMap((form) => [create[form]({ refers: false }), ...shapes.map(append[form])])
+  const resting = flags.flatMap((progressed) =>
+    flags.map((settles): AppendShape => ({ ...usual, progressed, settles, releases: true })),
+  )
+  const appends = [...shapes, ...resting]
+  const writes = eventsForms.flatMap((form) => [create[form]({ refers: false }), ...appends.map(append[form])])
   return [...writes, post, claim]
 }
 
 /** What most appends have no part of. */
-const usual = { ended: false, setsOwes: false, progressed: false, setsVersion: false, settles: false, refers: false }
+const usual = {
+  ...{ ended: false, setsOwes: false, progressed: false, setsVersion: false },
+  ...{ settles: false, refers: false, releases: false },
+}
 
-function isUsual({ setsVersion, refers }: AppendShape): boolean {
-  return !setsVersion && !refers
+function isUsual({ setsVersion, refers, releases, ended, setsOwes }: AppendShape): boolean {
+  return !setsVersion && !refers && !(releases && (ended || setsOwes))
 }
 
 interface PostLists {
@@ -141,7 +148,10 @@ function appendQuery(dialect: SqlDialect, form: EventsForm): WriteQueries['appen
     const query = queryCompiler(dialect).write((p: Params<Append>) =>
       shape.settles ? appendingAndSettling(dialect, p, shape, form) : appendingAlone(dialect, p, shape, form),
     )
-    return isUsual(shape) ? dialect.storedValue('append', { waiting: 'bigint' }, query) : query
+    if (!isUsual(shape)) return query
+    return shape.releases
+      ? dialect.stored('append', { waiting: 'bigint', due_in: 'bigint' }, query)
+      : dialect.storedValue<Append, Pick<AppendedRecord, 'waiting'>>('append', { waiting: 'bigint' }, query)
   })
 }
 
@@ -189,6 +199,7 @@ function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: App
   return (shape.refers ? appended.with('referring', (db) => referring(db, p)) : appended)
     .selectFrom('changed')
     .select('changed.waiting')
+    .$if(shape.releases, (query) => query.select('changed.due_in'))
 }
 
 function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShape, form: EventsForm) {
@@ -198,6 +209,7 @@ function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShap
   return (shape.refers ? appended.with('referring', (query) => referring(query, p)) : appended)
     .selectFrom('changed')
     .select('changed.waiting')
+    .$if(shape.releases, (query) => query.select('changed.due_in'))
 }
 
 /** Inserts what the run that `changed` answers refers to from now on. */

@@ -1,7 +1,14 @@
 import type { Snapshot, StoredEvent } from '@varve/store'
 import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { createdColumns, endedLease, type AppendArgs, type CreateArgs } from '../events/append-queries.ts'
+import {
+  createdColumns,
+  dueIn,
+  endedLease,
+  releasedLease,
+  type AppendArgs,
+  type CreateArgs,
+} from '../events/append-queries.ts'
 import { queryCompiler, rowParams, type Params, type Query, type StoredColumns } from '../query.ts'
 import { claimAt } from '../runs/claim-time.ts'
 import { none, runColumn, updatedColumns } from '../runs/run-columns.ts'
@@ -27,10 +34,14 @@ export interface SharedRecord extends Pick<RunsTable, 'run_id' | 'waiting' | 'le
   readonly kind: 'create' | 'append' | 'snapshot'
   readonly created_at: number | null
   readonly claim_at: number | null
+  readonly due_in: number | null
 }
 
 /** An append, whose shape is 1 where it has the part. */
-export type AdditionRow = AppendArgs & Readonly<Record<keyof UpdateShape, number>>
+export type AdditionRow = AppendArgs & Readonly<Record<SharedPart, number>>
+
+/** A part that the appends of a batch may have. */
+type SharedPart = keyof UpdateShape | 'releases'
 
 // Each column is read by a function of its own: one that is given the name of the property takes several times as long.
 const text = <Row>(textOf: (row: Row) => string | null): Column<Row> => ({
@@ -81,6 +92,7 @@ export const additionColumns: Columns<Addition, keyof AdditionRow> = {
   setsOwes: int(({ shape }) => Number(shape.setsOwes)),
   progressed: int(({ shape }) => Number(shape.progressed)),
   setsVersion: int(({ shape }) => Number(shape.setsVersion)),
+  releases: int(({ shape }) => Number(shape.releases)),
 }
 
 export const loggedColumns: Columns<StoredEvent, keyof StoredEvent> = {
@@ -120,6 +132,7 @@ const recordTypes: StoredColumns<SharedRecord> = {
   created_at: 'bigint',
   claim_at: 'bigint',
   lease_until: 'bigint',
+  due_in: 'bigint',
 }
 
 /** Names a table of the store. */
@@ -153,9 +166,9 @@ export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedAr
         select reference.* from ${sent(p, 'reference', referenceColumns)} where ${isKnown('reference')}
         on conflict do nothing)
       select 'snapshot' as kind, run_id, cast(0 as bigint) as waiting, cast(null as bigint) as created_at,
-        cast(null as bigint) as claim_at, cast(null as bigint) as lease_until from saved
-      union all select 'create', run_id, waiting, created_at, claim_at, lease_until from created
-      union all select 'append', run_id, waiting, null, null, null from changed`
+        cast(null as bigint) as claim_at, cast(null as bigint) as lease_until, cast(null as bigint) as due_in from saved
+      union all select 'create', run_id, waiting, created_at, claim_at, lease_until, null from created
+      union all select 'append', run_id, waiting, null, null, null, due_in from changed`
     return { compile: () => statement.compile(dialect.db) }
   })
   return dialect.stored('share', recordTypes, query)
@@ -198,7 +211,7 @@ function creating(dialect: SqlDialect, p: Params<SharedArgs>, nameOf: NameOf): R
 /** As `appending` does for each row that is held, with the parts that its shape says. */
 function changing(dialect: SqlDialect, nameOf: NameOf): RawBuilder<unknown> {
   const row = rowParams<AdditionRow>(dialect, 'held')
-  const has = (part: keyof UpdateShape) => sql<boolean>`${row.int(part)} = 1`
+  const has = (part: SharedPart) => sql<boolean>`${row.int(part)} = 1`
   const setsOwes = sql<
     string | null
   >`case when ${has('setsOwes')} then ${row.text('owes')} else ${runColumn('owes')} end`
@@ -208,13 +221,21 @@ function changing(dialect: SqlDialect, nameOf: NameOf): RawBuilder<unknown> {
   }
   const all: UpdateShape = { ended: true, setsOwes: true, progressed: true, setsVersion: true }
   const { recoveries, version, ...always } = updatedColumns(given, all, runColumn('waiting'))
-  const parts: readonly (readonly [keyof UpdateShape, Readonly<Record<string, RawBuilder<unknown> | undefined>>])[] = [
+  const parts: readonly (readonly [SharedPart, Readonly<Record<string, RawBuilder<unknown> | undefined>>])[] = [
     ['progressed', { recoveries }],
     ['setsVersion', { version }],
-    ['ended', { ...endedLease(given, all), ended_at: sql`coalesce(${runColumn('ended_at')}, ${given.now})` }],
+    ['ended', { ended_at: sql`coalesce(${runColumn('ended_at')}, ${given.now})` }],
   ]
+  const released = releasedLease(runColumn('waiting'))
+  const leases = Object.entries(endedLease(given, all)).map(([name, ended]) => {
+    const kept = sql.id('runs', name)
+    const value = sql<never>`case when ${has('releases')} then ${released[name as keyof typeof released]}
+      when ${has('ended')} then ${ended} else ${kept} end`
+    return [name, value] as const
+  })
   const columns: Readonly<Record<string, RawBuilder<unknown>>> = {
     ...always,
+    ...Object.fromEntries(leases),
     ...Object.fromEntries(
       parts.flatMap(([part, values]) =>
         Object.entries(values).map(([name, value]) => [
@@ -232,5 +253,5 @@ function changing(dialect: SqlDialect, nameOf: NameOf): RawBuilder<unknown> {
   return sql`update ${nameOf('runs')} as runs set ${sql.join(sets)} from held
     where runs.run_id = held."runId" and runs.token = held."fencingToken" and runs.lease_owner_id is not null
       and runs.head = held."expectedHead" and (held.ended = 0 or runs.waiting = 0)
-    returning runs.run_id, runs.waiting`
+    returning runs.run_id, runs.waiting, ${dueIn(given)} as due_in`
 }

@@ -13,7 +13,7 @@ export type SteadyAppend = (shape: AppendShape) => Query<AppendArgs, unknown>
  * in the midst of its steps.
  */
 export function isSteady(shape: AppendShape): boolean {
-  return !shape.ended && !shape.settles
+  return !shape.ended && !shape.settles && !shape.releases
 }
 
 /**

@@ -184,6 +184,39 @@ const releaseMutants = spoiling('release', 'runs', {
   }),
 })
 
+const releasingAppendMutants = spoiling('release', 'events', {
+  'an append never releases': (healthy) => ({
+    append: (runId, events, { release: _, ...options }) => healthy.append(runId, events, options),
+  }),
+  'an append that releases does so while posts wait': (healthy, store) => ({
+    append: async (runId, events, options) => {
+      const result = await healthy.append(runId, events, options)
+      if (options.release === true && result.waiting > 0) await endLease(store, runId, options.expectedHead)
+      return result
+    },
+  }),
+  'every append that blocks the run releases it': (healthy) => ({
+    append: (runId, events, options) =>
+      healthy.append(runId, events, { ...options, release: options.run.status === 'blocked' && !options.run.create }),
+  }),
+  'an append releases before it looks for posts': (healthy, store) => ({
+    append: async (runId, events, { release, ...options }) => {
+      const result = await healthy.append(runId, events, options)
+      if (release !== true || result.waiting > 0) return result
+      await pause()
+      await endLease(store, runId, options.expectedHead)
+      return { ...result, waiting: (await row(store, runId)).waiting }
+    },
+  }),
+})
+
+async function endLease({ runs }: Store, runId: string, expectedHead: number): Promise<void> {
+  const claim = await runs.find(runId)
+  if (claim?.lease === undefined) return
+  const { token, lease } = claim
+  await runs.release({ ...claim, token, owner: lease.owner, leaseUntil: lease.until }, { expectedHead })
+}
+
 const listMutants = spoiling('listing', 'runs', {
   'the cursor is a number of runs to skip': (healthy) => ({
     list: async (filter, page) => {
@@ -257,6 +290,7 @@ export const runMutants: readonly Mutant[] = [
   ...takeoverMutants,
   ...updateMutants,
   ...releaseMutants,
+  ...releasingAppendMutants,
   ...listMutants,
   ...removalMutants,
 ]

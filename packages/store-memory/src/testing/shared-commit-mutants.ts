@@ -101,6 +101,17 @@ export const sharedCommitMutants: readonly Mutant[] = [
         return each(healthy, shaped)
       }),
     }),
+    'a batch releases all or none': (healthy) => ({
+      append: gathering(async (calls) => {
+        const release = calls[0]?.[2].release === true
+        const released = calls.map(([runId, events, options]): Call => [
+          runId,
+          events,
+          options.run.create === undefined ? { ...options, release } : options,
+        ])
+        return each(healthy, released)
+      }),
+    }),
     'a second create in a batch answers the claim of the first': (healthy) => ({
       append: async (runId, events, options) => {
         try {

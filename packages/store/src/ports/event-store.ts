@@ -18,8 +18,8 @@ export interface EventStore {
    * status and no debts it also ends the lease.
    *
    * @throws StoreError `RUN_NOT_FOUND` | `FENCED` | `HEAD_CONFLICT` | `INBOX_PENDING` | `UNKNOWN_OUTCOME` | `INVALID_ARGUMENT`
-   * (seqs that do not continue `expectedHead`, events of another run, `run.version` with `run.create`, more than 1000
-   * `run.artifacts`).
+   * (seqs that do not continue `expectedHead`, events of another run, `run.version` or `release` with `run.create`, more than
+   * 1000 `run.artifacts`).
    */
   append(runId: string, events: readonly StoredEvent[], options: AppendOptions): Promise<AppendResult>
 
@@ -38,6 +38,11 @@ export interface AppendOptions {
   readonly take?: readonly string[]
   /** Waiting posts that can never be taken, with the reason; their ids are free again. */
   readonly reject?: readonly PostRejection[]
+  /**
+   * True to end the lease with this append: a run that rests then needs no release. Where posts wait after it, the caller keeps
+   * its lease, to take them. Not with `run.create`.
+   */
+  readonly release?: boolean
 }
 
 /** A post that was refused, and why. */
@@ -49,7 +54,7 @@ export interface PostRejection {
 
 /** What an append answers. */
 export interface AppendResult {
-  /** Posts that wait for the run after this commit. */
+  /** Posts that wait for the run after this commit. With `release`, 0 says that the lease has ended. */
   readonly waiting: number
   /** The starter's lease, when `run.create.lease` asked for one. */
   readonly claim?: Claim

@@ -1,9 +1,11 @@
 import * as kernel from '@varve/kernel'
+import type { Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { crashMatrixOf } from '../crash-matrix.ts'
 import { simulatedProcess } from '../simulated-process.ts'
 import { virtualClock } from '../virtual-clock.ts'
+import type { StoreCall } from '../wrapped-store.ts'
 import type { AnyScenario } from '../matrix/play-case.ts'
 import { approvalScenario, approvalWorkflow, RUN_ID } from './approval.ts'
 import { familyScenario, type KernelModule } from './family.ts'
@@ -27,11 +29,35 @@ function survives(module: KernelModule, scenario: AnyScenario): Promise<unknown>
 
 /** A post that arrives while the driver lets go of the blocked run is taken by the driver that was about to let go. */
 const takesWhatComesLate: Promised = async (module) => {
+  const { varve, process, run } = lateApproval(module, ({ name, args }) => {
+    const [, , options] = args as Parameters<Store['events']['append']>
+    return name === 'events.append' && options.release === true
+  })
+
+  await completes(process.finish(run()))
+
+  await varve[Symbol.asyncDispose]()
+}
+
+/** So is one that arrives while a driver who had nothing to append lets go of the run that it was left with. */
+const takesWhatComesToARelease: Promised = async (module) => {
+  const { varve, process, run, shared, clock } = lateApproval(module, ({ name }) => name === 'runs.release')
+  await process.finish(run())
+  await shared.runs.acquire(RUN_ID, { owner: { ...process.owner, id: 'dead' }, leaseMs: 1 })
+  clock.advance(1)
+
+  await completes(process.finish(varve.run(RUN_ID)))
+
+  await varve[Symbol.asyncDispose]()
+}
+
+/** A run that asks for an approval, which comes right before a call of its store. */
+function lateApproval(module: KernelModule, isCall: (call: StoreCall) => boolean) {
   const clock = virtualClock()
   const shared = memoryStore({ now: clock.now })
   const process = simulatedProcess(shared, clock, {
     onBoundary: async (_, call) => {
-      if (call?.name !== 'runs.release') return
+      if (call === undefined || !isCall(call)) return
       const post = { id: 'late', type: 'Resumed', body: JSON.stringify({ key: 'approve', value: true }) }
       await shared.inbox.post(RUN_ID, post, { maxWaiting: 10 }).catch(() => undefined)
     },
@@ -39,15 +65,18 @@ const takesWhatComesLate: Promised = async (module) => {
   const { store, owner } = process
   const workflow = approvalWorkflow(module, (_, result) => Promise.resolve(result))
   const varve = module.createKernel({ store, clock: process.clock, owner, workflows: [workflow] })
+  return { varve, process, shared, clock, run: () => varve.start(workflow, { base: 1 }, { runId: RUN_ID }) }
+}
 
-  const outcome = await process.finish(varve.start(workflow, { base: 1 }, { runId: RUN_ID }))
-
+async function completes(running: Promise<'crashed' | { readonly status: string }>): Promise<void> {
+  const outcome = await running
   if (outcome === 'crashed' || outcome.status !== 'completed') throw new Error('the run did not complete')
 }
 
 describe('the kernel keeps its promises', () => {
   test.for([
-    { promise: 'what comes while a run is let go is taken', holds: takesWhatComesLate },
+    { promise: 'what comes while a run is let go with its append is taken', holds: takesWhatComesLate },
+    { promise: 'what comes while a run is released is taken', holds: takesWhatComesToARelease },
     { promise: 'a run with an approval survives', holds: approvalSurvives },
     { promise: 'a family of runs survives', holds: familySurvives },
     { promise: 'a family of runs that is canceled survives', holds: canceledFamilySurvives },
@@ -70,8 +99,16 @@ const mutants: readonly (Mutation & {
     replace: "const landed = 'nothing' as 'ours' | 'theirs' | 'nothing'",
   },
   {
-    name: 'releases-without-comparing-head-and-inbox',
+    name: 'takes-a-run-for-given-back-that-it-has-to-keep',
     breaks: takesWhatComesLate,
+    because: /did not complete$/,
+    file: 'driver/append.ts',
+    find: 'released: options.release === true && result.waiting === 0',
+    replace: 'released: options.release === true',
+  },
+  {
+    name: 'releases-without-comparing-head-and-inbox',
+    breaks: takesWhatComesToARelease,
     because: /did not complete$/,
     file: 'driver/drive.ts',
     find: "if (outcome === 'released') return true",

@@ -113,12 +113,15 @@ const post = fc.nat({ max: 3 }).map((id) => ({ runId }: Standing) => {
 })
 
 const append = fc
-  .record({ behind: lag, fenced: lag, events: fc.nat({ max: 1 }), posts: fc.subarray(['0', '1', '2', '3']), update })
-  .map(({ behind, fenced, events, posts, update: given }) => (at: Standing) => {
+  .record({
+    ...{ behind: lag, fenced: lag, events: fc.nat({ max: 1 }), posts: fc.subarray(['0', '1', '2', '3']), update },
+    release: fc.boolean(),
+  })
+  .map(({ behind, fenced, events, posts, update: given, release }) => (at: Standing) => {
     const expectedHead = headOf(at) - behind
     const added = eventsOf(at.runId, expectedHead + events).slice(Math.max(0, expectedHead))
     const reject = posts.slice(2).map((id) => ({ id, error: '{}' }))
-    const options = { expectedHead, fencingToken: tokenOf(at) - fenced, take: posts.slice(0, 2), reject }
+    const options = { expectedHead, fencingToken: tokenOf(at) - fenced, take: posts.slice(0, 2), reject, release }
     return async (store: Store) => store.events.append(at.runId, added, { ...options, run: updateOf(given, at) })
   })
 
