@@ -29,7 +29,8 @@ export function memoryEvents(memory: Memory): EventStore {
 function append(memory: Memory, runId: string, events: readonly StoredEvent[], given: AppendOptions): AppendResult {
   memory.checkOpen()
   checkRunIds(runId, given.run)
-  if (given.release === true && given.run.create !== undefined) {
+  const { create: asked } = given.run
+  if (given.release === true && asked !== undefined && asked.lease === undefined) {
     throw new StoreError('INVALID_ARGUMENT', 'a new run has no lease to release', { runId })
   }
   checkContinuation(runId, events, given.expectedHead)
@@ -90,7 +91,7 @@ function commit(run: RunDraft, added: readonly StoredEvent[], options: AppendOpt
   const claim = lease && giveLease(run, lease.owner, lease.leaseMs, now)
   const isOver = isTerminal(run.status) && run.owes.length === 0
   if (isOver || (options.release === true && run.waiting.size === 0)) run.lease = undefined
-  return { waiting: run.waiting.size, ...(claim !== undefined && { claim }) }
+  return { waiting: run.waiting.size, ...(claim !== undefined && options.release !== true && { claim }) }
 }
 
 async function* read(memory: Memory, runId: string, range: ReadRange = {}): AsyncGenerator<StoredEvent> {

@@ -12,7 +12,7 @@ export interface Appending {
   readonly reject: readonly PostRejection[]
   /** All that the run owes from now on; undefined when the row says so already. */
   readonly owes: readonly Debt[] | undefined
-  /** True when the run rests after this: it is given back, or created without a lease. */
+  /** True when the run rests after this, and is given back. */
   readonly rests: boolean
 }
 
@@ -26,7 +26,7 @@ export function appendOptions(appending: Appending): AppendOptions {
   const run: Writable<RunUpdate> = { status, blockedOn, wakeAt }
   if (owes !== undefined) run.owes = owes
   if (progressed === true && (claim?.recoveries ?? 0) > 0) run.progressed = progressed
-  if (claim === undefined && create !== undefined) run.create = rests ? withoutLease(create) : create
+  if (claim === undefined && create !== undefined) run.create = create
   const options: Writable<AppendOptions> = {
     expectedHead: turn.expectedHead,
     fencingToken: claim?.token ?? 0,
@@ -34,10 +34,6 @@ export function appendOptions(appending: Appending): AppendOptions {
   }
   if (take.length > 0) options.take = take
   if (reject.length > 0) options.reject = reject
-  if (rests && claim !== undefined) options.release = true
+  if (rests) options.release = true
   return options
-}
-
-function withoutLease({ lease: _, ...create }: RunCreation): RunCreation {
-  return create
 }

@@ -103,12 +103,25 @@ function exists(runId: string, cause: unknown): StoreError {
   return new StoreError('HEAD_CONFLICT', `run ${runId} was created by another process`, { runId, cause })
 }
 
-/** Whether an append that landed has ended the lease that it was made under. */
-async function isReleased(env: Environment, runId: string, options: AppendOptions): Promise<boolean> {
-  if (options.release !== true) return false
+/**
+ * Whether an append that landed has ended the lease that it was made under.
+ *
+ * @throws KernelError `LEASE_LOST` when somebody has taken the run since: how it stands is theirs to say.
+ */
+async function isReleased(
+  env: Environment,
+  runId: string,
+  { release, fencingToken, run }: AppendOptions,
+): Promise<boolean> {
+  if (release !== true) return false
   const row = await repeatable(env, () => env.store.runs.find(runId))
-  return row !== undefined && (row.lease === undefined || row.token !== options.fencingToken)
+  const token = run.create === undefined ? fencingToken : FIRST_TOKEN
+  if (row?.token !== token) throw leaseLost(runId)
+  return row.lease === undefined
 }
+
+/** Of the lease that a run is created under. */
+const FIRST_TOKEN = 1
 
 /** Another driver has the run. */
 export function leaseLost(runId: string, cause?: unknown): KernelError {

@@ -54,7 +54,7 @@ export class Drive {
   #over = false
   readonly #givingUp = new GivingUp()
   readonly #holds = (system: System): boolean => this.#givingUp.holds(system)
-  /** True once the run was given back by an append, or created without a lease. */
+  /** True once the run was given back by an append. */
   #isFree = false
   /** True until the step has been asked about everything that is folded. */
   #undecided = true
@@ -150,7 +150,7 @@ export class Drive {
         this.#mailbox.nudge()
       },
       onLost: () => {
-        this.#mailbox.stop(notRenewed(claim.runId))
+        this.#mailbox.loseLease(notRenewed(claim.runId))
       },
     })
   }
@@ -283,7 +283,7 @@ export class Drive {
     const rests = !isKept && !this.#mailbox.hasNews && restsAfter(this.#env, this.#fold.system, turn)
     const options = appendOptions({ turn, take: taken, reject, claim: this.#claim, create: create?.row, owes, rests })
     let appended: Appended
-    this.#mailbox.appending()
+    this.#mailbox.appending(rests)
     const askedAt = this.#env.clock.monotonic()
     try {
       appended = await appendSettled(this.#env, runId, events, options)
@@ -297,10 +297,11 @@ export class Drive {
     }
     this.#intake.rejected()
     this.#ledger.told()
-    this.#isFree = appended.released || (rests && this.#claim === undefined)
+    this.#isFree = appended.released
+    if (appended.released) this.#lease?.stop()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
-    this.#mailbox.appended()
+    this.#mailbox.appended(appended.released)
     // A handler whose action was closed with its fact is not told to go on.
     this.#running.recorded(this.#fold.system, turn.log)
     this.#facts.recorded(turn.log)

@@ -16,6 +16,10 @@ export class Mailbox {
   #missed = false
   /** There while an append is under way: whether it was asked for since posts may have been missed, or before. */
   #appending: 'since' | 'before' | undefined
+  /** True while an append is under way that gives the run back. */
+  #releasing = false
+  /** Why the lease was given up meanwhile. */
+  #lost: Error | undefined
   #stop: Error | undefined
   #wake: (() => void) | undefined
 
@@ -47,15 +51,29 @@ export class Mailbox {
     return false
   }
 
-  /** Says that an append is asked for, which will tell whether posts wait. */
-  appending(): void {
+  /** Says that an append is asked for, which will tell whether posts wait; and whether it is to give the run back. */
+  appending(releases: boolean): void {
     this.#appending = this.#missed ? 'since' : 'before'
+    this.#releasing = releases
   }
 
-  /** Says that it has told, be it by being refused for posts that wait. */
-  appended(): void {
+  /** Says that it has told, be it by being refused for posts that wait; and whether it has given the run back. */
+  appended(released = false): void {
     if (this.#appending === 'since') this.#missed = false
     this.#appending = undefined
+    this.#releasing = false
+    const lost = this.#lost
+    this.#lost = undefined
+    if (lost !== undefined && !released) this.stop(lost)
+  }
+
+  /**
+   * Ends the drive, which has no lease any more; unless that comes of an append of its own that gives the run back, of which it has
+   * not heard.
+   */
+  loseLease(reason: Error): void {
+    if (this.#releasing) this.#lost = reason
+    else this.stop(reason)
   }
 
   /** Ends the waiting: time has come for something. */

@@ -13,8 +13,12 @@ export function movesSoon(env: Environment, system: System): boolean {
   return env.moving(system.open.children) !== undefined
 }
 
-/** True when nothing moves a run soon after this turn, and nothing is left to do: its append can give it back. */
-export function restsAfter(env: Environment, system: System, { run, more, rest, problem }: Turn): boolean {
+/**
+ * True when nothing moves a run soon after this turn, and nothing is left to do: its append can give it back. One without events is
+ * sent again where its answer is lost, which it must not be then.
+ */
+export function restsAfter(env: Environment, system: System, { events, run, more, rest, problem }: Turn): boolean {
+  if (events.length === 0) return false
   return run.status === 'blocked' && !more && rest.length === 0 && problem === undefined && !movesSoon(env, system)
 }
 

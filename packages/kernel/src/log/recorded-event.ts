@@ -1,4 +1,4 @@
-import { openEvent, StoreError, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
+import { openEvent, StoreError, type Json, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import { wrongIn } from './data-check.ts'
 import { eventTypeOf, type EventType } from './event-data.ts'
@@ -40,16 +40,22 @@ export class RecordedEvent {
     return (this.#event ??= this.#read())
   }
 
+  /** Checks data that is written as the text of this event. @throws KernelError `INVALID_LOG` as {@link RecordedEvent.event}. */
+  check(data: Json): void {
+    const { type, stored } = this
+    const wrong = wrongIn(type, data)
+    if (wrong === undefined) return
+    const { runId, seq } = stored
+    const path = [type, ...wrong.path].join('.')
+    const text = `seq ${seq} of run ${runId}: ${path}: ${wrong.message}`
+    throw new KernelError('INVALID_LOG', text, { runId, seq, path })
+  }
+
   #read(): LogEvent {
     const { type } = this
-    const { runId, seq, at, hash } = this.stored
+    const { seq, at, hash } = this.stored
     const { data } = this.#opened
-    const wrong = wrongIn(type, data)
-    if (wrong !== undefined) {
-      const path = [type, ...wrong.path].join('.')
-      const text = `seq ${seq} of run ${runId}: ${path}: ${wrong.message}`
-      throw new KernelError('INVALID_LOG', text, { runId, seq, path })
-    }
+    this.check(data)
     return { seq, type, at, data, hash } as unknown as LogEvent
   }
 }

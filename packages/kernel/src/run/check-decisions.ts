@@ -48,8 +48,11 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
       if (events.length === 0) throw diverged(fold, first.event, undefined)
       for (const sealed of events) {
         const recorded = recordedAt(sealed.stored.seq)
-        if (recorded?.stored.hash === sealed.stored.hash) continue
-        throw diverged(fold, (recorded ?? following)?.event, asLogEvent(sealed))
+        if (recorded?.stored.hash !== sealed.stored.hash) {
+          throw diverged(fold, (recorded ?? following)?.event, asLogEvent(sealed))
+        }
+        // Code that decides what no log may hold does so again.
+        recorded.check(sealed.data)
       }
       done += events.length
     }

@@ -580,6 +580,11 @@ describe('a step that answers what is no decision', () => {
     ['an emission without a list', { kind: 'emit' }],
     ['a failure without a reason', { kind: 'fail' }],
     ['a failure with a code that is no text', { kind: 'fail', error: { message: 'x', code: 1 } }],
+    ['a successor of a version that is no text', { kind: 'continue', input: 1, version: 5 }],
+    [
+      'a child of a version that is no text',
+      { kind: 'requests', of: [{ kind: 'child', key: 'c', workflow: 'w', input: 1, version: 5 }] },
+    ],
   ])('%s is refused', ([, answer]) => {
     expect(() => decideOnce(() => answer)).toThrow(expect.objectContaining(kernelError('INVALID_STEP')))
   })

@@ -20,6 +20,8 @@ export function decisionOf(answer: unknown): Decision {
       if (!isObject(answer['error']) || !isOptionalText(answer['error']['code'])) throw invalid('a failure of no form')
       break
     case 'continue':
+      if (!isOptionalText(answer['version'])) throw invalid('a version that is no text')
+      break
     case 'complete':
       break
     default:
@@ -36,6 +38,9 @@ function checkParts(parts: unknown): void {
     const kind = isObject(part) ? part['kind'] : undefined
     if (kind === 'requests') checkParts((part as Record<string, unknown>)['of'])
     else if (!ITEMS.has(kind)) throw invalid('a group of something else than requests')
+    else if (kind === 'child' && !isOptionalText((part as Record<string, unknown>)['version'])) {
+      throw invalid('a child of a version that is no text')
+    }
   }
 }
 

@@ -45,6 +45,15 @@ const spec: StepperSpec = {
 const adding = stepperWorkflow<readonly number[], number>(spec)
 
 describe('a stepper of one’s own', () => {
+  test('that decides what no log may hold is found by verifying, although it decides so again', async () => {
+    const want: Stepper['want'] = () => ({ kind: 'continue', input: [], version: 5 as never })
+    const odd = stepperWorkflow<readonly number[], number>({ ...spec, stepper: () => ({ ...adder(1), want }) })
+    const kernel = createKernel({ store: memoryStore(), workflows: [odd], onWarning: () => undefined })
+    await kernel.start(odd, [], { runId: 'r' }).catch(() => undefined)
+
+    expect(await kernel.verify('r')).toMatchObject({ ok: false, code: 'INVALID_LOG', seq: 2 })
+  })
+
   test('is driven, replayed and verified as a step function is', async () => {
     const store = memoryStore()
     const kernel = createKernel({ store, workflows: [adding] })

@@ -1,6 +1,7 @@
 import type { Store, StoreChange } from '@varve/store'
 import { deepEqual, equal, fail } from 'node:assert/strict'
 import { contractGroup, type CaseBody, type CaseContext, type ContractCase } from '../contract-case.ts'
+import { atOnce } from '../expectations.ts'
 import { sampleEvents } from '../sample-events.ts'
 import { acquire, blocked, completed, creating, creation, extend, post, release, startRun } from '../test-run.ts'
 
@@ -182,6 +183,24 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
       extend(store, waiting, { run: blocked, release: true }),
     )
 
+    await listening.stop()
+  }),
+
+  'of appends that release many runs at once each is told with its own time': notifying(async ({ store, clock }) => {
+    const listening = listen(store)
+    await warmUp(store, listening)
+    const runs = await atOnce(40, async (n) => startRun(store, { runId: `many-${n}` }))
+    const now = clock.now()
+    const told = runs.map(({ runId }, n) => listening.next({ runId, kind: 'moved', dueInMs: 5000 + n }))
+
+    await Promise.all(
+      runs.map(async (run, n) => extend(store, run, { run: { ...blocked, wakeAt: now + 5000 + n }, release: true })),
+    )
+
+    deepEqual(
+      await Promise.all(told),
+      runs.map(() => true),
+    )
     await listening.stop()
   }),
 

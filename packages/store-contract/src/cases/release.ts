@@ -7,7 +7,9 @@ import {
   blocked,
   claimDue,
   completed,
+  createRun,
   creating,
+  creation,
   extend,
   LEASE_MS,
   parkedProblem,
@@ -182,9 +184,32 @@ export const releaseCases: readonly ContractCase[] = contractGroup('release', {
     deepEqual(runIds(await claimDue(store, 'b')).toSorted(), ['run-1', 'run-2'])
   },
 
-  'an append that releases cannot create': async ({ store }) => {
+  'a run that is released with its creation has begun, and is under no lease': async ({ store, clock }) => {
+    const options = { ...creating({ update: { ...blocked, wakeAt: clock.now() + 10 } }), release: true }
+
+    const appended = await store.events.append('run-1', sampleEvents('run-1', 2), options)
+
+    deepEqual(appended, { waiting: 0 })
+    const row = await rowOf(store, 'run-1')
+    deepEqual([row.status, row.head, row.token, row.lease], ['blocked', 2, 1, undefined])
+    clock.advance(10)
+    // Who goes on has not begun for the first time, whatever the rate is.
+    const queues = [{ name: 'default', rate: { limit: 1, periodMs: 1000 } }]
+    await createRun(store, 'run-2')
+    const claims = await claimDue(store, 'b', { queues })
+    deepEqual(runIds(claims).toSorted(), ['run-1', 'run-2'])
+    deepEqual(claims.find(({ runId }) => runId === 'run-1')?.token, 2)
+    deepEqual(claims.find(({ runId }) => runId === 'run-1')?.recoveries, 0)
+  },
+
+  'a run that is created without a lease cannot be released by that': async ({ store }) => {
+    const { run, ...options } = creating()
     const append = async (): Promise<unknown> =>
-      store.events.append('run-1', sampleEvents('run-1', 1), { ...creating(), release: true })
+      store.events.append('run-1', sampleEvents('run-1', 1), {
+        ...options,
+        run: { ...run, create: creation() },
+        release: true,
+      })
 
     equal(await refusalOf(append), 'INVALID_ARGUMENT')
 

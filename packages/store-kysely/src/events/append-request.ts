@@ -25,7 +25,7 @@ export function checkAppend(runId: string, events: readonly StoredEvent[], optio
   if (version !== undefined) {
     throw new StoreError('INVALID_ARGUMENT', 'a new run has the version of create', { runId })
   }
-  if (options.release === true) {
+  if (options.release === true && create.lease === undefined) {
     throw new StoreError('INVALID_ARGUMENT', 'a new run has no lease to release', { runId })
   }
   checkId('the workflow', create.workflow)
@@ -62,7 +62,7 @@ export function additionOf(
 export function creationOf(
   runId: string,
   events: readonly StoredEvent[],
-  { run }: AppendOptions,
+  { run, release = false }: AppendOptions,
   create: RunCreation,
   now: number | null,
 ): Creation {
@@ -70,7 +70,7 @@ export function creationOf(
   const owes = debtsText(run.owes)
   const ended = isTerminal(run.status)
   const due = owes !== null || (run.wakeAt === 0 && !ended)
-  const isLeased = lease !== undefined && !(ended && owes === null)
+  const isLeased = lease !== undefined && !release && !(ended && owes === null)
   const { status, blockedOn, wakeAt } = updateArgs(run)
   return {
     run: {

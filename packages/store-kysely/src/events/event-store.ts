@@ -56,7 +56,7 @@ async function create(
   const record = await parts.writes.create(creationOf(runId, events, options, creation, parts.now()))
   if (record === undefined) throw runExists(runId)
   parts.changes?.committed({ runId, kind: 'moved', dueInMs: dueInOf(record) })
-  const { lease } = creation
+  const lease = options.release === true ? undefined : creation.lease
   return { waiting: 0, ...(lease && { claim: claimOf(record, lease.owner, record.created_at + lease.leaseMs) }) }
 }
 

@@ -90,7 +90,7 @@ function answersOf(batch: readonly SharedWrite[], records: readonly SharedRecord
       }
       case 'append': {
         const record = made.append.get(write.addition.run.runId)
-        return record === undefined ? 'locked' : { waiting: record.waiting }
+        return record === undefined ? 'locked' : { waiting: record.waiting, due_in: record.due_in }
       }
       case 'snapshot':
         return made.snapshot.has(write.snapshot.runId) || 'locked'

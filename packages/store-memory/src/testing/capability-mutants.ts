@@ -93,6 +93,18 @@ export const capabilityMutants: readonly Mutant[] = [
   },
   {
     group: 'capabilities',
+    name: 'of many commits at once the times are forgotten',
+    spoil: telling((listener) => {
+      let told = 0
+      return (change) => {
+        told++
+        setImmediate(() => told--)
+        listener(told > 9 ? { ...change, dueInMs: null } : change)
+      }
+    }),
+  },
+  {
+    group: 'capabilities',
     name: 'every post is told as due, also for a run that somebody drives',
     spoil: telling((listener) => (change) => {
       listener(change.kind === 'posted' ? { ...change, dueInMs: 0 } : change)

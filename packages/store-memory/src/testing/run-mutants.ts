@@ -199,6 +199,15 @@ const releasingAppendMutants = spoiling('release', 'events', {
     append: (runId, events, options) =>
       healthy.append(runId, events, { ...options, release: options.run.status === 'blocked' && !options.run.create }),
   }),
+  'a run that is released with its creation has never begun': (healthy) => ({
+    append: (runId, events, { release, ...options }) => {
+      const { create, ...run } = options.run
+      if (release !== true || create?.lease === undefined)
+        return healthy.append(runId, events, { ...options, release: release === true })
+      const { lease: _, ...creation } = create
+      return healthy.append(runId, events, { ...options, run: { ...run, create: creation } })
+    },
+  }),
   'an append releases before it looks for posts': (healthy, store) => ({
     append: async (runId, events, { release, ...options }) => {
       const result = await healthy.append(runId, events, options)

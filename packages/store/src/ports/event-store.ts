@@ -18,8 +18,8 @@ export interface EventStore {
    * status and no debts it also ends the lease.
    *
    * @throws StoreError `RUN_NOT_FOUND` | `FENCED` | `HEAD_CONFLICT` | `INBOX_PENDING` | `UNKNOWN_OUTCOME` | `INVALID_ARGUMENT`
-   * (seqs that do not continue `expectedHead`, events of another run, `run.version` or `release` with `run.create`, more than
-   * 1000 `run.artifacts`).
+   * (seqs that do not continue `expectedHead`, events of another run, `run.version` with `run.create`, `release` of a run that is
+   * created without a lease, more than 1000 `run.artifacts`).
    */
   append(runId: string, events: readonly StoredEvent[], options: AppendOptions): Promise<AppendResult>
 
@@ -40,7 +40,7 @@ export interface AppendOptions {
   readonly reject?: readonly PostRejection[]
   /**
    * True to end the lease with this append: a run that rests then needs no release. Where posts wait after it, the caller keeps
-   * its lease, to take them. Not with `run.create`.
+   * its lease, to take them. With `run.create` only where that asks for a lease: the run has begun then, and is under none.
    */
   readonly release?: boolean
 }
@@ -56,7 +56,7 @@ export interface PostRejection {
 export interface AppendResult {
   /** Posts that wait for the run after this commit. With `release`, 0 says that the lease has ended. */
   readonly waiting: number
-  /** The starter's lease, when `run.create.lease` asked for one. */
+  /** The starter's lease, when `run.create.lease` asked for one and `release` has not ended it. */
   readonly claim?: Claim
 }
 
