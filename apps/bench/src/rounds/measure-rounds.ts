@@ -36,7 +36,7 @@ const LONG_MS = 2_000
 /**
  * Measures a workload in all its places in turns: in every round each program of each place once, those of one place right after
  * each other, every other round in the opposite order. What the machine does meanwhile hits all alike, so ratios of one
- * round are steadier than rates. Rounds before the first warm up.
+ * round are steadier than rates. Rounds before the first warm up. What collects garbage comes last, in rounds of its own.
  */
 export async function measureRounds(
   places: readonly Place[],
@@ -46,9 +46,10 @@ export async function measureRounds(
   const samples: Sample[] = []
   try {
     for (const place of places) prepared.set(place, await place.prepare())
-    for (let round = 1 - warmUps; round <= rounds; round++) {
+    const measureRound = async (round: number, which: (program: Program) => boolean): Promise<void> => {
       for (const [place, { programs }] of prepared) {
-        for (const program of round % 2 === 0 ? programs.toReversed() : programs) {
+        const those = programs.filter(which)
+        for (const program of round % 2 === 0 ? those.toReversed() : those) {
           progress(`${workload}, ${place.name}, ${program.name}: ${round < 1 ? 'warm-up' : `round ${round}`}`)
           const measured = await measureOnce(program)
           if (round > 0)
@@ -56,6 +57,8 @@ export async function measureRounds(
         }
       }
     }
+    for (let round = 1 - warmUps; round <= rounds; round++) await measureRound(round, ({ collects }) => !collects)
+    for (let round = 1; round <= rounds; round++) await measureRound(round, ({ collects }) => collects === true)
   } finally {
     for (const { close } of prepared.values()) await close?.()
   }

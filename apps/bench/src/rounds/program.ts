@@ -9,6 +9,8 @@ export interface Program {
   readonly name: string
   /** Does the work once. */
   readonly measure: () => Promise<Figures>
+  /** True when it collects all garbage, which drops compiled code, too: it is measured when all others have been. */
+  readonly collects?: true
 }
 
 /** Programs that are ready to be measured, and what they hold until then. */
@@ -45,8 +47,8 @@ export interface Amounts {
 export interface Workload {
   readonly title: string
   /**
-   * How often each program runs before the first round, by default once. More for work that is over in some milliseconds: of
-   * code that has hardly run the language has compiled nothing yet, which costs whoever has more code more.
+   * Rounds before the first that counts, by default one. More for work that is over soon: of code that has hardly run the language
+   * has compiled nothing yet, or not for good, which costs whoever has more code more.
    */
   readonly warmUps?: number
   readonly prepare: (site: Site, amounts: Amounts) => Promise<Prepared>

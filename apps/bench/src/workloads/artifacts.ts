@@ -50,7 +50,7 @@ export const artifacts = {
               measure: () => rateOf({ file, mebibytes: size }, (part) => streamOut(store, part)),
             },
           ]),
-        { name: 'varve, memory', measure: () => heldWhile(store, source) },
+        { name: 'varve, memory', collects: true, measure: () => heldWhile(store, source) },
       ],
       close: async () => rmSync(folder, { recursive: true, force: true }),
     }

@@ -2,6 +2,7 @@ import { createKernel } from '@varve/kernel'
 import type { Store } from '@varve/store'
 import { randomUUID } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { v7 as orderedId } from 'uuid'
 import { groupCommit } from '../plain/group-commit.ts'
 import type { PlainDatabase } from '../plain/plain-database.ts'
 import type { Sealing } from '../plain/plain-run.ts'
@@ -23,6 +24,7 @@ const RUNS_AT_ONCE = 128
 /** Many short runs, many of them in flight at once. */
 export const runs: Workload = {
   title: 'W2 runs',
+  warmUps: 5,
   prepare: async (site, { runs }) => {
     const { store, plain, location } = site
     const crews = await crewsOf(site)
@@ -37,6 +39,10 @@ export const runs: Workload = {
         ...both('varve', (count) => kernelRuns(store, count, location?.kind === 'postgres' ? count : RUNS_AT_ONCE)),
         ...both('plain', (count) => plainRuns(plain, count, { sealed: true })),
         { name: 'plain, unsealed', measure: () => rateOf(runs, () => plainRuns(plain, runs, { sealed: false })) },
+        {
+          name: 'plain, ordered ids',
+          measure: () => rateOf(runs, () => plainRuns(plain, runs, { sealed: true }, orderedId)),
+        },
       ],
       close: crews.close,
     }
@@ -73,9 +79,18 @@ export async function kernelRuns(store: Store, runs: number, atOnce = RUNS_AT_ON
   await kernel[Symbol.asyncDispose]()
 }
 
-/** The same by a plain program with shared commits. */
-export async function plainRuns(database: PlainDatabase, runs: number, sealing: Sealing): Promise<void> {
+/**
+ * The same by a plain program with shared commits.
+ *
+ * @param newId - makes the ids of the runs; by default as most programs make them.
+ */
+export async function plainRuns(
+  database: PlainDatabase,
+  runs: number,
+  sealing: Sealing,
+  newId: () => string = randomUUID,
+): Promise<void> {
   const commit = groupCommit(database)
-  const drive = (): Promise<void> => driveSequence(commit, STEPS_PER_RUN, { runId: randomUUID(), ...sealing })
+  const drive = (): Promise<void> => driveSequence(commit, STEPS_PER_RUN, { runId: newId(), ...sealing })
   await Promise.all(Array.from({ length: runs }, drive))
 }

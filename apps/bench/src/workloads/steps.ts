@@ -12,6 +12,8 @@ import { timeAppends } from './appends.ts'
 /** One run of sequential steps. */
 export const steps: Workload = {
   title: 'W1 steps',
+  // After some 20,000 steps a step takes no less any more.
+  warmUps: 10,
   prepare: async (site, { steps }) => {
     const { store, plain, commitRows } = site
     const perSecond = (ms: number): number => (steps / ms) * 1000
