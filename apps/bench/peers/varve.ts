@@ -58,6 +58,7 @@ export async function open({ url, folder }: Location, variant: string): Promise<
       ? postgresStore({ url })
       : sqliteStore({ path: path.join(folder, 'runs.sqlite') }, { synchronous: 'FULL' })
   const store = await openStore()
+  const here = kernelOn(store)
   /** Runs that wait behind so many recorded steps. */
   const recorded = new Map<number, string>()
   const resumeRun = async (steps: number, build?: string): Promise<number> => {
@@ -66,25 +67,49 @@ export async function open({ url, folder }: Location, variant: string): Promise<
     return timeResume(openStore, runId, { steps, build })
   }
   return {
-    sequence: (steps) => timeRun(store, { steps, shape: 'sequence' }),
-    fanOut: (steps) => timeRun(store, { steps, shape: 'fan-out' }),
-    manyRuns: (amount) => timeManyRuns(store, amount),
+    sequence: (steps) => timeRun(here, { steps, shape: 'sequence' }),
+    fanOut: (steps) => timeRun(here, { steps, shape: 'fan-out' }),
+    manyRuns: (amount) => timeManyRuns(here, amount),
     resume: (steps) => resumeRun(steps),
     resumeFromStart: (steps) => resumeRun(steps, 'another'),
-    latencies: (starts) => timeLatencies(store, starts, 'worker'),
-    directLatencies: (starts) => timeLatencies(store, starts, 'direct'),
-    [Symbol.asyncDispose]: async () => store[Symbol.asyncDispose](),
+    latencies: (starts) => timeLatencies(here, starts, 'worker'),
+    directLatencies: (starts) => timeLatencies(here, starts, 'direct'),
+    [Symbol.asyncDispose]: async () => {
+      await here.kernel[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
+    },
   }
 }
 
 type Work = ReturnType<typeof workOf>
 
+/** What a process has one of: the kernel, its workflow, and what is told of them to whoever measures. */
+interface Here {
+  readonly kernel: Kernel
+  readonly work: Work
+  executed: (step: number) => void
+  ended: () => void
+}
+
+function kernelOn(store: Store): Here {
+  const work = workOf((step) => {
+    here.executed(step)
+  })
+  const kernel = createKernel({
+    store,
+    workflows: [work],
+    onCommitted: (_, events) => {
+      for (const { type } of events) if (type === 'Completed') here.ended()
+    },
+  })
+  const here: Here = { kernel, work, executed: () => undefined, ended: () => undefined }
+  return here
+}
+
 async function timeRun(
-  store: Store,
+  { kernel, work }: Here,
   { steps, shape }: { readonly steps: number; readonly shape: 'sequence' | 'fan-out' },
 ): Promise<number> {
-  const work = workOf(() => undefined)
-  await using kernel = createKernel({ store, workflows: [work] })
   const startedAt = performance.now()
   const { status } = await kernel.start(work, { steps, shape, text: runText })
   const elapsedMs = performance.now() - startedAt
@@ -93,22 +118,19 @@ async function timeRun(
 }
 
 async function timeManyRuns(
-  store: Store,
+  here: Here,
   { runs, steps }: { readonly runs: number; readonly steps: number },
 ): Promise<number> {
+  const { kernel, work } = here
   const ends = countdown(runs)
-  const work = workOf(() => undefined)
-  await using kernel = createKernel({
-    store,
-    workflows: [work],
-    onCommitted: (_, events) => events.forEach(({ type }) => type === 'Completed' && ends.hit()),
-  })
+  here.ended = ends.hit
   await manyAtOnce(runs, CONCURRENCY, () => startRun(kernel, work, { steps, wait: false }))
   const startedAt = performance.now()
   const worker = createWorker({ kernel, concurrency: CONCURRENCY, signals: [] })
   worker.start()
   const elapsedMs = (await ends.zero) - startedAt
   await worker.stop()
+  here.ended = () => undefined
   return elapsedMs
 }
 
@@ -139,22 +161,23 @@ async function recordRun(openStore: () => Promise<Store>, steps: number): Promis
   return runId
 }
 
-async function timeLatencies(store: Store, starts: number, by: 'worker' | 'direct'): Promise<readonly number[]> {
-  let executed: (at: number) => void = () => undefined
-  const work = workOf(() => executed(performance.now()))
-  await using kernel = createKernel({ store, workflows: [work] })
+async function timeLatencies(here: Here, starts: number, by: 'worker' | 'direct'): Promise<readonly number[]> {
+  const { kernel, work } = here
   const worker = createWorker({ kernel, signals: [] })
   if (by === 'worker') worker.start()
   const latencies: number[] = []
   for (let start = 0; start < starts; start++) {
     await rest(start, REST)
     const { promise, resolve } = Promise.withResolvers<number>()
-    executed = resolve
+    here.executed = () => {
+      resolve(performance.now())
+    }
     const startedAt = performance.now()
     await startRun(kernel, work, { steps: 1, wait: by === 'direct' })
     latencies.push((await promise) - startedAt)
   }
   await worker.stop()
+  here.executed = () => undefined
   return latencies
 }
 
