@@ -32,11 +32,12 @@ export function debtsOf(system: System, events: readonly LogEvent[]): Debt[] {
       debts.push({ kind: 'cancel', runId: derivedRunId(system.runId, data.key) })
     }
   }
-  const parent = system.started?.parent
-  // The fold may hold an end that was decided and dropped again; only what is appended counts.
-  const ends = events.some(({ seq }) => seq === system.end.seq)
+  const { terminal, started } = system
+  const parent = started?.parent
   // A run that goes on as another one has not ended for whoever waits for it.
-  if (ends && system.terminal !== undefined && system.terminal.type !== 'ContinuedAsNew' && parent !== undefined) {
+  if (terminal === undefined || terminal.type === 'ContinuedAsNew' || parent === undefined) return debts
+  // The fold may hold an end that was decided and dropped again; only what is appended counts.
+  if (events.some(({ seq }) => seq === system.end.seq)) {
     debts.push({ kind: 'answer', runId: parent.runId, key: parent.key })
   }
   return debts

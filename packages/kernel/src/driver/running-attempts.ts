@@ -69,7 +69,8 @@ export class RunningAttempts {
     const ready = this.#ready(attempt, (error) => failedAttempt(this.#env, attempt, error))
     if (ready === undefined) return
     const running = this.#begin(attempt, { asks: false, called: true })
-    const given = { ...attempt, ...ready, controller: running.controller }
+    const { controller } = running
+    const given = ready.opened === undefined ? { ...attempt, controller } : { ...attempt, ...ready, controller }
     const call = (): Promise<LogDraft> => runAttempt(this.#env, given)
     const outcome = this.#env.observe.tellsAttempts ? this.#observed(attempt, call) : call()
     outcome.then(
@@ -190,7 +191,9 @@ export class RunningAttempts {
   toDo({ open }: System): readonly OpenAction[] {
     // Most turns leave nothing to do.
     if (this.#toDo.size === 0) return NOTHING
-    return [...this.#toDo].map((key) => open.get(key) as OpenAction).sort((a, b) => a.seq - b.seq)
+    const items: OpenAction[] = []
+    for (const key of this.#toDo) items.push(open.get(key) as OpenAction)
+    return items.length === 1 ? items : items.sort((a, b) => a.seq - b.seq)
   }
 
   /** Aborts everything. The reason is made when something is under way: most runs end with nothing that is. */

@@ -84,22 +84,22 @@ export function takeTurn(
 ): Turn {
   const { system } = fold
   const openBefore = system.open.size
-  const expectedHead = system.end.seq
   const at = Math.max(env.clock.now(), system.at)
   const taken = foldInputs(env, fold, definition, inputs, at)
   const closed = system.open.size < openBefore
-  const alone = { ...taken, expectedHead }
-  if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, alone, [], closed)
-  if (holds(system)) return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), paused: true }
+  if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, taken, [], closed)
+  if (holds(system)) return { ...turnOf(fold, taken, [], closed), run: runAgain(closed), paused: true }
   if (apart && taken.events.length > 0) {
-    return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), more: true }
+    return { ...turnOf(fold, taken, [], closed), run: runAgain(closed), more: true }
   }
   const held = holdFold(fold)
   try {
     const verdict = env.policy.authorize
     const { actions, name } = definition
     const { events, more } = decide(fold, {
-      ...{ definition, at, limits: env.limits },
+      definition,
+      at,
+      limits: env.limits,
       reusable,
       verdict: (request) => askPolicy(env.policy, () => denialOf(verdict?.(request), 'authorize')),
       unasked: verdict === undefined ? (action) => fixedLabelsOf(actions[action] as AnyAction) : undefined,
@@ -108,8 +108,8 @@ export function takeTurn(
     })
     checkSize(env, events)
     checkLength(env, fold)
-    checkArtifacts(system.runId, { taken: taken.events, decided: events, isNew: expectedHead === 0 })
-    const turn = turnOf(fold, alone, events, closed)
+    checkArtifacts(system.runId, { taken: taken.events, decided: events, isNew: taken.expectedHead === 0 })
+    const turn = turnOf(fold, taken, events, closed)
     turn.more = more
     if (isToBeAsked(system, definition)) turn.run = runAgain(closed)
     if (events.length > 0 && system.terminal === undefined) turn.held = held
@@ -118,7 +118,7 @@ export function takeTurn(
     if (error instanceof CrowdedTurn) throw error
     const problem = error as Error
     // What was decided so far is dropped with the fold; nothing of it is in the log.
-    return { ...turnOf(fold, alone, [], closed), run: runAgain(closed), problem }
+    return { ...turnOf(fold, taken, [], closed), run: runAgain(closed), problem }
   }
 }
 
@@ -183,9 +183,11 @@ function mayRefer({ stored }: SealedEvent): boolean {
 }
 
 interface Taken {
+  /** Seq of the last event before them. */
+  readonly expectedHead: number
   readonly events: readonly SealedEvent[]
   readonly rest: readonly Input[]
-  readonly problem?: Error
+  readonly problem: Error | undefined
 }
 
 function foldInputs(
@@ -196,6 +198,7 @@ function foldInputs(
   at: number,
 ): Taken {
   const { limits } = env
+  const expectedHead = fold.system.end.seq
   const events: SealedEvent[] = []
   let artifacts: Set<string> | undefined
   let bytes = 0
@@ -212,11 +215,11 @@ function foldInputs(
     // Room for a turn's decisions is kept free, so that the last append of a turn can carry them.
     const tooLarge = bytes > limits.appendBytes / 2 || (artifacts?.size ?? 0) > APPEND_ARTIFACTS
     const full = tooLarge || events.length >= limits.appendEvents - TURN_EVENTS
-    if (full && events.length > 0) return { events, rest: inputs.slice(i), ...(problem !== undefined && { problem }) }
+    if (full && events.length > 0) return { expectedHead, events, rest: inputs.slice(i), problem }
     problem = foldInput(fold, input, sealed, problem)
     events.push(sealed)
   }
-  return { events, rest: [], ...(problem !== undefined && { problem }) }
+  return { expectedHead, events, rest: [], problem }
 }
 
 /** An outcome of an earlier attempt, which its driver handed in after it had lost the run. */
@@ -274,12 +277,7 @@ function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input
   }
 }
 
-function turnOf(
-  fold: RunFold,
-  taken: Taken & { readonly expectedHead: number },
-  decided: readonly SealedEvent[],
-  closed: boolean,
-): TurnDraft {
+function turnOf(fold: RunFold, taken: Taken, decided: readonly SealedEvent[], closed: boolean): TurnDraft {
   const events = [...taken.events, ...decided]
   const { rest, problem, expectedHead } = taken
   const again = rest.length > 0 || problem !== undefined
@@ -299,7 +297,8 @@ function runAgain(progressed: boolean): TurnUpdate {
 /** The row of a run as its fold says. */
 export function runUpdate({ system }: Pick<RunFold, 'system'>, progressed = false): TurnUpdate {
   const status = statusOf(system)
-  const closed = progressed && { progressed }
-  if (status === 'blocked') return { status, blockedOn: blockedOn(system), wakeAt: wakeAt(system), ...closed }
-  return { status, blockedOn: [], wakeAt: status === 'running' ? 0 : null, ...closed }
+  const isBlocked = status === 'blocked'
+  const wakesAt = isBlocked ? wakeAt(system) : status === 'running' ? 0 : null
+  const update = { status, blockedOn: isBlocked ? blockedOn(system) : [], wakeAt: wakesAt }
+  return progressed ? { ...update, progressed } : update
 }

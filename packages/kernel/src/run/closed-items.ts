@@ -27,6 +27,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
   #names: readonly ItemName[]
   /** The place of each in the list, by kind and name. */
   #places: Map<string, number> | undefined
+  #lastPlace = 0
   #bins: Map<number, string> | undefined
   /** How many items are in the bins. */
   #written: number
@@ -96,9 +97,12 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
   }
 
   #placeOf(kind: ClosedItem['kind'], name: string): number {
+    // Most that close one after the other are alike.
+    const last = this.#names[this.#lastPlace]
+    if (last?.[1] === name && last[0] === kind) return this.#lastPlace
     this.#places ??= new Map()
     const known = this.#places.get(`${kind} ${name}`)
-    if (known !== undefined) return known
+    if (known !== undefined) return (this.#lastPlace = known)
     const place = this.#names.length
     // A snapshot that was made before keeps the list that it has.
     this.#names = [...this.#names, [kind, name]]

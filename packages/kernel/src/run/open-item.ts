@@ -22,7 +22,6 @@ export function openedItem(event: OpeningEvent, text?: string): OpenItem {
   switch (event.type) {
     case 'ActionRequested': {
       const { action, input, effect } = event.data
-      const begun = { attempt: 1, failures: 0, attempting: true, inDoubt: false } as const
       const item = {
         kind: 'action',
         key,
@@ -31,7 +30,10 @@ export function openedItem(event: OpeningEvent, text?: string): OpenItem {
         input,
         effect,
         fingerprint: text === undefined ? fingerprint(input) : fingerprintOfText(inputIn(text, event.data)),
-        ...begun,
+        attempt: 1,
+        failures: 0,
+        attempting: true,
+        inDoubt: false,
       } as const
       const { tool, provider } = event.data
       return tool === undefined && provider === undefined ? item : { ...item, ...recordedLabels(event.data) }

@@ -116,8 +116,10 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
   }
 
   /** Actions in doubt, in no order. */
-  *inDoubt(): IterableIterator<OpenAction> {
-    for (const { item } of this.#waiting.inDoubt) yield item as OpenAction
+  inDoubt(): readonly OpenAction[] {
+    const { inDoubt } = this.#waiting
+    // Every turn asks, and there is hardly ever one.
+    return inDoubt.size === 0 ? NO_ACTIONS : Array.from(inDoubt, ({ item }) => item as OpenAction)
   }
 
   /** The wait for a signal that was opened first. */
@@ -155,6 +157,8 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
     if (effect === 'at-most-once') this.#attemptingOnce += by
   }
 }
+
+const NO_ACTIONS: readonly OpenAction[] = []
 
 function inOrder(entries: readonly Entry[]): OpenItem[] {
   return entries.map(({ item }) => item).sort((a, b) => a.seq - b.seq)

@@ -62,13 +62,13 @@ function recordedRequest(turn: Readiness, request: ItemRequest): SealedEvent | u
   if (spec === undefined) return undefined
   const effect = spec.effect ?? 'idempotent'
   const { stored } = known
-  const asked = canonicalJsonOf(turn, { key, action, input, effect })
+  const asked = canonicalJsonOf(turn, { action, effect, input, key })
   if (asked === undefined) return undefined
   if (asked.text === stored.body) return { stored, data: asked.copy }
   // Labels stand behind all else.
   if (!stored.body.startsWith(asked.text.slice(0, -1))) return undefined
   const labels = recordedLabels(known.event.data as EventData['ActionRequested'])
-  const labeled = canonicalJsonOf(turn, { key, action, input, effect, ...labels })
+  const labeled = canonicalJsonOf(turn, { ...labels, action, effect, input, key })
   return labeled?.text === stored.body ? { stored, data: labeled.copy } : undefined
 }
 
@@ -89,7 +89,8 @@ function unaskedRequest(turn: Readiness, request: ItemRequest): SealedEvent | un
   const labels = spec && turn.unasked?.(action)
   if (spec === undefined || labels === undefined) return undefined
   const { system } = turn.fold
-  const data = { key, action, input, effect: spec.effect ?? 'idempotent', ...labels }
+  // In canonical order nothing is sorted, and what is spread first is copied as a whole.
+  const data = { ...labels, action, effect: spec.effect ?? 'idempotent', input, key }
   try {
     checkId('a key', key)
     return sealEvent(system.runId, system.end, { type: 'ActionRequested', data }, turn.at, turn.limits)

@@ -36,7 +36,7 @@ export function outputDraft(
     const { value, secrets } = enter(env, output ?? null, 'output')
     const draft: LogDraft = {
       type: 'ActionSucceeded',
-      data: { key, output: withoutSecrets(env, origin, value, 'output'), attempts, ...more },
+      data: { ...more, attempts, key, output: withoutSecrets(env, origin, value, 'output') },
     }
     if (secrets.length === 0) return draft
     return keepSecrets(env, secrets).then(

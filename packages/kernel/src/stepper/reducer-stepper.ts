@@ -279,7 +279,7 @@ function isPromise(value: unknown): boolean {
 function wantOf({ ask, onPassing }: StepCall, answer: unknown): Want {
   const decision = decisionOf(answer)
   if (decision.kind !== 'requests') return decision
-  const selection = selectRequests(decision, ask)
-  if (selection.fresh.length > TURN_EVENTS && isBounded(decision)) onPassing()
-  return { kind: 'requests', ...selection }
+  const { known, fresh } = selectRequests(decision, ask)
+  if (fresh.length > TURN_EVENTS && isBounded(decision)) onPassing()
+  return { kind: 'requests', known, fresh }
 }

@@ -4,7 +4,8 @@ import type { Ask } from './stepper.ts'
 
 /** What a step may know at a moment of its run; the same on every machine and whenever it is asked again. */
 export function stepContext({ now, seed, seq }: Pick<Ask, 'now' | 'seed' | 'seq'>): StepContext {
-  return { now, ...derivedRandom(seed, String(seq)) }
+  const { random, uuid } = derivedRandom(seed, String(seq))
+  return { now, random, uuid }
 }
 
 /** The same, for whoever has to know whether the step looks at it. Getters cost more than most steps do. */
