@@ -168,6 +168,7 @@ async function post(env: Environment, runId: string, id: string, { type, data }:
     await repeatable(env, () => env.store.inbox.post(runId, draft, { maxWaiting: env.limits.waitingPosts }))
   } catch (error) {
     if (!isStoreError(error, 'RUN_NOT_FOUND') && !isStoreError(error, 'RUN_TERMINAL')) throw error
+    return
   }
   env.moved(runId)
 }

@@ -182,9 +182,9 @@ export class Drive {
       if (!this.#isFree) {
         await this.#lease?.decided()
         this.#checkStop()
-        // What waits for its append may be that an attempt is over: nothing is started beside it.
+        // What waits for its append may be that an attempt is over: nothing is started beside it, nor before a cancel has dropped all.
         const parking = this.#givingUp.parking !== undefined
-        if (this.#intake.inputs.length === 0 && !parking) this.#act()
+        if (this.#intake.inputs.length === 0 && !parking && !(more && system.cancel !== undefined)) this.#act()
         if (more || parking || this.#postsWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
         if (this.#running.size > 0 || movesSoon(this.#env, system)) {
           await nextMove(this.#env, system, this.#mailbox, this.#givingUp)
@@ -220,8 +220,9 @@ export class Drive {
       if (elapsed !== undefined) tellTurn(this.#env.observe, this.#options, turn, elapsed())
       this.#intake.appended(turn.rest)
       const more = turn.more || turn.rest.length > 0
-      this.#undecided = more || turn.paused === true || isDelayed(this.#fold.system)
-      if (turn.problem !== undefined) throw turn.problem
+      this.#undecided = more || turn.paused === true || turn.problem !== undefined || isDelayed(this.#fold.system)
+      // What has been posted since may be what mends it.
+      if (turn.problem !== undefined && !this.#postsWait) throw turn.problem
       return more
     }
   }
@@ -299,7 +300,7 @@ export class Drive {
     this.#ledger.told()
     this.#isFree = appended.released
     if (appended.released) this.#lease?.stop()
-    if (this.#claim === undefined) await this.#claimCreated(appended, askedAt)
+    if (this.#claim === undefined) await this.#claimCreated(appended, askedAt, owes !== undefined)
     this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
     this.#mailbox.appended(appended.released)
     // A handler whose action was closed with its fact is not told to go on.
@@ -313,8 +314,8 @@ export class Drive {
   }
 
   /** A run that ended or rests with its first append has no lease to keep. */
-  async #claimCreated(appended: Appended, askedAt: number): Promise<void> {
-    if (this.#isFree || (this.#fold.system.terminal !== undefined && appended.claim === undefined)) return
+  async #claimCreated(appended: Appended, askedAt: number, owes: boolean): Promise<void> {
+    if (this.#isFree || (this.#fold.system.terminal !== undefined && appended.claim === undefined && !owes)) return
     this.#keep(appended.claim ?? (await acquireRun(this.#env, this.#options.runId)), askedAt)
   }
 
@@ -394,6 +395,6 @@ export class Drive {
     const own = this.#intake.inputs.flatMap(({ draft, post }) => (post === undefined ? [draft] : []))
     if (claim !== undefined) await handIn(this.#env, claim.runId, [...own, ...this.#mailbox.takeResults()])
     if (claim === undefined || isKernelError(error, 'LEASE_LOST')) return error
-    return park(this.#env, claim, error)
+    return park(this.#env, claim, error, this.#snapshots !== undefined)
   }
 }

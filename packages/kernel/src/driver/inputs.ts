@@ -52,11 +52,15 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
   const inputs: Input[] = []
   let known: ReadonlySet<string | undefined> | undefined
   let signals: ReadonlySet<string> | undefined
+  let doomed: ReadonlySet<string> | undefined
+  const cancels = incoming.some(({ draft }) => draft.type === 'CancelRequested')
   for (const item of system.open.due(now)) {
     known ??= new Set(incoming.map(({ draft }) => itemKeyOf(draft)))
     if (known.has(item.key)) continue
     if (item.kind === 'action') {
-      inputs.push({ draft: nextAttempt(item) })
+      // What is about to be given up is not begun anew.
+      doomed ??= new Set(system.cancel?.doomed)
+      if (!cancels && !doomed.has(item.key)) inputs.push({ draft: nextAttempt(item) })
       continue
     }
     // A signal that came in time closes its wait, however late its run is driven.
@@ -65,7 +69,7 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
   }
   const due = runDue(system, now)
   // A request to cancel that is about to be taken is not the second one.
-  if (due !== undefined && !incoming.some(({ draft }) => draft.type === 'CancelRequested')) inputs.push(due)
+  if (due !== undefined && !cancels) inputs.push(due)
   return inputs
 }
 

@@ -40,19 +40,31 @@ const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
  * Gives up a run that cannot be driven here and now: with a problem when the run, its code or its log is at fault, else
  * as it stands, due for whoever comes next. The log is not touched.
  *
+ * @param isMendable - true when the run was read and took the posts that waited: one that has come since may mend it.
  * @returns the error that tells the caller.
  */
-export async function park(env: Environment, claim: Claim, error: unknown): Promise<unknown> {
+export async function park(env: Environment, claim: Claim, error: unknown, isMendable = false): Promise<unknown> {
   const problem = problemOf(env, error)
   try {
     // The claim's head may be old; without a row to set it is compared with nothing.
     const request = { expectedHead: claim.head, ...(problem && { problem }) }
     await repeatable(env, () => env.store.runs.release(claim, request))
+    if (isMendable && problem !== undefined) await reviveForPosts(env, claim)
   } catch (failure) {
     // The lease ends by itself.
     env.warn(failure as Error)
   }
   return error
+}
+
+/** A post clears a problem. One that came while the run was being parked is to do so, too: it was there before the problem. */
+async function reviveForPosts(env: Environment, { runId, token }: Claim): Promise<void> {
+  const row = await repeatable(env, () => env.store.runs.find(runId))
+  if (row === undefined || row.waiting === 0 || row.problem === undefined || row.token !== token) return
+  const { owner, leaseMs, store } = env
+  const claim = await repeatable(env, () => store.runs.acquire(runId, { owner, leaseMs }))
+  await repeatable(env, () => store.runs.release(claim, { expectedHead: claim.head }))
+  env.moved(runId)
 }
 
 /**

@@ -20,8 +20,12 @@ export async function acquireReleased(env: Environment, runId: string): Promise<
   }
 }
 
-/** Gives a run back as it is folded; with these debts from now on, unless the row has them already. */
-export function releaseRun(
+/**
+ * Gives a run back as it is folded; with these debts from now on, unless the row has them already.
+ *
+ * @returns what became of it; `lost` is not answered for a release of our own that went well while its answer did not come.
+ */
+export async function releaseRun(
   env: Environment,
   claim: Claim,
   fold: Pick<RunFold, 'system'>,
@@ -29,7 +33,22 @@ export function releaseRun(
 ): Promise<ReleaseOutcome> {
   const expectedHead = fold.system.end.seq
   const run = { ...runUpdate(fold), ...(owes && { owes }) }
-  return repeatable(env, () => env.store.runs.release(claim, { expectedHead, run }))
+  let uncertain = false as boolean
+  const outcome = await repeatable(env, async () => {
+    try {
+      return await env.store.runs.release(claim, { expectedHead, run })
+    } catch (error) {
+      uncertain ||= isStoreError(error, 'UNKNOWN_OUTCOME')
+      throw error
+    }
+  })
+  return outcome === 'lost' && uncertain ? outcomeOfRelease(env, claim) : outcome
+}
+
+async function outcomeOfRelease({ clock, store }: Environment, { runId, token }: Claim): Promise<ReleaseOutcome> {
+  const row = await repeatable({ clock }, () => store.runs.find(runId))
+  if (row?.token !== token || row.lease !== undefined) return 'lost'
+  return row.wakeAt !== null && row.wakeAt <= clock.now() ? 'due' : 'released'
 }
 
 /** The posts that wait for a run, as many of them as one append can take. */

@@ -1,4 +1,4 @@
-import type { Store } from '@varve/store'
+import { StoreError, type Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -68,6 +68,26 @@ describe('a run that continues as new', () => {
     expect(await kernel.run('r')).toEqual(outcome)
     expect(await kernel.start(v1, { n: 1 }, { runId: 'r' })).toEqual(outcome)
     expect(await readLog(store, 'r')).toEqual(log)
+  })
+
+  test('with its first append, whose answer is lost, owes nothing and holds no lease when it has paid', async () => {
+    let lost = false
+    const { clock, store, kernel } = setup([v1], (inner) => {
+      const append: Store['events']['append'] = async (...args) => {
+        const result = await inner.events.append(...args)
+        if (lost) return result
+        lost = true
+        throw new StoreError('UNKNOWN_OUTCOME', 'the answer is lost')
+      }
+      return { ...inner, events: { ...inner.events, append } }
+    })
+
+    const started = kernel.start(v1, { n: 1 }, { runId: 'r' })
+    await clock.advance(1000)
+
+    expect(await started).toMatchObject({ status: 'continued' })
+    expect(await store.runs.find('r')).toMatchObject({ status: 'continued', owes: [] })
+    expect((await store.runs.find('r'))?.lease).toBe(undefined)
   })
 
   test('has no more time than it was given, however often it does so', async () => {

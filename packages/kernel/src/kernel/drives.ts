@@ -1,5 +1,4 @@
 import { isStoreError, isTerminal, StoreError, type Claim, type ReleaseRequest, type RunRow } from '@varve/store'
-import type { Timer } from '../clock.ts'
 import { Drive } from '../driver/drive.ts'
 import type { DriveOptions } from '../driver/drive-options.ts'
 import { repeatable } from '../driver/append.ts'
@@ -18,12 +17,10 @@ import type { MoveOptions } from './move-options.ts'
 import { giveBack } from './give-back.ts'
 import { runNotFound } from './run-not-found.ts'
 import { Trailing } from './trailing.ts'
+import { WakeUps } from './wake-ups.ts'
 
 /** How often a run that another process drives is looked at, where the store does not notify. */
 const POLL_MS = 250
-
-/** When a run is tried again that could not be moved in the background for want of its store. */
-const RETRY_MS = 5000
 
 /** One run that this kernel drives or follows. All callers share it: a kernel never competes with itself for a lease. */
 interface Slot {
@@ -39,7 +36,7 @@ interface Slot {
 export class Drives {
   readonly #env: Environment
   readonly #slots = new Map<string, Slot>()
-  readonly #wakeUps = new Map<string, Timer>()
+  readonly #wakeUps: WakeUps
   /** Runs that nothing drives here for a moment; resolves when they are free again. */
   readonly #held = new Map<string, Promise<void>>()
   readonly #claiming = new Set<Promise<unknown>>()
@@ -50,6 +47,10 @@ export class Drives {
 
   constructor(env: Environment) {
     this.#env = env
+    this.#wakeUps = new WakeUps(env, {
+      move: (runId) => this.move(runId, { follow: false }),
+      has: (runId) => this.#slots.has(runId),
+    })
     this.#changes = new Changes(env, (news, runId) => {
       const slots = runId === undefined ? [...this.#slots.values()] : [this.#slots.get(runId)]
       return slots.filter((slot) => slot?.drive?.nudge(news)).length > 0
@@ -185,7 +186,7 @@ export class Drives {
   /** Says that something was done to a run that may be driven here: it is, in the background. */
   moved(runId: string): void {
     this.posted(runId)
-    if (!this.#slots.has(runId) && this.#closed === undefined) this.#background(runId)
+    if (!this.#slots.has(runId) && this.#closed === undefined) this.#wakeUps.now(runId)
   }
 
   /** Says that events of a run are durable. */
@@ -225,35 +226,16 @@ export class Drives {
 
   /** Drives a run when its time has come, for as long as this kernel lives. */
   wakeAt(runId: string, at: number | null): void {
-    this.#wakeUps.get(runId)?.cancel()
-    this.#wakeUps.delete(runId)
-    if (at === null || this.#closed !== undefined) return
-    const timer = this.#env.clock.schedule(Math.max(0, at - this.#env.clock.now()), () => {
-      this.#wakeUps.delete(runId)
-      this.#background(runId)
-    })
-    timer.unref?.()
-    this.#wakeUps.set(runId, timer)
-  }
-
-  /** Nobody waits for it here: what keeps the run from being driven stands in its row, and is told as a warning. */
-  #background(runId: string): void {
-    this.move(runId, { follow: false }).catch((error: unknown) => {
-      const expected = isKernelError(error, 'KERNEL_CLOSED') || isKernelError(error, 'WORKFLOW_MISSING')
-      if (!expected) this.#env.warn(error as Error)
-      // The store's trouble is not the run's: its time has come all the same.
-      const passing = isStoreError(error) && (error.retryable || error.code === 'UNKNOWN_OUTCOME')
-      if (passing && !this.#wakeUps.has(runId)) this.wakeAt(runId, this.#env.clock.now() + RETRY_MS)
-    })
+    this.#wakeUps.at(runId, at)
   }
 
   /** Aborts all handlers, releases all leases, clears all timers. */
   async close(): Promise<void> {
     this.#closed ??= new KernelError('KERNEL_CLOSED', 'the kernel was disposed')
-    for (const timer of this.#wakeUps.values()) timer.cancel()
-    this.#wakeUps.clear()
+    this.#wakeUps.close()
     for (const { drive } of this.#slots.values()) drive?.leave('stop', this.#closed)
-    await this.#changes.close()
+    // A store that cannot be told any more tells nothing any more either; what is being driven is given back all the same.
+    await this.#changes.close().catch(this.#env.warn)
     await Promise.allSettled(this.#claiming)
     await Promise.allSettled([...[...this.#slots.values()].map(({ outcome }) => outcome), ...this.#held.values()])
     await this.trailing.settled()

@@ -1,6 +1,6 @@
 import type { RunFilter, RunRow } from '@varve/store'
 import type { Outcome } from '../driver/outcome.ts'
-import { isKnownDead } from '../owner.ts'
+import { dueAt } from './due-at.ts'
 import type { KernelParts } from './parts.ts'
 
 /** A run that was taken up again: how far it came, or what keeps it from being driven. */
@@ -22,7 +22,7 @@ export async function recoverRuns(
   await kernel.env.clock.check()
   for await (const row of unfinished(kernel)) {
     if (!workflows.has(row.workflow) || kernel.drives.has(row.runId)) continue
-    const due = dueAt(kernel, row)
+    const due = dueAt(kernel.env.owner, row)
     if (due === undefined) continue
     if (due <= kernel.env.clock.now()) queue.push(row.runId)
     else kernel.drives.wakeAt(row.runId, due)
@@ -54,13 +54,6 @@ async function* listed({ env }: KernelParts, filter: RunFilter): AsyncGenerator<
 }
 
 type RowView = Pick<RunRow, 'runId' | 'workflow' | 'version' | 'wakeAt' | 'waiting' | 'lease' | 'problem'>
-
-/** When a run may be taken up; undefined when only somebody else can move it. */
-function dueAt({ env }: KernelParts, { wakeAt, lease, problem }: RowView): number | undefined {
-  if (problem?.retryAt === null || wakeAt === null) return undefined
-  const free = lease === undefined || isKnownDead(lease.owner, env.owner) ? 0 : lease.until
-  return Math.max(wakeAt, problem?.retryAt ?? 0, free)
-}
 
 async function recoverOne({ drives }: KernelParts, runId: string): Promise<RecoveredRun | undefined> {
   try {

@@ -1,0 +1,54 @@
+import { memoryStore } from '@varve/store-memory'
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { createKernel } from '../kernel/kernel.ts'
+import { ActionError } from '../policy/action-error.ts'
+import { retryWithBackoff } from '../policy/retry.ts'
+import { manualClock } from '../testing/manual-clock.ts'
+import { typesOf } from '../testing/sealed-log.ts'
+import { defineWorkflow } from '../workflow/define-workflow.ts'
+
+// More than a turn drops at once, and few.
+test.each([700, 3])('once a run is canceled none of its %i retries that are due is begun', async (count) => {
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  let canceled = false
+  let late = 0
+  const keys = Array.from({ length: count }, (_, i) => `k${i}`)
+  const flow = defineWorkflow(
+    {
+      ...{ name: 'flow', version: '1', input: z.null() },
+      actions: {
+        pay: {
+          run: () => {
+            if (canceled) late++
+            throw new ActionError('transient', 'again')
+          },
+        },
+      },
+    },
+    { step: (_, next) => next.all(keys.map((key) => next.run('pay', null, { key }))) },
+  )
+  // Beyond what a drive waits for: the run is blocked then.
+  const policy = retryWithBackoff({ maxAttempts: 5, baseMs: 10_000, jitter: 'none' })
+  const kernel = createKernel({ store, clock, workflows: [flow], policy })
+  const started = kernel.start(flow, null, { runId: 'r' })
+  for (let i = 0; i < 20; i++) await clock.advance(10)
+  expect(await started).toMatchObject({ status: 'blocked' })
+
+  clock.block(20_000)
+  canceled = true
+  const other = createKernel({ store, clock, workflows: [] })
+  await other.cancel('r', { reason: 'stop', wait: false })
+  const ended = kernel.run('r')
+  for (let i = 0; i < 20; i++) await clock.advance(10)
+
+  expect(await ended).toMatchObject({ status: 'canceled' })
+  expect(late).toBe(0)
+  const types = await typesOf(store, 'r')
+  expect(types.slice(types.indexOf('CancelRequested'))).toEqual([
+    'CancelRequested',
+    ...keys.map(() => 'ItemDropped'),
+    'Canceled',
+  ])
+})
