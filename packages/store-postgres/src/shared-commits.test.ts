@@ -98,6 +98,27 @@ describe('writes of many runs at once', () => {
     expect((await store.runs.find('run-3'))?.head).toBe(2)
   })
 
+  test('go on while others, each made alone, wait for somebody who holds their rows', async () => {
+    const store = await opened()
+    await Promise.all(named(10).map(async (runId) => start(store, runId)))
+    const other = await pool.connect()
+    await other.query(`begin; select 1 from ${schema}.runs where run_id in ('run-0', 'run-1') for update`)
+    const waiting = `select count(*)::int as n from pg_stat_activity where wait_event_type = 'Lock' and query like $1`
+    const held: Promise<void>[] = []
+    for (const runId of named(2)) {
+      held.push(extend(store, runId, 1))
+      while ((await pool.query<{ n: number }>(waiting, [`%"${schema}"%`])).rows[0]?.n !== held.length);
+    }
+
+    const free = named(10).slice(2)
+    await Promise.all(free.map(async (runId) => extend(store, runId, 1)))
+
+    await other.query('rollback')
+    other.release()
+    await Promise.all(held)
+    expect((await store.runs.list({}, { limit: 10 })).items.map(({ head }) => head)).toEqual(new Array(10).fill(2))
+  })
+
   test('are all UNKNOWN_OUTCOME when the server ends their connection', async () => {
     const store = await opened()
     const other = await creating('run-1')

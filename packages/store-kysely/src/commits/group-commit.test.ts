@@ -1,5 +1,5 @@
 import { StoreError, type Snapshot, type StoreErrorCode } from '@varve/store'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { AppendArgs, AppendedRecord } from '../events/append-queries.ts'
 import type { Addition, SqlWrites } from '../writes.ts'
 import { groupCommit } from './group-commit.ts'
@@ -14,7 +14,7 @@ interface Commit {
 }
 
 /** A database that commits when the test says so. */
-function scripted(lanes = 1) {
+function scripted(lanes = 1, patienceMs?: number) {
   const commits: Commit[] = []
   const commit = async (batch: readonly SharedWrite[], shared: boolean): Promise<readonly SharedAnswer[]> =>
     new Promise((resolve, reject) => {
@@ -32,6 +32,7 @@ function scripted(lanes = 1) {
     saveSnapshot: async (snapshot) => (await alone({ kind: 'snapshot', snapshot })) as boolean,
     shared: {
       lanes,
+      ...(patienceMs !== undefined && { patienceMs }),
       accepts: (write) => write.kind !== 'append' || write.addition.posts.length === 0,
       commit: async (batch) => commit(batch, true),
     },
@@ -347,5 +348,82 @@ describe('a write that was passed over because its run is locked', () => {
     await second
 
     expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b'], ['a'], ['a']])
+  })
+})
+
+describe('a write that is made alone and waits for a row that somebody else has locked', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  /** Time that stands still but for `pass`; the event loop turns as ever. */
+  function standStill(): (ms: number) => Promise<void> {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    return async (ms) => {
+      vi.advanceTimersByTime(ms)
+      await turn()
+    }
+  }
+
+  test.for([1, 2])('lets others pass after a while, also where it has the last of %i lanes', async (lanes) => {
+    const pass = standStill()
+    const { commits, grouped } = scripted(lanes, 50)
+    const locked: Promise<unknown>[] = []
+    for (const runId of named(lanes)) {
+      locked.push(grouped.append(addition(runId)))
+      await turn()
+    }
+    expect(commits.map(({ runIds }) => runIds)).toEqual(named(lanes).map((runId) => [runId]))
+    const others = ['x', 'y'].map(async (runId) => grouped.append(addition(runId)))
+
+    await pass(49)
+    expect(commits).toHaveLength(lanes)
+    await pass(1)
+    expect(commits.at(-1)).toMatchObject({ runIds: ['x', 'y'], shared: true })
+    commits.at(-1)?.answer()
+    await Promise.all(others)
+
+    for (const { answer } of commits) answer()
+    expect(await Promise.all(locked)).toEqual(locked.map(() => ({ waiting: 0 })))
+    const after = grouped.append(addition('run-0'))
+    await turn()
+    commits.at(-1)?.answer()
+    expect(await after).toEqual({ waiting: 0 })
+  })
+
+  test('lets those pass that were refused together with it', async () => {
+    const pass = standStill()
+    const { commits, grouped } = scripted(1, 50)
+    const all = ['bad', 'locked', 'good'].map(async (runId) => code(grouped.append(addition(runId))))
+    await turn()
+    commits[0]?.fail(new StoreError('STORE_FAILED', 'one of them cannot be stored'))
+    await turn()
+    commits[1]?.fail(new StoreError('STORE_FAILED', 'it is this one'))
+    await turn()
+    expect(commits.map(({ runIds }) => runIds)).toEqual([['bad', 'locked', 'good'], ['bad'], ['locked']])
+
+    await pass(50)
+    commits[3]?.answer()
+
+    expect(await all[2]).toBe('done')
+    commits[2]?.answer()
+    expect(await Promise.all(all)).toEqual(['STORE_FAILED', 'done', 'done'])
+  })
+
+  test('lets nobody pass where what it waits for holds up everybody', async () => {
+    const pass = standStill()
+    const { commits, grouped } = scripted(1)
+    const first = grouped.append(addition('a'))
+    await turn()
+    const others = ['x', 'y'].map(async (runId) => grouped.append(addition(runId)))
+
+    await pass(60_000)
+
+    expect(commits).toHaveLength(1)
+    commits[0]?.answer()
+    await first
+    await turn()
+    commits[1]?.answer()
+    await Promise.all(others)
   })
 })

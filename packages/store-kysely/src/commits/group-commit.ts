@@ -37,11 +37,20 @@ interface Member extends WaitingWrite {
   readonly reject: (error: unknown) => void
 }
 
+/** A lane that one write has for itself. */
+interface LoneLane {
+  readonly key: string
+}
+
 class GroupCommit {
   readonly #writes: SqlWrites
   readonly #shared: SharedCommits
   readonly #line = new WriteLine<Member>()
+  /** Lanes that are taken. */
   #lanes = 0
+  /** Those of them that may be given up before their write is made. */
+  readonly #lone = new Set<LoneLane>()
+  #patience: NodeJS.Timeout | undefined
   #gathering = false
   /** The run of the last batch; empty when it was of several. */
   #lastRun: string | undefined
@@ -72,14 +81,37 @@ class GroupCommit {
   }
 
   async #makeAtOnce(write: SharedWrite, key: string): Promise<Answer> {
-    this.#lanes += 1
+    const lane = this.#enter(key)
     try {
       return await alone(this.#writes, write)
     } finally {
-      this.#lanes -= 1
+      this.#leave(lane)
       this.#line.release(key)
       this.#gather()
     }
+  }
+
+  #enter(key: string): LoneLane {
+    const lane = { key }
+    this.#lanes += 1
+    this.#lone.add(lane)
+    return lane
+  }
+
+  #leave(lane: LoneLane): void {
+    if (this.#lone.delete(lane)) this.#lanes -= 1
+  }
+
+  /** Whoever waits for a row that somebody else has locked may wait for ever, and with all lanes taken so would everybody. */
+  #leaveLater(): void {
+    const { patienceMs } = this.#shared
+    if (patienceMs === undefined || this.#lone.size === 0 || this.#patience !== undefined) return
+    const slow = [...this.#lone]
+    this.#patience = setTimeout(() => {
+      this.#patience = undefined
+      for (const lane of slow) this.#leave(lane)
+      this.#gather()
+    }, patienceMs)
   }
 
   /**
@@ -88,7 +120,11 @@ class GroupCommit {
    * which nobody waits, shares the commit of what their run writes next.
    */
   #gather(): void {
-    if (this.#gathering || this.#line.size === 0 || this.#lanes >= this.#shared.lanes) return
+    if (this.#gathering || this.#line.size === 0) return
+    if (this.#lanes >= this.#shared.lanes) {
+      this.#leaveLater()
+      return
+    }
     this.#gathering = true
     const begin = (): void => {
       this.#gathering = false
@@ -107,24 +143,31 @@ class GroupCommit {
       const [first, second] = batch
       if (first === undefined) return
       this.#lastRun = second === undefined ? first.runId : ''
+      if (second === undefined) {
+        const lane = this.#enter(first.key)
+        void this.#makeAlone(first).finally(() => {
+          this.#leave(lane)
+          this.#gather()
+        })
+        continue
+      }
       this.#lanes += 1
       void this.#commit(batch).finally(() => {
         this.#lanes -= 1
         this.#gather()
       })
     }
+    this.#gather()
   }
 
   async #commit(batch: readonly Member[]): Promise<void> {
-    const [first] = batch
-    if (batch.length === 1 && first !== undefined) return this.#makeAlone(first)
     let answers: readonly SharedAnswer[]
     try {
       answers = await this.#shared.commit(batch.map(({ write }) => write))
     } catch (error) {
       if (isStoreError(error) && OF_ALL.includes(error.code)) {
         for (const member of batch) this.#settle(member, () => member.reject(error))
-      } else for (const member of batch) await this.#makeAlone(member)
+      } else for (const member of batch) await this.#patiently(this.#makeAlone(member))
       return
     }
     for (const [place, member] of batch.entries()) {
@@ -133,6 +176,18 @@ class GroupCommit {
       if (answer === 'locked') void this.#makeAlone(member)
       else this.#settle(member, () => member.resolve(answer))
     }
+  }
+
+  /** Waits for a write, unless it waits for somebody else's lock. */
+  async #patiently(made: Promise<void>): Promise<void> {
+    const { patienceMs } = this.#shared
+    if (patienceMs === undefined) return made
+    const late = Promise.withResolvers<undefined>()
+    const timer = setTimeout(() => {
+      late.resolve(undefined)
+    }, patienceMs)
+    await Promise.race([made, late.promise])
+    clearTimeout(timer)
   }
 
   async #makeAlone(member: Member): Promise<void> {

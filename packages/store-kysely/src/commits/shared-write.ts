@@ -28,6 +28,11 @@ export type SharedAnswer = Answer | 'locked'
 export interface SharedCommits {
   /** So many may be under way at once. */
   readonly lanes: number
+  /**
+   * In ms, where somebody else may hold the row that a write is for: one that is made alone and takes longer keeps nobody from
+   * beginning any more. Absent where what it waits for holds up everybody.
+   */
+  readonly patienceMs?: number
   /** Whether the write may be part of a batch; otherwise it is made alone, beside them. */
   accepts(write: SharedWrite): boolean
   /**

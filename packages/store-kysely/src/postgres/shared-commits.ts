@@ -17,6 +17,9 @@ import {
   type SharedRecord,
 } from './shared-query.ts'
 
+/** Longer than a commit takes on a disk or a network that is slow. */
+const PATIENCE_MS = 50
+
 /**
  * One statement for the writes of many runs, with the lists of what they write.
  *
@@ -28,6 +31,7 @@ export function sharedCommits(dialect: SqlDialect, executor: SqlExecutor, schema
   const query = sharedQuery(dialect, schema)
   return {
     lanes: 2,
+    patienceMs: PATIENCE_MS,
     // A post may settle only what waits once the row is locked: that takes a statement of its own.
     accepts: (write) => write.kind !== 'prune' && (write.kind !== 'append' || write.addition.posts.length === 0),
     commit: async (batch) => {
