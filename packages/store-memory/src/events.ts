@@ -81,8 +81,11 @@ function commit(run: RunDraft, added: readonly StoredEvent[], options: AppendOpt
     if (run.waiting.delete(id)) run.taken.add(id)
   }
   for (const { id, error } of options.reject ?? []) {
-    const post = run.waiting.get(id)
-    if (post !== undefined) run.rejected.push(Object.freeze({ ...post, error }))
+    const kept = run.waiting.get(id)
+    if (kept !== undefined) {
+      const behind = run.rejected.findLastIndex(({ number }) => number < kept.number)
+      run.rejected.splice(behind + 1, 0, { ...kept, error })
+    }
     run.waiting.delete(id)
   }
   applyUpdate(run, options.run, now)

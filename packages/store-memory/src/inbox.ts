@@ -18,19 +18,19 @@ export function memoryInbox(memory: Memory): InboxStore {
 
     list: async (runId, options) => {
       memory.checkOpen()
-      return [...(memory.find(runId)?.waiting.values() ?? [])].slice(0, options.limit)
+      return Array.from(memory.find(runId)?.waiting.values() ?? [], ({ post }) => post).slice(0, options.limit)
     },
 
     rejected: async (runId, page) => {
       memory.checkOpen()
       checkLimit(page.limit)
-      const start = page.cursor === undefined ? 0 : readCursor(page.cursor, isPosition)
-      const rest = memory.find(runId)?.rejected.slice(start) ?? []
+      const after = page.cursor === undefined ? 0 : readCursor(page.cursor, isNumber)
+      const rest = memory.find(runId)?.rejected.filter(({ number }) => number > after) ?? []
       return pageOf(
         rest,
         page.limit,
-        (post) => post,
-        () => start + page.limit,
+        ({ post, error }) => Object.freeze({ ...post, error }),
+        ({ number }) => number,
       )
     },
   }
@@ -50,7 +50,8 @@ function keep(memory: Memory, runId: string, draft: PostDraft, maxWaiting: numbe
 
   const now = memory.now()
   memory.change(run, (draft) => {
-    draft.waiting.set(id, Object.freeze({ id, type, body, postedAt: now }))
+    draft.posted += 1
+    draft.waiting.set(id, { post: Object.freeze({ id, type, body, postedAt: now }), number: draft.posted })
     draft.wakeAt = dueSince(draft, now)
     draft.problem = undefined
   })
@@ -58,6 +59,6 @@ function keep(memory: Memory, runId: string, draft: PostDraft, maxWaiting: numbe
   return 'kept'
 }
 
-function isPosition(value: unknown): value is number {
+function isNumber(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }

@@ -7,7 +7,6 @@ import {
   type Owner,
   type Post,
   type Problem,
-  type RejectedPost,
   type RunCreation,
   type RunRow,
   type RunStatus,
@@ -17,6 +16,12 @@ import {
 } from '@varve/store'
 import { frozenCopy } from './frozen-copy.ts'
 
+/** A post with the order in which it was kept, from 1. */
+export interface NumberedPost {
+  readonly post: Post
+  readonly number: number
+}
+
 /** One run with everything that belongs to it. */
 export interface RunRecord {
   readonly runId: string
@@ -25,10 +30,13 @@ export interface RunRecord {
   /** Its log; the head is its length. */
   readonly events: StoredEvent[]
   /** Posts that wait by id, in the order in which they were kept. */
-  readonly waiting: Map<string, Post>
+  readonly waiting: Map<string, NumberedPost>
   /** Ids of the posts that are in the log: these are duplicates for ever. */
   readonly taken: Set<string>
-  readonly rejected: RejectedPost[]
+  /** In the order in which they were kept. */
+  readonly rejected: (NumberedPost & { readonly error: string })[]
+  /** Posts ever kept: the number of the last one. */
+  readonly posted: number
   /** Ascending by seq. */
   readonly snapshots: Snapshot[]
   /** What the run refers to. */
@@ -66,6 +74,7 @@ export function newRecord(runId: string, creation: RunCreation, now: number): Ru
     waiting: new Map(),
     taken: new Set(),
     rejected: [],
+    posted: 0,
     snapshots: [],
     artifacts: new Set(),
     version,

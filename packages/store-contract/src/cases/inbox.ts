@@ -264,6 +264,20 @@ export const takingCases: readonly ContractCase[] = contractGroup('inbox', {
     }
   },
 
+  'rejected posts stand in the order in which they were kept, whenever they were rejected': async ({ store }) => {
+    let run = await startRun(store)
+    for (const id of ['a', 'b', 'c']) await post(store, 'run-1', id)
+    run = await extend(store, run, { reject: [{ id: 'c', error: 'null' }] })
+    await extend(store, run, { reject: ['b', 'a'].map((id) => ({ id, error: 'null' })) })
+
+    const pages = await allPages(async (request) => store.inbox.rejected('run-1', { ...request, limit: 2 }))
+
+    deepEqual(
+      pages.map((page) => page.map(({ id }) => id)),
+      [['a', 'b'], ['c']],
+    )
+  },
+
   'every answer about a run tells how many posts wait': async ({ store, clock }) => {
     const run = await startRun(store)
     for (const id of ['p', 'q']) await post(store, 'run-1', id)

@@ -129,6 +129,20 @@ export const releaseCases: readonly ContractCase[] = contractGroup('release', {
     deepEqual([row.recoveries, row.owes, row.wakeAt], [0, [], null])
   },
 
+  'a release that says that the run has ended says when, unless the append that ended it has': async ({
+    store,
+    clock,
+  }) => {
+    const run = await startRun(store)
+    clock.advance(10)
+    const endedAt = clock.now()
+
+    equal(await release(store, run, completed), 'released')
+
+    deepEqual([(await rowOf(store, 'run-1')).status, (await rowOf(store, 'run-1')).endedAt], ['completed', endedAt])
+    deepEqual((await store.runs.list({ endedBefore: endedAt + 1 }, { limit: 10 })).items.length, 1)
+  },
+
   'an append that releases ends the lease and sets the row': async ({ store, clock }) => {
     const run = await startRun(store)
     const update = { ...blocked, wakeAt: clock.now() + 10 }

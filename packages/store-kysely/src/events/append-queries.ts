@@ -93,7 +93,7 @@ export function appending<DB extends Schema, Args extends AppendArgs>(
     .set({
       ...updatedColumns(p, shape, waiting),
       ...(shape.settles && { waiting }),
-      ...(shape.ended && { ...endedLease(p, shape), ended_at: sql`coalesce(${runColumn('ended_at')}, ${p.now})` }),
+      ...(shape.ended && endedLease(p, shape)),
       ...(shape.releases && releasedLease(waiting)),
       head: p.int('head'),
       format: sql`case when ${format} < ${p.int('format')} then ${p.int('format')} else ${format} end`,

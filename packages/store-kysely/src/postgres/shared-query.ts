@@ -220,11 +220,11 @@ function changing(dialect: SqlDialect, nameOf: NameOf): RawBuilder<unknown> {
     text: (name) => (name === 'owes' ? (setsOwes as never) : row.text(name)),
   }
   const all: UpdateShape = { ended: true, setsOwes: true, progressed: true, setsVersion: true }
-  const { recoveries, version, ...always } = updatedColumns(given, all, runColumn('waiting'))
+  const { recoveries, version, ended_at: endedAt, ...always } = updatedColumns(given, all, runColumn('waiting'))
   const parts: readonly (readonly [SharedPart, Readonly<Record<string, RawBuilder<unknown> | undefined>>])[] = [
     ['progressed', { recoveries }],
     ['setsVersion', { version }],
-    ['ended', { ended_at: sql`coalesce(${runColumn('ended_at')}, ${given.now})` }],
+    ['ended', { ended_at: endedAt }],
   ]
   const released = releasedLease(runColumn('waiting'))
   const leases = Object.entries(endedLease(given, all)).map(([name, ended]) => {

@@ -141,6 +141,7 @@ export interface UpdatedColumns {
   readonly owes?: RawBuilder<string | null>
   readonly recoveries?: RawBuilder<number>
   readonly version?: RawBuilder<string>
+  readonly ended_at?: RawBuilder<number | null>
 }
 
 /**
@@ -163,6 +164,7 @@ export function updatedColumns<Args extends UpdateArgs>(
     ...(shape.setsOwes && { owes }),
     ...(shape.progressed && { recoveries: sql.lit(0) }),
     ...(shape.setsVersion && { version: p.text('newVersion') }),
+    ...(shape.ended && { ended_at: sql`coalesce(${runColumn('ended_at')}, ${p.now})` }),
   }
 }
 

@@ -18,7 +18,10 @@ export interface InboxStore {
   /** Posts that wait, in the order in which they were kept. */
   list(runId: string, options: { readonly limit: number }): Promise<readonly Post[]>
 
-  /** Posts that the driver refused, oldest first. */
+  /**
+   * Posts that the driver refused, in the order in which they were kept. One that is refused behind others that came later
+   * stands before these: whoever has read on does not see it.
+   */
   rejected(runId: string, page: PageRequest): Promise<Page<RejectedPost>>
 }
 
