@@ -16,12 +16,18 @@ export interface FaultOptions {
   readonly server?: PostgresServer
 }
 
-/** Makes one fault after the other. Its order follows from the random numbers alone; what it hits, from the machine, too. */
+/**
+ * Makes one fault after the other, of each kind one at least, however slow the machine is. What they hit follows from the machine,
+ * too.
+ */
 export async function makeFaults({ fleet, random, forMs, leaseMs, server }: FaultOptions): Promise<FaultCounts> {
   const counts: FaultCounts = { kills: 0, pauses: 0, stops: 0, cuts: 0, restarts: 0 }
   const until = performance.now() + forMs
   const restartAt = until - forMs / 2
-  const choices = ['kills', 'kills', 'pauses', 'stops', ...(server ? (['cuts', 'cuts'] as const) : [])] as const
+  const round = ['kills', 'kills', 'pauses', 'stops', ...(server ? (['cuts', 'cuts'] as const) : [])] as const
+  const wanted = new Set<keyof FaultCounts>([...round, ...(server ? (['restarts'] as const) : [])])
+  /** What is left of a round: drawn with what was drawn before left out, every kind has its turn soon. */
+  let left: (keyof FaultCounts)[] = []
   const make = {
     kills: () => fleet.kill(random()),
     pauses: () => fleet.pause(random(), leaseMs * (1.2 + random())),
@@ -29,11 +35,14 @@ export async function makeFaults({ fleet, random, forMs, leaseMs, server }: Faul
     cuts: () => server !== undefined && cut(server, random),
     restarts: () => server !== undefined && restarted(server),
   }
-  while (performance.now() < until) {
+  while (performance.now() < until || wanted.size > 0) {
     await delay(50 + random() * 300)
-    const isRestart = server !== undefined && counts.restarts === 0 && performance.now() > restartAt
-    const choice = isRestart ? 'restarts' : choices[Math.floor(random() * choices.length)]
-    if (choice !== undefined && (await make[choice]())) counts[choice]++
+    if (left.length === 0) left = [...round]
+    const isRestart = wanted.has('restarts') && performance.now() > restartAt
+    const [choice] = isRestart ? (['restarts'] as const) : left.splice(Math.floor(random() * left.length), 1)
+    if (choice === undefined || !(await make[choice]())) continue
+    counts[choice]++
+    wanted.delete(choice)
   }
   return counts
 }
