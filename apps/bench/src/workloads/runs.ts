@@ -24,7 +24,7 @@ const RUNS_AT_ONCE = 128
 /** Many short runs, many of them in flight at once. */
 export const runs: Workload = {
   title: 'W2 runs',
-  warmUps: 5,
+  warmUps: 2,
   prepare: async (site, { runs }) => {
     const { store, plain, location } = site
     const crews = await crewsOf(site)
