@@ -52,3 +52,32 @@ test.each([700, 3])('once a run is canceled none of its %i retries that are due 
     'Canceled',
   ])
 })
+
+test('once a run is canceled no attempt is begun that was permitted again at the same time, while the rest is dropped', async () => {
+  const store = memoryStore()
+  let canceled = false
+  let late = 0
+  // Ten more than a turn drops.
+  const keys = Array.from({ length: 510 }, (_, i) => `k${i}`)
+  const pay = (): never => {
+    if (canceled) late++
+    throw new Error('nobody knows')
+  }
+  const flow = defineWorkflow(
+    { name: 'flow', version: '1', input: z.null(), actions: { pay: { effect: 'at-most-once', run: pay } } },
+    { step: (_, next) => next.all(keys.map((key) => next.run('pay', null, { key }))) },
+  )
+  const kernel = createKernel({ store, workflows: [flow] })
+  expect(await kernel.start(flow, null, { runId: 'r' })).toMatchObject({ status: 'blocked' })
+
+  const other = createKernel({ store, workflows: [] })
+  await other.cancel('r', { reason: 'stop', wait: false })
+  canceled = true
+  for (const key of keys) {
+    const body = JSON.stringify({ key, outcome: { status: 'retry' } })
+    await store.inbox.post('r', { id: key, type: 'ActionSettled', body }, { maxWaiting: 1000 })
+  }
+
+  expect(await kernel.run('r')).toMatchObject({ status: 'canceled' })
+  expect(late).toBe(0)
+})

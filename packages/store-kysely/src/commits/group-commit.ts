@@ -37,19 +37,14 @@ interface Member extends WaitingWrite {
   readonly reject: (error: unknown) => void
 }
 
-/** A lane that one write has for itself. */
-interface LoneLane {
-  readonly key: string
-}
-
 class GroupCommit {
   readonly #writes: SqlWrites
   readonly #shared: SharedCommits
   readonly #line = new WriteLine<Member>()
   /** Lanes that are taken. */
   #lanes = 0
-  /** Those of them that may be given up before their write is made. */
-  readonly #lone = new Set<LoneLane>()
+  /** Writes that have one for themselves, and may give it up before they are made. */
+  readonly #lone = new Set<SharedWrite>()
   #patience: NodeJS.Timeout | undefined
   #gathering = false
   /** The run of the last batch; empty when it was of several. */
@@ -81,25 +76,23 @@ class GroupCommit {
   }
 
   async #makeAtOnce(write: SharedWrite, key: string): Promise<Answer> {
-    const lane = this.#enter(key)
+    this.#enter(write)
     try {
       return await alone(this.#writes, write)
     } finally {
-      this.#leave(lane)
+      this.#leave(write)
       this.#line.release(key)
       this.#gather()
     }
   }
 
-  #enter(key: string): LoneLane {
-    const lane = { key }
+  #enter(write: SharedWrite): void {
     this.#lanes += 1
-    this.#lone.add(lane)
-    return lane
+    this.#lone.add(write)
   }
 
-  #leave(lane: LoneLane): void {
-    if (this.#lone.delete(lane)) this.#lanes -= 1
+  #leave(write: SharedWrite): void {
+    if (this.#lone.delete(write)) this.#lanes -= 1
   }
 
   /** Whoever waits for a row that somebody else has locked may wait for ever, and with all lanes taken so would everybody. */
@@ -109,7 +102,7 @@ class GroupCommit {
     const slow = [...this.#lone]
     this.#patience = setTimeout(() => {
       this.#patience = undefined
-      for (const lane of slow) this.#leave(lane)
+      for (const write of slow) this.#leave(write)
       this.#gather()
     }, patienceMs)
   }
@@ -144,9 +137,9 @@ class GroupCommit {
       if (first === undefined) return
       this.#lastRun = second === undefined ? first.runId : ''
       if (second === undefined) {
-        const lane = this.#enter(first.key)
+        this.#enter(first.write)
         void this.#makeAlone(first).finally(() => {
-          this.#leave(lane)
+          this.#leave(first.write)
           this.#gather()
         })
         continue
