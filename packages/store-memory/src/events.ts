@@ -13,6 +13,7 @@ import {
   checkLease,
   checkContinuation,
   checkPriority,
+  checkWhole,
 } from '@varve/store'
 import { frozenCopy } from './frozen-copy.ts'
 import type { Memory } from './memory.ts'
@@ -106,9 +107,10 @@ async function* read(memory: Memory, runId: string, range: ReadRange = {}): Asyn
   for (const event of memory.find(runId)?.events.slice(first - 1, last) ?? []) yield event
 }
 
-function checkRunIds(runId: string, { create, version: newVersion, artifacts = [] }: RunUpdate): void {
+function checkRunIds(runId: string, { create, version: newVersion, wakeAt, artifacts = [] }: RunUpdate): void {
   checkId('the run id', runId)
   checkContentIds(artifacts, 0)
+  if (wakeAt !== null) checkWhole('wakeAt', wakeAt, 0)
   if (newVersion !== undefined) checkNewVersion(runId, newVersion, create)
   if (create === undefined) return
   const { workflow, version, tags, queue, priority = 0, concurrencyKey, parent, lease } = create

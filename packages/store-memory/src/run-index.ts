@@ -1,5 +1,6 @@
 import type { RunFilter } from '@varve/store'
 import sortedBTree from 'sorted-btree'
+import { byId } from './id-order.ts'
 import { dueAt, type RunRecord } from './run-record.ts'
 
 // It is CommonJS with a default export: what Node takes for the default is the module, what some tools take for it the class.
@@ -180,11 +181,11 @@ function isSame(a: Standing | undefined, b: Standing | undefined): boolean {
 }
 
 function inOrder(a: Place, b: Place): number {
-  return a[0] - b[0] || a[1] - b[1] || byId(a[2], b[2])
+  return a[0] - b[0] || a[1] - b[1] || byIdOrBound(a[2], b[2])
 }
 
-function byId(a: string | null, b: string | null): number {
-  if (a === b) return 0
-  if (a === null) return 1
-  return b === null || a < b ? -1 : 1
+/** A bound without an id is behind all the runs of its time. */
+function byIdOrBound(a: string | null, b: string | null): number {
+  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1
+  return byId(a, b)
 }

@@ -8,6 +8,7 @@ import {
   type RunFilter,
   type RunRow,
 } from '@varve/store'
+import { byId } from './id-order.ts'
 import type { Memory } from './memory.ts'
 import { rowOf, type RunRecord } from './run-record.ts'
 
@@ -60,8 +61,7 @@ function positionOf(run: RunRecord): Position {
 
 /** Orders by instant, then by id. */
 export function newestFirst([aAt, aId]: Position, [bAt, bId]: Position): number {
-  if (aAt !== bAt) return bAt - aAt
-  return aId === bId ? 0 : aId > bId ? -1 : 1
+  return bAt - aAt || byId(bId, aId)
 }
 
 /** True for what a page may have given as its end. */

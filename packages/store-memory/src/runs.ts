@@ -76,6 +76,7 @@ function renew(memory: Memory, claim: Claim, leaseMs: number): Claim {
 function release(memory: Memory, claim: Claim, given: ReleaseRequest): ReleaseOutcome {
   memory.checkOpen()
   if (given.run?.version !== undefined) checkId('the version', given.run.version)
+  if (given.run !== undefined && given.run.wakeAt !== null) checkWhole('wakeAt', given.run.wakeAt, 0)
   if (given.run?.artifacts !== undefined) {
     throw new StoreError('INVALID_ARGUMENT', 'a release takes no artifacts; append them', { runId: claim.runId })
   }

@@ -1,6 +1,8 @@
+import type { StoredEvent } from '@varve/store'
 import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
-import { rejectsWith, rowOf } from '../expectations.ts'
+import { readAll, rejectsWith, rowOf } from '../expectations.ts'
+import { sampleEvents } from '../sample-events.ts'
 import { acquire, claimDue, extend, post, release, running, startIdleRun, startRun } from '../test-run.ts'
 import { wrong } from './ids.ts'
 
@@ -55,6 +57,31 @@ export const argumentCases: readonly ContractCase[] = contractGroup('arguments',
     const row = await rowOf(store, 'run-1')
     equal(row.waiting, 0)
     equal(row.token, 1)
+  },
+
+  'an instant at which a run moves is a whole number of milliseconds, or null': async ({ store }) => {
+    const run = await startRun(store)
+
+    for (const wakeAt of [NaN, Infinity, 1.5, -1, undefined, '1'] as unknown as (number | null)[]) {
+      await rejectsWith('INVALID_ARGUMENT', async () => startRun(store, { runId: 'run-2', update: { wakeAt } }))
+      await rejectsWith('INVALID_ARGUMENT', async () => extend(store, run, { run: { wakeAt } }))
+      await rejectsWith('INVALID_ARGUMENT', async () => release(store, run, { ...running, wakeAt }))
+    }
+
+    deepEqual([(await rowOf(store, 'run-1')).head, await store.runs.find('run-2')], [1, undefined])
+  },
+
+  'what is no sealed event is not appended': async ({ store }) => {
+    const { claim, end } = await startRun(store)
+    const [event] = sampleEvents('run-1', 1, end)
+
+    for (const part of [{ body: null }, { body: {} }, { hash: undefined }, { at: 0.5 }, { at: NaN }, { v: '1' }]) {
+      const broken = { ...event, ...part } as StoredEvent
+      const options = { expectedHead: 1, fencingToken: claim.token, run: running }
+      await rejectsWith('INVALID_ARGUMENT', async () => store.events.append('run-1', [broken], options))
+    }
+
+    equal((await readAll(store, 'run-1')).length, 1)
   },
 
   'a lease lasts a whole number of milliseconds, at least 1': async ({ store }) => {

@@ -16,6 +16,10 @@ import {
   startRun,
 } from '../test-run.ts'
 
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
+
 /** Ids that break a store which builds SQL from them, matches them as patterns, folds their case or cuts them. */
 export const odd: readonly string[] = [
   `'; drop table runs; --`,
@@ -117,6 +121,14 @@ export const idCases: readonly ContractCase[] = contractGroup('ids', {
     const pages = await allPages(async (request) => store.runs.list({}, { ...request, limit: 2 }))
 
     deepEqual(runIds(pages.flat()).toSorted(), odd.toSorted())
+  },
+
+  'runs of one instant stand in the order of the bytes of their ids': async ({ store }) => {
+    const ids = [...odd, 'a', 'aa', 'a\uffff', 'a𝒳', 'a\ue000', 'b'].toSorted(byBytes)
+    for (const runId of ids.toReversed()) await createRun(store, runId)
+
+    deepEqual(runIds((await store.runs.list({}, { limit: 1000 })).items), ids.toReversed())
+    deepEqual(runIds(await claimDue(store, 'b')), ids)
   },
 
   'owners are told apart by the whole id': async ({ store }) => {

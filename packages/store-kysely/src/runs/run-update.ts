@@ -1,8 +1,9 @@
-import { isTerminal, type Debt, type RunUpdate } from '@varve/store'
+import { checkWhole, isTerminal, type Debt, type RunUpdate } from '@varve/store'
 import type { UpdateArgs } from './run-columns.ts'
 
-/** What a `RunUpdate` binds. */
+/** What a `RunUpdate` binds. @throws StoreError `INVALID_ARGUMENT` for an instant that is none. */
 export function updateArgs(update: RunUpdate): Omit<UpdateArgs, 'now'> {
+  if (update.wakeAt !== null) checkWhole('wakeAt', update.wakeAt, 0)
   return {
     status: update.status,
     blockedOn: JSON.stringify(update.blockedOn),

@@ -24,7 +24,7 @@ export function checkLease(owner: Owner, leaseMs: number): void {
   checkWhole('leaseMs', leaseMs, 1)
 }
 
-/** @throws StoreError `INVALID_ARGUMENT` for events that do not continue the run's log behind `expectedHead`. */
+/** @throws StoreError `INVALID_ARGUMENT` for what are no sealed events, or do not continue the run's log behind `expectedHead`. */
 export function checkContinuation(runId: string, events: readonly StoredEvent[], expectedHead: number): void {
   let seq = expectedHead
   for (const event of events) {
@@ -34,6 +34,11 @@ export function checkContinuation(runId: string, events: readonly StoredEvent[],
       throw new StoreError('INVALID_ARGUMENT', text, { runId, seq: event.seq })
     }
     checkId(`the type of seq ${seq}`, event.type)
+    const { v, at, body, hash } = event as Readonly<Record<keyof StoredEvent, unknown>>
+    if (typeof body === 'string' && typeof hash === 'string' && Number.isSafeInteger(v) && Number.isSafeInteger(at))
+      continue
+    const text = `seq ${seq} of run ${runId} is no sealed event: its body and hash are texts, its v and at whole numbers`
+    throw new StoreError('INVALID_ARGUMENT', text, { runId, seq })
   }
 }
 

@@ -14,7 +14,7 @@ import type { Page, PageRequest } from './store.ts'
 export interface RunStore {
   find(runId: string): Promise<RunRow | undefined>
 
-  /** Newest first (by `createdAt`, then run id). Runs that are created meanwhile shift no later page. */
+  /** Newest first (by `createdAt`, then run id, as the bytes of UTF-8). Runs that are created meanwhile shift no later page. */
   list(filter: RunFilter, page: PageRequest): Promise<Page<RunRow>>
 
   /**
