@@ -48,11 +48,11 @@ export function outputDraft(
   }
 }
 
-function unrecordable({ item: { key, attempt: attempts } }: Origin, error: unknown, more: More): LogDraft {
+function unrecordable({ item: { key, attempt: attempts }, opened }: Origin, error: unknown, more: More): LogDraft {
   const isOfValue =
     isKernelError(error, 'INVALID_INPUT') || isStoreError(error, 'NOT_JSON') || isStoreError(error, 'LIMIT_EXCEEDED')
   if (!isOfValue) throw error
-  return { type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error), ...more } }
+  return { type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error, opened?.redact), ...more } }
 }
 
 /**
@@ -63,7 +63,7 @@ function unrecordable({ item: { key, attempt: attempts } }: Origin, error: unkno
 export function withoutSecrets(env: Environment, { runId, item, opened }: Origin, value: unknown, what: string): Json {
   if (opened === undefined) return value as Json
   const recorded = detach(env, value, what)
-  const clean = redactJson(recorded, opened.redact)
+  const clean = redactJson(recorded, opened)
   if (clean !== recorded) {
     const text = `the ${what} of ${item.key} of run ${runId} holds a secret of its input, which is not recorded; return secret(value) to pass it on`
     env.warn(new Error(text))

@@ -24,6 +24,27 @@ describe('a handler that says its secret', () => {
     expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
   })
 
+  test('in the name of a property of what cannot be recorded has the reason recorded without', async () => {
+    const { store, kernel, workflow } = secretRun(({ token }) => ({ sessions: { [token]: new Date(0) } }))
+
+    const outcome = await kernel.start(workflow, input, { runId: 'r' })
+
+    expect(outcome).toMatchObject({ output: { status: 'failed', error: { code: 'NOT_JSON' } } })
+    expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
+  })
+
+  test('in a path that is too long to be shown has no part of it recorded', async () => {
+    const cyclic: Record<string, unknown> = {}
+    const { store, kernel, workflow } = secretRun(({ token }) => {
+      cyclic[`${'x'.repeat(100)}${token}`] = cyclic
+      return { cyclic }
+    })
+
+    await kernel.start(workflow, input, { runId: 'r' })
+
+    expect(await everythingOf(store, 'r')).not.toContain(TOKEN.slice(0, 6))
+  })
+
   test('at the end of a message that is cut off has no part of it recorded', async () => {
     const { store, kernel, workflow } = secretRun(({ token }) => {
       throw new Error(`${'x'.repeat(3990)}${token}`)

@@ -160,9 +160,22 @@ function notJson(walk: Walk, what: string): StoreError {
 
 function tooDeep(walk: Walk): StoreError {
   const path = formatPath(walk.path)
-  const text = `nested deeper than ${walk.maxDepth} levels (a cycle?) at ${path.slice(0, 120)}; flatten the value`
+  const text = `nested deeper than ${walk.maxDepth} levels (a cycle?) at ${beginningOf(walk.path)}; flatten the value`
   return new StoreError('LIMIT_EXCEEDED', text, { path })
 }
+
+/** As many parts of a path as are short. None is cut: a part of a secret would be found by nobody who takes secrets out. */
+function beginningOf(path: readonly (string | number)[]): string {
+  let shown = formatPath(path.slice(0, 1))
+  for (let parts = 2; parts <= path.length; parts++) {
+    const longer = formatPath(path.slice(0, parts))
+    if (longer.length > SHORT_PATH) break
+    shown = longer
+  }
+  return shown
+}
+
+const SHORT_PATH = 120
 
 /** `['input', 'items', 3, 'a b']` as `input.items[3]["a b"]`. */
 export function formatPath(path: readonly (string | number)[]): string {
