@@ -15,6 +15,7 @@ interface Expected {
 export class Family {
   readonly #limits: EvidenceLimits
   readonly #expected = new Map<string, Expected>()
+  readonly #ended = new Set<string>()
   /** Children of the run that is being read, by key. */
   #byKey = new Map<string, Expected>()
 
@@ -51,6 +52,7 @@ export class Family {
   end({ runId, started, terminal, end }: System, where: EvidenceWhere): string | undefined {
     const expected = this.#expected.get(runId)
     this.#expected.delete(runId)
+    this.#ended.add(runId)
     if (expected === undefined) return undefined
     const { parentId, workflow, headHash } = expected
     if (workflow !== undefined && started !== undefined && started.workflow !== workflow) {
@@ -68,6 +70,13 @@ export class Family {
   }
 
   #expect(runId: string, expected: Expected, where: EvidenceWhere): void {
+    // Whoever says so second might take back what the first has recorded of its end. A fork asks again for what it has copied.
+    const before = this.#expected.get(runId)
+    const isAgain = before?.parentId === expected.parentId && before.headHash === undefined
+    if ((before !== undefined && !isAgain) || this.#ended.has(runId)) {
+      const text = `run ${runId} is said to have been started twice in the bundle; one of the two logs is not one that ran`
+      throw new EvidenceError('CHILD_DIFFERS', text, where)
+    }
     this.#expected.set(runId, expected)
     if (this.#expected.size <= this.#limits.runs) return
     const text = `the bundle names more than ${this.#limits.runs} runs; raise limits.runs if that is right`

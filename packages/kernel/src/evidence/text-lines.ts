@@ -40,6 +40,7 @@ export async function* textLines(source: EvidenceSource, maxBytes: number): Asyn
     line++
     return taken
   }
+  const bytesOf = pieceReader()
   for await (const chunk of piecesOf(source)) {
     const bytes = bytesOf(chunk)
     let from = 0
@@ -60,13 +61,30 @@ export async function* textLines(source: EvidenceSource, maxBytes: number): Asyn
 }
 
 function piecesOf(source: EvidenceSource): AsyncIterable<unknown> | Iterable<unknown> {
-  return typeof source === 'string' || source instanceof Uint8Array ? [source] : source
+  if (typeof source === 'string' || source instanceof Uint8Array) return [source]
+  const given: unknown = source
+  if (typeof given === 'object' && given !== null && (Symbol.asyncIterator in given || Symbol.iterator in given)) {
+    return source
+  }
+  throw noText(source)
 }
 
-function bytesOf(chunk: unknown): Uint8Array {
-  if (typeof chunk === 'string') return Buffer.from(chunk)
-  if (chunk instanceof Uint8Array) return chunk
-  throw new KernelError('INVALID_INPUT', `a bundle is read from text or bytes, not from a ${typeof chunk}`)
+/** Text may be cut amid a character, too: its first half waits for the second. */
+function pieceReader(): (chunk: unknown) => Uint8Array {
+  let half = ''
+  return (chunk) => {
+    const before = half
+    half = ''
+    if (chunk instanceof Uint8Array) return before === '' ? chunk : Buffer.concat([Buffer.from(before), chunk])
+    if (typeof chunk !== 'string') throw noText(chunk)
+    const text = before + chunk
+    half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? ''
+    return Buffer.from(text.slice(0, text.length - half.length))
+  }
+}
+
+function noText(found: unknown): KernelError {
+  return new KernelError('INVALID_INPUT', `a bundle is read from text or bytes, not from a ${typeof found}`)
 }
 
 /** @param amid - the text ends here, perhaps amid a character. */

@@ -129,6 +129,27 @@ describe('a bundle', () => {
     expect(await verifyEvidence(bytes)).toEqual(whole)
   })
 
+  test('is verified in pieces of text that part a character', async () => {
+    const kernel = createKernel({ store: memoryStore(), workflows: [sum], newId: () => 'a \u{1f600} b' })
+    await kernel.start(sum, [1])
+    const text = await bundleOf(kernel, 'a \u{1f600} b')
+    const cut = text.indexOf('\u{1f600}') + 1
+
+    const whole = await verifyEvidence(text)
+
+    expect(whole).toMatchObject({ ok: true })
+    expect(await verifyEvidence([text.slice(0, cut), text.slice(cut)])).toEqual(whole)
+    expect(await verifyEvidence(text.split(''))).toEqual(whole)
+    expect(await verifyEvidence([text.slice(0, cut), Buffer.from(text.slice(cut))])).toMatchObject({ ok: false })
+  })
+
+  test.for([undefined, null, 42, {}, Promise.resolve('x'), new Response('x')])(
+    'is not read from what holds no text: %s',
+    async (source) => {
+      await expect(verifyEvidence(source as never)).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+    },
+  )
+
   test('whose source fails has no verdict', async () => {
     const failing = (async function* () {
       yield rich.slice(0, 500)
