@@ -151,7 +151,7 @@ describe('what is damaged', () => {
   })
 
   test.for([['lost'], ['not JSON'], ['null'], ['{"mediaType":7,"createdAt":1}']])(
-    'an artifact whose media type is %s is listed and deleted, and ARTIFACT_CORRUPT to who reads it',
+    'an artifact whose media type is %s is listed and deleted, and ARTIFACT_CORRUPT to who reads it or puts it again',
     async ([text]) => {
       const id = await artifacts.put(Buffer.from('hello'), { mediaType: 'text/plain' })
       const name = (await readdir(artifactFolder(folder, id))).find((each) => each.endsWith('.json')) ?? ''
@@ -159,6 +159,7 @@ describe('what is damaged', () => {
       await (text === 'lost' ? rm(file) : writeFile(file, text!))
 
       await expect(artifacts.get(id)).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
+      await expect(artifacts.put(Buffer.from('hello'))).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
       expect((await artifacts.list({}, { limit: 10 })).items).toEqual([
         { id, size: 5, mediaType: 'application/octet-stream', createdAt: clock.now(), usedAt: clock.now() },
       ])

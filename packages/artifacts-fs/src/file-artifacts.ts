@@ -111,7 +111,11 @@ async function keep(place: Place, upload: Upload, { id, size, mediaType }: Recei
   return retried(async () => {
     const isKept = await isWhole(place, id, size)
     if (isKept === false) throw artifactCorrupt(id)
-    if (isKept === true) return (await use(place, folder)) ? id : undefined
+    if (isKept === true) {
+      const found = await describe(place, folder)
+      if (found !== null && found.about === undefined) throw aboutDamaged(id)
+      return (await use(place, folder)) ? id : undefined
+    }
     if (await upload.publish(folder, mediaType)) return id
     const { kept, leftovers } = await lookAt(place.disk, folder)
     if (kept === undefined) await clear(place.disk, folder, leftovers)
@@ -122,9 +126,11 @@ async function keep(place: Place, upload: Upload, { id, size, mediaType }: Recei
 async function get(place: Place, folder: string, id: ContentId): Promise<StoredArtifact> {
   const found = await onDisk(async () => describe(place, folder))
   if (found === null) throw artifactNotFound(id)
-  if (found.about === undefined) {
-    const text = `what says what ${id} is has been damaged; restore it from a backup, or delete it and put it again`
-    throw new StoreError('ARTIFACT_CORRUPT', text)
-  }
+  if (found.about === undefined) throw aboutDamaged(id)
   return storedArtifact({ id, size: found.size, mediaType: found.about.mediaType }, () => chunksOf(place, id))
+}
+
+function aboutDamaged(id: ContentId): StoreError {
+  const text = `what says what ${id} is has been damaged; restore it from a backup, or delete it and put it again`
+  return new StoreError('ARTIFACT_CORRUPT', text)
 }
