@@ -275,6 +275,27 @@ describe('an edit at the fork', () => {
   })
 })
 
+test('a fork takes a signal whose id one of another name has, which it has copied', async () => {
+  const order = defineWorkflow(
+    { ...{ name: 'order', version: '1', input: z.null() }, signals: { paid: z.string(), shipped: z.string() } },
+    {
+      step: ({ results }, next) => {
+        if (!results['shipped']) return next.waitFor('shipped')
+        return results['paid'] ? next.complete(null) : next.waitFor('paid')
+      },
+    },
+  )
+  const kernel = createKernel({ store: memoryStore(), workflows: [order] })
+  await kernel.start(order, null, { runId: 'r' })
+  await kernel.signal('r', { name: 'paid', value: 'p', id: 'order-1' })
+  await kernel.fork('r', { at: (await kernel.get('r')).head, as: 'f' })
+
+  const outcome = await kernel.signal('f', { name: 'shipped', value: 's', id: 'order-1' })
+
+  expect(outcome).toMatchObject({ status: 'completed' })
+  expect(await kernel.verify('f')).toMatchObject({ ok: true })
+})
+
 describe('forking is refused', () => {
   test.for([0, -1, 1.5, 99, Number.NaN])('at seq %d', async (at) => {
     const { kernel } = await summed()

@@ -30,7 +30,7 @@ export interface SignalOptions {
   readonly name: string
   /** Checked against the signal's schema, here and again when the run takes it. */
   readonly value: unknown
-  /** A signal of the same id is taken once. Default: a new id. */
+  /** A signal of the same id is taken once; a fork counts those that it is sent itself, not those that it has copied. Default: a new id. */
   readonly id?: string
   /** Who sent it; recorded. */
   readonly by?: string

@@ -1,4 +1,4 @@
-import { canonicalJson, isStoreError, type Json, type LogEnd } from '@varve/store'
+import { canonicalJson, formatPath, isStoreError, type Json, type LogEnd } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
 import type { Counts, EventData } from '../log/event-data.ts'
 import { ClosedItems, type SavedItems } from './closed-items.ts'
@@ -40,7 +40,7 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
       facts: [...(system.facts ?? [])],
       counts,
       deciding,
-      state: checkedState(state()),
+      state: keptState(state()),
     }
     // Not canonical: a step that walks over the state's properties must meet them in the order it gave them.
     return JSON.stringify(saved)
@@ -58,6 +58,34 @@ export function checkedState(state: Json): Json {
     const { path } = cause.where
     throw new KernelError('STATE_NOT_JSON', textOf(cause), { cause, ...(path !== undefined && { path }) })
   }
+}
+
+/** A state that comes back as it is: from a snapshot a run must decide what it decides from its log. */
+function keptState(state: Json): Json {
+  const path: (string | number)[] = ['state']
+  const changed = changedIn(checkedState(state), path)
+  if (changed === undefined) return state
+  const where = formatPath(path)
+  const text = `${where} is ${changed}, which a snapshot would not give back; without one the run is read from its whole log`
+  throw new KernelError('STATE_NOT_JSON', text, { path: where })
+}
+
+/**
+ * What JSON gives back as something else, of which a step could tell the difference; undefined where there is nothing.
+ *
+ * @param path - to the part; afterwards, to what was found.
+ */
+function changedIn(part: unknown, path: (string | number)[]): string | undefined {
+  if (Object.is(part, -0)) return '-0 (make it 0)'
+  if (typeof part !== 'object' || part === null) return undefined
+  if (Object.getPrototypeOf(part) === null) return 'an object without a prototype (make it { ...it })'
+  for (const [key, child] of Object.entries(part)) {
+    path.push(Array.isArray(part) ? Number(key) : key)
+    const changed = changedIn(child, path)
+    if (changed !== undefined) return changed
+    path.pop()
+  }
+  return undefined
 }
 
 interface SavedFold {

@@ -248,8 +248,11 @@ function close(system: System, event: ClosingEvent): OpenItem {
 
 function takeSignal(system: System, event: Extract<LogEvent, { type: 'SignalDelivered' }>, item: OpenItem): void {
   const { signalId } = event.data
-  const kept = system.signals.find((signal) => signal.signalId === signalId)
-  if (kept === undefined || item.kind !== 'wait' || kept.name !== item.signal) {
+  // In a fork an id may have come twice: with what was copied, and to the fork itself.
+  const isTaken = ({ signalId: id, name }: EventData['SignalReceived']): boolean =>
+    id === signalId && item.kind === 'wait' && name === item.signal
+  const kept = system.signals.find(isTaken)
+  if (kept === undefined) {
     throw illegal(system, event, `no signal ${signalId} for it is kept`)
   }
   system.signals = system.signals.filter((signal) => signal !== kept)

@@ -146,7 +146,7 @@ function resultsKeeper(): StateKeeper {
     current: () => ({ input, results }),
     hold: () => {
       const added = (sinceHold = new Set())
-      return () => ({ input, results: without(results, added) }) as unknown as Json
+      return () => ({ input, results: Object.fromEntries(Object.entries(without(results, added))) }) as unknown as Json
     },
     load: (saved) => {
       const state = saved as unknown as { readonly input: Json; readonly results: Readonly<Record<string, ItemResult>> }
