@@ -109,9 +109,14 @@ function advance(turn: Turn): Advance {
     seq: system.end.seq + 1,
     isOpen: (key: string) => system.open.has(key),
     isKnown: (key: string) => isKnown(system, key),
+    isUnderWay: (key: string) => isUnderWay(system.open.get(key)),
     canceling: cancel !== undefined,
   }
   return follow(turn, stepper.want(ask))
+}
+
+function isUnderWay(item: OpenItem | undefined): boolean {
+  return item !== undefined && (item.kind !== 'action' || item.attempting || item.inDoubt)
 }
 
 /** What was open when the run was canceled is given up before anything else. @returns true when there was something. */

@@ -103,7 +103,7 @@ describe('a step', () => {
     const all = next.all(Array.from({ length: 900 }, (_, i) => next.sleep(DAY, { key: `${i}` })))
     const known = new Set(all.of.slice(0, 500).map((_, i) => `${i}`))
     const has = (key: string): boolean => known.has(key)
-    const ask: Ask = { now: 0, seed: '', seq: 1, isOpen: has, isKnown: has, canceling: false }
+    const ask: Ask = { now: 0, seed: '', seq: 1, isOpen: has, isKnown: has, isUnderWay: has, canceling: false }
     const stepper = stepperOf((state) => {
       const { results } = state as ResultsState
       return results['0'] === undefined ? all : next.complete('enough')
@@ -141,7 +141,7 @@ describe('a step', () => {
     const play = (answer: Requests, parts: readonly number[]): void => {
       const known = new Set<string>()
       const has = (key: string): boolean => known.has(key)
-      const ask: Ask = { now: 0, seed: '', seq: 1, isOpen: has, isKnown: has, canceling: false }
+      const ask: Ask = { now: 0, seed: '', seq: 1, isOpen: has, isKnown: has, isUnderWay: has, canceling: false }
       const stepper = stepperOf(() => answer)
       for (let i = 0; ; i++) {
         const wanted = keysOf(stepper.want(ask))

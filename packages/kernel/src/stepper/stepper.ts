@@ -37,6 +37,8 @@ export interface Ask {
   readonly seq: number
   readonly isOpen: (key: string) => boolean
   readonly isKnown: (key: string) => boolean
+  /** True for what is open, but for an action that only waits for its next attempt. */
+  readonly isUnderWay: (key: string) => boolean
   /** True when the run is being canceled: what should be cleaned up? Wanting nothing new ends the run. */
   readonly canceling: boolean
 }

@@ -31,7 +31,7 @@ export interface MapSpec<
     readonly needs: NeedValues<N>
     readonly params: SchemaOutput<P>
   }) => readonly Item[] | Promise<readonly Item[]>
-  /** Tells an item from all others, in this run and the next ones: 1-100 characters. */
+  /** Tells an item from all others, in this run and the next ones: 1-100 characters, none of which is a control character. */
   readonly key: (item: NoInfer<Item>, index: number) => string
   /** Outputs that every item sees besides itself. An item depends on these and on itself, not on the list. */
   readonly with?: W

@@ -1,10 +1,11 @@
 import { memoryStore } from '@varve/store-memory'
 import { simulatedProcess, virtualClock } from '@varve/testing'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { approvalState } from '../definition/approval-state.ts'
 import { childState } from '../definition/child-state.ts'
 import { mapState } from '../definition/map-state.ts'
+import { optional } from '../definition/need.ts'
 import { bytes } from '../definition/output.ts'
 import { definePlan, type Plan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
@@ -228,4 +229,55 @@ test('another child plan under the same id changes its parent', () => {
 
   expect(outer('1').definition.hash).not.toBe(outer('2').definition.hash)
   expect(outer('1').definition.hash).toBe(outer('1').definition.hash)
+})
+
+describe('a child plan whose output the config of the run skips', () => {
+  const config = { skipTags: ['slow'] }
+  const number = defineState({ id: 'number', tags: ['slow'], output: z.int(), run: () => 7 })
+  const file = defineState({ id: 'file', tags: ['slow'], output: bytes(), run: () => Uint8Array.of(1) })
+  const many = mapState({
+    ...{ id: 'many', tags: ['slow'], items: () => [1], key: String, output: z.int() },
+    run: ({ item }) => item,
+  })
+
+  test('is undefined for whoever needs it optionally', async () => {
+    const inner = definePlan({ id: 'inner', version: '1', states: [number], output: number })
+    const skipped = childState({ id: 'child', plan: inner, childParams: () => undefined })
+    const last = defineState({
+      ...{ id: 'last', needs: { child: optional(skipped) }, output: z.int() },
+      run: ({ needs }) => (needs.child === undefined ? -1 : needs.child * 2),
+    })
+    const plan = definePlan({ id: 'p', version: '1', states: [skipped, last], output: last })
+    const engine = testEngine()
+
+    expect(await engine.start(plan, undefined, { runId: 'r', config })).toMatchObject({ output: -1 })
+    expect((await engine.status('r')).states.map(({ status }) => status)).toEqual(['skipped', 'completed'])
+    expect(await engine.fork('r', { as: 'f' })).toMatchObject({ output: -1 })
+    expect((await engine.status('f')).states.map(({ status }) => status)).toEqual(['skipped', 'reused'])
+    expect(await engine.verify('f')).toMatchObject({ ok: true })
+  })
+
+  test('takes along what needs it', async () => {
+    const inner = definePlan({ id: 'inner', version: '1', states: [file], output: file })
+    const skipped = childState({ id: 'child', plan: inner, childParams: () => undefined })
+    const last = defineState({
+      ...{ id: 'last', needs: { child: skipped }, output: z.string() },
+      run: async ({ needs }) => new TextDecoder().decode(await needs.child.bytes()),
+    })
+    const plan = definePlan({ id: 'p', version: '1', states: [skipped, last], output: last })
+    const engine = testEngine()
+
+    const outcome = await engine.start(plan, undefined, { runId: 'r', config })
+
+    expect(outcome).toMatchObject({ status: 'completed', output: null })
+    expect((await engine.status('r')).states.map(({ status }) => status)).toEqual(['skipped', 'skipped'])
+  })
+
+  test('is no list either', async () => {
+    const inner = definePlan({ id: 'inner', version: '1', states: [many], output: many })
+    const skipped = childState({ id: 'child', plan: inner, childParams: () => undefined })
+    const plan = definePlan({ id: 'p', version: '1', states: [skipped], output: skipped })
+
+    expect(await testEngine().start(plan, undefined, { config })).toMatchObject({ status: 'completed', output: null })
+  })
 })

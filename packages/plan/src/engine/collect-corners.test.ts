@@ -47,3 +47,14 @@ test.each([0.5, -1, Infinity, NaN, 1e300])('a time of %d ms to collect by is ref
   await expect(engine.collect({ graceMs: ms })).rejects.toMatchObject(planError('INVALID_PARAMS'))
   await expect(engine.collect({ cacheOlderThanMs: ms })).rejects.toMatchObject(planError('INVALID_PARAMS'))
 })
+
+test('what was put just now is not collected, whatever the clock of the machine that collects says', async () => {
+  const machine = virtualClock()
+  const store = memoryStore({ now: virtualClock().now })
+  machine.advance(2 * DAY_MS)
+  const id = await store.artifacts.put(new TextEncoder().encode('put just now'), { mediaType: 'text/plain' })
+
+  await testEngine({ store, clock: machine }).collect()
+
+  expect(await store.artifacts.has(id)).toBe(true)
+})

@@ -1,8 +1,7 @@
-import { canonicalJson, contentId } from '@varve/store'
 import type { ArtifactRef } from '@varve/kernel'
 import { isPlanError, PlanError } from '../errors.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
-import type { AdoptedChild } from '../schedule/plan-input.ts'
+import { childInput, type AdoptedChild, type PlanInput } from '../schedule/plan-input.ts'
 import { stateIdOf } from '../view/plan-status.ts'
 import type { ItemRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
@@ -13,7 +12,12 @@ export function completedChildren({ input, record, manifest }: PinnedRun): Reado
   const own = manifest.states.flatMap(({ id, kind }) => {
     const item = kind === 'child' ? record.items.get(childKey(id)) : undefined
     if (item?.output === undefined) return []
-    return [[id, { input: contentId(canonicalJson(item.input)), output: item.output as ArtifactRef | null }] as const]
+    return [
+      [
+        id,
+        { input: childInput(item.input as unknown as PlanInput), output: item.output as ArtifactRef | null },
+      ] as const,
+    ]
   })
   return { ...input.children, ...Object.fromEntries(own) }
 }

@@ -203,7 +203,7 @@ export function createEngine(options: EngineOptions): Engine {
       return planOutcome(parts, plan.definition, outcome)
     },
     ...readingVerbs(parts),
-    collect: async (collectOptions = {}) => collect(parts, parts.clock.now(), collectOptions),
+    collect: async (collectOptions = {}) => collect(parts, await parts.store.now(), collectOptions),
     pin: async (name, artifacts) => pinArtifacts(parts, name, artifacts),
     unpin: async (name) => unpinArtifacts(parts, name),
     [Symbol.asyncDispose]: async () => {

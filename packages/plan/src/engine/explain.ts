@@ -4,6 +4,7 @@ import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { RunRequest } from '../schedule/requests.ts'
 import { planStatus, stateIdOf, type StateStatus, type StateView } from '../view/plan-status.ts'
 import { resultOf, type ItemRecord, type RunRecord } from '../view/run-record.ts'
+import { isPlanError } from '../errors.ts'
 import type { EngineParts } from './parts.ts'
 import { manifestState, pinnedRun, type PinnedRun } from './pinned-run.ts'
 
@@ -44,7 +45,14 @@ export async function explainState(
   const run = await pinnedRun(parts, runId)
   const state = manifestState(run, stateId)
   const former = against ?? (await forkedFrom(parts, runId))
-  const other = former === undefined ? undefined : await pinnedRun(parts, former)
+  const other =
+    former === undefined
+      ? undefined
+      : await pinnedRun(parts, former).catch((error: unknown) => {
+          // The run that this one was forked from has been removed since.
+          if (against === undefined && isPlanError(error, 'RUN_NOT_FOUND')) return undefined
+          throw error
+        })
   const view = planStatus(run.record, run.manifest).states.find(({ id }) => id === stateId) as StateView
   const executions = [...run.record.items.values()].filter(
     ({ key }) => key === stateId || key.startsWith(`${stateId}:item:`),

@@ -1,3 +1,4 @@
+import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { childState } from '../definition/child-state.ts'
@@ -114,4 +115,26 @@ test('what must happen once and is under way in a run is not begun in a fork of 
   end.resolve(undefined)
   expect(await run).toMatchObject({ status: 'completed', output: 1 })
   expect(await engine.fork('a', { as: 'after' })).toMatchObject({ output: 1 })
+})
+
+test('neither another bound of states at once nor another build pays a second time for a child that has completed', async () => {
+  const store = memoryStore()
+  const paid: number[] = []
+  const pay = defineState({
+    ...{ id: 'pay', params, effect: 'at-most-once', output: z.int() },
+    run: ({ params: { amount } }) => paid.push(amount),
+  })
+  const payment = definePlan({ id: 'payment', version: '1', params, states: [pay], output: pay })
+  const note = defineState({ id: 'note', output: z.string(), run: () => 'first' })
+  const child = childState({ id: 'child', needs: { note }, plan: payment, childParams: () => ({ amount: 5 }) })
+  const plan = definePlan({ id: 'p', version: '1', states: [note, child], output: child })
+  const built = (gitCommit: string) => ({ gitCommit, lockfileHash: null, nodeVersion: null, platform: null })
+  const engine = testEngine({ store, provenance: built('a'.repeat(40)) })
+  await engine.start(plan, undefined, { runId: 'a' })
+  const deployed = testEngine({ store, plans: [plan], provenance: built('b'.repeat(40)) })
+
+  await engine.fork('a', { as: 'b', config: { maxConcurrency: 4 } })
+  await deployed.fork('a', { as: 'c', from: note, output: 'second' })
+
+  expect(paid).toEqual([5])
 })

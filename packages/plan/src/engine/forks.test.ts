@@ -1,9 +1,13 @@
+import type { ContentId } from '@varve/store'
+import { memoryStore } from '@varve/store-memory'
+import { virtualClock } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { mapState } from '../definition/map-state.ts'
 import { bytes } from '../definition/output.ts'
 import { definePlan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
+import { lose } from '../testing/damaged-store.ts'
 import { planError } from '../testing/expected-errors.ts'
 import { testEngine } from '../testing/test-engine.ts'
 import type { Engine } from './engine.ts'
@@ -139,5 +143,34 @@ describe('a fork', () => {
     expect(await engine.fork('r', { from: odd, output: 40, as: 'f' })).toMatchObject({ output: 41 })
     expect(await engine.fork('f', { from: other, as: 'g' })).toMatchObject({ output: 41 })
     expect((await engine.status('g')).states.map(({ status }) => status)).toEqual(['replaced', 'completed'])
+  })
+})
+
+describe('a fork', () => {
+  const a = defineState({ id: 'a', output: z.string(), run: () => 'a' })
+  const b = defineState({ id: 'b', needs: { a }, output: z.string(), run: ({ needs }) => `${needs.a}b` })
+  const plan = definePlan({ id: 'p', version: '1', states: [a, b], output: b })
+
+  test('is verified with the outputs that were put into it', async () => {
+    const store = memoryStore()
+    const engine = testEngine({ store })
+    await engine.start(plan, undefined, { runId: 'r' })
+    await engine.fork('r', { from: a, output: 'another', as: 'f' })
+    const { a: put } = await engine.outputs('f')
+    await lose(store, put?.$artifact as ContentId)
+
+    expect(await engine.verify('f')).toMatchObject({ ok: false, damaged: [{ key: 'a', artifact: put?.$artifact }] })
+  })
+
+  test('is explained, also when the run that it was taken from is gone', async () => {
+    const clock = virtualClock()
+    const engine = testEngine({ store: memoryStore({ now: clock.now }), clock })
+    await engine.start(plan, undefined, { runId: 'r' })
+    clock.advance(1_000_000)
+    await engine.fork('r', { as: 'f', from: b })
+    await engine.kernel.prune({ olderThanMs: 500_000 })
+
+    expect(await engine.explain('f', b)).toMatchObject([{ key: 'b', status: 'completed' }])
+    await expect(engine.explain('f', b, { against: 'r' })).rejects.toMatchObject(planError('RUN_NOT_FOUND'))
   })
 })

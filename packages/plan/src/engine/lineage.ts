@@ -1,3 +1,4 @@
+import type { ArtifactRef } from '@varve/kernel'
 import type { ContentId } from '@varve/store'
 import { artifactOf, resultOf, type ItemRecord } from '../view/run-record.ts'
 import type { ListEntry, RunRequest } from '../schedule/requests.ts'
@@ -36,17 +37,31 @@ async function* originsIn(parts: Pick<EngineParts, 'kernel'>, runId: string, art
     throw error
   })
   for (const item of record?.items.values() ?? []) {
-    if (artifactOf(item)?.$artifact === artifact) yield originOf(runId, item)
+    if (artifactOf(item)?.$artifact === artifact) yield originOf(runId, item, record?.items ?? new Map())
   }
 }
 
-function originOf(runId: string, item: ItemRecord): ArtifactOrigin {
+function originOf(runId: string, item: ItemRecord, items: ReadonlyMap<string, ItemRecord>): ArtifactOrigin {
   const { needs = {} } = item.input as unknown as Partial<RunRequest>
-  const { entries = [] } = item.input as unknown as { readonly entries?: readonly ListEntry[] }
+  const entries = entriesOf(item, items)
   const inputs = Object.fromEntries([
     ...Object.entries(needs).map(([name, ref]) => [name, ref?.$artifact ?? null] as const),
     ...entries.map(({ key, output }) => [key, output.$artifact] as const),
   ])
   const taken = resultOf(item)?.cache?.from === undefined ? 'made' : 'cached'
   return { runId, key: item.key, seq: item.closedSeq as number, how: item.reused ? 'reused' : taken, inputs }
+}
+
+/** What an artifact lists: its request says so, or, of one that joins pages, the requests of these do. */
+function entriesOf({ input }: ItemRecord, items: ReadonlyMap<string, ItemRecord>): readonly ListEntry[] {
+  const { entries = [], pages = [] } = input as unknown as {
+    readonly entries?: readonly ListEntry[]
+    readonly pages?: readonly ArtifactRef[]
+  }
+  if (pages.length === 0) return entries
+  const made = new Map([...items.values()].map((item) => [artifactOf(item)?.$artifact, item]))
+  return pages.flatMap(({ $artifact }) => {
+    const page = made.get($artifact)
+    return page === undefined ? [] : entriesOf(page, items)
+  })
 }

@@ -230,3 +230,20 @@ describe('a map', { timeout: 30_000 }, () => {
     expect(await testEngine().start(plan, { items: 3 })).toMatchObject({ output: [3, 6, 9] })
   })
 })
+
+test.for(['b\n', 'b\t', '\u0000', ''])(
+  'an item key that no log takes fails its state, and the run ends: %j',
+  async (bad) => {
+    const lines = mapState({
+      id: 'lines',
+      items: () => ['a', bad],
+      key: (line) => line,
+      output: z.string(),
+      run: ({ item }) => item,
+    })
+
+    const outcome = await testEngine().start(definePlan({ id: 'p', version: '1', states: [lines] }), undefined)
+
+    expect(outcome).toMatchObject({ status: 'failed', error: { code: 'OUTPUT_INVALID' } })
+  },
+)

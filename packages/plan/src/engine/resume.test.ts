@@ -432,3 +432,21 @@ describe('a run that cannot be driven here', () => {
     expect(await without.verify('r')).toMatchObject({ ok: false, problem: { code: 'PLAN_MISSING' }, damaged: [] })
   })
 })
+
+test('a resolver that throws for one plan keeps no other from being recovered', async () => {
+  const store = memoryStore()
+  const named = (id: string) => definePlan({ id, version: '1', states: [namedState('a')] })
+  await testEngine({ store }).start(named('broken'), undefined, { runId: 'a', wait: false })
+  await testEngine({ store }).start(named('sound'), undefined, { runId: 'b', wait: false })
+  const engine = testEngine({
+    store,
+    resolver: ({ plan }) => {
+      if (plan.id === 'broken') throw new Error('this plan is not built any more')
+      return named(plan.id)
+    },
+  })
+
+  await expect(engine.recover()).rejects.toThrow('this plan is not built any more')
+
+  expect(await engine.kernel.get('b')).toMatchObject({ status: 'completed' })
+})

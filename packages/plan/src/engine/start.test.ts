@@ -216,3 +216,19 @@ describe('starting a run', () => {
     expect(await engine.start(plan, { cents: '5' }, { runId: 'r' })).toEqual(outcome)
   })
 })
+
+test('a plan whose states take other params is another plan', async () => {
+  const priced = (shape: z.ZodType<{ readonly cents: number }>) => {
+    const shown = defineState({ id: 'shown', params: shape, output: z.json(), run: ({ params: given }) => given })
+    return definePlan({ id: 'p', version: '1', params: z.json(), states: [shown], output: shown })
+  }
+  const [one, other] = [priced(z.object({ cents: z.int() })), priced(z.object({ cents: z.int(), vat: z.int() }))]
+  const engine = testEngine()
+  await engine.start(one, { cents: 1, vat: 19 }, { runId: 'r1' })
+
+  const starting = engine.start(other, { cents: 1, vat: 19 }, { runId: 'r2' })
+
+  await expect(starting).rejects.toMatchObject(planError('PLAN_CHANGED'))
+  expect(other.definition.hash).not.toBe(one.definition.hash)
+  expect(priced(z.object({ cents: z.int() })).definition.hash).toBe(one.definition.hash)
+})

@@ -510,3 +510,41 @@ describe('a cancel', () => {
     expect(await statuses(engine, 'r')).toEqual({ a: 'canceled', b: 'canceled' })
   })
 })
+
+test('a run that is bound to fail does nothing any more that must happen at most once and waits to be tried again', async () => {
+  const clock = virtualClock()
+  const store = memoryStore({ now: clock.now })
+  let calls = 0
+  const pay = defineState({
+    ...{ id: 'pay', effect: 'at-most-once', retry: { maxAttempts: 3, baseMs: 3_600_000 }, output: z.int() },
+    run: () => {
+      if (++calls === 1) throw new ActionError('transient', 'busy', { notExecuted: true })
+      return calls
+    },
+  })
+
+  const bad = defineState({
+    ...{ id: 'bad', output: z.int() },
+    run: () => {
+      throw new Error('no')
+    },
+  })
+  const plan = definePlan({ id: 'p', version: '1', states: [pay, bad] })
+
+  const outcome = await testEngine({ store, clock }).start(plan, undefined)
+
+  expect(outcome).toMatchObject({ status: 'failed' })
+  expect(calls).toBe(1)
+})
+
+test('bytes have the media type that their state declares, whoever has put the same bytes before', async () => {
+  const a = defineState({ id: 'a', output: bytes({ mediaType: 'text/csv' }), run: () => new Uint8Array() })
+  const b = defineState({
+    ...{ id: 'b', after: [a], output: bytes({ mediaType: 'application/pdf' }) },
+    run: () => new Uint8Array(),
+  })
+  const c = defineState({ id: 'c', needs: { b }, output: z.string(), run: ({ needs }) => needs.b.mediaType })
+  const plan = definePlan({ id: 'p', version: '1', states: [a, b, c], output: c })
+
+  expect(await testEngine().start(plan, undefined)).toMatchObject({ output: 'application/pdf' })
+})

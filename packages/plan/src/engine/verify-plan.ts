@@ -20,16 +20,16 @@ export interface PlanVerification {
 
 /** Checks everything that can be checked of a run. Nothing is executed and nothing is written. */
 export async function verifyPlan(parts: EngineParts, runId: string): Promise<PlanVerification> {
-  const { record, manifest } = await pinnedRun(parts, runId)
+  const { record, manifest, input } = await pinnedRun(parts, runId)
   const damaged: { key: string; artifact: ContentId }[] = []
   const whole = new Map<ContentId, boolean>()
-  for (const item of record.items.values()) {
-    for (const artifact of artifactsMade(item)) {
-      const isWhole = whole.get(artifact) ?? (await verified(parts.artifacts, artifact))
-      whole.set(artifact, isWhole)
-      if (!isWhole) damaged.push({ key: item.key, artifact })
-    }
+  const check = async (key: string, artifact: ContentId): Promise<void> => {
+    const isWhole = whole.get(artifact) ?? (await verified(parts.artifacts, artifact))
+    whole.set(artifact, isWhole)
+    if (!isWhole) damaged.push({ key, artifact })
   }
+  for (const [id, { $artifact }] of Object.entries(input.replaced ?? {})) await check(id, $artifact)
+  for (const item of record.items.values()) for (const id of artifactsMade(item)) await check(item.key, id)
   try {
     await samePlan(parts, runId, manifest)
   } catch (error) {

@@ -234,3 +234,17 @@ describe('progress', () => {
     expect(Object.fromEntries(last)).toEqual({ child: 'failed', after: 'blocked', ok: 'waiting' })
   })
 })
+
+test('the origins of a list of more than a page name all that it lists', async () => {
+  const numbers = mapState({
+    ...{ id: 'numbers', items: () => Array.from({ length: 501 }, (_, i) => i), key: String, output: z.int() },
+    run: ({ item }) => item,
+  })
+  const engine = testEngine()
+  await engine.start(definePlan({ id: 'list', version: '1', states: [numbers] }), undefined, { runId: 'a' })
+  const { numbers: list } = await engine.outputs('a')
+
+  const [origin] = await Array.fromAsync(engine.origins(list?.$artifact as ContentId))
+
+  expect(Object.keys(origin?.inputs ?? {})).toEqual(Array.from({ length: 501 }, (_, i) => String(i)))
+})

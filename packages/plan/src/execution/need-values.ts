@@ -61,6 +61,8 @@ async function oneValue(
 }
 
 function bytesOutput(ref: ArtifactRef, stored: StoredArtifact): BytesOutput {
-  const { id, size, mediaType } = stored
+  const { id, size } = stored
+  // The store's is that of whoever has put the same bytes first.
+  const { mediaType } = ref
   return { ref, id, size, mediaType, bytes: async () => stored.bytes(), stream: () => stored.stream() }
 }

@@ -52,7 +52,11 @@ const STRETCH_BYTES = 128 * 1024
 const STRETCH_ITEMS = 1000
 const STRETCH_ENTRIES = 500
 
-const itemKey = z.string().min(1).max(100)
+/** The kernel takes no others as part of a key. */
+const itemKey = z
+  .string()
+  .max(100)
+  .regex(/^\P{Cc}+$/u)
 
 async function listItems(
   plan: PlanDefinition,
@@ -85,7 +89,10 @@ function keysOf({ id, key }: MapNode, list: readonly Json[]): readonly string[] 
   return Array.from(list, (item, i) => {
     const name: unknown = key(item as never, i)
     if (!itemKey.safeParse(name).success) {
-      throw new PlanError('OUTPUT_INVALID', `the key of item ${i} of state ${id} must be text of 1-100 characters`)
+      throw new PlanError(
+        'OUTPUT_INVALID',
+        `the key of item ${i} of state ${id} must be text of 1-100 characters without control characters`,
+      )
     }
     if (seen.has(name as string)) {
       const text = `two items of state ${id} have the key ${JSON.stringify(name)}; give each its own`

@@ -22,6 +22,8 @@ export interface ManifestState {
    * not in it.
    */
   readonly code: string
+  /** Hex sha256 of the JSON Schemas of its params, before and after; absent when it declares none. */
+  readonly params?: string
   /** Hex sha256 of the output's JSON Schema, or of its media type; the hash of nothing where the schema says none. */
   readonly output: string
   /** How the output is read: each artifact, and whether there is a list of them. */
@@ -53,6 +55,9 @@ function manifestState(node: StateNode): ManifestState {
     needs: { ...needsOf(node.edges, ''), ...needsOf(shared, 'with ') },
     after: node.edges.filter(({ name }) => name === undefined).map((edge) => edge.id),
     code: codeHash(node),
+    ...(node.params !== undefined && {
+      params: sha256(`${jsonSchemaOf(node.params, 'input')}\n${jsonSchemaOf(node.params, 'output')}`),
+    }),
     output: outputHash(node.output),
     makes: isBytes(node.output) ? 'bytes' : 'json',
     list,
@@ -89,19 +94,19 @@ function functionsOf(node: StateNode): readonly string[] {
 
 /** The interface that validators share for their JSON Schema (https://standardschema.dev/json-schema). */
 interface WithJsonSchema {
-  readonly jsonSchema?: { readonly output: (options: { readonly target: string }) => unknown }
+  readonly jsonSchema?: Readonly<Record<'input' | 'output', (options: { readonly target: string }) => unknown>>
 }
 
 /** Hex sha256 of what is known of an output before there is one. */
 function outputHash(output: OutputSpec): string {
   if (isBytes(output)) return sha256(output.mediaType)
-  return sha256(jsonSchemaOf(output))
+  return sha256(jsonSchemaOf(output, 'output'))
 }
 
-function jsonSchemaOf(schema: Schema): string {
+function jsonSchemaOf(schema: Schema, side: 'input' | 'output'): string {
   const { jsonSchema } = schema['~standard'] as WithJsonSchema
   try {
-    return jsonSchema === undefined ? '' : canonicalJson(jsonSchema.output({ target: 'draft-2020-12' }))
+    return jsonSchema === undefined ? '' : canonicalJson(jsonSchema[side]({ target: 'draft-2020-12' }))
   } catch {
     // A schema with a part that JSON Schema has no word for.
     return ''

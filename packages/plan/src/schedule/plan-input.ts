@@ -1,5 +1,5 @@
 import type { ArtifactRef } from '@varve/kernel'
-import type { ContentId, Json } from '@varve/store'
+import { canonicalJson, contentId as hashOf, type ContentId, type Json } from '@varve/store'
 import { z } from 'zod'
 import { runConfig, type RunConfig } from '../manifest/run-config.ts'
 
@@ -26,6 +26,11 @@ export interface AdoptedChild {
   /** Hash of what it was started with. */
   readonly input: ContentId
   readonly output: ArtifactRef | null
+}
+
+/** What the output of a child plan that has completed depends on: not on how many states ran at once, nor on the build. */
+export function childInput({ planHash, params, config: { skipTags } }: PlanInput): ContentId {
+  return hashOf(canonicalJson({ planHash, params, skipTags }))
 }
 
 const contentId = z.templateLiteral(['sha256:', z.string().regex(/^[0-9a-f]{64}$/)])

@@ -56,7 +56,8 @@ function askAfter(events: readonly LogEvent[]): Ask {
     if (['ActionSucceeded', 'ActionFailed', 'Resumed'].includes(type)) open.delete(key)
   }
   const isKnown = (key: string): boolean => known.has(key)
-  return { now: 0, seed: 's', seq: events.length + 1, isOpen: (key) => open.has(key), isKnown, canceling: false }
+  const isOpen = (key: string): boolean => open.has(key)
+  return { now: 0, seed: 's', seq: events.length + 1, isOpen, isKnown, isUnderWay: isOpen, canceling: false }
 }
 
 function stepperAfter(events: readonly LogEvent[], of: AnyPlan = plan): PlanStepper {

@@ -32,7 +32,7 @@ export class PlanStepper implements Stepper {
     this.#schedule?.close(closed.key, closed.outcome)
   }
 
-  want({ isOpen, isKnown, canceling }: Ask): Want {
+  want({ isUnderWay, isKnown, canceling }: Ask): Want {
     const schedule = this.#schedule
     if (canceling) return { kind: 'requests', known: [], fresh: [] }
     if (schedule === undefined || this.#input === undefined) {
@@ -40,7 +40,7 @@ export class PlanStepper implements Stepper {
     }
     const isFailing = schedule.hasFailures && this.#input.config.onFailure === 'fail-fast'
     // What is under way and must not be given up is waited for.
-    if (isFailing && !schedule.isDoingOnce(isOpen)) return failureOf(schedule)
+    if (isFailing && !schedule.isDoingOnce(isUnderWay)) return failureOf(schedule)
     if (isFailing) return { kind: 'requests', known: [], fresh: [] }
     if (schedule.isOver) return schedule.hasFailures ? failureOf(schedule) : this.#complete(schedule)
     // A turn takes no more; when it is full, the rest is asked for in the next.

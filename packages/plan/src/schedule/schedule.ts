@@ -1,5 +1,5 @@
 import type { ArtifactRef } from '@varve/kernel'
-import { canonicalize, canonicalJson, contentId, type Json } from '@varve/store'
+import { canonicalize, type Json } from '@varve/store'
 import type { Graph } from '../definition/graph.ts'
 import type { Edge } from '../definition/need.ts'
 import type { MapNode, StateNode } from '../definition/node.ts'
@@ -8,7 +8,7 @@ import { validate } from '../definition/validate.ts'
 import { MapProgress } from './map-progress.ts'
 import { closeNames, openNames } from '../manifest/named-secrets.ts'
 import type { Failure, ItemOutcome } from './outcome.ts'
-import type { PlanInput } from './plan-input.ts'
+import { childInput, type PlanInput } from './plan-input.ts'
 import type { EntriesResult, Given, ItemsResult, StateResult } from './requests.ts'
 import { askTask, childTask, partTask, runTask, type Task } from './task.ts'
 import { TaskQueue } from './task-queue.ts'
@@ -76,11 +76,11 @@ export class Schedule {
     return this.#failures.size > 0
   }
 
-  /** True while something is open that may be under way and must not be given up. */
-  isDoingOnce(isOpen: (key: string) => boolean): boolean {
+  /** True while something is under way that must not be given up. */
+  isDoingOnce(isUnderWay: (key: string) => boolean): boolean {
     for (const { node, phase, key } of this.#queue.pending()) {
       const { effect } = this.#graph.nodes[node] as StateNode
-      if (effect === 'at-most-once' && (phase === 'run' || phase === 'item') && isOpen(key)) return true
+      if (effect === 'at-most-once' && (phase === 'run' || phase === 'item') && isUnderWay(key)) return true
     }
     return false
   }
@@ -201,14 +201,20 @@ export class Schedule {
     if (node.kind === 'child' && phase === 'start') {
       const { plan } = node
       const done = ownOf(this.#input.children, id)
-      if (done?.input === contentId(canonicalJson(output))) return this.#adopt(at, node, 'child', done.output)
+      if (done?.input === childInput(output as unknown as PlanInput)) return this.#adopt(at, node, 'child', done.output)
       return [childTask(at, id, plan.id, plan.version, output)]
     }
     return this.#adopt(at, node, phase, output)
   }
 
   /** What a child has made becomes the state's output; the entries of a list are named first, a stretch at a time. */
-  #adopt(at: number, { id, list }: StateNode, phase: Task['phase'], output: Json): readonly Task[] {
+  #adopt(at: number, node: StateNode, phase: Task['phase'], output: Json): readonly Task[] {
+    const { id, list } = node
+    // The child has skipped the state whose output was to be its own.
+    if (phase === 'child' && output === null && node.kind === 'child' && node.plan.definition.output !== undefined) {
+      this.#arrive(this.#settle(at, 'skipped'))
+      return []
+    }
     if (phase === 'child') this.#adopted.set(at, output)
     const adopted = this.#adopted.get(at) ?? null
     const from = phase === 'child' ? 0 : (output as unknown as EntriesResult).next

@@ -106,9 +106,13 @@ export function tallyOf(tallies: Map<string, StateTally>, id: string): StateTall
 }
 
 /** A state that the log has something of. */
-export function activeView(state: ManifestState, tally: StateTally, { end }: RunRecord): StateView {
-  const { last, failed, startedAt, attempts } = tally
-  const status = statusOf(tally, end !== undefined)
+export function activeView(state: ManifestState, tally: StateTally, { end, input }: RunRecord): StateView {
+  const { last, failed, startedAt, attempts, child, isOpen } = tally
+  const adopted =
+    Object.hasOwn(input?.children ?? {}, state.id) && !isOpen ? input?.children?.[state.id]?.output : undefined
+  const isSkipped =
+    state.kind === 'child' && last === undefined && (child === undefined ? adopted : child.output) === null
+  const status = isSkipped ? 'skipped' : statusOf(tally, end !== undefined)
   const isOver = !UNDER_WAY.has(status) && Number.isFinite(tally.endedAt)
   const endedAt = isOver ? tally.endedAt : undefined
   const artifact = artifactOf(last)

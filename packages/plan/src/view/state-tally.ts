@@ -21,6 +21,8 @@ export class StateTally {
   endedAt = -Infinity
   /** The item whose output is the state's. */
   last: ItemRecord | undefined
+  /** The child run. */
+  child: ItemRecord | undefined
 
   constructor(id: string) {
     this.#id = id
@@ -43,6 +45,7 @@ export class StateTally {
     this.startedAt = Math.min(this.startedAt, item.startedAt)
     this.endedAt = Math.max(this.endedAt, item.endedAt ?? -Infinity)
     if (key === this.#id) this.last = item
+    if (key === `${this.#id}:child`) this.child = item
     if (item.error !== undefined && item.seq <= (this.#failed?.seq ?? Infinity)) this.#failed = item
   }
 
