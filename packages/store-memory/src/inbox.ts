@@ -18,6 +18,7 @@ export function memoryInbox(memory: Memory): InboxStore {
 
     list: async (runId, options) => {
       memory.checkOpen()
+      checkLimit(options.limit)
       return Array.from(memory.find(runId)?.waiting.values() ?? [], ({ post }) => post).slice(0, options.limit)
     },
 

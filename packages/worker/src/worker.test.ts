@@ -434,3 +434,14 @@ describe('stopping', () => {
     expect(worker.health().status).toBe('stopped')
   })
 })
+
+test('two stops of a worker that was never started leave no timer behind', async () => {
+  const clock = virtualClock()
+  const kernel = createKernel({ store: memoryStore({ now: clock.now }), clock, workflows: [simple] })
+  const worker = createWorker({ kernel, signals: [], onWarning: () => undefined })
+
+  await Promise.all([worker.stop(), worker.stop()])
+
+  expect(clock.timers).toBe(0)
+  expect(worker.health().status).toBe('stopped')
+})

@@ -60,6 +60,8 @@ class RunningWorker implements Worker {
   readonly #scheduler: Scheduler
   readonly #end = Promise.withResolvers<undefined>()
   #status: WorkerHealth['status'] = 'new'
+  /** True once nothing is driven any more, and nothing has to be given up. */
+  #isOver = false
   #subscription: AsyncDisposable | undefined
   #offer: Disposable | undefined
   #ignoreSignals = (): void => undefined
@@ -100,6 +102,7 @@ class RunningWorker implements Worker {
     whole('graceMs', graceMs, 0)
     if (this.#status === 'new') await this.#over()
     if (this.#status === 'stopped') return
+    if (this.#isOver) return this.stopped
     this.#status = 'stopping'
     this.#scheduler.stop()
     this.#loop.leave('drain')
@@ -116,6 +119,7 @@ class RunningWorker implements Worker {
   }
 
   async #over(): Promise<void> {
+    this.#isOver = true
     this.#status = 'stopping'
     this.#grace?.cancel()
     this.#offer?.[Symbol.dispose]()

@@ -1,4 +1,4 @@
-import { StoreError, type ContentId, type StoredEvent } from '@varve/store'
+import { isContentId, StoreError, type ContentId, type StoredEvent } from '@varve/store'
 
 /** An append refers to at most so many artifacts; so says its port. */
 export const APPEND_ARTIFACTS = 1000
@@ -29,6 +29,19 @@ const NONE: readonly ContentId[] = []
 /** False for a text that refers to no artifacts; to find out takes little. */
 export function mayHaveArtifacts(body: string): boolean {
   return body.includes(HINT)
+}
+
+/** The artifacts that a JSON value refers to, each once. A loop: it may be deep. */
+export function artifactsInValue(value: unknown): readonly ContentId[] {
+  let found: Set<ContentId> | undefined
+  const parts = [value]
+  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+    if (typeof part !== 'object' || part === null) continue
+    const id: unknown = (part as { readonly $artifact?: unknown }).$artifact
+    if (isContentId(id)) (found ??= new Set()).add(id)
+    for (const inner of Object.values(part)) if (typeof inner === 'object') parts.push(inner)
+  }
+  return found === undefined ? NONE : [...found]
 }
 
 /** The artifacts that events refer to, each once. */

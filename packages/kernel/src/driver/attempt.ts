@@ -89,7 +89,7 @@ export function failedAttempt(
   const failure: AttemptFailure = { runId, key, action: item.action, error, failures: failures + 1 }
   const retryInMs = action.retry === undefined ? policyDelay(env, failure) : retryDelay(action.retry, failure)
   if (retryInMs === undefined) return { type: 'ActionFailed', data: { key, error, attempts: attempt, ...used } }
-  const retryAt = env.clock.now() + Math.max(0, retryInMs)
+  const retryAt = Math.ceil(env.clock.now() + Math.max(0, retryInMs))
   return { type: 'ActionAttemptFailed', data: { key, attempt, error, retryAt, ...used } }
 }
 

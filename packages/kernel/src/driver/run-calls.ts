@@ -51,8 +51,11 @@ async function outcomeOfRelease({ clock, store }: Environment, { runId, token }:
   return row.wakeAt !== null && row.wakeAt <= clock.now() ? 'due' : 'released'
 }
 
+/** A store lists no more posts of a run at once, so no more may wait. */
+export const LISTED_POSTS = 1000
+
 /** The posts that wait for a run, as many of them as one append can take. */
 export function waitingPosts(env: Environment, runId: string): Promise<readonly Post[]> {
   const { limits, store } = env
-  return repeatable(env, () => store.inbox.list(runId, { limit: limits.appendEvents }))
+  return repeatable(env, () => store.inbox.list(runId, { limit: Math.min(limits.appendEvents, LISTED_POSTS) }))
 }

@@ -353,3 +353,16 @@ describe('a deadline', () => {
     await expect(starting).rejects.toMatchObject(kernelError('INVALID_INPUT'))
   })
 })
+
+test.for([{ reason: 7 }, { reason: 'no', by: 'x'.repeat(1001) }, {}])(
+  'a cancel that cannot be recorded is refused, and not set aside when nobody looks: %j',
+  async (options) => {
+    const { kernel, store, started } = setup(refund)
+    await started()
+
+    const canceling = kernel.cancel('r', { ...options, wait: false } as never)
+
+    await expect(canceling).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+    expect((await store.runs.find('r'))?.waiting).toBe(0)
+  },
+)

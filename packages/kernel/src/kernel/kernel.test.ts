@@ -306,3 +306,23 @@ describe('options that cannot work are refused', () => {
     )
   })
 })
+
+test.for([{ waitingPosts: 1001 }, { waitingPosts: 0 }, { appendEvents: 501 }, { depth: 1.5 }])(
+  'limits under which a run could not be driven are refused: %j',
+  (limits) => {
+    expect(() => createKernel({ store: memoryStore(), workflows: [], limits })).toThrow(
+      expect.objectContaining(kernelError('INVALID_DEFINITION')),
+    )
+  },
+)
+
+test('more events may be appended at once than a store lists posts', async () => {
+  const workflow = defineWorkflow(
+    { name: 'listening', version: '1', input: z.null(), signals: { go: z.null() } },
+    { step: ({ results }, next) => (results['go'] ? next.complete('heard') : next.waitFor('go')) },
+  )
+  const kernel = createKernel({ store: memoryStore(), workflows: [workflow], limits: { appendEvents: 2000 } })
+  await kernel.start(workflow, null, { runId: 'r' })
+
+  expect(await kernel.signal('r', { name: 'go', value: null })).toMatchObject({ status: 'completed' })
+})

@@ -2,7 +2,6 @@ import {
   checkId,
   defaultLimits,
   type ArtifactStore,
-  type Limits,
   type Page,
   type PageRequest,
   type RunFilter,
@@ -20,7 +19,6 @@ import { createGuard } from '../guard/guard.ts'
 import { randomIds } from '../ids.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll } from '../policy/policy.ts'
-import { TURN_BYTES, TURN_EVENTS } from '../run/decide.ts'
 import type { ExecutionLogEntry } from '../views/execution-log.ts'
 import type { ReplayedRun } from '../views/read-fold.ts'
 import type { Lineage } from '../views/lineage.ts'
@@ -46,6 +44,7 @@ import {
   type SettleOptions,
   type SignalOptions,
 } from './post.ts'
+import { checkedLimits } from './checked-limits.ts'
 import { recoverRuns, type RecoveredRun } from './recover.ts'
 import { pruneRuns, type PruneOptions, type PruneReport } from '../retention/prune.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
@@ -344,17 +343,6 @@ const DEFAULT_MAX_RECOVERIES = 10
 
 /** Nobody but the caller waits for a run that a verb drives: it may keep its lease over a short sleep. */
 const HOLD_MS = 5000
-
-/** @throws KernelError `INVALID_DEFINITION` for limits under which a turn would not fit into an append. */
-function checkedLimits(limits: Limits): Limits {
-  const least = { appendEvents: TURN_EVENTS + 2, appendBytes: 2 * (TURN_BYTES + limits.bodyBytes) }
-  for (const [name, value] of Object.entries(limits) as [keyof Limits, number][]) {
-    const from = name === 'appendEvents' || name === 'appendBytes' ? least[name] : 1
-    if (Number.isSafeInteger(value) && value >= from) continue
-    throw new KernelError('INVALID_DEFINITION', `limits.${name} must be a whole number from ${from}, got ${value}`)
-  }
-  return limits
-}
 
 function environmentOf(options: KernelOptions, registry: Registry): Omit<Environment, 'moved' | 'moving' | 'trailing'> {
   const { leaseMs = DEFAULT_LEASE_MS, build, onCommitted, onWarning } = options

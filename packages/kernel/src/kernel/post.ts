@@ -9,11 +9,14 @@ import {
   type RejectedPost,
   type RunRow,
 } from '@varve/store'
+import { artifactsIn } from '../artifacts/artifacts-in.ts'
+import { touchArtifacts } from '../artifacts/touch-artifacts.ts'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { checkSignal, notInDoubt, SETTLEMENT } from '../driver/inputs.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { isKernelError, KernelError, type KernelErrorCode } from '../errors.ts'
+import { wrongIn } from '../log/data-check.ts'
 import { detach } from '../log/detach.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { itemKeyOf, type LogEvent } from '../log/log-event.ts'
@@ -85,9 +88,13 @@ export async function cancelRun(kernel: KernelParts, runId: string, options: Can
   const { reason, by, graceMs } = options
   const row = await findRun(env, runId)
   if (graceMs !== undefined) await env.clock.check()
-  const grace = graceMs !== undefined && { graceUntil: env.clock.now() + graceMs }
-  const body = canonicalJson({ reason, ...(by !== undefined && { by }), ...grace })
-  const post = { id: `cancel:${env.newId()}`, type: 'CancelRequested', body }
+  const grace = graceMs !== undefined && { graceUntil: Math.ceil(env.clock.now() + graceMs) }
+  const data = { reason, ...(by !== undefined && { by }), ...grace }
+  // Nobody hears of it when it is set aside later.
+  const wrong = wrongIn('CancelRequested', data)
+  if (wrong !== undefined)
+    throw new KernelError('INVALID_INPUT', `${wrong.path.join('.')}: ${wrong.message}`, { runId })
+  const post = { id: `cancel:${env.newId()}`, type: 'CancelRequested', body: canonicalJson(data) }
   return postAndMove(kernel, row, { post, wait: options.wait })
 }
 
@@ -202,6 +209,7 @@ export async function postTo(
   secrets: readonly NewSecret[],
 ): Promise<void> {
   const options = { maxWaiting: env.limits.waitingPosts }
+  await touchArtifacts(env, artifactsIn(post.body))
   // One whose answer was lost may have been taken by a run that is gone now, or be on its way still. It is no duplicate of
   // what a run that has ended knows, and comes too late for that.
   let unsure = false as boolean

@@ -360,3 +360,31 @@ describe('disposing a kernel', () => {
     }
   })
 })
+
+test('a run that another process takes while it is being recovered, and dies with, is taken up when its lease is over', async () => {
+  const clock = manualClock()
+  const data = memoryStore({ now: clock.now })
+  await createKernel({ store: data, clock, workflows: [simple] }).start(simple, null, { runId: 'r', wait: false })
+  let isTaken = false
+  const store = recordCalls(data, [], (name) => {
+    if (name !== 'runs.acquire' || isTaken) return undefined
+    isTaken = true
+    const other = { ...processOwner(), id: 'another-process' }
+    return data.runs.acquire('r', { owner: other, leaseMs: 30_000 }).then(() => undefined)
+  })
+  const kernel = createKernel({ store, clock, workflows: [simple], onWarning: () => undefined })
+
+  expect(await kernel.recover()).toEqual([])
+
+  await clock.advance(29_000)
+  expect(await kernel.get('r')).toMatchObject({ status: 'running' })
+  await clock.advance(5000)
+  expect(await kernel.get('r')).toMatchObject({ status: 'completed' })
+})
+
+test.for([Number.NaN, 0, -1, 1.5, Infinity])('runs are not recovered %s at once', async (concurrency) => {
+  const kernel = createKernel({ store: memoryStore(), workflows: [simple] })
+  await kernel.start(simple, null, { runId: 'r', wait: false })
+
+  await expect(kernel.recover({ concurrency })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+})

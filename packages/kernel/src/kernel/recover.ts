@@ -1,5 +1,7 @@
 import type { RunFilter, RunRow } from '@varve/store'
+import { repeatable } from '../driver/append.ts'
 import type { Outcome } from '../driver/outcome.ts'
+import { KernelError } from '../errors.ts'
 import { dueAt } from './due-at.ts'
 import type { KernelParts } from './parts.ts'
 
@@ -11,12 +13,17 @@ export type RecoveredRun =
  * Takes up all runs of the given workflows that no living process drives and that have something to do; sets timers for
  * those that wait for a time. Runs that another process took meanwhile, and parked ones before their time, are left out. A
  * run of a version that is not among them is parked.
+ *
+ * @throws KernelError `INVALID_INPUT` for a concurrency that is no whole number from 1.
  */
 export async function recoverRuns(
   kernel: KernelParts,
   workflows: ReadonlySet<string>,
   concurrency: number,
 ): Promise<readonly RecoveredRun[]> {
+  if (!Number.isInteger(concurrency) || concurrency < 1) {
+    throw new KernelError('INVALID_INPUT', `concurrency must be a whole number from 1, got ${concurrency}`)
+  }
   const recovered: RecoveredRun[] = []
   const queue: string[] = []
   await kernel.env.clock.check()
@@ -33,7 +40,7 @@ export async function recoverRuns(
       if (run !== undefined) recovered.push(run)
     }
   }
-  await Promise.all(Array.from({ length: Math.max(1, concurrency) }, take))
+  await Promise.all(Array.from({ length: Math.min(concurrency, queue.length) }, take))
   return recovered
 }
 
@@ -55,11 +62,22 @@ async function* listed({ env }: KernelParts, filter: RunFilter): AsyncGenerator<
 
 type RowView = Pick<RunRow, 'runId' | 'workflow' | 'version' | 'wakeAt' | 'waiting' | 'lease' | 'problem'>
 
-async function recoverOne({ drives }: KernelParts, runId: string): Promise<RecoveredRun | undefined> {
+async function recoverOne(kernel: KernelParts, runId: string): Promise<RecoveredRun | undefined> {
   try {
-    const outcome = await drives.move(runId, { follow: false, parks: true })
-    return outcome && { runId, outcome }
+    const outcome = await kernel.drives.move(runId, { follow: false, parks: true })
+    if (outcome !== undefined) return { runId, outcome }
+    await lookLater(kernel, runId)
+    return undefined
   } catch (error) {
     return { runId, error: error as Error }
   }
+}
+
+/** What another process took before its turn came may be lost with that process. */
+const PAUSE_MS = 1000
+
+async function lookLater({ env, drives }: KernelParts, runId: string): Promise<void> {
+  const row = await repeatable(env, () => env.store.runs.find(runId))
+  const due = row && dueAt(env.owner, row)
+  if (due !== undefined && !drives.has(runId)) drives.wakeAt(runId, Math.max(due, env.clock.now() + PAUSE_MS))
 }

@@ -1,4 +1,6 @@
 import { genesis, isStoreError, sealEvent } from '@varve/store'
+import { artifactsInValue } from '../artifacts/artifacts-in.ts'
+import { touchArtifacts } from '../artifacts/touch-artifacts.ts'
 import { appendSettled } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { newRun, placeOf, type NewRun } from '../driver/new-run.ts'
@@ -25,6 +27,7 @@ export async function startRun(
   await env.clock.check()
   const run = runOf(kernel, definition, input, options)
   const { runId, started, secrets } = run
+  await touchArtifacts(env, artifactsInValue(run.input))
   // A run that is there needs none of them.
   if (secrets.length > 0 && (await isSameRun(env, definition, run))) return moveRun(kernel, runId)
   const row = { ...run.row, lease: { owner: env.owner, leaseMs: env.leaseMs } }
@@ -56,6 +59,7 @@ export async function enqueueRun(
   await env.clock.check()
   const run = runOf(kernel, definition, input, options)
   const { runId, started, row, secrets } = run
+  await touchArtifacts(env, artifactsInValue(run.input))
   if (secrets.length > 0 && (await isSameRun(env, definition, run))) return { status: 'running', runId }
   const taken = await handOver(kernel, definition, run)
   if (taken === 'begun' || (taken === 'exists' && (await isSameRun(env, definition, run))))
@@ -92,7 +96,7 @@ function runOf({ env }: KernelParts, definition: Definition, input: unknown, opt
     ...(queue !== undefined && { queue }),
     ...placeOf(options),
     ...(startAt !== undefined && { startAt }),
-    ...(deadlineMs !== undefined && { deadlineAt: env.clock.now() + deadlineMs }),
+    ...(deadlineMs !== undefined && { deadlineAt: Math.ceil(env.clock.now() + deadlineMs) }),
   })
 }
 

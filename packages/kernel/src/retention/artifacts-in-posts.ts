@@ -1,10 +1,11 @@
-import { isContentId, type ContentId } from '@varve/store'
+import type { ContentId } from '@varve/store'
+import { artifactsIn } from '../artifacts/artifacts-in.ts'
 import { repeatable } from '../driver/append.ts'
+import { LISTED_POSTS } from '../driver/run-calls.ts'
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
 
 const RUNS = 500
-const POSTS = 1000
 
 /** The artifacts that posts refer to which no driver has taken yet: nothing else refers to them until one does. */
 export async function artifactsInPosts(
@@ -18,21 +19,10 @@ export async function artifactsInPosts(
     const page = await repeatable(env, () => runs.list({ statuses: ['running', 'blocked'] }, request))
     for (const { runId, waiting } of page.items) {
       if (waiting === 0) continue
-      const posts = await repeatable(env, () => inbox.list(runId, { limit: POSTS }))
-      for (const { body } of posts) addReferences(JSON.parse(body), found)
+      const posts = await repeatable(env, () => inbox.list(runId, { limit: LISTED_POSTS }))
+      for (const { body } of posts) for (const id of artifactsIn(body)) found.add(id)
     }
     cursor = page.next
   } while (cursor !== undefined)
   return found
-}
-
-/** A loop: what is posted may be deep. */
-function addReferences(data: unknown, found: Set<ContentId>): void {
-  const values = [data]
-  for (let value = values.pop(); value !== undefined; value = values.pop()) {
-    if (typeof value !== 'object' || value === null) continue
-    const id: unknown = (value as { readonly $artifact?: unknown }).$artifact
-    if (isContentId(id)) found.add(id)
-    for (const part of Object.values(value)) values.push(part)
-  }
 }

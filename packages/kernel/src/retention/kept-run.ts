@@ -1,4 +1,4 @@
-import { isTerminal, type RunRow } from '@varve/store'
+import { isTerminal, type RunFilter, type RunRow } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { derivedRunId } from '../run/request-draft.ts'
@@ -44,9 +44,21 @@ export async function whyKept(
   if (row.parent !== undefined && (await kin.isAtWork(row.parent))) return 'parent'
   if (!erases) return undefined
   if (row.status === 'continued' && (await holdsSecrets(env, row.runId))) return 'successor'
-  const children = { parent: row.runId, statuses: ['running', 'blocked'] } as const
-  const { items } = await repeatable(env, () => env.store.runs.list(children, { limit: 1 }))
-  return items.length > 0 ? 'child' : undefined
+  return (await hasLivingChild(env, row.runId)) ? 'child' : undefined
+}
+
+/** True while one of the runs that a run has started, or that these have, has not ended: secrets are passed on down to the last. */
+async function hasLivingChild(env: Environment, parent: string): Promise<boolean> {
+  const listed = (request: { readonly limit: number; readonly cursor?: string }, filter: RunFilter) =>
+    repeatable(env, () => env.store.runs.list({ parent, ...filter }, request))
+  if ((await listed({ limit: 1 }, { statuses: ['running', 'blocked'] })).items.length > 0) return true
+  let cursor: string | undefined
+  do {
+    const { items, next } = await listed({ limit: 100, ...(cursor !== undefined && { cursor }) }, {})
+    for (const { runId } of items) if (await hasLivingChild(env, runId)) return true
+    cursor = next
+  } while (cursor !== undefined)
+  return false
 }
 
 /** A successor that has gone on as another one stands for it until it is gone itself: the newest of a chain goes first. */

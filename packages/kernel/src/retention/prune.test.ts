@@ -479,3 +479,90 @@ test('5,000 runs are removed page by page, also behind thousands that are kept',
   expect(Math.max(...pages)).toBeLessThanOrEqual(200)
   expect(pages.length).toBeLessThan(80)
 })
+
+describe('an artifact that is passed on amid the prune that removes its run stays', () => {
+  const passed = defineWorkflow(
+    { name: 'passed', version: '1', input: z.any(), signals: { file: z.any() } },
+    { step: ({ results }, next) => (results['file'] ? next.complete(null) : next.waitFor('file')) },
+  )
+
+  test.for(['start', 'enqueue', 'signal'] as const)('with a %s', async (how) => {
+    const clock = manualClock()
+    const data = memoryStore({ now: clock.now })
+    let pass: (() => Promise<unknown>) | undefined
+    const store = recordCalls(data, [], (name) => {
+      if (name !== 'artifacts.delete' || pass === undefined) return undefined
+      const passing = pass()
+      pass = undefined
+      return passing.then(() => undefined)
+    })
+    const kernel = createKernel({ store, clock, workflows: [writing, passed] })
+    await kernel.start(writing, { text: 'the file', end: 'completes' }, { runId: 'first' })
+    const $artifact = contentId(Buffer.from('the file'))
+    const file = { $artifact, size: 8, mediaType: 'text/plain' }
+    await kernel.start(passed, null, { runId: 'waiting' })
+    clock.block(40 * DAY_MS)
+    pass = async () =>
+      how === 'signal'
+        ? kernel.signal('waiting', { name: 'file', value: { deep: [file] }, wait: false })
+        : kernel.start(passed, { deep: [file] }, { runId: 'second', wait: how === 'start' })
+
+    const report = await kernel.prune(MONTH)
+
+    expect(report.removed).toEqual(['first'])
+    expect(pass).toBeUndefined()
+    expect(await data.artifacts.has($artifact)).toBe(true)
+  })
+})
+
+test('secrets stay as long as a grandchild lives that they were passed on to', async () => {
+  const keys = secretKeys({ current: 'k', keys: { k: new Uint8Array(32).fill(7) } })
+  const input = secretSchema(z.string())
+  const used: string[] = []
+  const grandchild = defineWorkflow(
+    {
+      ...{ name: 'grandchild', version: '1', input },
+      interrupts: { ask: { ask: z.null(), answer: z.null() } },
+      actions: { revoke: { run: (token: string) => void used.push(token) } },
+    },
+    {
+      step: (_, next) => next.interrupt('ask', null, { key: 'wait' }),
+      cancel: ({ input: token, results }, next) => {
+        if (!results['sure']) return next.interrupt('ask', null, { key: 'sure' })
+        return results['revoke'] ? next.all([]) : next.run('revoke', token, { key: 'revoke' })
+      },
+    },
+  )
+  const child = defineWorkflow(
+    { ...{ name: 'child', version: '1', input }, interrupts: { stop: { ask: z.null(), answer: z.null() } } },
+    {
+      step: ({ input: token, results }, next) => {
+        const both = [next.child(grandchild, token, { key: 'g' }), next.interrupt('stop', null)]
+        return results['stop'] ? next.complete(null) : next.all(both)
+      },
+    },
+  )
+  const parent = defineWorkflow(
+    { name: 'parent', version: '1', input },
+    {
+      step: ({ input: token, results }, next) =>
+        results['c'] ? next.complete(null) : next.child(child, token, { key: 'c' }),
+    },
+  )
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  const kernel = createKernel({ store, clock, workflows: [grandchild, child, parent], secrets: { keys } })
+  await kernel.start(parent, secret('token'), { runId: 'p' })
+  const idOf = async (workflow: string): Promise<string> =>
+    (await store.runs.list({ workflow }, { limit: 1 })).items[0]?.runId ?? ''
+  await kernel.resume(await idOf('child'), { key: 'stop', value: null })
+  await settled()
+  await kernel.run(await idOf('grandchild'))
+  clock.block(40 * DAY_MS)
+
+  const report = await kernel.prune({ ...MONTH, secrets: 'erase' })
+  await kernel.resume(await idOf('grandchild'), { key: 'sure', value: null })
+
+  expect(report).toMatchObject({ removed: [], secretsErased: 0 })
+  expect(used).toEqual(['token'])
+})

@@ -370,11 +370,14 @@ export function blockedOn(system: System): BlockedOn[] {
   })
 }
 
-/** When a blocked run moves by itself: the least time that something of it is due; null when only a post moves it. */
+/**
+ * When a blocked run moves by itself: the least time that something of it is due, in whole milliseconds, which is what rows keep;
+ * null when only a post moves it.
+ */
 export function wakeAt(system: System, which: 'all' | 'waiting' = 'all'): number | null {
   const { cancel, started } = system
   let least = (cancel === undefined ? started?.deadlineAt : cancel.graceUntil) ?? Infinity
   if (isDelayed(system)) least = Math.min(least, started?.startAt ?? Infinity)
   least = Math.min(least, system.open.movesAt(which))
-  return least === Infinity ? null : least
+  return least === Infinity ? null : Math.ceil(least)
 }

@@ -10,8 +10,7 @@ import { asReference } from './secret.ts'
 export async function eraseSecretsOf(store: Store, runId: string, maxWaiting: number): Promise<readonly string[]> {
   const ids = new Set<string>()
   for await (const { body } of store.events.read(runId)) collect(body, ids)
-  // At most so many are listed at once; more are not kept either, unless the limit was raised.
-  for (const { body } of await store.inbox.list(runId, { limit: Math.min(maxWaiting, 1000) })) collect(body, ids)
+  for (const { body } of await store.inbox.list(runId, { limit: maxWaiting })) collect(body, ids)
   let cursor: string | undefined
   do {
     const page = await store.inbox.rejected(runId, { limit: 100, ...(cursor !== undefined && { cursor }) })

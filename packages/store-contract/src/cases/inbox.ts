@@ -261,6 +261,7 @@ export const takingCases: readonly ContractCase[] = contractGroup('inbox', {
     )
     for (const limit of [0, 1001]) {
       await rejectsWith('INVALID_ARGUMENT', async () => store.inbox.rejected('run-1', { limit }))
+      await rejectsWith('INVALID_ARGUMENT', async () => store.inbox.list('run-1', { limit }))
     }
   },
 

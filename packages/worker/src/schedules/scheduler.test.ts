@@ -228,3 +228,30 @@ describe('a schedule', () => {
     }
   })
 })
+
+test.for(['the same worker', 'a worker that begins then'])(
+  'a schedule goes on with %s when the clock of the store, which was a day ahead for a moment, is put right',
+  async (who) => {
+    let aheadMs = 0
+    const scene = sceneOf((clock) => memoryStore({ now: () => clock.now() + aheadMs }))
+    const { clock, kernelOf, work, minutes } = scene
+    const ofToday = async (): Promise<readonly number[]> => (await minutes()).filter((at) => at < 60)
+    const worker = work(kernelOf(), everyMinute())
+    await until(() => clock.timers > 1)
+    aheadMs = 24 * 60 * MINUTE
+    clock.advance(MINUTE)
+    await until(async () => (await minutes()).length > 0)
+    aheadMs = 0
+    if (who !== 'the same worker') {
+      await worker.stop()
+      work(kernelOf(), everyMinute())
+      await until(() => clock.timers > 1)
+    }
+
+    for (let n = 1; (await ofToday()).length < 3; n++) {
+      expect(n).toBeLessThan(200)
+      clock.advance(MINUTE / 4)
+      await new Promise(setImmediate)
+    }
+  },
+)

@@ -8,6 +8,9 @@ import { dueTicks, LATE_MS, nextTick } from './ticks.ts'
 /** Looks again at the latest after this time, in ms: the store's clock may have been set. */
 const LOOK_MS = 60_000
 
+/** What is seen further ahead than that, in ms, was seen by a clock that was wrong. */
+const AHEAD_MS = 60_000
+
 /** Runs of a schedule that are read at once. */
 const PAGE = 20
 
@@ -69,8 +72,11 @@ export class Scheduler {
     const { id, cron, missed } = schedule
     const now = await dispatcher.now()
     let after = this.#seen.get(id)
+    // Else nothing more would be started before the time to which the store's clock was set for a moment.
+    if (after !== undefined && after > now + AHEAD_MS) after = undefined
     // Others may have been at work while this worker was not there, or was paused.
-    if (after === undefined || now - after > LATE_MS + LOOK_MS) after = (await this.#lastTick(schedule)) ?? after ?? now
+    if (after === undefined || now - after > LATE_MS + LOOK_MS)
+      after = (await this.#lastTick(schedule, now)) ?? after ?? now
     for (const tick of dueTicks(cron, { after, now, missed })) {
       if (this.#isStopped) return undefined
       await startTick(this.#settings, schedule, tick)
@@ -81,13 +87,14 @@ export class Scheduler {
   }
 
   /** Forks and successors of its runs have the tag of the schedule, too, and are passed over. */
-  async #lastTick(schedule: Schedule): Promise<number | undefined> {
+  async #lastTick(schedule: Schedule, now: number): Promise<number | undefined> {
     let cursor: string | undefined
     do {
       const page = { limit: PAGE, ...(cursor !== undefined && { cursor }) }
       const { items, next } = await this.#settings.kernel.list({ tags: [scheduleTag(schedule)] }, page)
       const ticks = items.flatMap(({ runId }) => tickOf(schedule, runId)?.getTime() ?? [])
-      if (ticks[0] !== undefined) return ticks[0]
+      const last = ticks.find((tick) => tick <= now + AHEAD_MS)
+      if (last !== undefined) return last
       cursor = next
     } while (cursor !== undefined)
     return undefined
