@@ -106,7 +106,8 @@ async function removeRuns(
 ): Promise<Omit<PruneReport, 'artifacts'>> {
   const { olderThanMs, statuses = STATUSES, workflow, tags, limit = 1000 } = options
   const filter = {
-    ...{ statuses, endedBefore: now - olderThanMs },
+    // What has ended before was created before: a list by creation passes over the others at once.
+    ...{ statuses, endedBefore: now - olderThanMs, createdBefore: now - olderThanMs },
     ...(workflow !== undefined && { workflow }),
     ...(tags !== undefined && { tags }),
   }
