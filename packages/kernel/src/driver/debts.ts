@@ -111,18 +111,11 @@ async function startSuccessor(env: Environment, system: System, next: EventData[
   const { parent, tags = [], deadlineAt } = started ?? {}
   const carried = { spent: system.counts, ...(parent && { parent }), ...(deadlineAt !== undefined && { deadlineAt }) }
   await createOwed(env, newRun(env, definition, input, { runId, previous, tags, ...queued(started), ...carried }))
-  if (parent !== undefined && !(await isAwaited(env, parent))) await cancelOwed(env, parent.runId, runId)
 }
 
 /** What a run starts waits where the run itself has waited. */
 function queued(started: System['started']): Pick<NewRunOptions, 'queue' | 'priority' | 'concurrencyKey'> {
   return { queue: started?.queue ?? 'default', ...placeOf(started ?? {}) }
-}
-
-/** False when the parent gave the child up before its successor was there to be told. */
-async function isAwaited(env: Environment, parent: NonNullable<EventData['RunStarted']['parent']>): Promise<boolean> {
-  const { open, terminal } = await readSystem(env.store, parent.runId)
-  return terminal === undefined && open.has(parent.key)
 }
 
 interface OwedRun {
@@ -147,8 +140,13 @@ async function createOwed(env: Environment, { runId, started, row }: OwedRun): P
 async function cancelOwed(env: Environment, by: string, runId: string): Promise<void> {
   const data = { reason: 'nobody waits for it any more', by: `run ${by}` }
   await post(env, runId, `parent:${by}`, { type: 'CancelRequested', data })
-  const row = await env.store.runs.find(runId)
-  if (row?.status === 'continued') await cancelOwed(env, by, derivedRunId(runId, '\n'))
+  const row = await repeatable(env, () => env.store.runs.find(runId))
+  if (row?.status !== 'continued') return
+  const successor = derivedRunId(runId, '\n')
+  // It may not be there yet to be told: then it is started here, and found there by the run that owes its start.
+  const isThere = (await repeatable(env, () => env.store.runs.find(successor))) !== undefined
+  if (!isThere) await startOwed(env, await readSystem(env.store, runId), row.head)
+  await cancelOwed(env, by, successor)
 }
 
 function endOf(system: System, key: string): EventData['ChildCompleted'] {

@@ -134,6 +134,39 @@ describe('a run that continues as new', () => {
     expect(items.map(({ status }) => status)).toEqual(['canceled', 'continued'])
   })
 
+  test('reads as much for each child that does so, however many others its parent has', async () => {
+    const child = defineWorkflow(
+      { name: 'child', version: '1', input: z.number() },
+      { step: ({ input }, next) => (input > 0 ? next.continueAsNew(input - 1) : next.complete(null)) },
+    )
+    const parent = defineWorkflow(
+      { name: 'parent', version: '1', input: z.number() },
+      {
+        step: ({ input, results }, next) => {
+          const children = Array.from({ length: input }, (_, n) => next.child(child, 1, { key: `c${n}` }))
+          return Object.keys(results).length === input ? next.complete(null) : next.all(children)
+        },
+      },
+    )
+    const eventsRead = async (children: number): Promise<number> => {
+      let read = 0
+      const { store, kernel } = setup([parent, child], (inner) => {
+        const counted: Store['events']['read'] = async function* (...args) {
+          for await (const event of inner.events.read(...args)) {
+            read++
+            yield event
+          }
+        }
+        return { ...inner, events: { ...inner.events, read: counted } }
+      })
+      await kernel.start(parent, children, { runId: 'p' })
+      while ((await store.runs.find('p'))?.status !== 'completed') await settled()
+      return read
+    }
+
+    expect(await eventsRead(160)).toBeLessThan(10 * (await eventsRead(20)))
+  })
+
   test('may do so many times, and every run has a seed of its own', async () => {
     const { store, kernel } = setup()
 
