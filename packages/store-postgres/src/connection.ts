@@ -81,7 +81,16 @@ export function statement(text: string, values: unknown[] = [], name?: string): 
 /** Type 17 is bytes. 20, 21 and 23 are the integers: all of ours are exact in a double, and the driver would answer text for the first. */
 const types: PostgresQuery['types'] = {
   getTypeParser: (oid) => {
-    if (oid === 17) return (text) => Buffer.from(text.slice(2), 'hex')
+    if (oid === 17) return bytesOf
     return oid === 20 || oid === 21 || oid === 23 ? Number : (text) => text
   },
+}
+
+/** As `bytea_output` says, which roles and databases may set: `hex` begins with a backslash and an x, which `escape` never does. */
+function bytesOf(text: string): Buffer {
+  if (text.startsWith('\\x')) return Buffer.from(text.slice(2), 'hex')
+  const bytes = text.replaceAll(/\\(\\|[0-7]{3})/g, (_, code: string) =>
+    code === '\\' ? code : String.fromCharCode(Number.parseInt(code, 8)),
+  )
+  return Buffer.from(bytes, 'latin1')
 }

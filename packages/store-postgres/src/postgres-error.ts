@@ -35,6 +35,11 @@ export function isRefusedName(error: unknown): boolean {
   return isAnswer(error) && ['26000', '42P05'].includes(detailsOf(error).code)
 }
 
+/** True when a statement met what was committed after its snapshot, as it may above `read committed`: it was rolled back. */
+export function isOutdated(error: unknown): boolean {
+  return isAnswer(error) && detailsOf(error).code === '40001'
+}
+
 /** The server's own errors carry a severity; the driver's and the system's do not. */
 function isAnswer(error: unknown): boolean {
   return error instanceof Error && 'severity' in error

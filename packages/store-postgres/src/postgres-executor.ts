@@ -2,10 +2,20 @@ import { isStoreError, StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
 import { Connections, statement } from './connection.ts'
 import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './pool.ts'
-import { isConnectionLost, isRefusedFunction, isRefusedName, postgresError, type Phase } from './postgres-error.ts'
+import {
+  isConnectionLost,
+  isOutdated,
+  isRefusedFunction,
+  isRefusedName,
+  postgresError,
+  type Phase,
+} from './postgres-error.ts'
 
 /** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
 const BEGIN = 'begin isolation level read committed'
+
+/** So often a statement is sent that the server's default level of isolation lets fail because of others. */
+const MOST_TRIES = 100
 
 /** Runs queries on connections of a pool. A query outside of a transaction is one statement and one round trip. */
 export class PostgresExecutor implements SqlExecutor {
@@ -62,14 +72,14 @@ export class PostgresExecutor implements SqlExecutor {
     try {
       const values = boundValues(query, args)
       const client = this.#takeKept() ?? (await this.#connect())
-      for (;;) {
+      for (let tries = 1; ; tries++) {
         const sent = this.#statementOf(query, values)
         try {
           const result = await client.query(sent)
           this.#connections.giveBack(client, false)
           return result
         } catch (error) {
-          if (this.#doesWithout(query, sent, error)) continue
+          if (this.#doesWithout(query, sent, error) || (isOutdated(error) && tries < MOST_TRIES)) continue
           this.#connections.giveBack(client, isConnectionLost(error))
           throw postgresError(error, query.writes ? 'committing' : 'uncommitted')
         }

@@ -17,6 +17,8 @@ export interface SqliteStatement {
   run(values: unknown[]): { readonly changes: number }
   get(values: unknown[]): unknown
   all(values: unknown[]): unknown[]
+  /** Whether integers are answered as BigInts. */
+  safeIntegers?(toggle: boolean): unknown
 }
 
 /** Where the store is: a file, or a connection that you opened. */

@@ -140,6 +140,8 @@ export class SqliteExecutor implements SqlExecutor {
     let statement = this.#statements.get(sql)
     if (statement === undefined) {
       statement = this.#database.prepare(sql)
+      // Whatever the default of a database that was given to us.
+      statement.safeIntegers?.(false)
       this.#statements.set(sql, statement)
     }
     return statement

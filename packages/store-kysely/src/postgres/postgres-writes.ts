@@ -77,11 +77,12 @@ function isUsual({ setsVersion, refers, releases, ended, setsOwes }: AppendShape
 
 interface PostLists {
   readonly ids: readonly string[]
-  readonly errors: readonly (string | null)[]
+  /** Empty for none: what an unquoted null in an array is depends on a setting of the server, `array_nulls`. */
+  readonly errors: readonly string[]
 }
 
 function postColumns(posts: readonly SettledPost[]): PostLists {
-  return { ids: posts.map(({ id }) => id), errors: posts.map(({ error }) => error) }
+  return { ids: posts.map(({ id }) => id), errors: posts.map(({ error }) => error ?? '') }
 }
 
 /** Artifacts, for `unnest`. */
@@ -178,7 +179,7 @@ function appendingAndSettling(dialect: SqlDialect, p: Params<Append>, shape: App
         .selectFrom('target')
         .innerJoin('posts', 'posts.run_id', 'target.run_id')
         .innerJoin(given.as<'given'>(sql`given(id, error)`), 'given.id', 'posts.id')
-        .select(['posts.run_id', 'posts.number', 'given.error'])
+        .select(['posts.run_id', 'posts.number', sql<string | null>`nullif(given.error, '')`.as('error')])
         .where(sql<boolean>`posts.state = 'waiting'`)
         .forUpdate('posts'),
     )
