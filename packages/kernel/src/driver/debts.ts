@@ -1,4 +1,14 @@
-import { canonicalJson, genesis, isStoreError, sealEvent, sha256, type Debt, type RunCreation } from '@varve/store'
+import {
+  canonicalJson,
+  genesis,
+  isStoreError,
+  isTerminal,
+  sealEvent,
+  sha256,
+  type Debt,
+  type RunCreation,
+  type RunRow,
+} from '@varve/store'
 import { z } from 'zod'
 import { isKernelError } from '../errors.ts'
 import { eventSchemas, type EventData } from '../log/event-data.ts'
@@ -9,6 +19,7 @@ import type { System } from '../run/system.ts'
 import { readSystem } from '../views/read-fold.ts'
 import { appendSettled, repeatable } from './append.ts'
 import type { Environment } from './environment.ts'
+import { isParking } from './park.ts'
 import { newRun, placeOf, type NewRunOptions } from './new-run.ts'
 
 /** What a run owes another run. Paying twice does no harm, so a debt is paid anew after a crash. */
@@ -60,8 +71,8 @@ export async function payDebts(env: Environment, system: System, debts: readonly
     try {
       await payDebt(env, system, debt)
     } catch (error) {
-      // A full inbox is emptied when its run is driven: until then this run has nothing to do.
-      if (!isKernelError(error) && !isStoreError(error, 'INBOX_FULL')) throw error
+      // What parks a run: code that is missing or refuses; a full inbox, which is emptied when its run is driven.
+      if (!isKernelError(error) && !isParking(error)) throw error
       unpaid.push(debt)
       problem ??= error
     }
@@ -72,7 +83,7 @@ export async function payDebts(env: Environment, system: System, debts: readonly
 async function payDebt(env: Environment, system: System, debt: Debt): Promise<void> {
   const known = debtSchema.parse(debt)
   if (known.kind === 'start') await startOwed(env, system, known.seq)
-  else if (known.kind === 'cancel') await cancelOwed(env, system.runId, known.runId)
+  else if (known.kind === 'cancel') await cancelOwed(env, quitterOf(system), known.runId)
   else await post(env, known.runId, `child:${system.runId}`, { type: 'ChildCompleted', data: endOf(system, known.key) })
 }
 
@@ -97,7 +108,8 @@ async function startChild(env: Environment, system: System, child: EventData['Ch
   try {
     await createOwed(env, newRun(env, definition, input, { runId, parent, ...queued(started) }))
   } catch (error) {
-    if (!isKernelError(error, 'INVALID_INPUT') && !isStoreError(error, 'LIMIT_EXCEEDED')) throw error
+    const isRefused = isKernelError(error, 'INVALID_INPUT') || isStoreError(error, 'NOT_JSON')
+    if (!isRefused && !isStoreError(error, 'LIMIT_EXCEEDED')) throw error
     const failed = { key, status: 'failed' as const, error: errorInfoOf(error), headHash: genesis(runId).hash }
     await post(env, parentId, `child:${runId}`, { type: 'ChildCompleted', data: failed })
   }
@@ -111,6 +123,15 @@ async function startSuccessor(env: Environment, system: System, next: EventData[
   const { parent, tags = [], deadlineAt } = started ?? {}
   const carried = { spent: system.counts, ...(parent && { parent }), ...(deadlineAt !== undefined && { deadlineAt }) }
   await createOwed(env, newRun(env, definition, input, { runId, previous, tags, ...queued(started), ...carried }))
+  if (parent !== undefined && (await hasEnded(env, parent.runId))) {
+    await cancelOwed(env, { runId: parent.runId, hasEnded: true }, runId)
+  }
+}
+
+/** Whoever has ended waits for nobody; it may have found a child that could not go on then. */
+async function hasEnded(env: Environment, runId: string): Promise<boolean> {
+  const row = await repeatable(env, () => env.store.runs.find(runId))
+  return row === undefined || isTerminal(row.status)
 }
 
 /** What a run starts waits where the run itself has waited. */
@@ -137,16 +158,41 @@ async function createOwed(env: Environment, { runId, started, row }: OwedRun): P
   env.moved(runId)
 }
 
-async function cancelOwed(env: Environment, by: string, runId: string): Promise<void> {
-  const data = { reason: 'nobody waits for it any more', by: `run ${by}` }
-  await post(env, runId, `parent:${by}`, { type: 'CancelRequested', data })
+function quitterOf({ runId, terminal }: System): Quitter {
+  return { runId, hasEnded: terminal !== undefined }
+}
+
+/** Who has given a run up. */
+interface Quitter {
+  readonly runId: string
+  /** True once it is not moved any more: then nobody could try again. */
+  readonly hasEnded: boolean
+}
+
+async function cancelOwed(env: Environment, by: Quitter, runId: string): Promise<void> {
+  const data = { reason: 'nobody waits for it any more', by: `run ${by.runId}` }
+  await post(env, runId, `parent:${by.runId}`, { type: 'CancelRequested', data })
   const row = await repeatable(env, () => env.store.runs.find(runId))
   if (row?.status !== 'continued') return
   const successor = derivedRunId(runId, '\n')
   // It may not be there yet to be told: then it is started here, and found there by the run that owes its start.
   const isThere = (await repeatable(env, () => env.store.runs.find(successor))) !== undefined
-  if (!isThere) await startOwed(env, await readSystem(env.store, runId), row.head)
-  await cancelOwed(env, by, successor)
+  if (isThere || (await isStarted(env, by, row))) await cancelOwed(env, by, successor)
+}
+
+/** False for a successor that cannot be started now, and is canceled by whoever starts it: whoever has ended waits for nothing. */
+async function isStarted(
+  env: Environment,
+  by: Quitter,
+  { runId, head }: Pick<RunRow, 'runId' | 'head'>,
+): Promise<boolean> {
+  try {
+    await startOwed(env, await readSystem(env.store, runId), head)
+    return true
+  } catch (error) {
+    if (!by.hasEnded || !(isKernelError(error) || isParking(error))) throw error
+    return false
+  }
 }
 
 function endOf(system: System, key: string): EventData['ChildCompleted'] {

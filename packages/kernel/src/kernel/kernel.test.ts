@@ -326,3 +326,9 @@ test('more events may be appended at once than a store lists posts', async () =>
 
   expect(await kernel.signal('r', { name: 'go', value: null })).toMatchObject({ status: 'completed' })
 })
+
+test.for([Number.NaN, -1, 0.5])('a run cannot be recovered %s times', (maxRecoveries) => {
+  expect(() => createKernel({ store: memoryStore(), workflows: [], maxRecoveries })).toThrow(
+    expect.objectContaining(kernelError('INVALID_DEFINITION')),
+  )
+})

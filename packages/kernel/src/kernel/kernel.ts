@@ -349,6 +349,10 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
   if (!Number.isSafeInteger(leaseMs) || leaseMs < 100) {
     throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
   }
+  const { maxRecoveries = DEFAULT_MAX_RECOVERIES } = options
+  if (!Number.isSafeInteger(maxRecoveries) || maxRecoveries < 0) {
+    throw new KernelError('INVALID_DEFINITION', `maxRecoveries must be a whole number from 0, got ${maxRecoveries}`)
+  }
   const machine = options.clock ?? systemClock
   const warn = tellWarnings(onWarning)
   return {
@@ -369,7 +373,7 @@ function environmentOf(options: KernelOptions, registry: Registry): Omit<Environ
     definitionOf: registry.definitionOf,
     definitionFor: registry.definitionFor,
     newId: options.newId ?? randomIds(machine.now),
-    maxRecoveries: options.maxRecoveries ?? DEFAULT_MAX_RECOVERIES,
+    maxRecoveries,
     warn,
     committed: (runId, events) => {
       try {

@@ -113,3 +113,24 @@ test('an answer that was given before returns at once, too', async () => {
 
   expect(await kernel.resume('r', { key: 'ask', value: true, wait: false })).toEqual({ status: 'running', runId: 'r' })
 })
+
+describe('a signal that nobody waits to see taken', () => {
+  const waiting = defineWorkflow(
+    { name: 'waiting', version: '1', input: z.null(), signals: { go: z.string() } },
+    { step: ({ results }, next) => (results['go'] ? next.complete(null) : next.waitFor('go')) },
+  )
+
+  test.for([
+    ['LIMIT_EXCEEDED', { value: 'x'.repeat(1024 * 1024) }],
+    ['INVALID_INPUT', { value: 'x', by: 'b'.repeat(1001) }],
+  ] as const)('is refused with %s where the log cannot hold it', async ([code, signal]) => {
+    const store = memoryStore()
+    const kernel = createKernel({ store, workflows: [waiting] })
+    await kernel.start(waiting, null, { runId: 'r' })
+
+    const sending = kernel.signal('r', { name: 'go', ...signal, wait: false })
+
+    await expect(sending).rejects.toMatchObject(kernelError(code))
+    expect((await store.runs.find('r'))?.waiting).toBe(0)
+  })
+})

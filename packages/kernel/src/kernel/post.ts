@@ -16,7 +16,6 @@ import type { Environment } from '../driver/environment.ts'
 import { checkSignal, notInDoubt, SETTLEMENT } from '../driver/inputs.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { isKernelError, KernelError, type KernelErrorCode } from '../errors.ts'
-import { wrongIn } from '../log/data-check.ts'
 import { detach } from '../log/detach.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { itemKeyOf, type LogEvent } from '../log/log-event.ts'
@@ -25,6 +24,7 @@ import { enter, eraseUnused, isRefusal, withSecrets, type NewSecret } from '../s
 import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
+import { checkRecordable } from './recordable.ts'
 import { runNotFound } from './run-not-found.ts'
 import { moveIf, moveRun, type KernelParts } from './parts.ts'
 
@@ -77,7 +77,9 @@ export async function signalRun(kernel: KernelParts, runId: string, signal: Sign
   const definition = registered(env, row)
   // Its secrets are checked now: whoever takes it sees references.
   if (definition !== undefined) checkSignal(definition, name, entered.secrets.length > 0 ? signal.value : value)
-  const body = canonicalJson({ signalId, name, value, ...(by !== undefined && { by }) })
+  const data = { signalId, name, value, ...(by !== undefined && { by }) }
+  checkRecordable(env, 'SignalReceived', data, 'signal')
+  const body = canonicalJson(data)
   const post = { id: `signal:${sha256(signalId)}`, type: 'SignalReceived', body }
   return postAndMove(kernel, row, { post, secrets: entered.secrets, wait: signal.wait })
 }
@@ -90,10 +92,7 @@ export async function cancelRun(kernel: KernelParts, runId: string, options: Can
   if (graceMs !== undefined) await env.clock.check()
   const grace = graceMs !== undefined && { graceUntil: Math.ceil(env.clock.now() + graceMs) }
   const data = { reason, ...(by !== undefined && { by }), ...grace }
-  // Nobody hears of it when it is set aside later.
-  const wrong = wrongIn('CancelRequested', data)
-  if (wrong !== undefined)
-    throw new KernelError('INVALID_INPUT', `${wrong.path.join('.')}: ${wrong.message}`, { runId })
+  checkRecordable(env, 'CancelRequested', data, 'cancel')
   const post = { id: `cancel:${env.newId()}`, type: 'CancelRequested', body: canonicalJson(data) }
   return postAndMove(kernel, row, { post, wait: options.wait })
 }
@@ -112,6 +111,11 @@ export async function settleAction(kernel: KernelParts, runId: string, options: 
   if (isTerminal(row.status)) throw runTerminal(row, key)
   const item = system.open.get(key)
   if (item?.kind !== 'action' || !item.inDoubt) throw notInDoubt(runId, key)
+  const said = { key, attempts: item.attempt, ...(by !== undefined && { by }) }
+  if (recorded.status === 'failed') checkRecordable(env, 'ActionFailed', { ...said, error: recorded.error }, 'outcome')
+  else if (recorded.status === 'succeeded') {
+    checkRecordable(env, 'ActionSucceeded', { ...said, output: recorded.output }, 'outcome')
+  }
   const body = canonicalJson({ key, outcome: recorded, ...(by !== undefined && { by }) })
   const post = { id: `settle:${sha256(`${item.attempt}\n${body}`)}`, type: SETTLEMENT, body }
   return postAndMove(kernel, row, { post, secrets, wait: options.wait })

@@ -2,13 +2,13 @@ import { canonicalJson, checkId, isTerminal, sha256, type Json, type RunRow } fr
 import type { Environment } from '../driver/environment.ts'
 import { checkAnswer, notOpen, type Answer, type GivenAnswer } from '../driver/inputs.ts'
 import type { Outcome } from '../driver/outcome.ts'
-import { isKernelError, KernelError } from '../errors.ts'
+import { isKernelError } from '../errors.ts'
 import { detach } from '../log/detach.ts'
-import { eventSchemas } from '../log/event-data.ts'
 import { enter, type Entered } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import { findRun, postTo, registered, rejectionOf, runTerminal } from './post.ts'
+import { checkRecordable } from './recordable.ts'
 import { moveIf, moveRun, type KernelParts } from './parts.ts'
 
 /** An answer to an open interrupt. */
@@ -36,8 +36,9 @@ export async function resumeRun(kernel: KernelParts, runId: string, given: Answe
   if (definition !== undefined) {
     // Its secrets are checked now: whoever takes it sees references.
     if (entered.secrets.length > 0) checkAnswer(definition, question.interrupt, given)
-    checkRecordable(env, { ...answer, value: checkAnswer(definition, question.interrupt, answer) })
-  } else checkRecordable(env, answer)
+    const value = checkAnswer(definition, question.interrupt, answer)
+    checkRecordable(env, 'Resumed', { ...answer, value }, 'answer')
+  } else checkRecordable(env, 'Resumed', answer, 'answer')
   // The same answer has the same id, so an answer that is sent twice is kept once.
   const post = { id: postId(answer), type: 'Resumed', body: canonicalJson(answer) }
   try {
@@ -57,18 +58,6 @@ export async function resumeRun(kernel: KernelParts, runId: string, given: Answe
 
 function answerOf(env: Environment, { key, by }: AnswerOptions, { value }: Entered): Answer {
   return { key, value: detach(env, value, 'answer'), ...(by !== undefined && { by }) }
-}
-
-/** Refuses what the log could not keep while the caller is still there to hear of it. */
-function checkRecordable({ limits }: Environment, answer: Answer): void {
-  const text = canonicalJson(answer, { name: 'answer', maxDepth: limits.depth })
-  const bytes = Buffer.byteLength(text)
-  if (bytes > limits.bodyBytes) {
-    const remedy = `${limits.bodyBytes} are allowed; keep large values outside and answer with a reference`
-    throw new KernelError('LIMIT_EXCEEDED', `the answer to ${answer.key} has ${bytes} bytes, ${remedy}`)
-  }
-  const issue = eventSchemas.Resumed.safeParse(answer).error?.issues[0]
-  if (issue !== undefined) throw new KernelError('INVALID_INPUT', `answer.${issue.path.join('.')}: ${issue.message}`)
 }
 
 function postId({ key, value }: Answer): string {

@@ -175,7 +175,8 @@ const SUCCESSOR = '\n'
 
 function continueAsNew(turn: Turn, want: Extract<Want, { kind: 'continue' }>): 'done' {
   const { definition, limits, runId } = turn
-  parse(definition.input, want.input, 'the input to continue with', 'INVALID_STEP')
+  const parsed = parse(definition.input, want.input, 'the input to continue with', 'INVALID_STEP')
+  canonicalize(parsed, { name: 'the input to continue with', maxDepth: limits.depth })
   const input = canonicalize(want.input, { name: 'input', maxDepth: limits.depth }).copy
   checkSuccessor(turn, input)
   const { version } = want

@@ -38,6 +38,8 @@ export function requestDraft(requesting: Requesting, request: ItemRequest): Open
       return interruptDraft(requesting, request)
     case 'child': {
       const { workflow, version } = request
+      // A step written in JavaScript may name anything; what is no name must not reach the log, where nobody could read it.
+      checkId('the workflow of a child', workflow)
       const input = detached(requesting, request.input, `input of ${key}`)
       const childRunId = derivedRunId(requesting.runId, key)
       return {
