@@ -78,7 +78,7 @@ export class Family {
       throw new EvidenceError('CHILD_DIFFERS', text, where)
     }
     this.#expected.set(runId, expected)
-    if (this.#expected.size <= this.#limits.runs) return
+    if (this.#expected.size + this.#ended.size <= this.#limits.runs) return
     const text = `the bundle names more than ${this.#limits.runs} runs; raise limits.runs if that is right`
     throw new EvidenceError('LIMIT_EXCEEDED', text, where)
   }

@@ -1,5 +1,5 @@
 import type { ContentId } from '@varve/store'
-import { artifactsIn } from '../artifacts/artifacts-in.ts'
+import { artifactsInValue } from '../artifacts/artifacts-in.ts'
 import { repeatable } from '../driver/append.ts'
 import { LISTED_POSTS } from '../driver/run-calls.ts'
 import type { Clock } from '../clock.ts'
@@ -20,7 +20,7 @@ export async function artifactsInPosts(
     for (const { runId, waiting } of page.items) {
       if (waiting === 0) continue
       const posts = await repeatable(env, () => inbox.list(runId, { limit: LISTED_POSTS }))
-      for (const { body } of posts) for (const id of artifactsIn(body)) found.add(id)
+      for (const { body } of posts) for (const id of artifactsInValue(JSON.parse(body))) found.add(id)
     }
     cursor = page.next
   } while (cursor !== undefined)

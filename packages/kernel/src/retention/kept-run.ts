@@ -55,7 +55,8 @@ async function hasLivingChild(env: Environment, parent: string): Promise<boolean
   let cursor: string | undefined
   do {
     const { items, next } = await listed({ limit: 100, ...(cursor !== undefined && { cursor }) }, {})
-    for (const { runId } of items) if (await hasLivingChild(env, runId)) return true
+    // One that owes something may have a successor to start.
+    for (const { runId, owes } of items) if (owes.length > 0 || (await hasLivingChild(env, runId))) return true
     cursor = next
   } while (cursor !== undefined)
   return false
