@@ -354,15 +354,16 @@ describe('a deadline', () => {
   })
 })
 
-test.for([{ reason: 7 }, { reason: 'no', by: 'x'.repeat(1001) }, {}])(
-  'a cancel that cannot be recorded is refused, and not set aside when nobody looks: %j',
-  async (options) => {
-    const { kernel, store, started } = setup(refund)
-    await started()
+test.for([
+  ['a reason that is no text', { reason: 7 }],
+  ['a name that is too long', { reason: 'no', by: 'x'.repeat(1001) }],
+  ['no reason', {}],
+] as const)('a cancel with %s is refused, and not set aside when nobody looks', async ([, options]) => {
+  const { kernel, store, started } = setup(refund)
+  await started()
 
-    const canceling = kernel.cancel('r', { ...options, wait: false } as never)
+  const canceling = kernel.cancel('r', { ...options, wait: false } as never)
 
-    await expect(canceling).rejects.toMatchObject(kernelError('INVALID_INPUT'))
-    expect((await store.runs.find('r'))?.waiting).toBe(0)
-  },
-)
+  await expect(canceling).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+  expect((await store.runs.find('r'))?.waiting).toBe(0)
+})

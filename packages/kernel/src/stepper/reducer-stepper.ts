@@ -146,7 +146,8 @@ function resultsKeeper(): StateKeeper {
     current: () => ({ input, results }),
     hold: () => {
       const added = (sinceHold = new Set())
-      return () => ({ input, results: Object.fromEntries(Object.entries(without(results, added))) }) as unknown as Json
+      // Plain, as it comes back from a snapshot; `load` takes the prototype away again.
+      return () => ({ input, results: { ...without(results, added) } }) as unknown as Json
     },
     load: (saved) => {
       const state = saved as unknown as { readonly input: Json; readonly results: Readonly<Record<string, ItemResult>> }
