@@ -2,11 +2,17 @@ import { isStoreError, StoreError, type Json, type Snapshot, type StoredEvent } 
 import { isKernelError, type KernelErrorCode } from '../errors.ts'
 import { RecordedEvent } from '../log/recorded-event.ts'
 import { applyEvent, type RunFold } from '../run/run-fold.ts'
-import { decisionChecker } from '../run/check-decisions.ts'
+import { decisionChecker, type DecisionChecker } from '../run/check-decisions.ts'
 import { loadSnapshot, SNAPSHOT_FORMAT } from '../run/snapshot-body.ts'
 import { emptySystem } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment } from './environment.ts'
+
+/**
+ * So many events at the end of a log are checked when a run is opened, as many as lie behind a snapshot twice over: what it costs does
+ * not grow with what a run has passed, whether there is a snapshot or not.
+ */
+const CHECKED_EVENTS = 1000
 
 /** A run as it was read. */
 export interface LoadedRun {
@@ -18,14 +24,18 @@ export interface LoadedRun {
   /** How many events were read behind it, and the length of their bodies. */
   readonly tailEvents: number
   readonly tailLength: number
+  /** Seq of the last decision that was read, where decisions were to be asked again and all of them lie before what was. */
+  readonly unasked?: number | undefined
 }
 
 /** How to read a run. */
 export interface LoadOptions {
   readonly definition: Definition
   readonly initialState?: Json
-  /** Ask the code again for each decision that is read. Costs one call of the step each. */
-  readonly check: boolean
+  /**
+   * Ask the code again for each decision that is read, or for those that do not end before a seq. Costs one call of the step each.
+   */
+  readonly check: boolean | { readonly from: number }
   /** Begin with the newest usable snapshot. */
   readonly snapshots: boolean
   /** Last seq to read. */
@@ -109,8 +119,8 @@ function readLog(
 function readLog(env: ReadingEnvironment, start: Start, options: LoadOptions): Promise<LoadedRun | undefined>
 async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptions): Promise<LoadedRun | undefined> {
   const { fold, snapshot, snapshotSeq, snapshotLength } = start
-  const { definition, to } = options
-  const checker = options.check ? decisionChecker(fold, definition, env.limits) : undefined
+  const { to } = options
+  const checker = checkerOf(env, fold, options)
   let tailEvents = 0
   let tailLength = 0
   let { end } = fold.system
@@ -133,8 +143,17 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
     tailLength += stored.body.length
   }
   if (!anchored) return undefined
-  checker?.end()
-  return { fold, snapshotSeq, snapshotLength, tailEvents, tailLength }
+  const unasked = checker?.end()
+  return { fold, snapshotSeq, snapshotLength, tailEvents, tailLength, unasked }
+}
+
+function checkerOf(
+  { limits }: ReadingEnvironment,
+  fold: RunFold,
+  { check, definition }: LoadOptions,
+): DecisionChecker | undefined {
+  if (check === false) return undefined
+  return decisionChecker(fold, definition, limits, check === true ? undefined : check.from)
 }
 
 /** A run before its creation: nothing to read. */
@@ -160,7 +179,7 @@ function freshFold(
 }
 
 /**
- * Reads a run for driving: checked against the code, unless the kernel only warns of drift.
+ * Reads a run for driving: the end of it checked against the code, at least the last decision, unless the kernel only warns of drift.
  *
  * @param options - with the head that the run had when it was claimed: a log only grows, so one that ends before was cut, and
  * nothing could ever be appended to what is left. `again` when this drive has read the run before, and may have saved snapshots.
@@ -174,6 +193,7 @@ export async function loadForDrive(
   const isEnqueued = head === 1 && !again
   const loaded = await loadUnlessDrifted(env, runId, {
     ...options,
+    check: { from: head - CHECKED_EVENTS + 1 },
     snapshots: !isEnqueued,
     ...(isEnqueued && { to: head }),
     ...(isEnqueued && first !== undefined && { first }),
@@ -191,13 +211,12 @@ interface HeadOptions {
   readonly first: StoredEvent | undefined
 }
 
-async function loadUnlessDrifted(
-  env: Environment,
-  runId: string,
-  options: Pick<LoadOptions, 'definition' | 'initialState' | 'snapshots' | 'to' | 'first'>,
-): Promise<LoadedRun> {
+async function loadUnlessDrifted(env: Environment, runId: string, options: LoadOptions): Promise<LoadedRun> {
   try {
-    return await loadRun(env, runId, { ...options, check: true })
+    const loaded = await loadRun(env, runId, options)
+    if (loaded.unasked === undefined) return loaded
+    // Much came behind the last decision. It is checked all the same: that shows best whether the code is another.
+    return await loadRun(env, runId, { ...options, check: { from: loaded.unasked } })
   } catch (error) {
     if (env.onDrift !== 'warn' || !isDrift(error)) throw error
     env.warn(error)

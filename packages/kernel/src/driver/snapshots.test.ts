@@ -226,7 +226,7 @@ describe('a run is continued', () => {
     expect(folded[0]).toBe(head + 1)
   })
 
-  test('by another build of the code from the beginning, and its decisions are all checked', async () => {
+  test('by another build of the code from the beginning, and the end of it is checked', async () => {
     const folded = await foldedAfter(async () => undefined, { build: 'new' })
 
     expect(folded[0]).toBe(1)

@@ -10,7 +10,7 @@ import { decide, type Deciding } from './decide.ts'
 import { derivedRunId } from './request-draft.ts'
 import { applyEvent, type RunFold } from './run-fold.ts'
 
-/** Folds a log; with a definition to check against, also asks the code for every recorded decision again. */
+/** Folds a log, and asks the code for its recorded decisions again. */
 export interface DecisionChecker {
   /**
    * Takes the next event of the log.
@@ -19,17 +19,24 @@ export interface DecisionChecker {
    * @throws StoreError `CORRUPT_LOG`.
    */
   add(recorded: RecordedEvent): void
-  /** Says that the log ends here. */
-  end(): void
+  /**
+   * Says that the log ends here.
+   *
+   * @returns seq of the last decision, where none was asked again because all of them lie too far back.
+   */
+  end(): number | undefined
 }
 
 /**
  * Compares recorded decisions with what the code decides in their place. Decisions that follow one another are gathered
  * first, since a recorded denial is the policy's verdict on the request that the code makes there, and a recorded reuse is
  * its result.
+ *
+ * @param from - decisions that end before this seq are folded and not asked again. Default: none.
  */
-export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits): DecisionChecker {
+export function decisionChecker(fold: RunFold, definition: Definition, limits: Limits, from = 1): DecisionChecker {
   const stretch: RecordedEvent[] = []
+  let passed: number | undefined
   const recordedAt = (seq: number): RecordedEvent | undefined => stretch[seq - (stretch[0]?.stored.seq ?? seq)]
   // One for all decisions: a long log has many.
   const deciding: Deciding & { at: number; lastSeq?: number | undefined } = {
@@ -39,7 +46,15 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
     ...recordedAnswers(fold, recordedAt),
   }
   const flush = (following?: RecordedEvent): void => {
-    if (stretch.length === 0) return
+    const last = stretch.at(-1)
+    if (last === undefined) return
+    if (last.stored.seq < from) {
+      passed = stretch[0]?.stored.seq
+      for (const { event, stored } of stretch) applyEvent(fold, event, stored.body)
+      stretch.length = 0
+      return
+    }
+    passed = undefined
     deciding.lastSeq = following?.type === 'RunForked' ? following.stored.seq - 1 : undefined
     for (let done = 0; done < stretch.length;) {
       const first = stretch[done] as RecordedEvent
@@ -69,6 +84,7 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
     },
     end: () => {
       flush()
+      return passed
     },
   }
 }

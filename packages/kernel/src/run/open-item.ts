@@ -1,5 +1,6 @@
 import type { EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import { textOfJson } from '../log/text-of.ts'
 import { recordedLabels } from '../policy/labels.ts'
 import { fingerprint, fingerprintOfText, type OpenItem } from './item.ts'
 
@@ -29,7 +30,7 @@ export function openedItem(event: OpeningEvent, text?: string): OpenItem {
         action,
         input,
         effect,
-        fingerprint: text === undefined ? fingerprint(input) : fingerprintOfText(inputIn(text, event.data)),
+        fingerprint: fingerprintOfText(inputIn(text, event.data) ?? textOfJson(input)),
         attempt: 1,
         failures: 0,
         attempting: true,
@@ -55,11 +56,14 @@ export function openedItem(event: OpeningEvent, text?: string): OpenItem {
   }
 }
 
-/** The part of a request's canonical JSON that is its input. */
-function inputIn(text: string, { action, effect, key, provider, tool }: EventData['ActionRequested']): string {
-  const before = JSON.stringify({ action, effect }).length - 1 + ',"input":'.length
-  const behind = JSON.stringify({ key, provider, tool }).length
-  return text.slice(before, text.length - behind)
+/** The part of a request's canonical JSON that is its input; undefined where the text is not known, or has another order. */
+function inputIn(
+  text: string | undefined,
+  { action, effect, key, provider, tool }: EventData['ActionRequested'],
+): string | undefined {
+  const before = `${JSON.stringify({ action, effect }).slice(0, -1)},"input":`
+  const behind = `,${JSON.stringify({ key, provider, tool }).slice(1)}`
+  return text?.startsWith(before) && text.endsWith(behind) ? text.slice(before.length, -behind.length) : undefined
 }
 
 /** What an item is of its kind: the action's, signal's or workflow's name, the interrupt's kind. */
