@@ -19,6 +19,8 @@ export interface SqlDialect {
   now(placeholder: RawBuilder<unknown>): RawBuilder<number>
   /** The greatest of numbers of which none is null. */
   greatest(values: readonly RawBuilder<unknown>[]): RawBuilder<unknown>
+  /** The token of the next lease on a run: greater than its last, and one that no lease of the run has had. */
+  nextToken(last: RawBuilder<number>): RawBuilder<number>
   anyOf(value: Expression<unknown>, list: RawBuilder<unknown>, type: 'bigint' | 'text'): RawBuilder<SqlBool>
   pairIn(
     pair: readonly [Expression<unknown>, Expression<unknown>],
@@ -34,11 +36,25 @@ export interface SqlDialect {
    */
   lockQueues(names: readonly string[]): Steps<void>
   /** The query, to be called as a function where the database keeps the plans of functions, else as it is. */
-  stored<Args, Row>(name: string, columns: StoredColumns<Row>, query: Query<Args, Row>): Query<Args, Row>
+  stored<Args, Row>(
+    name: string,
+    columns: StoredColumns<Row>,
+    query: Query<Args, Row>,
+    options?: StoredOptions,
+  ): Query<Args, Row>
   /** As {@link stored}, for a query that answers at most one row, of one column that is never null. For `SqlExecutor.get`. */
   storedValue<Args, Row>(name: string, column: StoredColumns<Row>, query: Query<Args, Row>): Query<Args, Row>
   /** Compiles the writes of this dialect for one store. */
   writes(executor: SqlExecutor): SqlWrites
+}
+
+/** How a stored query is run. */
+export interface StoredOptions {
+  /**
+   * False for what a crash of the database may take back as long as nothing was committed behind it: the answer does not wait
+   * for the disk then, where the database can do that. Default true.
+   */
+  readonly flushed?: boolean
 }
 
 /** How a dialect declares its tables. */

@@ -62,7 +62,7 @@ export interface InquiryContext {
   readonly attempt: number
   /**
    * Grows whenever the run changes hands: whoever sees a smaller one than before may refuse it. It stays the same for as long as
-   * the handler runs: renewing the lease does not change it.
+   * the handler runs: renewing the lease does not change it. A whole number of up to 2^53 - 1: it needs a column of 64 bits.
    */
   readonly fencingToken: number
   /** Aborted when the attempt times out, the run ends, or this process is about to lose the run. */

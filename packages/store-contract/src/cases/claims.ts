@@ -1,5 +1,5 @@
 import { genesis, type Claim } from '@varve/store'
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { atMost, atOnce, readAll, refusalOf, rejectsWith, rowOf } from '../expectations.ts'
 import { eventOf } from '../sample-events.ts'
@@ -25,10 +25,13 @@ export const claimCases: readonly ContractCase[] = contractGroup('claims', {
   'a due run is leased to the claimer': async ({ store, clock }) => {
     await startIdleRun(store, { events: 2, update: { owes: ['x'] } })
     await post(store, 'run-1', 'p')
+    const before = await rowOf(store, 'run-1')
 
     const claims = await claimDue(store, 'b')
 
     const leaseUntil = clock.now() + LEASE_MS
+    const { token } = await rowOf(store, 'run-1')
+    ok(token > before.token)
     deepEqual(claims, [
       {
         runId: 'run-1',
@@ -36,7 +39,7 @@ export const claimCases: readonly ContractCase[] = contractGroup('claims', {
         version: '1',
         queue: 'default',
         owner: owner('b'),
-        token: 2,
+        token,
         leaseUntil,
         head: 2,
         status: 'running',
@@ -319,7 +322,8 @@ export const acquireCases: readonly ContractCase[] = contractGroup('claims', {
 
     const claim = await acquire(store, 'run-1', 'b')
 
-    deepEqual([claim.token, claim.status, claim.head, claim.recoveries], [2, 'blocked', 1, 0])
+    ok(claim.token > run.claim.token)
+    deepEqual([claim.status, claim.head, claim.recoveries], ['blocked', 1, 0])
   },
 
   'acquire of an unknown run is RUN_NOT_FOUND': async ({ store }) => {
@@ -341,12 +345,13 @@ export const acquireCases: readonly ContractCase[] = contractGroup('claims', {
     const other = store.capabilities.shared ? await open() : store
     await startIdleRun(store)
 
+    const tokens: number[] = []
     const refusals = await atOnce(40, async (n) =>
-      refusalOf(async () => acquire(n % 2 === 0 ? store : other, 'run-1', `owner ${n}`)),
+      refusalOf(async () => tokens.push((await acquire(n % 2 === 0 ? store : other, 'run-1', `owner ${n}`)).token)),
     )
 
     equal(refusals.filter((refusal) => refusal === undefined).length, 1)
     equal(refusals.filter((refusal) => refusal === 'RUN_BUSY').length, 39)
-    equal((await rowOf(store, 'run-1')).token, 2)
+    deepEqual(tokens, [(await rowOf(store, 'run-1')).token])
   },
 })

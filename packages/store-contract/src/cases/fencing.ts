@@ -50,7 +50,7 @@ export const fencingCases: readonly ContractCase[] = contractGroup('fencing', {
     const row = await rowOf(store, 'run-1')
     deepEqual([row.token, row.lease], [0, undefined])
     const claim = await acquire(store, 'run-1', 'a')
-    equal(claim.token, 1)
+    ok(claim.token > 0)
     await release(store, { runId: 'run-1', end: { seq: 1, hash: '' }, claim, waiting: 0 })
     await rejectsWith('FENCED', async () =>
       extend(store, { runId: 'run-1', end: { seq: 1, hash: '' }, claim, waiting: 0 }),

@@ -87,7 +87,8 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
       await rejectsWith('HEAD_CONFLICT', async () => startRun(store, { events: 2 }))
       await rejectsWith('RUN_BUSY', async () => acquire(store, 'run-1', 'b'))
       const claim = await acquire(store, 'run-1', 'a')
-      deepEqual([claim.token, claim.head, claim.recoveries], [2, 2, 0])
+      ok(claim.token > 1)
+      deepEqual([claim.head, claim.recoveries], [2, 0])
     },
   ),
 
@@ -105,10 +106,12 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
 
     await lose(async () => acquire(store, 'run-1', 'b'))
 
-    equal((await rowOf(store, 'run-1')).lease?.owner.id, 'b')
+    const { lease, token } = await rowOf(store, 'run-1')
+    equal(lease?.owner.id, 'b')
     await rejectsWith('RUN_BUSY', async () => acquire(store, 'run-1', 'c'))
     const claim = await acquire(store, 'run-1', 'b')
-    deepEqual([claim.token, claim.recoveries], [3, 0])
+    ok(claim.token > token)
+    equal(claim.recoveries, 0)
   }),
 
   'claim: the runs are leased, nobody else gets them, and acquire gives them anew': losing(async ({ store }, lose) => {
@@ -116,10 +119,11 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
 
     await lose(async () => claimDue(store, 'b'))
 
-    deepEqual((await rowOf(store, 'run-1')).lease?.owner, owner('b'))
+    const { lease, token } = await rowOf(store, 'run-1')
+    deepEqual(lease?.owner, owner('b'))
     deepEqual(await claimDue(store, 'b'), [])
     deepEqual(await claimDue(store, 'c'), [])
-    equal((await acquire(store, 'run-1', 'b')).token, 3)
+    ok((await acquire(store, 'run-1', 'b')).token > token)
   }),
 
   'claim within limits: the leases count, and acquire gives them anew': losing(async ({ store }, lose) => {
@@ -128,10 +132,11 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
 
     await lose(async () => claimDue(store, 'b', { queues }))
 
-    deepEqual((await rowOf(store, 'run-1')).lease?.owner, owner('b'))
+    const { lease, token } = await rowOf(store, 'run-1')
+    deepEqual(lease?.owner, owner('b'))
     deepEqual(await claimDue(store, 'c', { queues }), [])
     const claim = await acquire(store, 'run-1', 'b')
-    equal(claim.token, 2)
+    ok(claim.token > token)
     await store.runs.release(claim, { expectedHead: 1, run: blocked })
     deepEqual(await claimDue(store, 'c', { queues }), [])
   }),

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { atOnce, everythingOf, readAll, refusalOf, rowOf } from '../expectations.ts'
 import { sampleEvents } from '../sample-events.ts'
@@ -156,7 +156,8 @@ export const releaseCases: readonly ContractCase[] = contractGroup('release', {
     deepEqual(await claimDue(store, 'b'), [])
     clock.advance(10)
     const [claim] = await claimDue(store, 'b')
-    deepEqual([claim?.token, claim?.recoveries], [2, 0])
+    ok(claim !== undefined && claim.token > 1)
+    equal(claim.recoveries, 0)
   },
 
   'an append that does not release keeps the lease': async ({ store }) => {
@@ -212,8 +213,9 @@ export const releaseCases: readonly ContractCase[] = contractGroup('release', {
     await createRun(store, 'run-2')
     const claims = await claimDue(store, 'b', { queues })
     deepEqual(runIds(claims).toSorted(), ['run-1', 'run-2'])
-    deepEqual(claims.find(({ runId }) => runId === 'run-1')?.token, 2)
-    deepEqual(claims.find(({ runId }) => runId === 'run-1')?.recoveries, 0)
+    const again = claims.find(({ runId }) => runId === 'run-1')
+    ok(again !== undefined && again.token > 1)
+    equal(again.recoveries, 0)
   },
 
   'a run that is created without a lease cannot be released by that': async ({ store }) => {

@@ -5,7 +5,7 @@ import { firstColumns, firstTypes, isTold, type FirstRecord } from '../runs/firs
 import { isDriven, isOfLevel, withLevels } from '../runs/due-runs.ts'
 import type { RunsTable } from '../schema.ts'
 import { claimAt } from '../runs/claim-time.ts'
-import { claimColumns, claimTypes, leasedColumns, none, type ClaimRecord } from '../runs/run-columns.ts'
+import { claimColumns, claimTypes, leasedColumns, leasing, none, type ClaimRecord } from '../runs/run-columns.ts'
 import type { ClaimArgs } from '../writes.ts'
 
 /** So many runs more than asked for are looked at, of which others may be taking some at this very moment. */
@@ -29,7 +29,7 @@ export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> 
         db
           .updateTable('runs')
           .from('due')
-          .set(leasedColumns(p))
+          .set(leasedColumns(dialect, p))
           .whereRef('runs.run_id', '=', 'due.run_id')
           .returning([...claimColumns, 'due.turn', 'due.place']),
       )
@@ -40,7 +40,7 @@ export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> 
       .selectAll('taken')
       .select(firstColumns),
   )
-  return dialect.stored('claim', { ...claimTypes, turn: 'bigint', place: 'bigint', ...firstTypes }, query)
+  return dialect.stored('claim', { ...claimTypes, turn: 'bigint', place: 'bigint', ...firstTypes }, query, leasing)
 }
 
 /** The runs to lease, as `due`, locked and in their order. */

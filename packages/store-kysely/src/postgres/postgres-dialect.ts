@@ -28,6 +28,8 @@ export function postgresDialect(schema: string): SqlDialect {
     now: (placeholder) => sql`coalesce(cast(${placeholder} as bigint),
       cast(floor(extract(epoch from statement_timestamp()) * 1000) as bigint))`,
     greatest: (values) => sql`greatest(${sql.join(values)})`,
+    // After a crash that took leases back no clock shows the time of theirs again, so that no token is given twice.
+    nextToken: (last) => sql`greatest(${last} + 1, cast(extract(epoch from clock_timestamp()) * 1000000 as bigint))`,
     anyOf: (value, list, type) => sql`${value} = any(cast(${list} as ${sql.raw(type)}[]))`,
     // The empty text hides the column from the planner: before it has statistics it would look for the due runs among
     // all runs of a workflow instead of in the index of due runs. And "is true" keeps it from joining with the pairs: it
@@ -43,7 +45,7 @@ export function postgresDialect(schema: string): SqlDialect {
       // One after the other in the order of the keys, so that two claimers never wait for each other in a circle.
       yield* all(locking, { keys: names.map((name) => lockKey(`queue ${schema} ${name}`)).toSorted() })
     },
-    stored: (name, columns, query) => stored(schema, name, columns, query),
+    stored: (name, columns, query, options) => stored(schema, name, columns, query, options),
     storedValue: (name, column, query) => storedValue(schema, name, column, query),
     writes: (executor) => postgresWrites(dialect, executor, schema),
   }

@@ -1,4 +1,5 @@
 import { sha256 } from '@varve/store'
+import type { StoredOptions } from '../dialect.ts'
 import type { Query, StoredColumns, StoredStatement } from '../query.ts'
 
 /** No table is read as a whole because it was small when the plan was made. */
@@ -17,10 +18,13 @@ export function stored<Args, Row>(
   name: string,
   columns: StoredColumns<Row>,
   query: Query<Args, Row>,
+  { flushed = true }: StoredOptions = {},
 ): Query<Args, Row> {
   const rows = Object.entries(columns).map(([column, type]) => `"${column}" ${String(type)}`)
+  // Until the end of the transaction, so that its commit finds it: a setting of the function would be over before.
+  const commit = flushed ? '' : `perform set_config('synchronous_commit', 'off', true);\n  `
   const body = `begin
-  return query ${query.sql};
+  ${commit}return query ${query.sql};
 end`
   const { name: ownName, definition, args } = functionOf(schema, name, `table (${rows.join(', ')})`, query, body)
   return { ...query, stored: { name: ownName, definition, call: `select * from ${args}` } }

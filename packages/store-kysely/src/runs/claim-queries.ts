@@ -166,7 +166,7 @@ function takeQuery(dialect: SqlDialect): ClaimQueries['take'] {
       .updateTable('runs')
       .from('due')
       .set({
-        ...leasedColumns(p),
+        ...leasedColumns(dialect, p),
         begun_at: sql`case when ${begins} then ${p.now} else ${runColumn('begun_at')} end`,
       })
       .whereRef('runs.run_id', '=', 'due.run_id')

@@ -1,5 +1,6 @@
 import type { RunStatus } from '@varve/store'
 import { sql, type Expression, type RawBuilder, type SqlBool } from 'kysely'
+import type { SqlDialect, StoredOptions } from '../dialect.ts'
 import type { Params, StoredColumns } from '../query.ts'
 import type { RunsTable } from '../schema.ts'
 import type { UpdateShape } from './update-shape.ts'
@@ -104,13 +105,17 @@ export interface LeaseArgs {
   readonly leaseMs: number
 }
 
-/** A new lease with the next token. One that ended without a release, or is taken from somebody, is a recovery. */
+/**
+ * A new lease with the next token. One that ended without a release, or is taken from somebody, is a
+ * recovery.
+ */
 export function leasedColumns<Args extends LeaseArgs>(
+  { nextToken }: Pick<SqlDialect, 'nextToken'>,
   p: Params<Args>,
 ): Readonly<Record<LeaseColumn, RawBuilder<never>>> {
   const ownerId = runColumn('lease_owner_id')
   return {
-    token: sql`${runColumn('token')} + 1`,
+    token: nextToken(runColumn('token')) as RawBuilder<never>,
     lease_owner: sql`${p.text('owner')}`,
     lease_owner_id: sql`${p.text('ownerId')}`,
     lease_until: sql`${p.now} + ${p.int('leaseMs')}`,
@@ -119,6 +124,12 @@ export function leasedColumns<Args extends LeaseArgs>(
       else 1 end`,
   }
 }
+
+/**
+ * A lease need not be on the disk before its owner hears of it. What is done under it is committed behind it, so while nothing is
+ * on the disk nothing was done; and taken back by a crash, its token is nobody's and is never given again.
+ */
+export const leasing: StoredOptions = { flushed: false }
 
 type LeaseColumn = 'token' | 'lease_owner' | 'lease_owner_id' | 'lease_until' | 'recoveries'
 

@@ -9,6 +9,7 @@ import {
   hasEnded,
   isLeased,
   leasedColumns,
+  leasing,
   none,
   runColumn,
   runTypes,
@@ -122,7 +123,7 @@ function acquireQuery(dialect: SqlDialect): RunQueries['acquire'] {
   const query = queryCompiler(dialect).write((p: Params<AcquireArgs>) =>
     dialect.db
       .updateTable('runs')
-      .set(leasedColumns(p))
+      .set(leasedColumns(dialect, p))
       .where('run_id', '=', p.text('runId'))
       .where(sql<boolean>`not (${hasEnded(runColumn('status'))} and ${runColumn('owes')} is null)`)
       .where(
@@ -132,7 +133,7 @@ function acquireQuery(dialect: SqlDialect): RunQueries['acquire'] {
       )
       .returning(claimColumns),
   )
-  return dialect.stored('acquire', claimTypes, query)
+  return dialect.stored('acquire', claimTypes, query, leasing)
 }
 
 function releaseQueries(dialect: SqlDialect): Pick<RunQueries, 'release' | 'releaseWith'> {

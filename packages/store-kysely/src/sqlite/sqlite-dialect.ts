@@ -24,6 +24,7 @@ export function sqliteDialect(): SqlDialect {
     ddl: sqliteDdl(),
     typed: (placeholder) => placeholder,
     now: (placeholder) => sql`${placeholder}`,
+    nextToken: (last) => sql`${last} + 1`,
     greatest: (values) => sql`max(${sql.join(values)})`,
     anyOf: (value, list) => sql`${value} in (select value from json_each(${list}))`,
     // The plus signs hide the columns from the planner: it has no statistics, and would look for the due runs among all

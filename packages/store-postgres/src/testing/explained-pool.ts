@@ -63,7 +63,9 @@ async function planOfCall(
   const { rows } = await explain.pool.query<{ prosrc: string; proconfig: string[] }>(found, [called, schema])
   const [stored] = rows
   if (stored === undefined) return planOf(explain, text, values)
-  const statement = /(?:return query |begin\n {2}(?!return query))(.*?)(?: into result)?;\n/s.exec(stored.prosrc)?.[1]
+  const statement = /(?:return query |begin\n {2}(?!return query|perform))(.*?)(?: into result)?;\n/s.exec(
+    stored.prosrc,
+  )?.[1]
   const settings = stored.proconfig.map((setting) => `set local ${setting.replace('=', ' to ')};`).join(' ')
   const given = values.length === 0 ? '' : `(${values.map(literal).join(', ')})`
   return planOf(explain, `execute explained${given}`, [], `${settings} prepare explained as ${statement}`)

@@ -20,6 +20,9 @@ export interface RunStore {
   /**
    * Leases due runs. Concurrent callers never get the same run.
    *
+   * This and `acquire` may answer before a lease is durable where it becomes so with whatever is committed behind it: a crash of
+   * the database may take back a lease under which nothing was committed, and no other.
+   *
    * Of each queue come those of the highest priority first, and of these the ones that have been due longest; the queues take
    * turns, in the order in which the request names them. What its limits hold back stays due.
    */

@@ -60,7 +60,10 @@ export interface Claim {
   readonly version: string
   readonly queue: string
   readonly owner: Owner
-  /** Fencing token: grows with every lease of the run and never shrinks. */
+  /**
+   * Fencing token: a safe integer that grows with every lease of the run, by as much as the store likes. No two leases of a run
+   * have the same one, also where a crash of the database took the first of them back.
+   */
   readonly token: number
   /** Unix milliseconds of the store's clock. */
   readonly leaseUntil: number

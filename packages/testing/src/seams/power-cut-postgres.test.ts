@@ -1,10 +1,11 @@
+import { genesis, sealEvent, type Claim, type Owner, type Store } from '@varve/store'
 import { migratePostgres, postgresStore, type PostgresPool } from '@varve/store-postgres'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startPostgres, type PostgresServer } from '../../../../test/postgres/server.ts'
 import { cutNow, newOrdersLog, outlive, placeOrders, type Cut, type OrdersLog } from './orders.ts'
 
@@ -51,13 +52,90 @@ test(
   },
 )
 
+describe('a lease', () => {
+  const leasing = { leaseMs: LATER_MS, workflows: [{ name: 'w', versions: ['1'] }], queues: [{ name: 'q' }] }
+  const request = { ...leasing, owner: ownerOf('a'), formats: [1], limit: 10 }
+  const running = { status: 'running', blockedOn: [], wakeAt: 0 } as const
+  const { stored: first } = sealEvent('run-1', genesis('run-1'), { type: 'Sampled', data: {} }, 0)
+  const { stored: second } = sealEvent('run-1', first, { type: 'Sampled', data: {} }, 0)
+
+  /** Leases the run, does more, and copies the server's folder before anybody else flushes what that has left. */
+  async function leasedAndCut(name: string, more: (store: Store, claim: Claim) => Promise<unknown>) {
+    const pool = new pg.Pool({ connectionString: server.url, max: 4 })
+    try {
+      const store = await postgresStore({ pool }, { schema: name, notifications: false })
+      const create = { workflow: 'w', version: '1', tags: [], queue: 'q' }
+      const created = { expectedHead: 0, fencingToken: 0, run: { ...running, create } }
+      await store.events.append('run-1', [first], created)
+      const { data, walWriter } = await whereabouts(pool)
+      process.kill(walWriter, 'SIGSTOP')
+      const [claim] = (await store.runs.claim(request)) as [Claim]
+      await more(store, claim)
+      const copy = path.join(folder, name)
+      copyFrozen(data, copy)
+      const next = await startPostgres({ data: copy })
+      const left = await postgresStore({ url: next.url }, { schema: name, notifications: false, migrate: false })
+      return { claim, left, stop: async () => (await left[Symbol.asyncDispose](), next.stop()) }
+    } finally {
+      await pool.end()
+    }
+  }
+
+  test('that a power cut takes back is nobody’s, and its token is not given again', { timeout: 60_000 }, async () => {
+    const { claim, left, stop } = await leasedAndCut('taken_back', async () => undefined)
+    try {
+      expect(await left.runs.find('run-1')).toMatchObject({ token: 0, head: 1 })
+      const writing = left.events.append('run-1', [second], {
+        expectedHead: 1,
+        fencingToken: claim.token,
+        run: running,
+      })
+      await expect(writing).rejects.toMatchObject({ code: 'FENCED' })
+
+      const [next] = await left.runs.claim({ ...request, owner: ownerOf('b') })
+
+      expect(next?.token).toBeGreaterThan(claim.token)
+      await expect(left.runs.renew(claim, { leaseMs: 1 })).rejects.toMatchObject({ code: 'FENCED' })
+      expect(await left.runs.release(claim, { expectedHead: 1 })).toBe('lost')
+    } finally {
+      await stop()
+    }
+  })
+
+  test('under which something was committed outlives a power cut', { timeout: 60_000 }, async () => {
+    const { claim, left, stop } = await leasedAndCut('committed', async (store, { token }) =>
+      store.events.append('run-1', [second], { expectedHead: 1, fencingToken: token, run: running }),
+    )
+    try {
+      expect(await left.runs.find('run-1')).toMatchObject({
+        token: claim.token,
+        lease: { owner: ownerOf('a') },
+        head: 2,
+      })
+    } finally {
+      await stop()
+    }
+  })
+})
+
+function ownerOf(id: string): Owner {
+  return { id, boot: null, pidNamespace: null, pid: 1, startedAt: null }
+}
+
+/** Where a server has its data, and its process that flushes what commits have not waited for. */
+async function whereabouts(pool: pg.Pool): Promise<{ readonly data: string; readonly walWriter: number }> {
+  const { rows } = await pool.query<{ data: string; pid: number }>(
+    `select current_setting('data_directory') as data, pid from pg_stat_activity where backend_type = 'walwriter'`,
+  )
+  return { data: rows[0]?.data ?? '', walWriter: rows[0]?.pid ?? 0 }
+}
+
 /** Places orders on a server of which the folder is copied while answers are held back. */
 async function placeAndCopy(): Promise<{ readonly log: OrdersLog; readonly copies: readonly Copy[] }> {
   const log = newOrdersLog()
   const copies: Copy[] = []
   const pool = new pg.Pool({ connectionString: server.url, max: 4 })
-  const { rows } = await pool.query<{ folder: string }>(`select current_setting('data_directory') as folder`)
-  const data = rows[0]?.folder ?? ''
+  const { data } = await whereabouts(pool)
   await migratePostgres({ pool })
   let last: Copy | undefined
   let writes = 0

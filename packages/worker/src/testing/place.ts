@@ -76,7 +76,7 @@ export async function createPostgresLedger({ url, schema }: Place & { readonly k
   await client.connect()
   await client.query(`create schema "${schema}_ledger"`)
   await client.query(`create table "${schema}_ledger"."effects" ("n" serial primary key, "runId" text, "key" text,
-    "idempotencyKey" text, "attempt" int, "token" int, "pid" int, "at" timestamptz default clock_timestamp())`)
+    "idempotencyKey" text, "attempt" int, "token" float8, "pid" int, "at" timestamptz default clock_timestamp())`)
   await client.end()
 }
 
