@@ -63,9 +63,11 @@ export interface RunsTable {
   readonly begun_at: number | null
 }
 
-/** The tags of runs, for lists. */
+/** The tags of runs, in the order of lists. */
 export interface RunTagsTable {
   readonly tag: string
+  /** That of the run. */
+  readonly created_at: number
   readonly run_id: string
 }
 

@@ -11,7 +11,11 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
   return [
     table(dialect, 'varve_schema', ddl.options.plain, { application: 'text', version: 'int' }, ['application']),
     table(dialect, 'runs', ddl.options.hot, runs, ['run_id']),
-    table(dialect, 'run_tags', ddl.options.keyed, { tag: 'text', run_id: 'text' }, ['tag', 'run_id']),
+    table(dialect, 'run_tags', ddl.options.keyed, { tag: 'text', created_at: 'int', run_id: 'text' }, [
+      'tag',
+      'created_at',
+      'run_id',
+    ]),
     table(dialect, 'events', ddl.options.plain, events, ['run_id', 'seq']),
     table(dialect, 'posts', ddl.options.plain, posts, ['run_id', 'number']),
     table(dialect, 'snapshots', ddl.options.plain, snapshots, ['run_id', 'seq']),

@@ -133,8 +133,10 @@ function createQuery(dialect: SqlDialect, form: EventsForm): WriteQueries['creat
         .with('tagged', (query) =>
           query
             .insertInto('run_tags')
-            .columns(['run_id', 'tag'])
-            .expression(sql`select changed.run_id, unnest(cast(${p.bare('tagList')} as text[])) from changed`),
+            .columns(['run_id', 'created_at', 'tag'])
+            .expression(
+              sql`select changed.run_id, changed.created_at, unnest(cast(${p.bare('tagList')} as text[])) from changed`,
+            ),
         )
       return (refers ? created.with('referring', (query) => referring(query, p)) : created)
         .selectFrom('changed')

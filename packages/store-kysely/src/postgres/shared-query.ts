@@ -159,8 +159,9 @@ export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedAr
         insert into ${nameOf('events')} (run_id, seq, v, type, at, body, hash)
         select event.* from ${sent(p, 'event', loggedColumns)} where ${isKnown('event')}),
       tagged as (
-        insert into ${nameOf('run_tags')} (run_id, tag)
-        select tag.* from ${sent(p, 'tag', tagColumns)} where ${isKnown('tag')}),
+        insert into ${nameOf('run_tags')} (run_id, tag, created_at)
+        select tag.*, created.created_at from ${sent(p, 'tag', tagColumns)}
+        join created on created.run_id = tag."runId"),
       referring as (
         insert into ${nameOf('run_artifacts')} (run_id, artifact)
         select reference.* from ${sent(p, 'reference', referenceColumns)} where ${isKnown('reference')}

@@ -62,7 +62,7 @@ function* create(
   const record = yield* get(queries.create, row)
   if (record === undefined) return undefined
   for (const event of events) yield { answer: 'run', query: queries.insert, args: event }
-  for (const tag of tags) yield* run(queries.tag, { runId: row.runId, tag })
+  for (const tag of tags) yield* run(queries.tag, { runId: row.runId, createdAt: record.created_at, tag })
   for (const artifact of artifacts) yield* run(queries.refer, { runId: row.runId, artifact })
   return record
 }
@@ -103,6 +103,12 @@ function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undef
   return yield* get(queries.countPost, args)
 }
 
+interface TagArgs {
+  readonly runId: string
+  readonly createdAt: number
+  readonly tag: string
+}
+
 interface WriteQueries {
   readonly create: Query<CreateArgs, CreatedRecord>
   readonly steady: SteadyAppend
@@ -111,7 +117,7 @@ interface WriteQueries {
   readonly pruneSnapshots: Query<PruneArgs, unknown>
   readonly insert: Query<StoredEvent, unknown>
   readonly refer: Query<{ readonly runId: string; readonly artifact: string }, unknown>
-  readonly tag: Query<{ readonly runId: string; readonly tag: string }, unknown>
+  readonly tag: Query<TagArgs, unknown>
   readonly countWaiting: Query<{ readonly runId: string; readonly ids: unknown }, { readonly count: number }>
   readonly settle: Query<SettledPost & { readonly runId: string }, unknown>
   readonly keep: Query<PostArgs, { readonly run_id: string }>
@@ -150,8 +156,8 @@ function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 
         hash: p.text('hash'),
       }),
     ),
-    tag: write((p: Params<{ readonly runId: string; readonly tag: string }>) =>
-      db.insertInto('run_tags').values({ run_id: p.text('runId'), tag: p.text('tag') }),
+    tag: write((p: Params<TagArgs>) =>
+      db.insertInto('run_tags').values({ run_id: p.text('runId'), created_at: p.int('createdAt'), tag: p.text('tag') }),
     ),
     refer: write((p: Params<{ readonly runId: string; readonly artifact: string }>) =>
       db
