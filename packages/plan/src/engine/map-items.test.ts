@@ -1,3 +1,4 @@
+import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { mapState } from '../definition/map-state.ts'
@@ -52,28 +53,72 @@ test('an item is compared with what was kept of it, however many items there are
   })
 })
 
-test('items that come out otherwise when they are listed on fail their state, and none of them runs', async () => {
-  let lists = 0
-  let runs = 0
-  const impure = mapState({
-    id: 'impure',
+test('a list is made once, however many stretches of the log it takes', async () => {
+  const counts = { lists: 0, keys: 0 }
+  const many = mapState({
+    id: 'many',
     items: () => {
-      const list = Array.from({ length: 1500 }, (_, n) => n)
-      return ++lists === 1 ? list : list.toReversed()
+      const list = Array.from({ length: 3500 }, (_, n) => ({ n, note: 'x'.repeat(n % 40 === 0 ? 2000 : 10) }))
+      return counts.lists++ === 0 ? list : list.toReversed()
     },
+    key: ({ n }) => {
+      counts.keys++
+      return `n${n}`
+    },
+    output: z.int(),
+    run: ({ item }) => item.n + item.note.length,
+  })
+  const engine = testEngine({ config: { maxConcurrency: 256 } })
+  const plan = definePlan({ id: 'p', version: '1', states: [many], output: many })
+
+  const outcome = await engine.start(plan, undefined, { runId: 'r' })
+
+  const expected = Array.from({ length: 3500 }, (_, n) => ({ key: `n${n}`, value: n + (n % 40 === 0 ? 2000 : 10) }))
+  expect(outcome).toMatchObject({ status: 'completed', output: expected })
+  expect(counts).toEqual({ lists: 1, keys: 3500 })
+  const largest = Math.max(
+    ...(await Array.fromAsync(engine.kernel.events('r'))).map((event) => JSON.stringify(event).length),
+  )
+  expect(largest).toBeLessThan(300_000)
+  expect(await engine.verify('r')).toMatchObject({ ok: true, damaged: [] })
+})
+
+test('the stretches of a list are kept with the run, and not with any other', async () => {
+  const many = mapState({
+    id: 'many',
+    items: () => Array.from({ length: 2500 }, (_, n) => n),
     key: (n) => `n${n}`,
     output: z.int(),
-    run: ({ item }) => {
-      runs++
-      return item
-    },
+    run: ({ item }) => item,
+  })
+  const store = memoryStore()
+  const engine = testEngine({ store, config: { maxConcurrency: 256 } })
+  await engine.start(definePlan({ id: 'p', version: '1', states: [many] }), undefined, { runId: 'r' })
+  const listed = (await Array.fromAsync(engine.kernel.events('r'))).flatMap((event) =>
+    event.type === 'ActionSucceeded' && event.data.key === 'many:items' ? [event.data.output] : [],
+  )
+  const { stretches } = listed[0] as { readonly stretches: readonly { readonly $artifact: string }[] }
+  const names = stretches.map(({ $artifact }) => $artifact as never)
+
+  expect(names).toHaveLength(3)
+  expect(new Set(await store.runs.referred(names))).toEqual(new Set(names))
+})
+
+test('a list of too many stretches fails its state, and says what to do instead', async () => {
+  const item = 'x'.repeat(1000)
+  const many = mapState({
+    id: 'many',
+    items: () => Array.from({ length: 140_000 }, () => item),
+    key: (_, i) => `n${i}`,
+    output: z.string(),
+    run: () => '',
   })
   const engine = testEngine()
 
-  const outcome = await engine.start(definePlan({ id: 'p', version: '1', states: [impure] }), undefined)
+  const outcome = await engine.start(definePlan({ id: 'p', version: '1', states: [many] }), undefined)
 
   expect(outcome).toMatchObject({ status: 'failed', error: { code: 'OUTPUT_INVALID' } })
-  expect(runs).toBe(0)
+  expect(outcome).toHaveProperty('error.message', expect.stringContaining('list child plans'))
 })
 
 test('an item that a cancel has cut off is explained as canceled', async () => {

@@ -13,6 +13,7 @@ import { storeReader, storeWriter } from './store-artifacts.ts'
 /** What the engine does for a state with nothing but what it was asked for: doing it again makes the same. */
 const REPEATABLE: ReadonlySet<PartRequest['part']> = new Set<PartRequest['part']>([
   'items',
+  'stretch',
   'page',
   'collect',
   'join',

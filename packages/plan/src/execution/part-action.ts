@@ -1,13 +1,13 @@
 import type { ActionContext } from '@varve/kernel'
-import { canonicalJson, contentId, type Json } from '@varve/store'
-import { z } from 'zod'
+import { canonicalJson } from '@varve/store'
 import type { ChildNode, MapNode, StateNode, ApprovalNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
 import type { Provenance } from '../manifest/provenance.ts'
 import { openNames } from '../manifest/named-secrets.ts'
 import { prepareRun } from '../manifest/prepare-run.ts'
-import type { EntriesResult, Given, ItemsResult, ListEntry, PartRequest, StateResult } from '../schedule/requests.ts'
+import type { EntriesResult, Given, ListEntry, PartRequest, StateResult } from '../schedule/requests.ts'
+import { listItems, listStretch } from './map-list.ts'
 import { LIST, listEntries, needValues } from './need-values.ts'
 
 type Part<K extends PartRequest['part']> = Extract<PartRequest, { part: K }>
@@ -18,7 +18,9 @@ export function partAction(plan: PlanDefinition, node: StateNode, provenance: ()
     const { artifacts } = ctx
     switch (request.part) {
       case 'items':
-        return listItems(plan, node as MapNode, request, ctx)
+        return items(plan, node as MapNode, request, ctx)
+      case 'stretch':
+        return listStretch(request.stretch, artifacts)
       case 'page':
       case 'collect':
         return { artifact: await putList(request.entries, ctx) }
@@ -45,62 +47,10 @@ async function given(plan: PlanDefinition, node: StateNode, { needs, params }: G
   return { needs: values, params: params === undefined ? undefined : openNames(params) } as never
 }
 
-/** Items up to this size stand in the log themselves. */
-const INLINE_BYTES = 1024
-/** A stretch of a list ends behind the item that brings it to so many bytes, or to so many items. */
-const STRETCH_BYTES = 128 * 1024
-const STRETCH_ITEMS = 1000
 const STRETCH_ENTRIES = 500
 
-/** The kernel takes no others as part of a key. */
-const itemKey = z
-  .string()
-  .max(100)
-  .regex(/^\P{Cc}+$/u)
-
-async function listItems(
-  plan: PlanDefinition,
-  node: MapNode,
-  request: Part<'items'>,
-  ctx: ActionContext,
-): Promise<ItemsResult> {
-  const list = (await node.items(await given(plan, node, request, ctx))) as readonly Json[]
-  const keys = keysOf(node, list)
-  const items: ItemsResult['items'][number][] = []
-  let bytes = 0
-  let at = request.from
-  for (; at < list.length && items.length < STRETCH_ITEMS && bytes < STRETCH_BYTES; at++) {
-    const key = keys[at] as string
-    const text = canonicalJson(list[at] ?? null, { name: `item ${key} of state ${node.id}` })
-    const isSmall = Buffer.byteLength(text) <= INLINE_BYTES
-    const value = list[at] ?? null
-    items.push({ key, ...(isSmall ? { value } : { artifact: await ctx.artifacts.putJson(value) }) })
-    bytes += (isSmall ? text.length : 200) + key.length
-  }
-  const next = at < list.length && { next: at }
-  return { items, ...next, ...((next || request.from > 0) && { keys: contentId(canonicalJson(keys)) }) }
-}
-
-function keysOf({ id, key }: MapNode, list: readonly Json[]): readonly string[] {
-  if (!Array.isArray(list))
-    throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no list; return an array`)
-  const seen = new Set<string>()
-  // A list may have holes.
-  return Array.from(list, (item, i) => {
-    const name: unknown = key(item as never, i)
-    if (!itemKey.safeParse(name).success) {
-      throw new PlanError(
-        'OUTPUT_INVALID',
-        `the key of item ${i} of state ${id} must be text of 1-100 characters without control characters`,
-      )
-    }
-    if (seen.has(name as string)) {
-      const text = `two items of state ${id} have the key ${JSON.stringify(name)}; give each its own`
-      throw new PlanError('DUPLICATE_ITEM', text, { details: { state: id, index: i } })
-    }
-    seen.add(name as string)
-    return name as string
-  })
+async function items(plan: PlanDefinition, node: MapNode, request: Part<'items'>, ctx: ActionContext) {
+  return listItems(node, await node.items(await given(plan, node, request, ctx)), ctx.artifacts)
 }
 
 async function putList(entries: readonly ListEntry[], { artifacts }: ActionContext) {

@@ -19,8 +19,9 @@ export class MapProgress {
   readonly #positions = new Map<string, number>()
   readonly #outputs: (ArtifactRef | undefined)[] = []
   readonly #pages: (ArtifactRef | undefined)[] = []
+  #stretches: readonly ArtifactRef[] = []
+  #stretchesAsked = 0
   #isListed = false
-  #keys: string | undefined
   #asked = 0
   #closed = 0
   #pagesClosed = 0
@@ -39,18 +40,18 @@ export class MapProgress {
 
   /** The state's first task. */
   begin(): readonly Task[] {
-    return [this.#listTask(0)]
+    const { id } = this.#node
+    return [partTask(this.#at, id, 'items', `${id}:items`, () => ({ part: 'items', ...this.#given() }))]
   }
 
-  /** A stretch of the list has come. @returns what is due then; undefined when it is of another list than the first one. */
-  listed({ items, next, keys }: ItemsResult): readonly Task[] | undefined {
-    this.#keys ??= keys
-    if (keys !== this.#keys) return undefined
+  /** The list, or a stretch of it, has come. @returns what is due then. */
+  listed({ items, stretches }: ItemsResult): readonly Task[] {
+    this.#stretches = stretches ?? this.#stretches
     for (const item of items) {
       this.#positions.set(this.#keyOf(item), this.#items.length)
       this.#items.push(item)
     }
-    if (next !== undefined) return [this.#listTask(next)]
+    if (this.#stretchesAsked < this.#stretches.length) return [this.#nextStretch()]
     this.#isListed = true
     return this.#items.length === 0 ? this.#collect() : this.#moreItems()
   }
@@ -78,9 +79,11 @@ export class MapProgress {
     return [partTask(this.#at, id, 'run', id, () => ({ part: 'join', pages: this.#pages }))]
   }
 
-  #listTask(from: number): Task {
+  #nextStretch(): Task {
     const { id } = this.#node
-    return partTask(this.#at, id, 'items', `${id}:items:${from}`, () => ({ part: 'items', from, ...this.#given() }))
+    const at = this.#stretchesAsked++
+    const stretch = this.#stretches[at]
+    return partTask(this.#at, id, 'items', `${id}:items:${at}`, () => ({ part: 'stretch', stretch }))
   }
 
   /** Items in their order, as many at once as the state allows. */

@@ -24,8 +24,9 @@ export interface RunRequest extends Given {
 
 /** What the engine does for a state besides running its code; the input of the action `<state>:part`. */
 export type PartRequest =
-  /** The list of a map, from an item on. */
-  | ({ readonly part: 'items'; readonly from: number } & Given)
+  /** The list of a map: all of it, or its stretches. */
+  | ({ readonly part: 'items' } & Given)
+  | { readonly part: 'stretch'; readonly stretch: ArtifactRef }
   /** The outputs of some items become one artifact. */
   | { readonly part: 'page'; readonly entries: readonly ListEntry[] }
   /** The outputs of all items become the state's output. */
@@ -64,13 +65,11 @@ export interface CacheRecord {
   readonly from?: { readonly runId: string; readonly key: string }
 }
 
-/** A stretch of a map's list. */
+/** A map's list, or a stretch of it. */
 export interface ItemsResult {
   readonly items: readonly (ItemValue & { readonly key: string })[]
-  /** Where the next stretch begins; absent at the end of the list. */
-  readonly next?: number
-  /** Hash of all keys of the list; there when it takes several stretches, which must all be of the same. */
-  readonly keys?: string
+  /** All stretches of a list that is too long for one event, in their order; the list itself is empty then. */
+  readonly stretches?: readonly ArtifactRef[]
 }
 
 /** A stretch of what a child's list names. */

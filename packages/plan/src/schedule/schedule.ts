@@ -190,7 +190,7 @@ export class Schedule {
     const { id } = node
     if (node.kind === 'map') {
       const map = this.#mapOf(at, node)
-      if (phase === 'items') return map.listed(output as unknown as ItemsResult) ?? this.#failList(at, id)
+      if (phase === 'items') return map.listed(output as unknown as ItemsResult)
       if (phase === 'page') return map.pageDone(key, output as unknown as StateResult)
       // The others of a map that has failed come to nothing.
       if (this.#failures.has(id)) return this.#afterFailedItem(at, map)
@@ -223,13 +223,6 @@ export class Schedule {
     }
     const key = `${id}:entries:${from}`
     return [partTask(at, id, 'entries', key, () => ({ part: 'entries', output: adopted, from }))]
-  }
-
-  /** Nothing of the map has begun: its items come when all of them are listed. */
-  #failList(at: number, id: string): readonly Task[] {
-    const message = `the items of state ${id} came out otherwise when they were listed on; items must be pure: make what they depend on a state`
-    this.#fail({ node: at, phase: 'items' }, { message: `OUTPUT_INVALID: ${message}`, code: 'OUTPUT_INVALID' })
-    return []
   }
 
   #fail({ node: at, phase }: Pick<Task, 'node' | 'phase'>, error: Failure): void {
