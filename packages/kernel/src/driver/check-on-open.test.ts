@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
 import { kernelError } from '../testing/expected-errors.ts'
+import { recordCalls } from '../testing/store-calls.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 
 /** So many events at the end of a log are checked. */
@@ -92,6 +93,20 @@ test('finds a change of the last decision, however much came behind it', async (
   })
   expect(asked).toEqual([3])
   expect(await open(store, stepping(same))).toMatchObject({ status: 'completed' })
+})
+
+test('reads what lies behind a snapshot once, however much that is', async () => {
+  const data = await waitingAfter(200)
+  await hearNoise(data, CHECKED + 1)
+  const calls: string[] = []
+  const store = recordCalls(data, calls)
+  const asked: number[] = []
+  await using kernel = createKernel({ store, workflows: [stepping(same, asked)], build: 'old' })
+
+  expect(await kernel.signal('r', { name: 'go', value: null })).toMatchObject({ status: 'completed' })
+
+  expect(calls.filter((name) => name === 'events.read')).toHaveLength(1)
+  expect(asked[0]).toBe(200)
 })
 
 /** Nobody waits for it, so it is kept, and nothing is decided. */

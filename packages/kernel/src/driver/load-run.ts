@@ -9,8 +9,8 @@ import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment } from './environment.ts'
 
 /**
- * So many events at the end of a log are checked when a run is opened, as many as lie behind a snapshot twice over: what it costs does
- * not grow with what a run has passed, whether there is a snapshot or not.
+ * Of a log that is read as a whole so many events at the end are checked when a run is opened, twice as many as a snapshot waits for:
+ * what it costs does not grow with the decisions that a run has passed.
  */
 const CHECKED_EVENTS = 1000
 
@@ -33,7 +33,8 @@ export interface LoadOptions {
   readonly definition: Definition
   readonly initialState?: Json
   /**
-   * Ask the code again for each decision that is read, or for those that do not end before a seq. Costs one call of the step each.
+   * Ask the code again for each decision that is read; or, where the whole log is, for those that do not end before a seq. Costs one
+   * call of the step each.
    */
   readonly check: boolean | { readonly from: number }
   /** Begin with the newest usable snapshot. */
@@ -120,7 +121,7 @@ function readLog(env: ReadingEnvironment, start: Start, options: LoadOptions): P
 async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptions): Promise<LoadedRun | undefined> {
   const { fold, snapshot, snapshotSeq, snapshotLength } = start
   const { to } = options
-  const checker = checkerOf(env, fold, options)
+  const checker = checkerOf(env, start, options)
   let tailEvents = 0
   let tailLength = 0
   let { end } = fold.system
@@ -149,11 +150,11 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
 
 function checkerOf(
   { limits }: ReadingEnvironment,
-  fold: RunFold,
+  { fold, snapshot }: Start,
   { check, definition }: LoadOptions,
 ): DecisionChecker | undefined {
   if (check === false) return undefined
-  return decisionChecker(fold, definition, limits, check === true ? undefined : check.from)
+  return decisionChecker(fold, definition, limits, check === true || snapshot !== undefined ? undefined : check.from)
 }
 
 /** A run before its creation: nothing to read. */
