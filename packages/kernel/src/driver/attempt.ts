@@ -21,6 +21,7 @@ import { Ending } from './ending.ts'
 import type { Environment } from './environment.ts'
 import type { FactDesk } from './fact-desk.ts'
 import { heartbeatOf } from './heartbeat.ts'
+import type { Lease } from './lease.ts'
 
 /** One try of an action. */
 export interface Attempt {
@@ -33,8 +34,8 @@ export interface Attempt {
   /** The run's, for what is derived from it. */
   readonly seed: string
   readonly facts: FactDesk
-  /** Keeps the lease that it runs under. */
-  readonly beat: () => Promise<void>
+  /** What it runs under. */
+  readonly lease: () => Lease | undefined
   /** There when the input refers to secrets. */
   readonly opened?: OpenedInput
 }
@@ -110,6 +111,24 @@ function policyDelay({ policy }: Environment, failure: AttemptFailure): number |
   })
 }
 
+/** From the third attempt of one action on, what became of it is asked after a pause, each twice the one before, in ms. */
+const INQUIRY_PAUSE = { first: 100, longest: 10_000 }
+
+/** Where every attempt ends in doubt, and every inquiry permits another, the log would be full within seconds. */
+async function pauseBeforeInquiry({ clock }: Environment, { item, controller: { signal } }: Attempt): Promise<void> {
+  const { first, longest } = INQUIRY_PAUSE
+  if (item.attempt < 3 || signal.aborted) return
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  const timer = clock.schedule(Math.min(first * 2 ** (item.attempt - 3), longest), () => {
+    resolve(undefined)
+  })
+  signal.addEventListener('abort', () => {
+    resolve(undefined)
+  })
+  await promise
+  timer.cancel()
+}
+
 /**
  * Asks the other side what became of an attempt in doubt.
  *
@@ -120,6 +139,10 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   const { key, attempt: attempts } = item
   const redact = opened?.redact ?? ((text: string) => text)
   const meter = usageMeter({ runId: attempt.runId, key }, env.warn)
+  await pauseBeforeInquiry(env, attempt)
+  // Nothing need have been committed under this lease yet, so that a crash could take it back while the other side knows its token.
+  await attempt.lease()?.renew()
+  if (attempt.lease()?.isAlive() !== true || attempt.controller.signal.aborted) return undefined
   try {
     const answer: Reconciliation | undefined = await action.reconcile?.(
       inputOf(attempt),
@@ -190,13 +213,13 @@ function callHandler(env: Environment, attempt: Attempt, call: Call): unknown {
 }
 
 function inquiryContextOf(
-  { runId, item, fencingToken, controller, beat }: Attempt,
+  { runId, item, fencingToken, controller, lease }: Attempt,
   { use }: UsageMeter,
   restart: () => void,
 ): InquiryContext {
   const { key, attempt } = item
   const { signal } = controller
-  const heartbeat = heartbeatOf({ restart, beat, signal })
+  const heartbeat = heartbeatOf({ restart, lease, signal })
   return withIdempotencyKey({ runId, key, attempt, fencingToken, signal, heartbeat, use })
 }
 
@@ -220,7 +243,7 @@ const IDEMPOTENCY_KEY: PropertyDescriptor & ThisType<InquiryContext> = {
 
 function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, restart: () => void): ActionContext {
   const { item, facts, seed } = attempt
-  const { runId, controller, fencingToken, beat } = attempt
+  const { runId, controller, fencingToken, lease } = attempt
   const { key } = item
   const { signal } = controller
   let open: AbortSignal | undefined
@@ -254,7 +277,7 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, re
     attempt: item.attempt,
     fencingToken,
     signal,
-    heartbeat: heartbeatOf({ restart, beat, signal }),
+    heartbeat: heartbeatOf({ restart, lease, signal }),
     use: meter.use,
     fact,
     artifacts,

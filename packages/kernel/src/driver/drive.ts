@@ -334,8 +334,8 @@ export class Drive {
     const action = actionOf(definition, item)
     const seed = this.#fold.system.started?.seed ?? runId
     const fencingToken = this.#claim?.token ?? 0
-    const beat = async (): Promise<void> => this.#lease?.beat()
-    return { runId, workflow: definition.name, seed, fencingToken, item, action, facts: this.#facts, beat }
+    const lease = (): Lease | undefined => this.#lease
+    return { runId, workflow: definition.name, seed, fencingToken, item, action, facts: this.#facts, lease }
   }
 
   /** Gives the run back, blocked, unless its append did. @returns false when something came in between and the drive goes on. */

@@ -1,11 +1,12 @@
 import { setImmediate } from 'node:timers/promises'
+import type { Lease } from './lease.ts'
 
 /** What a heartbeat does for its attempt. */
 export interface HeartbeatOptions {
   /** Lets the attempt's timeout begin anew, or come when it is over. */
   readonly restart: () => void
-  /** Keeps the lease that the attempt runs under. */
-  readonly beat: () => Promise<void>
+  /** The lease that the attempt runs under. */
+  readonly lease: () => Lease | undefined
   readonly signal: AbortSignal
 }
 
@@ -20,11 +21,11 @@ export function heartbeatOf(options: HeartbeatOptions): () => Promise<void> {
   }
 }
 
-async function beat({ signal, beat: keep }: HeartbeatOptions): Promise<void> {
+async function beat({ signal, lease }: HeartbeatOptions): Promise<void> {
   signal.throwIfAborted()
   // Timers and answers that a computing handler has kept from coming, the order to stop among them.
   await setImmediate()
   signal.throwIfAborted()
-  await keep()
+  await lease()?.beat()
   signal.throwIfAborted()
 }

@@ -17,6 +17,8 @@ const declined = (): never => {
 
 const requested = { type: 'ActionRequested', data: { key: 'pay', action: 'pay', input: 100, effect: 'at-most-once' } }
 
+const doubted = { type: 'ActionInDoubt', data: { key: 'pay', attempt: 1, reason: 'hang up' } }
+
 /** A log whose process died while it paid. */
 const orphaned = [runStarted('paying'), requested]
 
@@ -312,6 +314,53 @@ describe('reconciling', () => {
 
     expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
     expect(await dataOf(store, 'r', 'ActionAttemptStarted')).toEqual([{ key: 'pay', attempt: 2 }])
+  })
+
+  test('that permits another attempt each time is asked after longer and longer', async () => {
+    let calls = 0
+    const { clock, start, store } = payingRun(() => (++calls < 6 ? unsure() : 'paid'), {
+      reconcile: () => ({ status: 'not-executed' }),
+      fenced: true,
+    })
+    const starting = start()
+    const after: number[] = []
+
+    for (const ms of [0, 100, 200, 400]) {
+      await clock.advance(ms)
+      await settled()
+      after.push(calls)
+    }
+
+    expect(after).toEqual([3, 4, 5, 6])
+    expect(await starting).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect((await store.runs.find('r'))?.head).toBeLessThan(20)
+  })
+
+  test('is asked under a lease that was renewed before, and not under one that cannot be', async () => {
+    for (const isFenced of [false, true]) {
+      const calls: string[] = []
+      const data = memoryStore()
+      const store = recordCalls(data, [], (name) => {
+        if (name === 'runs.acquire' || name === 'runs.renew') calls.push(name)
+        return isFenced && name === 'runs.renew' ? Promise.reject(new StoreError('FENCED', 'lost')) : undefined
+      })
+      const workflow = paying(() => expect.unreachable(), {
+        reconcile: () => {
+          calls.push('asked')
+          return { status: 'unknown' }
+        },
+      })
+      await writeLog(data, 'r', [...orphaned, doubted], { workflow: 'paying' })
+
+      const kernel = createKernel({ store, workflows: [workflow] })
+      const running = kernel.run('r').catch(() => undefined)
+      await settled()
+      await kernel[Symbol.asyncDispose]()
+      await running
+
+      expect(calls.slice(0, 2)).toEqual(['runs.acquire', 'runs.renew'])
+      expect(calls.indexOf('asked')).toBe(isFenced ? -1 : 2)
+    }
   })
 
   test('is asked about an orphan, too', async () => {

@@ -13,6 +13,8 @@ export interface Lease {
   decided(): Promise<void> | undefined
   /** Renews it when a renewal is due and nobody has let its timer run; otherwise asks nobody. Resolves as {@link decided}. */
   beat(): Promise<void>
+  /** Renews it now, which makes it durable where it was given without waiting for that. Resolves as {@link decided}. */
+  renew(): Promise<void>
   /** Stops renewing. The lease itself is released by its holder. */
   stop(): void
 }
@@ -90,6 +92,11 @@ class KeptLease implements Lease {
     if (this.#stopped) return
     const isDue = this.#env.clock.monotonic() >= this.#renewAt
     if (isDue || this.#renewing !== undefined) await this.#renewed()
+    await this.decided()
+  }
+
+  async renew(): Promise<void> {
+    if (!this.#stopped) await this.#renewed()
     await this.decided()
   }
 

@@ -28,8 +28,10 @@ export function postgresDialect(schema: string): SqlDialect {
     now: (placeholder) => sql`coalesce(cast(${placeholder} as bigint),
       cast(floor(extract(epoch from statement_timestamp()) * 1000) as bigint))`,
     greatest: (values) => sql`greatest(${sql.join(values)})`,
-    // After a crash that took leases back no clock shows the time of theirs again, so that no token is given twice.
-    nextToken: (last) => sql`greatest(${last} + 1, cast(extract(epoch from clock_timestamp()) * 1000000 as bigint))`,
+    // After a crash that took a lease back the clock shows another time. Where the last token is ahead of the clock, chance tells them
+    // apart: of 100,000 tokens one is taken.
+    nextToken: (last) => sql`greatest(${last} + 1 + cast(floor(random() * 100000) as bigint),
+      cast(extract(epoch from clock_timestamp()) * 1000000 as bigint))`,
     anyOf: (value, list, type) => sql`${value} = any(cast(${list} as ${sql.raw(type)}[]))`,
     // The empty text hides the column from the planner: before it has statistics it would look for the due runs among
     // all runs of a workflow instead of in the index of due runs. And "is true" keeps it from joining with the pairs: it

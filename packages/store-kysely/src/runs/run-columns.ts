@@ -126,8 +126,8 @@ export function leasedColumns<Args extends LeaseArgs>(
 }
 
 /**
- * A lease need not be on the disk before its owner hears of it. What is done under it is committed behind it, so while nothing is
- * on the disk nothing was done; and taken back by a crash, its token is nobody's and is never given again.
+ * A lease need not be on the disk before its owner hears of it. Whatever is done outside comes behind something that is committed
+ * under the lease, or behind its renewal, both of which wait for the disk; and taken back by a crash, its token is nobody's.
  */
 export const leasing: StoredOptions = { flushed: false }
 
