@@ -37,7 +37,7 @@ const blobTargets: readonly Target[] = [
 ].map((target) => ({ workload: 'Growth', stores: siteNames, ...target }))
 
 const growthTargets: readonly Target[] = [
-  ...['claim ms', 'list ms', 'create ms'].map((figure) => ({
+  ...['claim ms', 'list ms', 'list by tag ms', 'create ms'].map((figure) => ({
     ...{ workload: 'Growth', stores: siteNames, figure, of: many.runs, to: 'varve, 10 runs', atMost: 2 },
   })),
   { workload: 'Growth', stores: siteNames, figure: 'ms/step', of: many.steps, to: 'varve, 100 steps', atMost: 1.3 },

@@ -34,19 +34,26 @@ export async function fillIndex(store: Store, runs: number): Promise<void> {
 export async function timeIndex(store: Store): Promise<Figures> {
   const claims: number[] = []
   const lists: number[] = []
+  const tagged: number[] = []
   const creates: number[] = []
   for (let call = 0; call < CALLS; call++) {
     for (let run = 0; run < 10; run++) creates.push(await timed(() => create(store, due)))
     claims.push(await timed(() => claimAll(store)))
     lists.push(await timed(() => store.runs.list({ workflow: 'bench', statuses: ['blocked'] }, { limit: LISTED })))
+    tagged.push(await timed(() => store.runs.list({ tags: ['bench'] }, { limit: LISTED })))
   }
-  return { 'claim ms': median(claims), 'list ms': median(lists), 'create ms': median(creates) }
+  return {
+    'claim ms': median(claims),
+    'list ms': median(lists),
+    'list by tag ms': median(tagged),
+    'create ms': median(creates),
+  }
 }
 
 async function create(store: Store, run: RunUpdate): Promise<void> {
   const runId = randomUUID()
   const { stored } = sealEvent(runId, genesis(runId), { type: 'RunStarted', data: { workflow: 'bench' } }, Date.now())
-  const creation = { workflow: 'bench', version: '1', tags: [], queue: 'default' }
+  const creation = { workflow: 'bench', version: '1', tags: ['bench'], queue: 'default' }
   await store.events.append(runId, [stored], { expectedHead: 0, fencingToken: 0, run: { ...run, create: creation } })
 }
 
