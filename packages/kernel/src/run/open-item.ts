@@ -56,14 +56,20 @@ export function openedItem(event: OpeningEvent, text?: string): OpenItem {
   }
 }
 
-/** The part of a request's canonical JSON that is its input; undefined where the text is not known, or has another order. */
+/**
+ * The part of a request's canonical JSON that is its input; undefined where the text is not known, or has another order. No quote stands
+ * in a text of JSON without a backslash, so what is looked for stands in none.
+ */
 function inputIn(
   text: string | undefined,
-  { action, effect, key, provider, tool }: EventData['ActionRequested'],
+  { effect, key, provider, tool }: EventData['ActionRequested'],
 ): string | undefined {
-  const before = `${JSON.stringify({ action, effect }).slice(0, -1)},"input":`
-  const behind = `,${JSON.stringify({ key, provider, tool }).slice(1)}`
-  return text?.startsWith(before) && text.endsWith(behind) ? text.slice(before.length, -behind.length) : undefined
+  if (text?.startsWith('{"action":"') !== true) return undefined
+  const before = `,"effect":"${effect}","input":`
+  const at = text.indexOf(before)
+  const labels = provider === undefined && tool === undefined ? '}' : `,${JSON.stringify({ provider, tool }).slice(1)}`
+  const behind = `,"key":${JSON.stringify(key)}${labels}`
+  return at > 0 && text.endsWith(behind) ? text.slice(at + before.length, -behind.length) : undefined
 }
 
 /** What an item is of its kind: the action's, signal's or workflow's name, the interrupt's kind. */
