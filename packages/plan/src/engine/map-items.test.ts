@@ -1,3 +1,4 @@
+import { canonicalJson, contentId } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
@@ -102,6 +103,42 @@ test('the stretches of a list are kept with the run, and not with any other', as
 
   expect(names).toHaveLength(3)
   expect(new Set(await store.runs.referred(names))).toEqual(new Set(names))
+})
+
+test('a fork from a map makes its list again, and what of it was lost', async () => {
+  const store = memoryStore()
+  const many = mapState({
+    id: 'many',
+    items: () => Array.from({ length: 1200 }, (_, n) => ({ n, note: n === 1100 ? 'x'.repeat(2000) : '' })),
+    key: ({ n }) => `n${n}`,
+    output: z.int(),
+    run: ({ item }) => item.n,
+  })
+  const engine = testEngine({ store, config: { maxConcurrency: 256 } })
+  await engine.start(definePlan({ id: 'p', version: '1', states: [many] }), undefined, { runId: 'r' })
+  const large = contentId(canonicalJson({ n: 1100, note: 'x'.repeat(2000) }))
+  await store.artifacts.delete(large, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+
+  const forked = await engine.fork('r', { from: many, as: 'f' })
+
+  expect(forked).toMatchObject({ status: 'completed' })
+  expect(await store.artifacts.touch([large])).toEqual([large])
+})
+
+test.for([1, 1001])('an item may be nested as deeply in a list of %i as it may be at all', async (count) => {
+  let deep: unknown = 'x'.repeat(2000)
+  for (let level = 0; level < 100; level++) deep = [deep]
+  const many = mapState({
+    id: 'many',
+    items: () => Array.from({ length: count }, () => deep as never[]),
+    key: (_, i) => `n${i}`,
+    output: z.int(),
+    run: ({ key }) => key.length,
+  })
+
+  const outcome = await testEngine().start(definePlan({ id: 'p', version: '1', states: [many] }), undefined)
+
+  expect(outcome).toMatchObject({ status: 'completed' })
 })
 
 test('a list of too many stretches fails its state, and says what to do instead', async () => {

@@ -16,7 +16,8 @@ type Artifacts = Pick<ActionContext['artifacts'], 'json' | 'putJson'>
 
 interface ListedItem {
   readonly key: string
-  readonly value: Json
+  /** Canonical JSON: as a part of the stretch it might be nested deeper than an artifact may be. */
+  readonly text: string
 }
 
 /** The list of a map as the log has it: whole where it is short, else its stretches, each of which is an artifact until its turn comes. */
@@ -39,8 +40,9 @@ export async function listStretch(stretch: ArtifactRef, artifacts: Artifacts): P
 
 async function namedItems(items: readonly ListedItem[], artifacts: Artifacts): Promise<ItemsResult['items']> {
   const named: ItemsResult['items'][number][] = []
-  for (const { key, value } of items) {
-    const isSmall = Buffer.byteLength(canonicalJson(value)) <= INLINE_BYTES
+  for (const { key, text } of items) {
+    const value = JSON.parse(text) as Json
+    const isSmall = Buffer.byteLength(text) <= INLINE_BYTES
     named.push({ key, ...(isSmall ? { value } : { artifact: await artifacts.putJson(value) }) })
   }
   return named
@@ -52,8 +54,8 @@ function stretchesOf(node: MapNode, list: unknown): readonly (readonly ListedIte
   let logBytes = 0
   let bytes = 0
   for (const item of itemsOf(node, list)) {
-    const { key, value } = item
-    const size = Buffer.byteLength(canonicalJson(value, { name: `item ${key} of state ${node.id}` }))
+    const { key, text } = item
+    const size = Buffer.byteLength(text)
     const isFull = stretch.length === STRETCH.items || logBytes >= STRETCH.logBytes || bytes >= STRETCH.bytes
     if (stretch.length === 0 || isFull) {
       stretch = []
@@ -93,6 +95,7 @@ function* itemsOf({ id, key }: MapNode, list: unknown): Generator<ListedItem> {
       throw new PlanError('DUPLICATE_ITEM', text, { details: { state: id, index: i } })
     }
     seen.add(name.data)
-    yield { key: name.data, value: (list[i] as Json | undefined) ?? null }
+    const text = canonicalJson((list[i] as Json | undefined) ?? null, { name: `item ${name.data} of state ${id}` })
+    yield { key: name.data, text }
   }
 }

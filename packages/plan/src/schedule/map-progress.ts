@@ -1,8 +1,7 @@
 import type { ArtifactRef } from '@varve/kernel'
 import type { MapNode } from '../definition/node.ts'
-import type { ItemsResult, ListEntry, NeedRefs, StateResult } from './requests.ts'
+import type { Given, ItemsResult, ListEntry, StateResult } from './requests.ts'
 import { partTask, runTask, type Task } from './task.ts'
-import type { Json } from '@varve/store'
 
 /** So many outputs of a map are named in one request. */
 const PAGE = 500
@@ -13,8 +12,8 @@ type Item = ItemsResult['items'][number]
 export class MapProgress {
   readonly #node: MapNode
   readonly #at: number
-  readonly #given: () => { readonly params?: Json; readonly needs: NeedRefs }
-  readonly #itemGiven: () => { readonly params?: Json; readonly needs: NeedRefs }
+  readonly #given: () => Given
+  readonly #itemGiven: () => Given
   readonly #items: Item[] = []
   readonly #positions = new Map<string, number>()
   readonly #outputs: (ArtifactRef | undefined)[] = []
@@ -26,12 +25,7 @@ export class MapProgress {
   #closed = 0
   #pagesClosed = 0
 
-  constructor(
-    node: MapNode,
-    at: number,
-    given: () => { readonly params?: Json; readonly needs: NeedRefs },
-    itemGiven: () => { readonly params?: Json; readonly needs: NeedRefs },
-  ) {
+  constructor(node: MapNode, at: number, given: () => Given, itemGiven: () => Given) {
     this.#node = node
     this.#at = at
     this.#given = given
@@ -83,7 +77,9 @@ export class MapProgress {
     const { id } = this.#node
     const at = this.#stretchesAsked++
     const stretch = this.#stretches[at]
-    return partTask(this.#at, id, 'items', `${id}:items:${at}`, () => ({ part: 'stretch', stretch }))
+    const { fresh } = this.#given()
+    const request = { part: 'stretch', stretch, ...(fresh !== undefined && { fresh }) }
+    return partTask(this.#at, id, 'items', `${id}:items:${at}`, () => request)
   }
 
   /** Items in their order, as many at once as the state allows. */

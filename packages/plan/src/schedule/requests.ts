@@ -26,7 +26,7 @@ export interface RunRequest extends Given {
 export type PartRequest =
   /** The list of a map: all of it, or its stretches. */
   | ({ readonly part: 'items' } & Given)
-  | { readonly part: 'stretch'; readonly stretch: ArtifactRef }
+  | ({ readonly part: 'stretch'; readonly stretch: ArtifactRef } & Pick<Given, 'fresh'>)
   /** The outputs of some items become one artifact. */
   | { readonly part: 'page'; readonly entries: readonly ListEntry[] }
   /** The outputs of all items become the state's output. */
