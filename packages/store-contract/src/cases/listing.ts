@@ -39,6 +39,19 @@ async function fiveRuns(store: Store, clock: TestClock): Promise<void> {
 }
 
 export const listingCases: readonly ContractCase[] = contractGroup('listing', {
+  'a list by many tags has the runs that have all of them': async ({ store }) => {
+    const tags = Array.from({ length: 100 }, (_, n) => `tag ${n}`)
+    await startRun(store, { runId: 'all', creation: { tags } })
+    await startRun(store, { runId: 'most', creation: { tags: tags.slice(1) } })
+    await startRun(store, { runId: 'few', creation: { tags: tags.slice(0, 3) } })
+    const idsOf = async (...asked: string[]) => runIds((await store.runs.list({ tags: asked }, { limit: 10 })).items)
+
+    deepEqual(await idsOf(...tags), ['all'])
+    deepEqual(await idsOf(...tags.slice(1).toReversed()), ['most', 'all'])
+    deepEqual(await idsOf(...tags.slice(0, 3)), ['few', 'all'])
+    deepEqual(await idsOf(...tags, 'another'), [])
+  },
+
   'find answers the whole row, and undefined for an unknown run': async ({ store, clock }) => {
     const creation = {
       ...{ workflow: 'sample', version: '7', tags: ['b', 'a'], parent: 'run-0' },

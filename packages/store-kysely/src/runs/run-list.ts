@@ -18,6 +18,12 @@ import type { RunsTable } from '../schema.ts'
 import { rowOf } from './run-record.ts'
 import { runColumn } from './run-columns.ts'
 
+/**
+ * Of so many tags the runs are looked up, so that a database that knows which is rarer begins with it. Those of more are compared: how to
+ * join many tables takes longer to plan than all the rest, and there is a most.
+ */
+const JOINED_TAGS = 2
+
 /** Where a run stands in the list; new runs come before all of these, so they shift none. */
 type Position = readonly [createdAt: number, runId: string]
 
@@ -34,8 +40,10 @@ interface ListArgs {
   readonly artifact?: string
   /** One for each status that is asked for. */
   readonly [status: StatusName]: string
-  /** One for each tag. */
+  /** One for each of the first tags. */
   readonly [tag: TagName]: string
+  readonly otherTags?: unknown
+  readonly otherTagCount?: number
   readonly createdFrom?: number
   readonly createdBefore?: number
   readonly endedBefore?: number
@@ -48,7 +56,7 @@ export function runLister(
 ): (filter: RunFilter, page: PageRequest) => Promise<Page<RunRow>> {
   const compiled = new Map<string, Query<ListArgs, RunsTable>>()
   return async (filter, page) => {
-    const args = listArgs(filter, page)
+    const args = listArgs(dialect, filter, page)
     const shape = `${Object.keys(args).join()} ${filter.parked} ${filter.owing} ${filter.leased} ${filter.statuses?.length}`
     const query = compiled.get(shape) ?? listQuery(dialect, args, filter)
     compiled.set(shape, query)
@@ -57,12 +65,14 @@ export function runLister(
   }
 }
 
-function listArgs(filter: RunFilter, page: PageRequest): ListArgs {
+function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): ListArgs {
   const { workflow, version, statuses, tags, parent, artifact, createdFrom, createdBefore, endedBefore } = filter
   checkLimit(page.limit)
   for (const [what, id] of Object.entries({ workflow, version, parent })) if (id !== undefined) checkId(what, id)
   for (const tag of tags ?? []) checkId('a tag', tag)
   if (artifact !== undefined) checkContentId(artifact)
+  const distinct = [...new Set(tags)]
+  const otherTags = distinct.slice(JOINED_TAGS)
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
   return {
     // One more than asked for tells whether there is a next page.
@@ -73,7 +83,8 @@ function listArgs(filter: RunFilter, page: PageRequest): ListArgs {
     ...(parent !== undefined && { parent }),
     ...(artifact !== undefined && { artifact }),
     ...Object.fromEntries([...new Set(statuses)].map((status, n) => [`status${n}`, status])),
-    ...Object.fromEntries([...new Set(tags)].map((tag, n) => [`tag${n}`, tag])),
+    ...Object.fromEntries(distinct.slice(0, JOINED_TAGS).map((tag, n) => [`tag${n}`, tag])),
+    ...(otherTags.length > 0 && { otherTags: dialect.list(otherTags), otherTagCount: otherTags.length }),
     ...(createdFrom !== undefined && { createdFrom: whole('createdFrom', createdFrom) }),
     ...(createdBefore !== undefined && { createdBefore: whole('createdBefore', createdBefore) }),
     ...(endedBefore !== undefined && { endedBefore: whole('endedBefore', endedBefore) }),
@@ -127,7 +138,7 @@ function newest(
   }
   if (shape.createdFrom !== undefined) query = query.where(createdAt, '>=', p.int('createdFrom'))
   if (shape.createdBefore !== undefined) query = query.where(createdAt, '<', p.int('createdBefore'))
-  for (const condition of conditions(p, shape, flags, status)) {
+  for (const condition of conditions(db, p, shape, flags, status)) {
     // The runs of a tag are read in their order among its own. A database without statistics, or with old ones, might think that
     // few runs are of a status, and compare all of them with all that have the tag.
     query = query.where(tags.length === 0 ? condition : sql<boolean>`case when ${condition} then 1 = 1 end`)
@@ -142,6 +153,7 @@ function newest(
 
 /** What a run has to be like, besides its place in the list. */
 function conditions(
+  db: SqlDialect['db'],
   p: Params<Required<ListArgs>>,
   shape: ListArgs,
   { parked, owing, leased, statuses }: Flags,
@@ -150,6 +162,15 @@ function conditions(
   const isGiven = (column: keyof RunsTable, given: boolean) =>
     sql<boolean>`${runColumn(column)} ${sql.raw(given ? 'is not null' : 'is null')}`
   const all: RawBuilder<boolean>[] = []
+  if (shape.otherTags !== undefined) {
+    const count = db
+      .selectFrom('run_tags')
+      .select(sql<number>`count(*)`.as('count'))
+      .where('run_tags.created_at', '=', runColumn('created_at'))
+      .where('run_tags.run_id', '=', runColumn('run_id'))
+      .where(p.textIn(sql.ref('run_tags.tag'), 'otherTags'))
+    all.push(sql`${count} = ${p.int('otherTagCount')}`)
+  }
   if (shape.workflow !== undefined) all.push(sql`${runColumn('workflow')} = ${p.text('workflow')}`)
   if (shape.version !== undefined) all.push(sql`${runColumn('version')} = ${p.text('version')}`)
   if (shape.parent !== undefined) all.push(sql`${runColumn('parent')} = ${p.text('parent')}`)
