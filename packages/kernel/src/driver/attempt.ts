@@ -111,24 +111,6 @@ function policyDelay({ policy }: Environment, failure: AttemptFailure): number |
   })
 }
 
-/** From the third attempt of one action on, what became of it is asked after a pause, each twice the one before, in ms. */
-const INQUIRY_PAUSE = { first: 100, longest: 10_000 }
-
-/** Where every attempt ends in doubt, and every inquiry permits another, the log would be full within seconds. */
-async function pauseBeforeInquiry({ clock }: Environment, { item, controller: { signal } }: Attempt): Promise<void> {
-  const { first, longest } = INQUIRY_PAUSE
-  if (item.attempt < 3 || signal.aborted) return
-  const { promise, resolve } = Promise.withResolvers<undefined>()
-  const timer = clock.schedule(Math.min(first * 2 ** (item.attempt - 3), longest), () => {
-    resolve(undefined)
-  })
-  signal.addEventListener('abort', () => {
-    resolve(undefined)
-  })
-  await promise
-  timer.cancel()
-}
-
 /**
  * Asks the other side what became of an attempt in doubt.
  *
@@ -139,10 +121,6 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   const { key, attempt: attempts } = item
   const redact = opened?.redact ?? ((text: string) => text)
   const meter = usageMeter({ runId: attempt.runId, key }, env.warn)
-  await pauseBeforeInquiry(env, attempt)
-  // Nothing need have been committed under this lease yet, so that a crash could take it back while the other side knows its token.
-  await attempt.lease()?.renew()
-  if (attempt.lease()?.isAlive() !== true || attempt.controller.signal.aborted) return undefined
   try {
     const answer: Reconciliation | undefined = await action.reconcile?.(
       inputOf(attempt),

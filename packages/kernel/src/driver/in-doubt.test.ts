@@ -337,12 +337,13 @@ describe('reconciling', () => {
   })
 
   test('is asked under a lease that was renewed before, and not under one that cannot be', async () => {
-    for (const isFenced of [false, true]) {
+    for (const refusal of [undefined, 'FENCED', 'STORE_BUSY', 'UNKNOWN_OUTCOME'] as const) {
       const calls: string[] = []
       const data = memoryStore()
       const store = recordCalls(data, [], (name) => {
         if (name === 'runs.acquire' || name === 'runs.renew') calls.push(name)
-        return isFenced && name === 'runs.renew' ? Promise.reject(new StoreError('FENCED', 'lost')) : undefined
+        if (refusal === undefined || name !== 'runs.renew') return undefined
+        return Promise.reject(new StoreError(refusal, 'not renewed'))
       })
       const workflow = paying(() => expect.unreachable(), {
         reconcile: () => {
@@ -359,7 +360,7 @@ describe('reconciling', () => {
       await running
 
       expect(calls.slice(0, 2)).toEqual(['runs.acquire', 'runs.renew'])
-      expect(calls.indexOf('asked')).toBe(isFenced ? -1 : 2)
+      expect(calls.indexOf('asked')).toBe(refusal === undefined ? 2 : -1)
     }
   })
 

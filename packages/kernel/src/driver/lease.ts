@@ -13,7 +13,7 @@ export interface Lease {
   decided(): Promise<void> | undefined
   /** Renews it when a renewal is due and nobody has let its timer run; otherwise asks nobody. Resolves as {@link decided}. */
   beat(): Promise<void>
-  /** Renews it now, which makes it durable where it was given without waiting for that. Resolves as {@link decided}. */
+  /** Resolves when it was renewed, which makes it durable where it was given without waiting for that, or given up. */
   renew(): Promise<void>
   /** Stops renewing. The lease itself is released by its holder. */
   stop(): void
@@ -49,6 +49,8 @@ class KeptLease implements Lease {
   readonly #events: LeaseEvents
   /** Made for whoever waits for a renewal: most leases are given back before one is due. */
   #over: PromiseWithResolvers<undefined> | undefined
+  /** Made for whoever waits until one is granted. */
+  #grant: PromiseWithResolvers<undefined> | undefined
   #claim: Claim
   /** Monotonic time from which on nothing may be started. */
   #deadline: number
@@ -96,8 +98,12 @@ class KeptLease implements Lease {
   }
 
   async renew(): Promise<void> {
-    if (!this.#stopped) await this.#renewed()
-    await this.decided()
+    if (this.#stopped) return
+    this.#grant ??= Promise.withResolvers()
+    const { promise } = this.#grant
+    // One that fails is asked for again in time.
+    void this.#renew()
+    await promise
   }
 
   stop(): void {
@@ -105,6 +111,7 @@ class KeptLease implements Lease {
     this.#next?.cancel()
     this.#guard?.cancel()
     this.#over?.resolve(undefined)
+    this.#grant?.resolve(undefined)
   }
 
   #lose(): void {
@@ -155,6 +162,8 @@ class KeptLease implements Lease {
     this.#guard?.cancel()
     this.#guard = undefined
     this.#renewIn(leaseMs / 3)
+    this.#grant?.resolve(undefined)
+    this.#grant = undefined
     if (claim.waiting > 0) this.#events.onPosts()
   }
 

@@ -4,6 +4,7 @@ import type { OpenAction, OpenItem } from '../run/item.ts'
 import type { System } from '../run/system.ts'
 import { hasSecrets, openInputWithin, type OpenedInput } from '../secrets/opening.ts'
 import { failedAttempt, reconcileAttempt, runAttempt, type Attempt } from './attempt.ts'
+import { beforeInquiry } from './before-inquiry.ts'
 import type { Environment } from './environment.ts'
 import { outcomeOf } from './observer.ts'
 
@@ -15,7 +16,7 @@ interface Running {
   readonly controller: AbortController
   /** What it is about: the action itself, or what became of it. */
   readonly asks: boolean
-  /** False while what it needs is being opened. */
+  /** False while what it needs is being opened, or waited for. */
   readonly called: boolean
   finished: boolean
 }
@@ -29,6 +30,8 @@ export class RunningAttempts {
   readonly #running = new Map<string, Running>()
   /** Attempts in doubt that were asked about: once per drive. Most runs have none, and no secrets. */
   #asked: Set<string> | undefined
+  /** Those about which somebody may be asked. */
+  #askable: Set<string> | undefined
   /** Keys of open actions that are to be attempted, or asked about, and are not under way. */
   readonly #toDo = new Set<string>()
   /** Inputs whose secrets were opened for an attempt that has not begun. */
@@ -102,6 +105,10 @@ export class RunningAttempts {
     this.#asked ??= new Set()
     const all = this.#asked
     if (attempt.action.reconcile === undefined || all.has(asked)) return
+    if (this.#askable?.has(asked) !== true) {
+      this.#prepareInquiry(attempt, asked)
+      return
+    }
     const ready = this.#ready(attempt, (error) => {
       all.add(asked)
       this.#env.warn(error)
@@ -114,6 +121,19 @@ export class RunningAttempts {
       running.finished = true
       if (result === undefined) this.#running.delete(key)
       this.#onResult(result)
+    })
+  }
+
+  /** Before secrets are opened, which somebody may erase meanwhile. */
+  #prepareInquiry(attempt: NewAttempt, asked: string): void {
+    const { key } = attempt.item
+    const waiting = this.#begin(attempt, { asks: true, called: false })
+    void beforeInquiry(this.#env, attempt, waiting.controller.signal).then(() => {
+      if (this.#running.get(key) !== waiting) return
+      this.#running.delete(key)
+      this.#askable = (this.#askable ?? new Set()).add(asked)
+      this.#toDo.add(key)
+      this.#onResult(undefined)
     })
   }
 

@@ -333,6 +333,29 @@ describe('an inquiry into what is in doubt', () => {
     expect(warnings.map(({ message }) => message)).toContainEqual(expect.stringContaining('was erased'))
     expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
   })
+
+  test('is not made when the secret was erased in the pause before it', async () => {
+    const asked: unknown[] = []
+    const reconcile = (given: CallInput) => {
+      asked.push(given)
+      return { status: 'not-executed' } as const
+    }
+    const failing = (): never => {
+      throw new Error('the line broke')
+    }
+    const options = { ...doubtful, fenced: true, reconcile }
+    const { clock, kernel, workflow } = secretRun(failing, options, { onWarning: () => undefined })
+    kernel.start(workflow, input, { runId: 'r' }).catch(() => undefined)
+    await settled()
+    expect(asked).toHaveLength(2)
+    await kernel.eraseSecrets('r')
+
+    await clock.advance(100)
+    await settled()
+
+    expect(asked).toHaveLength(2)
+    await kernel[Symbol.asyncDispose]()
+  })
 })
 
 test('an opening that is overtaken begins nothing: an at-most-once action is called once per attempt', async () => {

@@ -22,7 +22,7 @@ export interface CallInput {
   readonly path: string
 }
 
-type CallOptions = Pick<AnyAction, 'effect' | 'retry' | 'timeoutMs' | 'reconcile'>
+type CallOptions = Pick<AnyAction, 'effect' | 'retry' | 'timeoutMs' | 'reconcile' | 'fenced'>
 
 /** A run whose input has a secret, which its one action is given. */
 export function secretRun(
