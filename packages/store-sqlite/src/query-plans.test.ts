@@ -131,5 +131,5 @@ test.for<[what: string, filter: RunFilter, steps: readonly string[]]>([
 
   await store.runs.list(filter, { limit: 10 })
 
-  expect(plans).toEqual(steps.map((step) => expect.stringContaining(step)))
+  expect(plans).toEqual(steps.map((step) => expect.stringContaining(step) as string))
 })
