@@ -10,7 +10,6 @@ export interface Suffered {
   inDoubt: number
   /** Effects of idempotent actions that happened more than once. */
   repeated: number
-  tokens: number
 }
 
 /** What is to be judged. */
@@ -28,7 +27,7 @@ const TERMINAL: ReadonlySet<string> = new Set(['Completed', 'Failed', 'Canceled'
 
 /** Looks at every run when all is over. @returns what is wrong, and what they went through. */
 export async function judge(evidence: Evidence): Promise<{ readonly faults: string[]; readonly suffered: Suffered }> {
-  const suffered: Suffered = { abandoned: 0, inDoubt: 0, repeated: 0, tokens: 0 }
+  const suffered: Suffered = { abandoned: 0, inDoubt: 0, repeated: 0 }
   const byRun = Map.groupBy(evidence.effects, ({ runId }) => runId)
   const faults: string[] = []
   for (let n = 0; n < evidence.runs; n++) {
@@ -56,7 +55,6 @@ async function judgeRun(
   const count = (type: string): number => types.filter((each) => each === type).length
   suffered.abandoned += count('ActionAttemptAbandoned')
   suffered.inDoubt += count('ActionInDoubt')
-  suffered.tokens = Math.max(suffered.tokens, row.token)
   const verified = await kernel.verify(runId)
   const ends = types.filter((type) => TERMINAL.has(type))
   const faults = [
