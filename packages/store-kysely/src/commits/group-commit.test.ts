@@ -1,4 +1,5 @@
 import { StoreError, type Snapshot, type StoreErrorCode } from '@varve/store'
+import { nextTick } from 'node:process'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { AppendArgs, AppendedRecord } from '../events/append-queries.ts'
 import type { Addition, SqlWrites } from '../writes.ts'
@@ -64,6 +65,11 @@ async function microtasks(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve()
 }
 
+/** Lets whoever has an answer go on, without a turn of the event loop. */
+async function ticked(): Promise<void> {
+  await new Promise(nextTick)
+}
+
 /** Lets the event loop turn, which is what a batch gathers for: once for what is under way to end, once for the next to begin. */
 async function turn(): Promise<void> {
   for (let i = 0; i < 2; i++) {
@@ -124,6 +130,50 @@ describe('writes of different runs', () => {
 
     await Promise.all(writes)
     expect(commits.map(({ runIds }) => runIds)).toEqual([['a', 'b'], ['a'], ['a']])
+  })
+
+  test('of many runs leave by halves where there are two lanes, the first before all have heard', async () => {
+    const { commits, grouped } = scripted(2)
+    let heard = 0
+    const runs = named(64).map(async (runId) => {
+      await grouped.append(addition(runId))
+      heard += 1
+      await grouped.append(addition(runId))
+    })
+    await turn()
+    const turned = vi.fn()
+    setImmediate(turned)
+
+    commits[0]?.answer()
+    for (let n = 0; n < 100 && commits.length < 2; n++) await ticked()
+    const heardBefore = heard
+    for (let n = 0; n < 100; n++) await ticked()
+
+    expect(turned).not.toHaveBeenCalled()
+    expect(heardBefore).toBeGreaterThanOrEqual(32)
+    expect(heardBefore).toBeLessThan(64)
+    expect(commits.map(({ runIds }) => runIds.length)).toEqual([64, 32, 32])
+    for (const { answer } of commits) answer()
+    await Promise.all(runs)
+  })
+
+  test('that few runs ask for after a commit wait for a turn of the event loop, for others to join them', async () => {
+    const { commits, grouped } = scripted(2)
+    const runs = named(31).map(async (runId) => {
+      await grouped.append(addition(runId))
+      await grouped.append(addition(runId))
+    })
+    await turn()
+
+    commits[0]?.answer()
+    for (let n = 0; n < 20; n++) await ticked()
+    expect(commits).toHaveLength(1)
+    const joining = grouped.append(addition('x'))
+    await turn()
+
+    expect(commits.map(({ runIds }) => runIds.length)).toEqual([31, 32])
+    commits[1]?.answer()
+    await Promise.all([...runs, joining])
   })
 
   test('are at most 256 in one commit', async () => {

@@ -1,4 +1,5 @@
 import { isStoreError, type StoreErrorCode } from '@varve/store'
+import { nextTick } from 'node:process'
 import type { SqlWrites } from '../writes.ts'
 import type { Answer, Answers, SharedAnswer, SharedCommits, SharedWrite } from './shared-write.ts'
 import { WriteLine, type WaitingWrite } from './write-line.ts'
@@ -8,6 +9,12 @@ import { WriteLine, type WaitingWrite } from './write-line.ts'
  * units; a write that is longer by itself is made alone.
  */
 const ROOM = { writes: 256, length: 4 * 1024 * 1024 }
+
+/** So many writes are worth a batch of their own; fewer wait for a turn of the event loop, for others to join them. */
+const WORTH_A_BATCH = 32
+
+/** So many answers of a batch are told before a look at who writes again because of them. */
+const TOLD_AT_ONCE = 8
 
 /** Errors that are those of every write of a batch. After any other each is made again alone, to have its own. */
 const OF_ALL: readonly StoreErrorCode[] = ['STORE_CLOSED', 'STORE_UNREACHABLE', 'STORE_BUSY', 'UNKNOWN_OUTCOME']
@@ -46,7 +53,11 @@ class GroupCommit {
   /** Writes that have one for themselves, and may give it up before they are made. */
   readonly #lone = new Set<SharedWrite>()
   #patience: NodeJS.Timeout | undefined
+  /** Writes that share commits which are under way. */
+  #underWay = 0
   #gathering = false
+  /** How many batches are being told their answers. */
+  #telling = 0
   /** The run of the last batch; empty when it was of several. */
   #lastRun: string | undefined
 
@@ -109,11 +120,11 @@ class GroupCommit {
 
   /**
    * Those whose writes were answered together, or whose actions ended while a commit was under way, ask for their next writes
-   * within one turn of the event loop. Where one run alone is writing, nobody is waited for; but what is done to snapshots, for
+   * within one turn of the event loop, or sooner: see {@link #tell}. Where one run alone is writing, nobody is waited for; but what is done to snapshots, for
    * which nobody waits, shares the commit of what their run writes next.
    */
   #gather(): void {
-    if (this.#gathering || this.#line.size === 0) return
+    if (this.#gathering || this.#telling > 0 || this.#line.size === 0) return
     if (this.#lanes >= this.#shared.lanes) {
       this.#leaveLater()
       return
@@ -144,31 +155,58 @@ class GroupCommit {
         })
         continue
       }
-      this.#lanes += 1
-      void this.#commit(batch).finally(() => {
-        this.#lanes -= 1
-        this.#gather()
-      })
+      void this.#commit(batch)
     }
     this.#gather()
   }
 
   async #commit(batch: readonly Member[]): Promise<void> {
-    let answers: readonly SharedAnswer[]
+    this.#lanes += 1
+    this.#underWay += batch.length
+    const answers = await this.#answersOf(batch)
+    const fairShare = Math.ceil(this.#underWay / this.#shared.lanes)
+    this.#underWay -= batch.length
+    this.#lanes -= 1
+    if (answers !== undefined) await this.#tell(batch, answers, fairShare)
+    this.#gather()
+  }
+
+  /** Undefined when the batch has failed, and each of its writes has its own answer. */
+  async #answersOf(batch: readonly Member[]): Promise<readonly SharedAnswer[] | undefined> {
     try {
-      answers = await this.#shared.commit(batch.map(({ write }) => write))
+      return await this.#shared.commit(batch.map(({ write }) => write))
     } catch (error) {
       if (isStoreError(error) && OF_ALL.includes(error.code)) {
         for (const member of batch) this.#settle(member, () => member.reject(error))
       } else for (const member of batch) await this.#patiently(this.#makeAlone(member))
-      return
+      return undefined
     }
+  }
+
+  /**
+   * Where there are several lanes the next batch leaves when a fair share of the writes under way has come back: the database
+   * works at it while the others are told. Gathered by turns of the event loop, which takes in all answers that have arrived
+   * before it gives the next turn, all lanes would leave together and come back together.
+   */
+  async #tell(batch: readonly Member[], answers: readonly SharedAnswer[], fairShare: number): Promise<void> {
+    const isLarge = this.#shared.lanes > 1 && batch.length >= WORTH_A_BATCH
+    if (isLarge) this.#telling += 1
     for (const [place, member] of batch.entries()) {
       const answer = answers[place]
       // In no lane: the next batch must not wait for whoever has locked this one's run.
       if (answer === 'locked') void this.#makeAlone(member)
       else this.#settle(member, () => member.resolve(answer))
+      if (isLarge && (place + 1) % TOLD_AT_ONCE === 0) await this.#heardOf(Math.max(fairShare, WORTH_A_BATCH))
     }
+    if (!isLarge) return
+    await this.#heardOf(WORTH_A_BATCH)
+    this.#telling -= 1
+  }
+
+  /** Lets whoever has an answer go on, and the next batch leave if it has so many writes. */
+  async #heardOf(writes: number): Promise<void> {
+    await new Promise(nextTick)
+    if (this.#line.size >= writes) this.#fillLanes()
   }
 
   /** Waits for a write, unless it waits for somebody else's lock. */
