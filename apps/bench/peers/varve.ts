@@ -7,9 +7,6 @@ import path from 'node:path'
 import { z } from 'zod'
 import { countdown, manyAtOnce, payloadOf, REST, rest, runText, type Location, type Peer } from './peer.ts'
 
-/** Runs that the worker drives at once. */
-const CONCURRENCY = 20
-
 /** Steps in sequence or all at once; then, if asked for, waits with one step after each. */
 function workOf(executed: (step: number) => void) {
   return defineWorkflow(
@@ -53,18 +50,17 @@ function workOf(executed: (step: number) => void) {
 
 /** Our own store on Postgres, or in a SQLite file that flushes every commit. */
 export async function open({ url, folder }: Location, variant: string): Promise<Peer> {
-  const openStore = (): Promise<Store> =>
+  const store: Store =
     variant === 'postgres'
-      ? postgresStore({ url })
-      : sqliteStore({ path: path.join(folder, 'runs.sqlite') }, { synchronous: 'FULL' })
-  const store = await openStore()
+      ? await postgresStore({ url })
+      : await sqliteStore({ path: path.join(folder, 'runs.sqlite') }, { synchronous: 'FULL' })
   const here = kernelOn(store)
   /** Runs that wait behind so many recorded steps. */
   const recorded = new Map<number, string>()
   const resumeRun = async (steps: number, build?: string): Promise<number> => {
-    const runId = recorded.get(steps) ?? (await recordRun(openStore, steps))
+    const runId = recorded.get(steps) ?? (await recordRun(store, steps))
     recorded.set(steps, runId)
-    return timeResume(openStore, runId, { steps, build })
+    return timeResume(store, runId, { steps, build })
   }
   return {
     sequence: (steps) => timeRun(here, { steps, shape: 'sequence' }),
@@ -124,9 +120,9 @@ async function timeManyRuns(
   const { kernel, work } = here
   const ends = countdown(runs)
   here.ended = ends.hit
-  await manyAtOnce(runs, CONCURRENCY, () => startRun(kernel, work, { steps, wait: false }))
+  await manyAtOnce(runs, 20, () => startRun(kernel, work, { steps, wait: false }))
   const startedAt = performance.now()
-  const worker = createWorker({ kernel, concurrency: CONCURRENCY, signals: [] })
+  const worker = createWorker({ kernel, signals: [] })
   worker.start()
   const elapsedMs = (await ends.zero) - startedAt
   await worker.stop()
@@ -136,14 +132,12 @@ async function timeManyRuns(
 
 /** @param build - of another build, the code does not use the snapshots of the one that ran before: it reads the whole log. */
 async function timeResume(
-  openStore: () => Promise<Store>,
+  store: Store,
   runId: string,
   { steps, build }: { readonly steps: number; readonly build: string | undefined },
 ): Promise<number> {
   const live = countdown(1)
   const work = workOf((step) => step > steps && live.hit())
-  await using store = await openStore()
-  await store.now()
   const startedAt = performance.now()
   await using kernel = createKernel({ store, workflows: [work], ...(build !== undefined && { build }) })
   const { status } = await kernel.signal(runId, { name: 'go', value: null })
@@ -151,10 +145,9 @@ async function timeResume(
   return (await live.zero) - startedAt
 }
 
-/** @returns the id of a run that waits behind its steps, and of which nothing is in memory any more. */
-async function recordRun(openStore: () => Promise<Store>, steps: number): Promise<string> {
+/** @returns the id of a run that waits behind its steps, and of which nothing is in memory any more: that was its kernel's. */
+async function recordRun(store: Store, steps: number): Promise<string> {
   const work = workOf(() => undefined)
-  await using store = await openStore()
   await using kernel = createKernel({ store, workflows: [work] })
   const { runId, status } = await kernel.start(work, { steps, shape: 'resumed', text: runText })
   if (status !== 'blocked') throw new Error(`the run of ${steps} steps is ${status}`)
