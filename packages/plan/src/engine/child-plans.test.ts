@@ -1,3 +1,5 @@
+import type { ArtifactRef } from '@varve/kernel'
+import type { ContentId, Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { simulatedProcess, virtualClock } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
@@ -9,6 +11,7 @@ import { optional } from '../definition/need.ts'
 import { bytes } from '../definition/output.ts'
 import { definePlan, type Plan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
+import { planError } from '../testing/expected-errors.ts'
 import { namedState, planOf } from '../testing/simple-states.ts'
 import { testEngine } from '../testing/test-engine.ts'
 import type { Engine } from './engine.ts'
@@ -83,27 +86,72 @@ test('a child that makes bytes, a list or nothing is read as such', async () => 
   })
 })
 
+async function textOf({ artifacts }: Store, id: ContentId): Promise<string> {
+  return Buffer.from(await (await artifacts.get(id)).bytes()).toString()
+}
+
+/** A plan whose child makes a list of so many entries, and how often each artifact is read. */
+function listedByChild(length: number) {
+  const items = Array.from({ length }, (_, n) => n)
+  const list = mapState({ id: 'list', items: () => items, key: String, output: z.int(), run: ({ item }) => item })
+  const inner = definePlan({ id: 'inner', version: '1', states: [list], output: list })
+  const state = childState({ id: 'child', plan: inner, childParams: () => undefined })
+  const last = defineState({ id: 'last', after: [state], output: z.null(), run: () => null })
+  const plan = definePlan({ id: 'p', version: '1', states: [state, last], output: state })
+  const memory = memoryStore()
+  const readings = new Map<string, number>()
+  const get: Store['artifacts']['get'] = async (id) => {
+    readings.set(id, (readings.get(id) ?? 0) + 1)
+    return memory.artifacts.get(id)
+  }
+  return { plan, readings, store: { ...memory, artifacts: { ...memory.artifacts, get } } }
+}
+
 test(
   'a child that makes a list of more artifacts than an append takes is adopted in stretches',
   { timeout: 30_000 },
   async () => {
-    const items = Array.from({ length: 1200 }, (_, n) => n)
-    const list = mapState({ id: 'list', items: () => items, key: String, output: z.int(), run: ({ item }) => item })
-    const inner = definePlan({ id: 'inner', version: '1', states: [list], output: list })
-    const state = childState({ id: 'child', plan: inner, childParams: () => undefined })
-    const plan = definePlan({ id: 'p', version: '1', states: [state], output: state })
-    const engine = testEngine({ config: { maxConcurrency: 256 } })
+    const { plan, readings, store } = listedByChild(2200)
+    const engine = testEngine({ store, config: { maxConcurrency: 256 } })
 
     const outcome = await engine.start(plan, undefined, { runId: 'r' })
 
     expect(outcome).toMatchObject({ status: 'completed' })
-    expect((outcome as { output: readonly unknown[] }).output).toHaveLength(1200)
-    const keys = (await Array.fromAsync(engine.kernel.events('r'))).flatMap((event) =>
-      event.type === 'ActionRequested' ? [event.data.key] : [],
+    expect((outcome as { output: readonly unknown[] }).output).toHaveLength(2200)
+    const log = await Array.fromAsync(engine.kernel.events('r'))
+    const keys = log.flatMap((event) => (event.type === 'ActionRequested' ? [event.data.key] : []))
+    const stretches = [0, 1, 2].map((n) => `child:entries:${n}`)
+    expect(keys).toEqual(['child:start', 'child:entries', ...stretches, 'child', 'last'])
+    const adopted = log.flatMap((event) =>
+      event.type === 'ActionSucceeded' && event.data.key === 'child' ? [event.data] : [],
     )
-    expect(keys).toEqual(['child:start', 'child:entries:0', 'child:entries:500', 'child:entries:1000', 'child'])
+    const { artifact } = adopted[0]?.output as unknown as { readonly artifact: ArtifactRef }
+    // Once for its entries, once to vouch for it, once for the outcome.
+    expect(readings.get(artifact.$artifact)).toBe(3)
   },
 )
+
+test('what was lost of the names of a list that a child made is made again', { timeout: 30_000 }, async () => {
+  const { plan, store } = listedByChild(1100)
+  const engine = testEngine({ store, config: { maxConcurrency: 256 } })
+  await engine.start(plan, undefined, { runId: 'r' })
+  const [stretch] = (await Array.fromAsync(engine.kernel.events('r'))).flatMap((event) =>
+    event.type === 'ActionRequested' && event.data.key === 'child:entries:0' ? [event.data.input] : [],
+  )
+  const lost = (stretch as unknown as { readonly stretch: ArtifactRef }).stretch.$artifact
+  await store.artifacts.delete(lost, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+  expect(await engine.verify('r')).toMatchObject({ ok: false })
+
+  expect(await engine.remake('r', 'child:entries')).toEqual({ artifact: lost, remade: true })
+
+  expect(await engine.verify('r')).toMatchObject({ ok: true })
+  expect(await engine.fork('r', { from: 'last', as: 'f' })).toMatchObject({ status: 'completed' })
+
+  // What it names, the child has made.
+  const [entry] = JSON.parse(await textOf(store, lost)) as readonly ArtifactRef[]
+  await store.artifacts.delete(entry!.$artifact, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+  await expect(engine.remake('r', 'child:entries:0')).rejects.toMatchObject(planError('NO_OUTPUT'))
+})
 
 test('a child that fails, fails its state with the reason', async () => {
   const broken = defineState({

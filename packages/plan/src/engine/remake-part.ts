@@ -4,7 +4,7 @@ import type { StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
 import type { ArtifactWriter } from '../execution/keep-output.ts'
 import { partAction } from '../execution/part-action.ts'
-import type { PartRequest } from '../schedule/requests.ts'
+import type { EntriesResult, PartRequest } from '../schedule/requests.ts'
 import type { ItemRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
 import { nameOnly } from './replay-run.ts'
@@ -21,8 +21,11 @@ const REPEATABLE: ReadonlySet<PartRequest['part']> = new Set<PartRequest['part']
 ])
 
 /** True for a request to the engine itself that can be answered again. */
-export function isRepeatable({ input }: Pick<ItemRecord, 'input'>): boolean {
-  return REPEATABLE.has((input as { readonly part?: PartRequest['part'] } | null)?.part as PartRequest['part'])
+export function isRepeatable({ input, output }: Pick<ItemRecord, 'input' | 'output'>): boolean {
+  const part = (input as { readonly part?: PartRequest['part'] } | null)?.part as PartRequest['part']
+  // The entries of a child's list are the child's; the stretches of that are made here.
+  if (part === 'entries') return (output as unknown as EntriesResult | undefined)?.stretches !== undefined
+  return REPEATABLE.has(part)
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { ActionContext } from '@varve/kernel'
+import type { ActionContext, ArtifactRef } from '@varve/kernel'
 import { canonicalJson } from '@varve/store'
 import type { ChildNode, MapNode, StateNode, ApprovalNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
@@ -35,7 +35,7 @@ export function partAction(plan: PlanDefinition, node: StateNode, provenance: ()
       case 'start':
         return start(plan, node as ChildNode, request, ctx, provenance)
       case 'entries':
-        return stretchOf(request, ctx)
+        return 'output' in request ? entriesOf(request.output, ctx) : namedEntries(request.stretch, ctx)
       case 'adopt':
         return adopt(request, ctx)
     }
@@ -47,7 +47,8 @@ async function given(plan: PlanDefinition, node: StateNode, { needs, params }: G
   return { needs: values, params: params === undefined ? undefined : openNames(params) } as never
 }
 
-const STRETCH_ENTRIES = 500
+/** A tenth less than an event may refer to: a fork takes them over in one event with what was asked for. */
+const STRETCH_ENTRIES = 900
 
 async function items(plan: PlanDefinition, node: MapNode, request: Part<'items'>, ctx: ActionContext) {
   return listItems(node, await node.items(await given(plan, node, request, ctx)), ctx.artifacts)
@@ -101,9 +102,17 @@ async function adopt({ output }: Part<'adopt'>, { artifacts }: ActionContext): P
   return { artifact: output }
 }
 
-async function stretchOf({ output, from }: Part<'entries'>, { artifacts }: ActionContext): Promise<EntriesResult> {
-  const list = await listEntries(output, artifacts)
-  const next = from + STRETCH_ENTRIES
-  const entries = list.slice(from, next).map((entry) => entry.output)
-  return { entries, ...(next < list.length && { next }) }
+/** The list is read once: a long one is kept again as stretches, each of which is read when it is its turn. */
+async function entriesOf(list: ArtifactRef, { artifacts }: ActionContext): Promise<EntriesResult> {
+  const entries = (await listEntries(list, artifacts)).map(({ output }) => output)
+  if (entries.length <= STRETCH_ENTRIES) return { entries }
+  const stretches: ArtifactRef[] = []
+  for (let from = 0; from < entries.length; from += STRETCH_ENTRIES) {
+    stretches.push(await artifacts.putJson(entries.slice(from, from + STRETCH_ENTRIES)))
+  }
+  return { entries: [], stretches }
+}
+
+async function namedEntries(stretch: ArtifactRef, { artifacts }: ActionContext): Promise<EntriesResult> {
+  return { entries: (await artifacts.json(stretch)) as unknown as readonly ArtifactRef[] }
 }

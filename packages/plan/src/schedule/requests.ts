@@ -40,8 +40,9 @@ export type PartRequest =
   | ({ readonly part: 'start'; readonly config: RunConfig; readonly depth: number } & Given)
   /** The output of a child plan becomes the state's output. */
   | { readonly part: 'adopt'; readonly output: ArtifactRef | null }
-  /** Before that, where it is a list: what it lists, from an entry on, is named in this run's log, so that it is kept with it. */
-  | { readonly part: 'entries'; readonly output: ArtifactRef; readonly from: number }
+  /** Before that, where it is a list: what it lists is named in this run's log, so that it is kept with it. */
+  | { readonly part: 'entries'; readonly output: ArtifactRef }
+  | { readonly part: 'entries'; readonly stretch: ArtifactRef }
 
 /** One output of a map. */
 export interface ListEntry {
@@ -72,9 +73,9 @@ export interface ItemsResult {
   readonly stretches?: readonly ArtifactRef[]
 }
 
-/** A stretch of what a child's list names. */
+/** What a child's list names, or a stretch of it. */
 export interface EntriesResult {
   readonly entries: readonly ArtifactRef[]
-  /** Where the next stretch begins; absent at the end of the list. */
-  readonly next?: number
+  /** All stretches of a list that names too many for one event, in their order; none is named itself then. */
+  readonly stretches?: readonly ArtifactRef[]
 }

@@ -35,7 +35,7 @@ export class Schedule {
   readonly #waitingFor: number[]
   readonly #outputs: (ArtifactRef | undefined)[]
   readonly #maps = new Map<number, MapProgress>()
-  readonly #adopted = new Map<number, Json>()
+  readonly #adoptions = new Map<number, Adoption>()
   readonly #failures = new Map<string, Failure>()
   #settled = 0
 
@@ -215,14 +215,20 @@ export class Schedule {
       this.#arrive(this.#settle(at, 'skipped'))
       return []
     }
-    if (phase === 'child') this.#adopted.set(at, output)
-    const adopted = this.#adopted.get(at) ?? null
-    const from = phase === 'child' ? 0 : (output as unknown as EntriesResult).next
-    if (!list || adopted === null || from === undefined) {
-      return [partTask(at, id, 'run', id, () => ({ part: 'adopt', output: adopted }))]
+    if (phase === 'child') {
+      this.#adoptions.set(at, { output, stretches: [], asked: 0 })
+      if (list && output !== null) {
+        return [partTask(at, id, 'entries', `${id}:entries`, () => ({ part: 'entries', output }))]
+      }
     }
-    const key = `${id}:entries:${from}`
-    return [partTask(at, id, 'entries', key, () => ({ part: 'entries', output: adopted, from }))]
+    const adoption = this.#adoptions.get(at) as Adoption
+    if (phase === 'entries') {
+      adoption.stretches = (output as unknown as EntriesResult).stretches ?? adoption.stretches
+      const stretch = adoption.stretches[adoption.asked]
+      const key = `${id}:entries:${adoption.asked++}`
+      if (stretch !== undefined) return [partTask(at, id, 'entries', key, () => ({ part: 'entries', stretch }))]
+    }
+    return [partTask(at, id, 'run', id, () => ({ part: 'adopt', output: adoption.output }))]
   }
 
   #fail({ node: at, phase }: Pick<Task, 'node' | 'phase'>, error: Failure): void {
@@ -242,6 +248,14 @@ export class Schedule {
     if (isOver) this.#arrive(this.#settle(at, 'failed'))
     return due
   }
+}
+
+/** What a child has made, on its way to be the state's output. */
+interface Adoption {
+  readonly output: Json
+  stretches: readonly ArtifactRef[]
+  /** How many of the stretches were asked for. */
+  asked: number
 }
 
 function recordOf(output: Json): object {
