@@ -140,6 +140,8 @@ export interface UploadsTable {
 /** What runs refer to. */
 export interface RunArtifactsTable {
   readonly artifact: string
+  /** The run's, so that the newest runs of an artifact stand together. */
+  readonly created_at: number
   readonly run_id: string
 }
 

@@ -1,5 +1,5 @@
 import type {} from '../../../test/postgres/global-setup.ts'
-import type { RunFilter, RunUpdate, Store } from '@varve/store'
+import { contentId, type RunFilter, type RunUpdate, type Store } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
@@ -10,6 +10,9 @@ import { newSchemaName } from './testing/postgres-harness.ts'
 const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
 const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
 const driven = { workflows: [{ name: 'w', versions: ['1'] }], queues: [{ name: 'q' }], formats: [1] }
+
+/** An artifact that all runs refer to. */
+const artifact = contentId('common')
 
 const pool = new pg.Pool({ connectionString: inject('pgUrl'), max: 10 })
 const schema = newSchemaName()
@@ -47,7 +50,9 @@ async function insertRuns(schema: string): Promise<void> {
       case i % 300 when 2 then '{}' end, 1
     from generate_series(1, 10000) as i;
     insert into ${schema}.run_tags (tag, created_at, run_id)
-    select tag, i, 'run-' || i from generate_series(1, 10000) as i, unnest(array['common', 'of-' || i % 200]) as tag`)
+    select tag, i, 'run-' || i from generate_series(1, 10000) as i, unnest(array['common', 'of-' || i % 200]) as tag;
+    insert into ${schema}.run_artifacts (artifact, created_at, run_id)
+    select '${artifact}', i, 'run-' || i from generate_series(1, 10000) as i`)
 }
 
 const list =
@@ -145,6 +150,9 @@ test.for<[what: string, filter: RunFilter, most?: number]>([
   // The 50 of the second.
   ['a tag that all have, and one that few have', { tags: ['common', 'of-8'] }, 50],
   ['a tag and a status', { tags: ['common'], statuses: ['completed'] }],
+  ['an artifact that all refer to', { artifact }],
+  ['an artifact and a status', { artifact, statuses: ['completed'] }],
+  ['an artifact and a tag', { artifact, tags: ['common'] }],
 ])('a list of the runs of %s reads hardly more of them than it answers', async ([, filter, most = 33]) => {
   const plans: string[] = []
   const store = await postgresStore(
@@ -167,12 +175,13 @@ test('a list of leased runs reads no others before the server has statistics', a
 })
 
 test.for<[what: string, filter: RunFilter]>([
-  ['a status', { statuses: ['completed'] }],
-  ['a workflow', { workflow: 'w7' }],
-  ['a parent', { parent: 'run-1' }],
-  ['a problem', { parked: true }],
-])('a list by tag and %s compares no runs with one another before the server has statistics', async ([, filter]) => {
-  const plan = await planWithoutStatistics({ ...filter, tags: ['common'] })
+  ['a tag and a status', { tags: ['common'], statuses: ['completed'] }],
+  ['a tag and a workflow', { tags: ['common'], workflow: 'w7' }],
+  ['a tag and a parent', { tags: ['common'], parent: 'run-1' }],
+  ['a tag and a problem', { tags: ['common'], parked: true }],
+  ['an artifact and a status', { artifact, statuses: ['completed'] }],
+])('a list by %s compares no runs with one another before the server has statistics', async ([, filter]) => {
+  const plan = await planWithoutStatistics(filter)
 
   expect(plan).toContain('runs_key')
   expect(plan).not.toContain('Join Filter')

@@ -1,4 +1,4 @@
-import type { RunFilter, RunUpdate, Store } from '@varve/store'
+import { contentId, type RunFilter, type RunUpdate, type Store } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import SQLite from 'better-sqlite3'
 import { expect, test } from 'vitest'
@@ -115,6 +115,20 @@ test.for<[what: string, filter: RunFilter, steps: readonly string[]]>([
       'SEARCH tag0 USING PRIMARY KEY (tag=?)',
       'SEARCH runs USING INDEX sqlite_autoindex_runs_1 (run_id=?)',
       'SEARCH tag1 USING COVERING INDEX run_tags_by_run (run_id=? AND tag=?)',
+    ],
+  ],
+  [
+    'an artifact',
+    { artifact: contentId('a') },
+    ['SEARCH reference USING PRIMARY KEY (artifact=?)', 'SEARCH runs USING INDEX sqlite_autoindex_runs_1 (run_id=?)'],
+  ],
+  [
+    'a tag and an artifact',
+    { tags: ['t'], artifact: contentId('a') },
+    [
+      'SEARCH tag0 USING PRIMARY KEY (tag=?)',
+      'SEARCH runs USING INDEX sqlite_autoindex_runs_1 (run_id=?)',
+      'SEARCH reference USING COVERING INDEX run_artifacts_by_run (run_id=? AND artifact=?)',
     ],
   ],
 ])('a list by %s is in the order of its index', async ([, filter, steps]) => {

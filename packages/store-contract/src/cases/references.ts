@@ -3,7 +3,18 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { allPages, everythingOf, rejectsWith, rowOf } from '../expectations.ts'
 import { sampleIds, wrongIds } from '../sample-ids.ts'
-import { acquire, completed, extend, post, release, runIds, running, startIdleRun, startRun } from '../test-run.ts'
+import {
+  acquire,
+  completed,
+  extend,
+  post,
+  release,
+  runIds,
+  running,
+  startIdleRun,
+  startRun,
+  type TestRun,
+} from '../test-run.ts'
 
 const [a, b, c, d] = sampleIds(4) as [ContentId, ContentId, ContentId, ContentId]
 
@@ -60,6 +71,26 @@ export const referenceCases: readonly ContractCase[] = contractGroup('references
     deepEqual(await referring(store, c), [])
     deepEqual(await referring(store, a, { workflow: 'sample' }), ['r4', 'r1'])
     deepEqual(await referring(store, b, { workflow: 'other', statuses: ['running'] }), ['r2'])
+  },
+
+  'a run keeps its place in the list of what it refers to, however late it does, and together with others': async ({
+    store,
+    clock,
+  }) => {
+    const runs = new Map<string, TestRun>()
+    for (const runId of ['r1', 'r2', 'r3', 'r4']) {
+      const tags = runId === 'r2' ? [] : ['eu']
+      runs.set(runId, await startRun(store, { runId, creation: { tags } }))
+      clock.advance(1000)
+    }
+    const refer = async (runId: string) => extend(store, runs.get(runId) as TestRun, { run: { artifacts: [a] } })
+
+    await refer('r3')
+    await Promise.all(['r4', 'r1', 'r2'].map(refer))
+
+    deepEqual(await referring(store, a), ['r4', 'r3', 'r2', 'r1'])
+    deepEqual(await referring(store, a, { tags: ['eu'] }), ['r4', 'r3', 'r1'])
+    deepEqual(await referring(store, b, { tags: ['eu'] }), [])
   },
 
   'an append that is refused refers to nothing': async ({ store }) => {

@@ -106,6 +106,7 @@ export function appending<DB extends Schema, Args extends AppendArgs>(
     .where('runs.head', '=', p.int('expectedHead'))
     .$if(shape.ended, (query) => query.where(waiting, '=', sql.lit(0)))
     .returning(['runs.run_id', 'runs.waiting'])
+    .$if(shape.refers, (query) => query.returning('runs.created_at'))
     .$if(shape.releases, (query) => query.returning(dueIn(p).as('due_in')))
 }
 

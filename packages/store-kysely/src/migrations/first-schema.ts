@@ -26,7 +26,11 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
       'number',
     ]),
     table(dialect, 'uploads', ddl.options.hot, { id: 'text', moved_at: 'int' }, ['id']),
-    table(dialect, 'run_artifacts', ddl.options.keyed, { artifact: 'text', run_id: 'text' }, ['artifact', 'run_id']),
+    table(dialect, 'run_artifacts', ddl.options.keyed, { artifact: 'text', created_at: 'int', run_id: 'text' }, [
+      'artifact',
+      'created_at',
+      'run_id',
+    ]),
     table(dialect, 'cache_entries', ddl.options.plain, cacheEntries, ['key']),
     table(dialect, 'cache_artifacts', ddl.options.keyed, { artifact: 'text', key: 'text' }, ['artifact', 'key']),
     ...indexes(dialect),

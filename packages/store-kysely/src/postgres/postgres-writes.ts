@@ -219,8 +219,10 @@ function appendingAlone({ db }: SqlDialect, p: Params<Append>, shape: AppendShap
 function referring<DB extends Schema, Args extends ArtifactList>(db: QueryCreator<DB>, p: Params<Args>) {
   return asSchema(db)
     .insertInto('run_artifacts')
-    .columns(['artifact', 'run_id'])
-    .expression(sql`select unnest(cast(${p.bare('artifactList')} as text[])), changed.run_id from changed`)
+    .columns(['artifact', 'created_at', 'run_id'])
+    .expression(
+      sql`select unnest(cast(${p.bare('artifactList')} as text[])), changed.created_at, changed.run_id from changed`,
+    )
     .onConflict((conflict) => conflict.doNothing())
 }
 

@@ -163,8 +163,10 @@ export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedAr
         select tag.*, created.created_at from ${sent(p, 'tag', tagColumns)}
         join created on created.run_id = tag."runId"),
       referring as (
-        insert into ${nameOf('run_artifacts')} (run_id, artifact)
-        select reference.* from ${sent(p, 'reference', referenceColumns)} where ${isKnown('reference')}
+        insert into ${nameOf('run_artifacts')} (run_id, artifact, created_at)
+        select reference.*, made.created_at from ${sent(p, 'reference', referenceColumns)}
+        join (select run_id, created_at from created union all select run_id, created_at from changed) as made
+        on made.run_id = reference."runId"
         on conflict do nothing)
       select 'snapshot' as kind, run_id, cast(0 as bigint) as waiting, cast(null as bigint) as created_at,
         cast(null as bigint) as claim_at, cast(null as bigint) as lease_until, cast(null as bigint) as due_in from saved
@@ -254,5 +256,5 @@ function changing(dialect: SqlDialect, nameOf: NameOf): RawBuilder<unknown> {
   return sql`update ${nameOf('runs')} as runs set ${sql.join(sets)} from held
     where runs.run_id = held."runId" and runs.token = held."fencingToken" and runs.lease_owner_id is not null
       and runs.head = held."expectedHead" and (held.ended = 0 or runs.waiting = 0)
-    returning runs.run_id, runs.waiting, ${dueIn(given)} as due_in`
+    returning runs.run_id, runs.waiting, runs.created_at, ${dueIn(given)} as due_in`
 }

@@ -124,7 +124,8 @@ function newest(
   status: StatusName | undefined,
 ) {
   const tags = Object.keys(shape).filter((name): name is TagName => /^tag\d/.test(name))
-  const listed = tags[0] ?? 'runs'
+  const isReferring = shape.artifact !== undefined
+  const listed = tags[0] ?? (isReferring ? 'reference' : 'runs')
   const createdAt = sql.ref<number>(`${listed}.created_at`)
   const runId = sql.ref<string>(`${listed}.run_id`)
   let query = db.selectFrom('runs').selectAll('runs').orderBy(createdAt, 'desc').orderBy(runId, 'desc')
@@ -133,20 +134,20 @@ function newest(
       join.on(sql.ref(`${tag}.tag`), '=', p.text(tag)).on(sql.ref(`${tag}.run_id`), '=', sql.ref('runs.run_id')),
     )
   }
+  if (isReferring) {
+    query = query.innerJoin('run_artifacts as reference', (join) =>
+      join.on('reference.artifact', '=', p.text('artifact')).on('reference.run_id', '=', sql.ref('runs.run_id')),
+    )
+  }
   if (shape.afterAt !== undefined) {
     query = query.where(sql<boolean>`(${createdAt}, ${runId}) < (${p.int('afterAt')}, ${p.text('afterId')})`)
   }
   if (shape.createdFrom !== undefined) query = query.where(createdAt, '>=', p.int('createdFrom'))
   if (shape.createdBefore !== undefined) query = query.where(createdAt, '<', p.int('createdBefore'))
   for (const condition of conditions(db, p, shape, flags, status)) {
-    // The runs of a tag are read in their order among its own. A database without statistics, or with old ones, might think that
-    // few runs are of a status, and compare all of them with all that have the tag.
-    query = query.where(tags.length === 0 ? condition : sql<boolean>`case when ${condition} then 1 = 1 end`)
-  }
-  if (shape.artifact !== undefined) {
-    query = query.where('runs.run_id', 'in', (db) =>
-      db.selectFrom('run_artifacts').select('run_artifacts.run_id').where('artifact', '=', p.text('artifact')),
-    )
+    // The runs of a tag or an artifact are read in their order among its own. A database without statistics, or with old ones, might think that
+    // few runs are of a status, and compare all of them with all of these.
+    query = query.where(listed === 'runs' ? condition : sql<boolean>`case when ${condition} then 1 = 1 end`)
   }
   return query.limit(p.int('limit'))
 }

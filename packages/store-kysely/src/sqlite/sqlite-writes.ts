@@ -162,7 +162,13 @@ function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 
     refer: write((p: Params<{ readonly runId: string; readonly artifact: string }>) =>
       db
         .insertInto('run_artifacts')
-        .values({ artifact: p.text('artifact'), run_id: p.text('runId') })
+        .columns(['artifact', 'created_at', 'run_id'])
+        .expression((run) =>
+          run
+            .selectFrom('runs')
+            .select([p.text('artifact').as('artifact'), 'runs.created_at', 'runs.run_id'])
+            .where('runs.run_id', '=', p.text('runId')),
+        )
         .onConflict((conflict) => conflict.doNothing()),
     ),
     countWaiting: read((p: Params<{ readonly runId: string; readonly ids: unknown }>) =>
