@@ -1,4 +1,5 @@
 import { StoreError, type Snapshot, type StoreErrorCode } from '@varve/store'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { nextTick } from 'node:process'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { AppendArgs, AppendedRecord } from '../events/append-queries.ts'
@@ -39,6 +40,21 @@ function scripted(lanes = 1, patienceMs?: number) {
     },
   }
   return { commits, grouped: groupCommit(writes as SqlWrites) }
+}
+
+/** A database that has committed when it is asked to. */
+function atOnce(lanes: number, committing: () => void = () => undefined) {
+  const writes: Partial<SqlWrites> = {
+    shared: {
+      lanes,
+      accepts: () => true,
+      commit: async (batch) => {
+        committing()
+        return batch.map(answerOf)
+      },
+    },
+  }
+  return { grouped: groupCommit(writes as SqlWrites) }
 }
 
 function runOf(write: SharedWrite): string {
@@ -157,9 +173,9 @@ describe('writes of different runs', () => {
     await Promise.all(runs)
   })
 
-  test('that few runs ask for after a commit wait for a turn of the event loop, for others to join them', async () => {
+  test('that fewer than 64 runs ask for after a commit wait for a turn of the event loop, for others to join them', async () => {
     const { commits, grouped } = scripted(2)
-    const runs = named(31).map(async (runId) => {
+    const runs = named(63).map(async (runId) => {
       await grouped.append(addition(runId))
       await grouped.append(addition(runId))
     })
@@ -171,9 +187,42 @@ describe('writes of different runs', () => {
     const joining = grouped.append(addition('x'))
     await turn()
 
-    expect(commits.map(({ runIds }) => runIds.length)).toEqual([31, 32])
+    expect(commits.map(({ runIds }) => runIds.length)).toEqual([63, 64])
     commits[1]?.answer()
     await Promise.all([...runs, joining])
+  })
+
+  test('leave in no context of a run, which may have ended since', async () => {
+    const contexts = new AsyncLocalStorage<string>()
+    const seen: (string | undefined)[] = []
+    const { grouped } = atOnce(2, () => seen.push(contexts.getStore()))
+
+    await Promise.all(
+      named(64).map(async (runId) =>
+        contexts.run(runId, async () => {
+          for (let n = 0; n < 5; n++) await grouped.append(addition(runId))
+        }),
+      ),
+    )
+
+    expect(seen.length).toBeGreaterThan(5)
+    expect(seen.filter((context) => context !== undefined)).toEqual([])
+  })
+
+  test('keep no timer from coming, also where commits answer at once', async () => {
+    const { grouped } = atOnce(2)
+    let hasCome = false
+    setTimeout(() => (hasCome = true), 0)
+
+    const written = await Promise.all(
+      named(64).map(async (runId) => {
+        let writes = 0
+        for (; !hasCome && writes < 1000; writes++) await grouped.append(addition(runId))
+        return writes
+      }),
+    )
+
+    expect(Math.max(...written)).toBeLessThan(1000)
   })
 
   test('are at most 256 in one commit', async () => {

@@ -1,4 +1,5 @@
 import { isStoreError, type StoreErrorCode } from '@varve/store'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { nextTick } from 'node:process'
 import type { SqlWrites } from '../writes.ts'
 import type { Answer, Answers, SharedAnswer, SharedCommits, SharedWrite } from './shared-write.ts'
@@ -58,6 +59,10 @@ class GroupCommit {
   #gathering = false
   /** How many batches are being told their answers. */
   #telling = 0
+  /** Batches that have left in this turn of the event loop while others were being told. */
+  #early = 0
+  /** The context in which the store was opened: a batch is of many runs, and begins the next one long after those have ended. */
+  readonly #apart = AsyncLocalStorage.snapshot()
   /** The run of the last batch; empty when it was of several. */
   #lastRun: string | undefined
 
@@ -155,7 +160,7 @@ class GroupCommit {
         })
         continue
       }
-      void this.#commit(batch)
+      void this.#apart(async () => this.#commit(batch))
     }
     this.#gather()
   }
@@ -164,7 +169,7 @@ class GroupCommit {
     this.#lanes += 1
     this.#underWay += batch.length
     const answers = await this.#answersOf(batch)
-    const fairShare = Math.ceil(this.#underWay / this.#shared.lanes)
+    const fairShare = Math.floor(this.#underWay / this.#shared.lanes)
     this.#underWay -= batch.length
     this.#lanes -= 1
     if (answers !== undefined) await this.#tell(batch, answers, fairShare)
@@ -189,14 +194,14 @@ class GroupCommit {
    * before it gives the next turn, all lanes would leave together and come back together.
    */
   async #tell(batch: readonly Member[], answers: readonly SharedAnswer[], fairShare: number): Promise<void> {
-    const isLarge = this.#shared.lanes > 1 && batch.length >= WORTH_A_BATCH
+    const isLarge = this.#shared.lanes > 1 && Math.min(batch.length, fairShare) >= WORTH_A_BATCH
     if (isLarge) this.#telling += 1
     for (const [place, member] of batch.entries()) {
       const answer = answers[place]
       // In no lane: the next batch must not wait for whoever has locked this one's run.
       if (answer === 'locked') void this.#makeAlone(member)
       else this.#settle(member, () => member.resolve(answer))
-      if (isLarge && (place + 1) % TOLD_AT_ONCE === 0) await this.#heardOf(Math.max(fairShare, WORTH_A_BATCH))
+      if (isLarge && (place + 1) % TOLD_AT_ONCE === 0) await this.#heardOf(fairShare)
     }
     if (!isLarge) return
     await this.#heardOf(WORTH_A_BATCH)
@@ -206,7 +211,10 @@ class GroupCommit {
   /** Lets whoever has an answer go on, and the next batch leave if it has so many writes. */
   async #heardOf(writes: number): Promise<void> {
     await new Promise(nextTick)
-    if (this.#line.size >= writes) this.#fillLanes()
+    // A database that answers without I/O would keep everybody else's from coming.
+    if (this.#line.size < writes || this.#early >= this.#shared.lanes) return
+    if (this.#early++ === 0) setImmediate(() => (this.#early = 0))
+    this.#fillLanes()
   }
 
   /** Waits for a write, unless it waits for somebody else's lock. */
