@@ -126,9 +126,9 @@ test.for<[what: string, filter: RunFilter, steps: readonly string[]]>([
     'a tag and an artifact',
     { tags: ['t'], artifact: contentId('a') },
     [
-      'SEARCH tag0 USING PRIMARY KEY (tag=?)',
+      'SEARCH reference USING PRIMARY KEY (artifact=?)',
       'SEARCH runs USING INDEX sqlite_autoindex_runs_1 (run_id=?)',
-      'SEARCH reference USING COVERING INDEX run_artifacts_by_run (run_id=? AND artifact=?)',
+      'SEARCH tag0 USING COVERING INDEX run_tags_by_run (run_id=? AND tag=?)',
     ],
   ],
 ])('a list by %s is in the order of its index', async ([, filter, steps]) => {

@@ -125,7 +125,8 @@ function newest(
 ) {
   const tags = Object.keys(shape).filter((name): name is TagName => /^tag\d/.test(name))
   const isReferring = shape.artifact !== undefined
-  const listed = tags[0] ?? (isReferring ? 'reference' : 'runs')
+  // Most artifacts are of fewer runs than most tags.
+  const listed = isReferring ? 'reference' : (tags[0] ?? 'runs')
   const createdAt = sql.ref<number>(`${listed}.created_at`)
   const runId = sql.ref<string>(`${listed}.run_id`)
   let query = db.selectFrom('runs').selectAll('runs').orderBy(createdAt, 'desc').orderBy(runId, 'desc')
@@ -145,9 +146,9 @@ function newest(
   if (shape.createdFrom !== undefined) query = query.where(createdAt, '>=', p.int('createdFrom'))
   if (shape.createdBefore !== undefined) query = query.where(createdAt, '<', p.int('createdBefore'))
   for (const condition of conditions(db, p, shape, flags, status)) {
-    // The runs of a tag or an artifact are read in their order among its own. A database without statistics, or with old ones, might think that
-    // few runs are of a status, and compare all of them with all of these.
-    query = query.where(listed === 'runs' ? condition : sql<boolean>`case when ${condition} then 1 = 1 end`)
+    // The runs of a tag are read in their order among its own. A database without statistics, or with old ones, might think that
+    // few runs are of a status, and compare all of them with all that have the tag.
+    query = query.where(tags.length === 0 ? condition : sql<boolean>`case when ${condition} then 1 = 1 end`)
   }
   return query.limit(p.int('limit'))
 }
