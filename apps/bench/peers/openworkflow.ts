@@ -4,8 +4,8 @@ import { BackendSqlite } from 'openworkflow/sqlite'
 import path from 'node:path'
 import { countdown, manyAtOnce, payloadOf, rest, runText, type Location, type Peer } from './peer.ts'
 
-/** Runs that a worker drives at once; its default, 1, is far slower, and 200 are no faster. */
-const CONCURRENCY = 100
+/** Runs that a worker drives at once. Its default, 1, is far slower; for many 200 are no faster, and to take up one takes longer with 100. */
+const CONCURRENCY = { many: 100, one: 20 }
 /** A worker looks every 0.5 to 1 s when it has been idle for some 1.5 s. */
 const IDLE = { restMs: 1_500, spreadMs: 1_000 }
 /** At most so many starts, for each takes 2 s. */
@@ -49,8 +49,8 @@ export async function open({ url, folder }: Location, variant: string): Promise<
     }
     return input.steps
   })
-  const withWorker = async <T>(use: (worker: Worker) => Promise<T>): Promise<T> => {
-    const worker = client.newWorker({ concurrency: CONCURRENCY })
+  const withWorker = async <T>(use: (worker: Worker) => Promise<T>, concurrency = CONCURRENCY.one): Promise<T> => {
+    const worker = client.newWorker({ concurrency })
     try {
       return await use(worker)
     } finally {
@@ -61,12 +61,13 @@ export async function open({ url, folder }: Location, variant: string): Promise<
   const timeRuns = async (runs: number, input: Input): Promise<number> => {
     const ends = countdown(runs)
     ended = ends.hit
-    await manyAtOnce(runs, CONCURRENCY, () => work.run(input))
+    await manyAtOnce(runs, CONCURRENCY.one, () => work.run(input))
+    const concurrency = runs > 1 ? CONCURRENCY.many : CONCURRENCY.one
     return withWorker(async (worker) => {
       const startedAt = performance.now()
       await worker.start()
       return (await ends.zero) - startedAt
-    })
+    }, concurrency)
   }
 
   const resume = async (steps: number): Promise<number> => {
