@@ -141,6 +141,21 @@ test.for(calls)('%s goes through an index and reads no table as a whole', async 
   expect(plans.filter((line) => /Seq Scan on (runs|events|posts|run_tags|run_artifacts)\b/.test(line))).toEqual([])
 })
 
+test('writes that share a commit are compared with one another by no join', async () => {
+  const plans: string[] = []
+  const store = await postgresStore(
+    { pool: explained(pool, schema, { lines: plans, command: 'explain' }) },
+    { schema, notifications: false },
+  )
+  const runIds = [await started(store), await started(store), await started(store)]
+  plans.length = 0
+
+  await Promise.all(runIds.map(async (runId) => append(store, runId)))
+
+  expect(plans.join('\n')).toContain('Function Scan on reference')
+  expect(plans.filter((line) => line.includes('Join Filter'))).toEqual([])
+})
+
 test.for<[what: string, filter: RunFilter, most?: number]>([
   ['all', {}],
   ['a workflow', { workflow: 'w7' }],

@@ -142,13 +142,16 @@ type NameOf = (table: keyof Schema) => RawBuilder<unknown>
  * Compiles the statement that makes the writes of a batch, and answers those that were made.
  *
  * First it locks the rows that are free; then it compares each once more, as it is now that we have it. Sets of ids are asked for
- * with "is true", which keeps the planner from joining lists of which it does not know how long they are.
+ * with "is true", and times with a map, which keeps the planner from joining lists of which it does not know how long they are: it
+ * would compare each row of one with each of the other.
  */
 export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedArgs, SharedRecord> {
   const nameOf: NameOf = (table) => sql.id(schema, table)
   const query = queryCompiler(dialect).write((p: Params<SharedArgs>) => {
     const isKnown = (table: string) =>
       sql`(${sql.id(table)}."runId" in (select run_id from created union all select run_id from changed)) is true`
+    const createdAt = (table: string) =>
+      sql`cast((select by_run from created_times) ->> ${sql.id(table)}."runId" as bigint)`
     const statement = sql<SharedRecord>`with saved as (${saving(p, nameOf)}),
       created as (${creating(dialect, p, nameOf)}),
       held as (
@@ -158,15 +161,17 @@ export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedAr
       logged as (
         insert into ${nameOf('events')} (run_id, seq, v, type, at, body, hash)
         select event.* from ${sent(p, 'event', loggedColumns)} where ${isKnown('event')}),
+      created_times as (
+        select jsonb_object_agg(run_id, created_at) as by_run
+        from (select run_id, created_at from created union all select run_id, created_at from changed) as made),
       tagged as (
         insert into ${nameOf('run_tags')} (run_id, tag, created_at)
-        select tag.*, created.created_at from ${sent(p, 'tag', tagColumns)}
-        join created on created.run_id = tag."runId"),
+        select tag.*, ${createdAt('tag')} from ${sent(p, 'tag', tagColumns)}
+        where (tag."runId" in (select run_id from created)) is true),
       referring as (
         insert into ${nameOf('run_artifacts')} (run_id, artifact, created_at)
-        select reference.*, made.created_at from ${sent(p, 'reference', referenceColumns)}
-        join (select run_id, created_at from created union all select run_id, created_at from changed) as made
-        on made.run_id = reference."runId"
+        select reference.*, ${createdAt('reference')} from ${sent(p, 'reference', referenceColumns)}
+        where ${isKnown('reference')}
         on conflict do nothing)
       select 'snapshot' as kind, run_id, cast(0 as bigint) as waiting, cast(null as bigint) as created_at,
         cast(null as bigint) as claim_at, cast(null as bigint) as lease_until, cast(null as bigint) as due_in from saved
@@ -190,12 +195,12 @@ function sent<Row>(p: Params<SharedArgs>, table: string, columns: Columns<Row>):
 /** As `saveQuery` does, and passes over runs that are being removed. */
 function saving(p: Params<SharedArgs>, nameOf: NameOf): RawBuilder<unknown> {
   return sql`insert into ${nameOf('snapshots')} as snapshots (run_id, seq, hash, format, workflow_version, build, body)
-    select saving.* from ${sent(p, 'saving', snapshotColumns)} join ${nameOf('runs')} as runs
-      on runs.run_id = saving."runId"
-      where not exists (
-        select from ${nameOf('snapshots')} as newer where newer.run_id = saving."runId" and newer.seq > saving.seq)
-      order by saving."runId"
-      for key share of runs skip locked
+    select saving.* from (select * from ${sent(p, 'saving', snapshotColumns)} order by "runId") as saving
+      cross join lateral (
+        select from ${nameOf('runs')} as runs where runs.run_id = saving."runId" and (
+          select newer.seq from ${nameOf('snapshots')} as newer
+          where newer.run_id = saving."runId" and newer.seq > saving.seq limit 1) is null
+        limit 1 for key share of runs skip locked) as kept
     on conflict (run_id, seq) do update set hash = excluded.hash, format = excluded.format,
       workflow_version = excluded.workflow_version, build = excluded.build, body = excluded.body
     returning snapshots.run_id`
