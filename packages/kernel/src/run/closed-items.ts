@@ -1,4 +1,4 @@
-import type { ClosedItem } from './item.ts'
+import { fingerprintOfText, type ClosedItem } from './item.ts'
 
 /** Closed items as a snapshot holds them: in bins of text, each of which can be taken apart, or added to, without the others. */
 export interface SavedItems {
@@ -89,7 +89,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
   #write(key: string): void {
     const { kind, name, fingerprint, error } = this.#items.get(key) as ClosedItem
     const ending = error === undefined ? '\n' : `\t${JSON.stringify(error)}\n`
-    const line = `${writtenKey(key)}\t${this.#placeOf(kind, name)}\t${fingerprint}${ending}`
+    const line = `${writtenKey(key)}\t${this.#placeOf(kind, name)}\t${fingerprintOfText(fingerprint)}${ending}`
     const bin = binOf(key)
     this.#bins ??= new Map()
     this.#bins.set(bin, (this.#bins.get(bin) ?? '') + line)

@@ -10,7 +10,7 @@ import type { Want } from '../stepper/stepper.ts'
 import type { ItemRequest, UserEvent } from '../workflow/decision.ts'
 import { parse } from '../workflow/schema.ts'
 import { spentWhenDeciding } from './counts.ts'
-import type { OpenItem, OpenWait } from './item.ts'
+import { fingerprintOfText, type OpenItem, type OpenWait } from './item.ts'
 import { nameOf, openedItem, type OpeningEvent } from './open-item.ts'
 import { located } from './located.ts'
 import { derivedRunId, known, ownEntry, requestDraft } from './request-draft.ts'
@@ -305,9 +305,13 @@ function checkSame(turn: Turn, request: ItemRequest): void {
   const item = open === undefined ? system.closed.get(key) : { ...open, name: nameOf(open) }
   if (item === undefined) return
   const asked = openedItem({ ...requestDraft(turn, request), at: turn.at } as OpeningEvent)
-  if (item.kind === asked.kind && item.name === nameOf(asked) && item.fingerprint === asked.fingerprint) return
+  if (item.kind === asked.kind && item.name === nameOf(asked) && isSamePrint(item, asked)) return
   const text = `the key ${key} was asked for something else before; number the keys of a loop: { key: \`name:\${n}\` }`
   throw new KernelError('KEY_REUSED', text, { key })
+}
+
+function isSamePrint(a: Pick<OpenItem, 'fingerprint'>, b: Pick<OpenItem, 'fingerprint'>): boolean {
+  return a.fingerprint === b.fingerprint || fingerprintOfText(a.fingerprint) === fingerprintOfText(b.fingerprint)
 }
 
 /** True only for the same action with an equal input, which a step that waits for many asks for in every turn. */

@@ -10,6 +10,7 @@ export type OpenItem = OpenAction | OpenTimer | OpenWait | OpenInterrupt | OpenC
 /** What all open items have. */
 interface Opened {
   readonly key: string
+  /** Of what it was asked for with, or its text: see {@link fingerprintOfText}. */
   readonly fingerprint: string
   /** Seq of the event that opened it. */
   readonly seq: number
@@ -85,6 +86,7 @@ export interface ClosedItem {
   readonly kind: OpenItem['kind']
   /** The action's name or the interrupt's kind. */
   readonly name: string
+  /** As of the open item. */
   readonly fingerprint: string
   /** Why it failed or was denied; absent when it did not. */
   readonly error?: ErrorInfo
@@ -101,7 +103,18 @@ export function fingerprint(input: Json): string {
   return fingerprintOfText(textOfJson(input))
 }
 
-/** The {@link fingerprint} of an input that has this canonical text. */
+/** Texts up to this length, in UTF-16 code units, are remembered until a snapshot is made; the memory of a run has a bound for each item. */
+const REMEMBERED_LENGTH = 1024
+
+/** What to remember of an input that has this canonical text: the text where it is short enough, else its {@link fingerprint}. */
+export function rememberedText(text: string): string {
+  return text.length <= REMEMBERED_LENGTH ? text : fingerprintOfText(text)
+}
+
+/**
+ * The {@link fingerprint} of an input that has this canonical text. That of a fingerprint is itself, so a text may stand for its
+ * fingerprint until it is compared or written: hashing it takes longer than all else that is done for a request in a log.
+ */
 export function fingerprintOfText(text: string): string {
   return text.length <= 64 ? text : hash('sha256', text, 'base64url').slice(0, FINGERPRINT_LENGTH)
 }

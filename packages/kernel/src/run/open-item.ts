@@ -2,7 +2,7 @@ import type { EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import { textOfJson } from '../log/text-of.ts'
 import { recordedLabels } from '../policy/labels.ts'
-import { fingerprint, fingerprintOfText, type OpenItem } from './item.ts'
+import { fingerprint, rememberedText, type OpenItem } from './item.ts'
 
 /** An event that opens an item. */
 export type OpeningEvent = Extract<
@@ -30,7 +30,7 @@ export function openedItem(event: OpeningEvent, text?: string): OpenItem {
         action,
         input,
         effect,
-        fingerprint: fingerprintOfText(inputIn(text, event.data) ?? textOfJson(input)),
+        fingerprint: rememberedText(inputIn(text, event.data) ?? textOfJson(input)),
         attempt: 1,
         failures: 0,
         attempting: true,

@@ -2,7 +2,7 @@ import { canonicalJson, formatPath, isStoreError, type Json, type LogEnd } from 
 import { KernelError, textOf } from '../errors.ts'
 import type { Counts, EventData } from '../log/event-data.ts'
 import { ClosedItems, type SavedItems } from './closed-items.ts'
-import type { Fact, OpenItem } from './item.ts'
+import { fingerprintOfText, type Fact, type OpenItem } from './item.ts'
 import type { RunFold } from './run-fold.ts'
 import type { Cancel, Reuse, System, TerminalEvent } from './system.ts'
 
@@ -28,7 +28,9 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
   const state = stepper.hold()
   const body = (): string => {
     const items = [...system.open.values(), ...removed].filter(({ seq }) => seq <= end.seq)
-    const open = items.sort((a, b) => a.seq - b.seq)
+    const open = items
+      .sort((a, b) => a.seq - b.seq)
+      .map((item) => ({ ...item, fingerprint: fingerprintOfText(item.fingerprint) }))
     const closed = system.closed.saved(closedBefore)
     const ends = { cancel: cancel ?? null, terminal: terminal ?? null }
     const rest = { started: started ?? null, signals, ...ends, reuse: reuse ?? null }
