@@ -282,5 +282,5 @@ export function actionOf({ name, actions }: Definition, { action, key }: OpenAct
 
 /** A copy: what a handler does to its input must not reach a later attempt. */
 function inputOf({ item, opened }: Attempt): never {
-  return copyJson(opened?.input ?? item.input) as never
+  return copyJson(opened?.input ?? item.request.input) as never
 }

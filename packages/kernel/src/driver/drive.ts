@@ -194,7 +194,7 @@ export class Drive {
       }
       if (!(await this.#release())) continue
       // Behind the release, which would wait for a large one to be sent.
-      this.#snapshots?.blocked(system.runId)
+      this.#snapshots?.blocked()
       return blockedOutcome(system)
     }
   }
@@ -307,7 +307,7 @@ export class Drive {
     this.#running.recorded(this.#fold.system, turn.log)
     this.#facts.recorded(turn.log)
     this.#env.committed(runId, turn.log)
-    this.#snapshots?.appended(runId, turn.events, turn.held)
+    this.#snapshots?.appended(turn.events, turn.held)
     // Waited for in any case: whoever heard of the append may give the run up before anything follows it.
     await this.#ledger.pay(this.#env, this.#fold.system, debts)
     return true

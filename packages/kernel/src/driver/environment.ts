@@ -9,7 +9,11 @@ import type { Definition } from '../workflow/define-workflow.ts'
 
 /** Work that goes on behind an outcome. */
 export interface TrailingWork {
-  /** How much text it holds in memory until it is done, in UTF-16 code units. */
+  /** True while something is left to begin when nobody waits any more: it may take long. */
+  readonly isLate: boolean
+  /** Begins what is left. */
+  begin(): void
+  /** Since it began, how much text it holds in memory until it is done, in UTF-16 code units. */
   readonly unwritten: number
   /** Resolves when it is done. */
   settled(): Promise<void>

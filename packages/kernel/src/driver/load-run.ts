@@ -1,7 +1,7 @@
 import { isStoreError, StoreError, type Json, type Snapshot, type StoredEvent } from '@varve/store'
 import { isKernelError, type KernelErrorCode } from '../errors.ts'
 import { RecordedEvent } from '../log/recorded-event.ts'
-import { applyEvent, type RunFold } from '../run/run-fold.ts'
+import { applyRecorded, type RunFold } from '../run/run-fold.ts'
 import { decisionChecker, type DecisionChecker } from '../run/check-decisions.ts'
 import { loadSnapshot, SNAPSHOT_FORMAT } from '../run/snapshot-body.ts'
 import { emptySystem } from '../run/system.ts'
@@ -138,7 +138,7 @@ async function readLog(env: ReadingEnvironment, start: Start, options: LoadOptio
     }
     const recorded = new RecordedEvent(end, stored)
     end = stored
-    if (checker === undefined) applyEvent(fold, recorded.event)
+    if (checker === undefined) applyRecorded(fold, recorded)
     else checker.add(recorded)
     tailEvents += 1
     tailLength += stored.body.length

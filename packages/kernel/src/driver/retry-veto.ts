@@ -72,9 +72,9 @@ function denialOfRetry(
   spent: Spent,
 ): Denial | undefined {
   if (policy.authorizeRetry === undefined) return undefined
-  const { key, action, input, effect } = item
+  const { key, action, request, effect } = item
   const retry = {
-    ...{ runId: system.runId, workflow, key, action, input, effect, error, failures, spent },
+    ...{ runId: system.runId, workflow, key, action, input: request.input, effect, error, failures, spent },
     ...recordedLabels({ tool: item.tool, provider: item.provider }),
     tags: system.started?.tags ?? [],
     canceling: system.cancel !== undefined,

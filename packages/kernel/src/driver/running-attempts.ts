@@ -146,7 +146,8 @@ export class RunningAttempts {
     attempt: NewAttempt,
     refuse: (error: Error) => LogDraft | undefined,
   ): { readonly opened?: OpenedInput } | undefined {
-    const { key, attempt: number, input } = attempt.item
+    const { key, attempt: number, request } = attempt.item
+    const { input } = request
     if (!hasSecrets(input)) return {}
     const opened = this.#opened?.get(key)
     this.#opened?.delete(key)

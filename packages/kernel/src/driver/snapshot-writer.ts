@@ -31,6 +31,8 @@ export class SnapshotWriter implements TrailingWork {
   /** How many there may be. */
   #kept: number
   #held: HeldFold | undefined
+  /** What is saved when nobody waits for the drive any more. */
+  #last: HeldFold | undefined
   #writing: Promise<void>
   /** What is under way, also by the writers before. */
   readonly #pending: { length: number }
@@ -54,24 +56,39 @@ export class SnapshotWriter implements TrailingWork {
   }
 
   /** Counts a durable turn; `held` is the fold before its decisions. Saves when the tail has grown long enough. */
-  appended(runId: string, events: readonly { readonly stored: { readonly body: string } }[], held?: HeldFold): void {
+  appended(events: readonly { readonly stored: { readonly body: string } }[], held?: HeldFold): void {
     this.#tailEvents += events.length
     for (const { stored } of events) this.#tailLength += stored.body.length
     this.#held = held
     if (held === undefined) return
     const written = this.#tailEvents - this.#readEvents
-    if (written >= TAIL_EVENTS && this.#tailLength >= this.#length) this.#save(runId, held)
+    if (written >= TAIL_EVENTS && this.#tailLength >= this.#length) this.#save(held)
   }
 
-  /** Saves the state in which a run blocks, unless so little is new that a large snapshot would be written for nothing. */
-  blocked(runId: string): void {
+  /** Has the state in which a run blocks saved, unless so little is new that a large snapshot would be written for nothing. */
+  blocked(): void {
     const isShort = this.#tailEvents < BLOCKED_TAIL_EVENTS && this.#tailLength < this.#length * SHORT_TAIL
-    if (this.#held !== undefined && !isShort) this.#save(runId, this.#held)
+    if (this.#held !== undefined && !isShort) this.#saveLast(this.#held)
   }
 
-  /** Saves the state in which a run ended. */
+  /** Has the state in which a run ended saved. */
   ended(fold: RunFold): void {
-    this.#save(fold.system.runId, holdFold(fold))
+    this.#saveLast(holdFold(fold))
+  }
+
+  get isLate(): boolean {
+    return this.#last !== undefined
+  }
+
+  begin(): void {
+    if (this.#last !== undefined) this.#save(this.#last)
+    this.#last = undefined
+  }
+
+  /** To put many items into words takes longer than an outcome should wait. */
+  #saveLast(held: HeldFold): void {
+    if (this.#tailEvents < TAIL_EVENTS) this.#save(held)
+    else this.#last = held
   }
 
   get unwritten(): number {
@@ -83,7 +100,7 @@ export class SnapshotWriter implements TrailingWork {
     return this.#writing
   }
 
-  #save(runId: string, { end, body }: HeldFold): void {
+  #save({ runId, end, body }: HeldFold): void {
     if (end.seq <= this.#seq) return
     let text: string
     try {
@@ -96,8 +113,11 @@ export class SnapshotWriter implements TrailingWork {
     this.#length = text.length
     this.#tailEvents = this.#readEvents = 0
     this.#tailLength = 0
+    const write = (): Promise<void> => this.#write(runId, end, text)
+    const isFirst = this.#pending.length === 0
     this.#pending.length += text.length
-    this.#writing = this.#writing.then(() => this.#write(runId, end, text))
+    // The first at once: whoever reads the run next asks for its snapshot behind that.
+    this.#writing = isFirst ? write() : this.#writing.then(write)
   }
 
   async #write(runId: string, end: HeldFold['end'], body: string): Promise<void> {

@@ -350,6 +350,7 @@ export class Drives {
 
   async #drive(slot: Slot, options: DriveOptions, env = this.#env): Promise<Outcome | undefined> {
     this.#changes.driving()
+    this.trailing.beginLate()
     const drive = new Drive(env, options)
     slot.drive = drive
     // A lease that was given while the kernel was being disposed has to be given back.

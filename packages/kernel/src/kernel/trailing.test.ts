@@ -1,6 +1,6 @@
 import type { Snapshot } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
-import { expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { manualClock, settled } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
@@ -126,10 +126,13 @@ test('a listener that throws when it is told of a snapshot harms neither its pro
   await disposed
 })
 
+/** Work that has begun. */
+const now = { isLate: false, begin: () => undefined }
+
 test('who leaves more behind than is done waits until his is', async () => {
   const trailing = new Trailing()
   const [slow, last] = [gate(), gate()]
-  const work = (opened: Promise<void>) => ({ unwritten: 1, settled: () => opened.then() })
+  const work = (opened: Promise<void>) => ({ ...now, unwritten: 1, settled: () => opened.then() })
   for (let works = 0; works < 1000; works++) await trailing.add(work(slow.opened))
 
   const added = trailing.add(work(last.opened))
@@ -140,6 +143,80 @@ test('who leaves more behind than is done waits until his is', async () => {
   expect(await isOver(trailing.settled())).toBe(false)
   slow.open()
   await trailing.settled()
+})
+
+describe('late work', () => {
+  const late = (begin: () => void) => ({ isLate: true, begin, unwritten: 1, settled: async () => undefined })
+
+  test('begins when whoever waits for an outcome has been told', async () => {
+    const trailing = new Trailing()
+    const begin = vi.fn()
+
+    await trailing.add(late(begin))
+
+    expect(begin).not.toHaveBeenCalled()
+    await trailing.settled()
+    expect(begin).toHaveBeenCalledOnce()
+  })
+
+  test('begins at once where other work waits for that', async () => {
+    const trailing = new Trailing()
+    const begun: string[] = []
+
+    await trailing.add(late(() => begun.push('first')))
+    await trailing.add(late(() => begun.push('second')))
+
+    expect(begun).toEqual(['second'])
+    await trailing.settled()
+    expect(begun).toEqual(['second', 'first'])
+  })
+
+  test('begins at once where too much is not done yet, and whoever leaves it waits', async () => {
+    const trailing = new Trailing()
+    const slow = gate()
+    const begin = vi.fn()
+    const large = trailing.add({ ...now, unwritten: 65 * 1024 * 1024, settled: () => slow.opened.then() })
+
+    const added = trailing.add({ ...late(begin), settled: () => slow.opened.then() })
+
+    expect(begin).toHaveBeenCalledOnce()
+    expect(await isOver(added)).toBe(false)
+    slow.open()
+    await Promise.all([large, added])
+  })
+})
+
+test('the snapshot of a long run is made behind its outcome, and before the run is read again', async () => {
+  const patient = defineWorkflow(
+    {
+      ...{ name: 'patient', version: '1', input: z.int(), signals: { go: z.null() } },
+      actions: { work: { run: () => null } },
+      initialState: (steps: number) => ({ steps, done: 0, signals: 0 }),
+    },
+    {
+      reduce: (state, { type }) => {
+        if (type === 'SignalDelivered') return { ...state, signals: state.signals + 1 }
+        return type === 'ActionSucceeded' ? { ...state, done: state.done + 1 } : state
+      },
+      step: ({ steps, done, signals }, next) =>
+        done < steps ? next.run('work', null, { key: `${done}` }) : next.waitFor('go', { key: `go:${signals}` }),
+    },
+  )
+  const data = memoryStore()
+  const store = { ...data, snapshots: { ...data.snapshots, latest: async () => undefined } }
+  const calls: string[] = []
+  await createKernel({ store, workflows: [patient] }).start(patient, 300, { runId: 'r' })
+  const kernel = createKernel({ store: recordCalls(store, calls), workflows: [patient] })
+
+  await kernel.signal('r', { name: 'go', value: null })
+  expect(calls).not.toContain('snapshots.save')
+  await kernel.signal('r', { name: 'go', value: null })
+  expect(calls.filter((call) => call.startsWith('snapshots.'))).toEqual([
+    'snapshots.latest',
+    'snapshots.save',
+    'snapshots.latest',
+  ])
+  await kernel[Symbol.asyncDispose]()
 })
 
 test('who starts runs with large states faster than they are written holds no more than a few of them', async () => {

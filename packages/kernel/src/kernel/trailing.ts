@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { TrailingWork } from '../driver/environment.ts'
 
 /** More at once would be held in memory by whoever starts runs faster than a store takes their snapshots: works, and their text. */
@@ -7,10 +8,33 @@ const LIMIT = { works: 1000, unwritten: 64 * 1024 * 1024 }
 export class Trailing {
   readonly #underWay = new Set<Promise<void>>()
   #unwritten = 0
+  /** Begins when whoever waits for an outcome has been told. How much it will hold is not known before, so there is one at most. */
+  #late: TrailingWork | undefined
 
   /** Takes work over, which must not fail. Resolves at once, or with the work while there is too much of it. */
   async add(work: TrailingWork | undefined): Promise<void> {
     if (work === undefined) return
+    if (!work.isLate || this.#late !== undefined || this.#isFull) {
+      await this.#begin(work)
+      return
+    }
+    this.#late = work
+    const told = setImmediate().then(() => {
+      this.#underWay.delete(told)
+      this.beginLate()
+    })
+    this.#underWay.add(told)
+  }
+
+  /** Begins what waits for others to be told: before a run is read, which may be the one whose snapshot it is. */
+  beginLate(): void {
+    const late = this.#late
+    this.#late = undefined
+    if (late !== undefined) void this.#begin(late)
+  }
+
+  async #begin(work: TrailingWork): Promise<void> {
+    work.begin()
     const { unwritten } = work
     const settled = work.settled()
     this.#underWay.add(settled)
@@ -19,11 +43,15 @@ export class Trailing {
       this.#underWay.delete(settled)
       this.#unwritten -= unwritten
     })
-    if (this.#underWay.size > LIMIT.works || this.#unwritten > LIMIT.unwritten) await done
+    if (this.#isFull) await done
+  }
+
+  get #isFull(): boolean {
+    return this.#underWay.size > LIMIT.works || this.#unwritten > LIMIT.unwritten
   }
 
   /** Resolves when all of it is done. */
   async settled(): Promise<void> {
-    await Promise.all(this.#underWay)
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
   }
 }

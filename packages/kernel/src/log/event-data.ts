@@ -1,5 +1,6 @@
 import type { Json } from '@varve/store'
 import { z } from 'zod'
+import { EFFECTS } from '../workflow/action.ts'
 
 /** Any JSON value; what was parsed from JSON needs no further look inside. */
 export const jsonSchema = z.custom<Json>((value) => value !== undefined)
@@ -52,7 +53,7 @@ export const eventSchemas = {
     key,
     action: z.string(),
     input: json,
-    effect: z.enum(['pure', 'idempotent', 'at-most-once']),
+    effect: z.enum(EFFECTS),
     ...labels,
   }),
   ActionAttemptStarted: z.strictObject({ key, attempt }),

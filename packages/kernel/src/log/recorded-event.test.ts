@@ -2,7 +2,9 @@ import { chainHash, genesis, type StoredEvent } from '@varve/store'
 import { describe, expect, test } from 'vitest'
 import { kernelError } from '../testing/expected-errors.ts'
 import { sealLog } from '../testing/sealed-log.ts'
+import type { LogEvent } from './log-event.ts'
 import { RecordedEvent } from './recorded-event.ts'
+import { requestIn } from './request-text.ts'
 
 const [sealed] = sealLog('r', [{ type: 'TimerFired', data: { key: 'nap' } }]) as [StoredEvent]
 
@@ -43,5 +45,33 @@ describe('a recorded event', () => {
     expect(() => recorded.event).toThrow(
       expect.objectContaining({ ...kernelError('INVALID_LOG'), where: { runId: 'r', seq: 1, path: 'TimerFired.key' } }),
     )
+  })
+
+  describe('of a request that was taken apart', () => {
+    const body = '{"action":"act","effect":"pure","input":{"cents":[1,2]},"key":"k","tool":"t"}'
+    const unread = (text: string): LogEvent => {
+      const stored = forged({ type: 'ActionRequested', body: text })
+      const request = requestIn(text)
+      if (request === undefined) throw new Error('the text is not that of a request')
+      return new RecordedEvent(genesis('r'), stored).requested(request)
+    }
+
+    test('is like one that was parsed: it can be read, spread, copied and written', () => {
+      const parsed = new RecordedEvent(genesis('r'), forged({ type: 'ActionRequested', body })).event
+
+      expect(unread(body)).toEqual(parsed)
+      expect({ ...unread(body).data }).toStrictEqual({ ...parsed.data })
+      expect(structuredClone(unread(body).data)).toStrictEqual({ ...parsed.data })
+      expect(JSON.parse(JSON.stringify(unread(body)))).toStrictEqual(parsed)
+    })
+
+    test('is checked as a whole when somebody asks for its input', () => {
+      const more = unread('{"action":"act","effect":"pure","input":1,"junk":2,"key":"k"}')
+      const broken = unread('{"action":"act","effect":"pure","input":[,"key":"k"}')
+
+      expect(more.data).toMatchObject({ key: 'k', action: 'act' })
+      expect(() => ({ ...more.data })).toThrow(expect.objectContaining(kernelError('INVALID_LOG')))
+      expect(() => ({ ...broken.data })).toThrow(expect.objectContaining({ code: 'CORRUPT_LOG' }))
+    })
   })
 })

@@ -1,8 +1,9 @@
 import { openEvent, StoreError, type Json, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import { wrongIn } from './data-check.ts'
-import { eventTypeOf, type EventType } from './event-data.ts'
+import { eventTypeOf, type EventData, type EventType } from './event-data.ts'
 import type { LogEvent } from './log-event.ts'
+import type { RequestText } from './request-text.ts'
 
 /**
  * An event as a log holds it. That it continues the log is checked at once; its data is parsed and checked when somebody asks for
@@ -40,6 +41,12 @@ export class RecordedEvent {
     return (this.#event ??= this.#read())
   }
 
+  /** The event of a request that was taken apart: its input is read, and all of it checked, when somebody asks for the input. */
+  requested(request: RequestText): LogEvent {
+    const { seq, at, hash } = this.stored
+    return { seq, type: 'ActionRequested', at, data: new UnreadRequest(this, request), hash }
+  }
+
   /** Checks data that is written as the text of this event. @throws KernelError `INVALID_LOG` as {@link RecordedEvent.event}. */
   check(data: Json): void {
     const { type, stored } = this
@@ -57,5 +64,36 @@ export class RecordedEvent {
     const { data } = this.#opened
     this.check(data)
     return { seq, type, at, data, hash } as unknown as LogEvent
+  }
+}
+
+type RequestData = EventData['ActionRequested']
+
+/** The data of a request, as good as parsed: it can be spread, copied and written like any other. */
+class UnreadRequest implements RequestData {
+  static readonly #input: PropertyDescriptor & ThisType<UnreadRequest> = {
+    enumerable: true,
+    get() {
+      return (this.#recorded.event.data as RequestData).input
+    },
+  }
+
+  readonly action: string
+  readonly effect: RequestData['effect']
+  declare readonly input: Json
+  readonly key: string
+  declare readonly provider?: string
+  declare readonly tool?: string
+  readonly #recorded: RecordedEvent
+
+  constructor(recorded: RecordedEvent, { action, effect, key, provider, tool }: RequestText) {
+    this.#recorded = recorded
+    this.action = action
+    this.effect = effect
+    this.key = key
+    if (provider !== undefined) this.provider = provider
+    if (tool !== undefined) this.tool = tool
+    // Its own: what is inherited is not copied.
+    Object.defineProperty(this, 'input', UnreadRequest.#input)
   }
 }

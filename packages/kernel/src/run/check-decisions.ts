@@ -8,7 +8,7 @@ import type { Denial } from '../policy/policy.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { decide, type Deciding } from './decide.ts'
 import { derivedRunId } from './request-draft.ts'
-import { applyEvent, type RunFold } from './run-fold.ts'
+import { applyRecorded, type RunFold } from './run-fold.ts'
 
 /** Folds a log, and asks the code for its recorded decisions again. */
 export interface DecisionChecker {
@@ -50,7 +50,7 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
     if (last === undefined) return
     if (last.stored.seq < from) {
       passed = stretch[0]?.stored.seq
-      for (const { event, stored } of stretch) applyEvent(fold, event, stored.body)
+      for (const recorded of stretch) applyRecorded(fold, recorded)
       stretch.length = 0
       return
     }
@@ -80,7 +80,7 @@ export function decisionChecker(fold: RunFold, definition: Definition, limits: L
         return
       }
       flush(recorded)
-      applyEvent(fold, recorded.event)
+      applyRecorded(fold, recorded)
     },
     end: () => {
       flush()

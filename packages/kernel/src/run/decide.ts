@@ -4,6 +4,7 @@ import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
 import { isSameJson } from '../log/text-of.ts'
+import { requestIn } from '../log/request-text.ts'
 import type { Labels } from '../policy/labels.ts'
 import type { AuthorizeRequest, Denial } from '../policy/policy.ts'
 import type { Want } from '../stepper/stepper.ts'
@@ -203,7 +204,8 @@ function add(turn: Turn, sealed: SealedEvent): void {
   const fresh = artifactsIn(sealed.stored.body).filter((id) => !turn.artifacts.has(id))
   if (turn.artifacts.size + fresh.length > TURN_ARTIFACTS && turn.events.length > 0) throw FULL
   for (const id of fresh) turn.artifacts.add(id)
-  applyEvent(turn.fold, asLogEvent(sealed), sealed.stored.body)
+  const { type, body } = sealed.stored
+  applyEvent(turn.fold, asLogEvent(sealed), type === 'ActionRequested' ? requestIn(body)?.input : undefined)
   turn.events.push(sealed)
   turn.bytes += Buffer.byteLength(sealed.stored.body)
 }
@@ -317,7 +319,10 @@ function isSamePrint(a: Pick<OpenItem, 'fingerprint'>, b: Pick<OpenItem, 'finger
 /** True only for the same action with an equal input, which a step that waits for many asks for in every turn. */
 function isAskedAgain({ definition, limits }: Turn, open: OpenItem, request: ItemRequest): boolean {
   if (open.kind !== 'action' || request.kind !== 'action' || open.action !== request.action) return false
-  return ownEntry(definition.actions, open.action) !== undefined && isSameJson(request.input, open.input, limits.depth)
+  return (
+    ownEntry(definition.actions, open.action) !== undefined &&
+    isSameJson(request.input, open.request.input, limits.depth)
+  )
 }
 
 /** Nothing new is wanted: the run waits for what is open, fails with what failed, or is stuck. */

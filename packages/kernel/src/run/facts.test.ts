@@ -8,7 +8,15 @@ import type { OpenAction } from './item.ts'
 import { emptySystem } from './system.ts'
 
 const action: OpenAction = {
-  ...{ kind: 'action', key: 'ask', seq: 1, action: 'ask', input: null, effect: 'idempotent', fingerprint: 'null' },
+  ...{
+    kind: 'action',
+    key: 'ask',
+    seq: 1,
+    action: 'ask',
+    request: { input: null },
+    effect: 'idempotent',
+    fingerprint: 'null',
+  },
   ...{ attempt: 1, failures: 0, attempting: true, inDoubt: false },
 }
 

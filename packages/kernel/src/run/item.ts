@@ -20,7 +20,8 @@ interface Opened {
 export interface OpenAction extends Opened {
   readonly kind: 'action'
   readonly action: string
-  readonly input: Json
+  /** What was recorded when it was asked for. Its input may be parsed when somebody first asks for it. */
+  readonly request: { readonly input: Json }
   readonly effect: Effect
   /** Labels it was asked for with. */
   readonly tool?: string

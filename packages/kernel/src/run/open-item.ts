@@ -1,4 +1,3 @@
-import type { EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import { textOfJson } from '../log/text-of.ts'
 import { recordedLabels } from '../policy/labels.ts'
@@ -13,24 +12,24 @@ export type OpeningEvent = Extract<
 /**
  * The item that an event opens. Delays are told from the event's own time, so that asking again can be compared.
  *
- * @param text - canonical JSON of the event's data, for whoever knows it: the text of an input need not be written again then.
+ * @param input - canonical JSON of the input that an action is requested with, for whoever knows it: it need not be written again then.
  */
-export function openedItem(event: OpeningEvent, text?: string): OpenItem {
+export function openedItem(event: OpeningEvent, input?: string): OpenItem {
   const { seq } = event
   const { key } = event.data
   const delay = 'fireAt' in event.data && event.data.fireAt !== undefined ? event.data.fireAt - event.at : null
   const until = 'fireAt' in event.data && event.data.fireAt !== undefined && { fireAt: event.data.fireAt }
   switch (event.type) {
     case 'ActionRequested': {
-      const { action, input, effect } = event.data
+      const { action, effect } = event.data
       const item = {
         kind: 'action',
         key,
         seq,
         action,
-        input,
+        request: event.data,
         effect,
-        fingerprint: rememberedText(inputIn(text, event.data) ?? textOfJson(input)),
+        fingerprint: rememberedText(input ?? textOfJson(event.data.input)),
         attempt: 1,
         failures: 0,
         attempting: true,
@@ -54,22 +53,6 @@ export function openedItem(event: OpeningEvent, text?: string): OpenItem {
       return { kind: 'child', key, seq, childRunId, workflow, fingerprint: fingerprint([workflow, version, input]) }
     }
   }
-}
-
-/**
- * The part of a request's canonical JSON that is its input; undefined where the text is not known, or has another order. No quote stands
- * in a text of JSON without a backslash, so what is looked for stands in none.
- */
-function inputIn(
-  text: string | undefined,
-  { effect, key, provider, tool }: EventData['ActionRequested'],
-): string | undefined {
-  if (text?.startsWith('{"action":"') !== true) return undefined
-  const before = `,"effect":"${effect}","input":`
-  const at = text.indexOf(before)
-  const labels = provider === undefined && tool === undefined ? '}' : `,${JSON.stringify({ provider, tool }).slice(1)}`
-  const behind = `,"key":${JSON.stringify(key)}${labels}`
-  return at > 0 && text.endsWith(behind) ? text.slice(at + before.length, -behind.length) : undefined
 }
 
 /** What an item is of its kind: the action's, signal's or workflow's name, the interrupt's kind. */

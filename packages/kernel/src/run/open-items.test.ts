@@ -24,7 +24,7 @@ type Body = OpenItem extends infer I ? (I extends OpenItem ? Omit<I, 'key' | 'se
 
 const body: fc.Arbitrary<Body> = fc.oneof(
   action.map(({ effect, standing }) => ({
-    ...({ kind: 'action', action: 'call', input: null, attempt: 1, failures: 0, effect } as const),
+    ...({ kind: 'action', action: 'call', request: { input: null }, attempt: 1, failures: 0, effect } as const),
     ...standing,
   })),
   time.map((fireAt) => ({ kind: 'timer', fireAt }) as const),

@@ -1,4 +1,6 @@
 import type { LogEvent } from '../log/log-event.ts'
+import type { RecordedEvent } from '../log/recorded-event.ts'
+import { requestIn } from '../log/request-text.ts'
 import type { Stepper } from '../stepper/stepper.ts'
 import { located } from './located.ts'
 import { applyToSystem, type System } from './system.ts'
@@ -9,14 +11,30 @@ export interface RunFold {
   readonly stepper: Stepper
 }
 
+/** Longer texts, in UTF-16 code units, are parsed: what is cut out of one keeps all of it in memory. */
+const SHORT_BODY = 2048
+
+/**
+ * Moves both halves of the fold by an event as it was recorded, in the way that costs least.
+ *
+ * @throws KernelError `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`.
+ * @throws StoreError `CORRUPT_LOG`.
+ */
+export function applyRecorded(fold: RunFold, recorded: RecordedEvent): void {
+  const { type, stored } = recorded
+  const request = type === 'ActionRequested' && stored.body.length <= SHORT_BODY ? requestIn(stored.body) : undefined
+  if (request === undefined) applyEvent(fold, recorded.event)
+  else applyEvent(fold, recorded.requested(request), request.input)
+}
+
 /**
  * Moves both halves of the fold by one event.
  *
- * @param text - canonical JSON of its data, for whoever knows it.
+ * @param input - canonical JSON of the input that an action is requested with, for whoever knows it.
  * @throws KernelError `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`.
  */
-export function applyEvent(fold: RunFold, event: LogEvent, text?: string): void {
-  const closed = applyToSystem(fold.system, event, text)
+export function applyEvent(fold: RunFold, event: LogEvent, input?: string): void {
+  const closed = applyToSystem(fold.system, event, input)
   try {
     fold.stepper.apply(event, closed)
   } catch (error) {

@@ -11,6 +11,7 @@ export const SNAPSHOT_FORMAT = 1
 
 /** A fold at a point of its log, ready to be made a snapshot. */
 export interface HeldFold {
+  readonly runId: string
   readonly end: LogEnd
   /** Canonical JSON of the fold. May be called until an event that is no decision is applied. */
   readonly body: () => string
@@ -21,7 +22,7 @@ export interface HeldFold {
  * that is what lets a snapshot stand before the run's last decision.
  */
 export function holdFold({ system, stepper }: RunFold): HeldFold {
-  const { end, at, started, signals, cancel, reuse, terminal, counts, deciding } = system
+  const { runId, end, at, started, signals, cancel, reuse, terminal, counts, deciding } = system
   const closedBefore = system.closed.size
   // This hold's own: a turn that decides nothing holds anew, and must not take from the hold before it.
   const removed: OpenItem[] = (system.removed = [])
@@ -47,7 +48,7 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
     // Not canonical: a step that walks over the state's properties must meet them in the order it gave them.
     return JSON.stringify(saved)
   }
-  return { end, body }
+  return { runId, end, body }
 }
 
 /** @throws KernelError `STATE_NOT_JSON` with the path of what would be lost. */

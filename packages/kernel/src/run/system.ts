@@ -74,15 +74,15 @@ export function emptySystem(runId: string): System {
 /**
  * Moves the system by one event.
  *
- * @param text - canonical JSON of its data, for whoever knows it.
+ * @param input - canonical JSON of the input that an action is requested with, for whoever knows it.
  * @returns the item that the event closed, if it closed one.
  * @throws KernelError `INVALID_LOG` for an event that cannot stand there; the system is unchanged then.
  */
-export function applyToSystem(system: System, event: LogEvent, text?: string): OpenItem | undefined {
+export function applyToSystem(system: System, event: LogEvent, input?: string): OpenItem | undefined {
   if (system.terminal !== undefined) throw illegal(system, event, 'the run has ended')
   if (event.at < system.at) throw illegal(system, event, 'its time is before that of the event before')
   const counts = countsAfter(system, event)
-  const closed = transition(system, event, text)
+  const closed = transition(system, event, input)
   system.counts = counts
   system.deciding = isDecision(event.type)
   system.end = { seq: event.seq, hash: event.hash }
@@ -90,7 +90,7 @@ export function applyToSystem(system: System, event: LogEvent, text?: string): O
   return closed
 }
 
-function transition(system: System, event: LogEvent, text?: string): OpenItem | undefined {
+function transition(system: System, event: LogEvent, input?: string): OpenItem | undefined {
   switch (event.type) {
     case 'RunStarted':
       if (event.seq !== 1) throw illegal(system, event, 'a run starts with its first event')
@@ -116,7 +116,7 @@ function transition(system: System, event: LogEvent, text?: string): OpenItem | 
     case 'WaitStarted':
     case 'Interrupted':
     case 'ChildStarted':
-      open(system, event, openedItem(event, text))
+      open(system, event, openedItem(event, input))
       return undefined
     case 'ActionAttemptStarted':
     case 'ActionAttemptFailed':
@@ -225,7 +225,7 @@ function openAndClose(
     key,
     seq: event.seq,
     action,
-    input,
+    request: { input },
     fingerprint: fingerprint(input),
     ...idle,
   }

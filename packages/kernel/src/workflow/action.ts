@@ -6,7 +6,10 @@ import type { RetryOptions } from '../policy/retry.ts'
  * What may be assumed of an action whose outcome is not known. `pure` and `idempotent` ones are run again, under the same
  * key. An `at-most-once` one is in doubt, and never runs again without an answer.
  */
-export type Effect = 'pure' | 'idempotent' | 'at-most-once'
+export type Effect = (typeof EFFECTS)[number]
+
+/** All there are. */
+export const EFFECTS = ['pure', 'idempotent', 'at-most-once'] as const
 
 /** What an action's handler is given besides its input. */
 export interface ActionContext extends InquiryContext {

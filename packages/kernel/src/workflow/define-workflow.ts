@@ -5,7 +5,7 @@ import { checkLabels } from '../policy/labels.ts'
 import { checkRetry } from '../policy/retry.ts'
 import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
 import type { Stepper } from '../stepper/stepper.ts'
-import type { ActionInput, ActionOutput, Actions, LabelsFit } from './action.ts'
+import { EFFECTS, type ActionInput, type ActionOutput, type Actions, type LabelsFit } from './action.ts'
 import type { Decision, Emit, OutputOf, Requests } from './decision.ts'
 import type { MustBeJson } from './json-check.ts'
 import type { DomainEvents, Interrupts, Next, Signals } from './next.ts'
@@ -185,7 +185,7 @@ export function checkNamesAndActions(spec: CheckedSpec): void {
     if (action.retry !== undefined) checkRetry(action.retry, `retry of ${spec.name}.${name}`)
     checkLabels(action, `${spec.name}.${name}`)
     const { timeoutMs, effect = 'idempotent' } = action
-    if (!['pure', 'idempotent', 'at-most-once'].includes(effect)) {
+    if (!EFFECTS.includes(effect)) {
       const text = `the effect of ${spec.name}.${name} must be pure, idempotent or at-most-once, got ${effect}`
       throw new KernelError('INVALID_DEFINITION', text)
     }
