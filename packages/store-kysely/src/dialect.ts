@@ -44,6 +44,11 @@ export interface SqlDialect {
   ): Query<Args, Row>
   /** As {@link stored}, for a query that answers at most one row, of one column that is never null. For `SqlExecutor.get`. */
   storedValue<Args, Row>(name: string, column: StoredColumns<Row>, query: Query<Args, Row>): Query<Args, Row>
+  /**
+   * The query, for what the failure of a machine may take back together with whoever asked for it: its answer does not wait for the
+   * disk where nobody outlives the database, as with a file.
+   */
+  unflushed<Args, Row>(query: Query<Args, Row>): Query<Args, Row>
   /** Compiles the writes of this dialect for one store. */
   writes(executor: SqlExecutor): SqlWrites
 }

@@ -8,6 +8,8 @@ export interface Query<Args, Row> {
   readonly bindings: readonly unknown[]
   /** True when it changes the database: the loss of its answer leaves the outcome unknown. */
   readonly writes: boolean
+  /** False where its answer does not wait for the disk: see {@link SqlDialect.unflushed}. Default true. */
+  readonly flushed?: boolean
   /** How to call it where the database keeps it as a function. Answers the same for the same bindings. */
   readonly stored?: StoredStatement
   /** Never there: ties the types of the arguments and of the rows to the text. */

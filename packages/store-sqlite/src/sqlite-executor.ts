@@ -7,6 +7,9 @@ import { isBusy, sqliteError } from './sqlite-error.ts'
 /** Pauses between two tries for a lock, in milliseconds; the last one repeats. */
 const PAUSES_MS = [1, 2, 3, 5]
 
+/** When a commit is on the disk: before it is answered, or some time later, in order. */
+export type Synchronous = 'FULL' | 'NORMAL'
+
 /** How long calls that follow one another may keep the event loop to themselves. */
 const BREATH_MS = 10
 
@@ -20,6 +23,7 @@ export class SqliteExecutor implements SqlExecutor {
   readonly #database: SqliteDatabase
   readonly #busyTimeoutMs: number
   readonly #statements = new Map<string, SqliteStatement>()
+  #synchronous: Synchronous = 'FULL'
   #closed = false
   #breathedAt = performance.now()
   #wroteAt = -Infinity
@@ -27,6 +31,14 @@ export class SqliteExecutor implements SqlExecutor {
   constructor(database: SqliteDatabase, busyTimeoutMs: number) {
     this.#database = database
     this.#busyTimeoutMs = busyTimeoutMs
+  }
+
+  /** Sets when a commit is flushed. */
+  async setSynchronous(synchronous: Synchronous): Promise<void> {
+    await this.#patiently(() => {
+      this.#setPragma(synchronous)
+    })
+    this.#synchronous = synchronous
   }
 
   async get<Args, Row>(query: Query<Args, Row>, args: Args): Promise<Row | undefined> {
@@ -67,7 +79,25 @@ export class SqliteExecutor implements SqlExecutor {
   }
 
   async #runAlone(step: Step): Promise<unknown> {
-    return step.query.writes ? this.transaction('write', () => only(step)) : this.#patiently(() => this.#execute(step))
+    const { writes, flushed } = step.query
+    if (!writes) return this.#patiently(() => this.#execute(step))
+    return flushed === false && this.#synchronous === 'FULL'
+      ? this.#patiently(() => this.#unflushed(step))
+      : this.transaction('write', () => only(step))
+  }
+
+  #unflushed(step: Step): unknown {
+    this.#setPragma('NORMAL')
+    try {
+      return this.#transact('write', () => only(step))
+    } finally {
+      this.#setPragma('FULL')
+    }
+  }
+
+  /** Prepared each time: that, not the execution, is what sets it. */
+  #setPragma(synchronous: Synchronous): void {
+    this.#database.prepare(`pragma synchronous = ${synchronous}`).run([])
   }
 
   async #patiently<T>(act: () => T): Promise<T> {

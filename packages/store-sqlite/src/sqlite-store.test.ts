@@ -157,6 +157,27 @@ describe('opening', () => {
     }
   })
 
+  test('a commit waits for the disk, but for one that need not be durable', async () => {
+    const real = new SQLite(file)
+    const levels: unknown[] = []
+    const noting = observed(real, (sql, execute) => {
+      if (sql === 'commit') levels.push(real.pragma('synchronous', { simple: true }))
+      return execute()
+    })
+    const store = await sqliteStore({ database: noting })
+    const id = await store.artifacts.put(new Uint8Array([1]))
+    levels.length = 0
+
+    expect(await store.artifacts.touch([id], { durable: false })).toEqual([id])
+    expect(levels.splice(0)).toEqual([1])
+    await store.artifacts.touch([id])
+    await startRun(store)
+    expect(levels).toEqual([2, 2])
+    expect(real.pragma('synchronous', { simple: true })).toBe(2)
+    await store[Symbol.asyncDispose]()
+    real.close()
+  })
+
   test('a database that was passed stays open when the store is closed', async () => {
     const database = new SQLite(':memory:')
     const store = await sqliteStore({ database })

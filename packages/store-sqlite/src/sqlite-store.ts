@@ -50,7 +50,7 @@ export async function sqliteStore(location: SqliteLocation, options: SqliteStore
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
     // Only now that the file is known to be ours: the journal mode is written into it.
     await executor.get(pragma('journal_mode = wal'), {})
-    await executor.run(pragma(`synchronous = ${synchronous === 'NORMAL' ? 'normal' : 'full'}`), {})
+    await executor.setSynchronous(synchronous === 'NORMAL' ? 'NORMAL' : 'FULL')
   } catch (error) {
     await close()
     throw error

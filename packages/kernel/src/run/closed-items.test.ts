@@ -122,6 +122,18 @@ describe('closed items', () => {
     expect(changed.map(([bin, lines]) => lines.replace(before.get(bin) ?? '', ''))).toEqual(['step 2000\t0\t2000\n'])
   })
 
+  test('that are saved stay as they are when others close', () => {
+    const items = new ClosedItems()
+    items.add('a', { ...stepOf(1), name: 'first' })
+    const saved = items.saved(1)
+    const before = structuredClone(saved)
+
+    items.add('b', { ...stepOf(2), name: 'second' })
+    items.saved(2)
+
+    expect(saved).toEqual(before)
+  })
+
   test('are not saved with fewer than before, for they are in no order then', () => {
     const items = many(3)
     items.saved(2)

@@ -24,7 +24,7 @@ const BINS = 256
  * bin, until a key is asked for that could be in it.
  */
 export class ClosedItems implements Iterable<readonly [key: string, item: ClosedItem]> {
-  #names: readonly ItemName[]
+  readonly #names: ItemName[]
   /** The place of each in the list, by kind and name. */
   #places: Map<string, number> | undefined
   #lastPlace = 0
@@ -42,7 +42,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
     const { count, names } = saved
     if (!Number.isInteger(count)) throw new TypeError('these are no closed items')
     this.#written = count
-    this.#names = names
+    this.#names = [...names]
     if (saved === NOTHING_SAVED) return
     this.#places = new Map(names.map(([kind, name], place) => [`${kind} ${name}`, place]))
     this.#bins = new Map([...saved.bins])
@@ -83,7 +83,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
   saved(count: number): SavedItems {
     if (count < this.#written) throw new RangeError(`${this.#written} closed items are written already, not ${count}`)
     for (const key of this.#unwritten.splice(0, count - this.#written)) this.#write(key)
-    return { count: this.#written, names: this.#names, bins: [...(this.#bins ?? [])] }
+    return { count: this.#written, names: [...this.#names], bins: [...(this.#bins ?? [])] }
   }
 
   #write(key: string): void {
@@ -103,9 +103,7 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
     this.#places ??= new Map()
     const known = this.#places.get(`${kind} ${name}`)
     if (known !== undefined) return (this.#lastPlace = known)
-    const place = this.#names.length
-    // A snapshot that was made before keeps the list that it has.
-    this.#names = [...this.#names, [kind, name]]
+    const place = this.#names.push([kind, name]) - 1
     this.#places.set(`${kind} ${name}`, place)
     return place
   }

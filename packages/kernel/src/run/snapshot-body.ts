@@ -65,12 +65,44 @@ export function checkedState(state: Json): Json {
 
 /** A state that comes back as it is: from a snapshot a run must decide what it decides from its log. */
 function keptState(state: Json): Json {
+  if (isSurelyKept(state, ROOM)) return state
   const path: (string | number)[] = ['state']
   const changed = changedIn(checkedState(state), path)
   if (changed === undefined) return state
   const where = formatPath(path)
   const text = `${where} is ${changed}, which a snapshot would not give back; without one the run is read from its whole log`
   throw new KernelError('STATE_NOT_JSON', text, { path: where })
+}
+
+/** How deep a state may nest, as for {@link checkedState}. */
+const ROOM = 100
+
+/** True only for what JSON gives back as it is, which a large state takes a third of the time to be asked that it takes to be written. */
+function isSurelyKept(part: unknown, room: number): boolean {
+  switch (typeof part) {
+    case 'string':
+      return part.isWellFormed()
+    case 'number':
+      return Number.isInteger(part) ? Number.isSafeInteger(part) && !Object.is(part, -0) : Number.isFinite(part)
+    case 'object':
+      return part === null || (room > 0 && Object.getOwnPropertySymbols(part).length === 0 && areSurelyKept(part, room))
+    default:
+      return typeof part === 'boolean'
+  }
+}
+
+function areSurelyKept(part: object, room: number): boolean {
+  const keys = Object.keys(part)
+  if (Array.isArray(part)) {
+    if (keys.length !== part.length) return false
+    for (const child of part) if (!isSurelyKept(child, room - 1)) return false
+    return true
+  }
+  if (Object.getPrototypeOf(part) !== Object.prototype) return false
+  for (const key of keys) {
+    if (!key.isWellFormed() || !isSurelyKept((part as Readonly<Record<string, unknown>>)[key], room - 1)) return false
+  }
+  return true
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { ArtifactStore, ContentId } from '@varve/store'
+import { setImmediate } from 'node:timers/promises'
 
 /** So many ids go into one touch. */
 const MOST = 1000
@@ -22,10 +23,8 @@ export class TouchBatch {
   }
 
   #flushAfter(current: Promise<unknown>): Promise<ReadonlySet<ContentId>> {
-    const flushed = current.then(
-      async () => this.#flush(),
-      async () => this.#flush(),
-    )
+    const settled = current.catch(() => undefined)
+    const flushed = settled.then(async () => setImmediate()).then(async () => this.#flush())
     this.#current = flushed
     return flushed
   }
@@ -36,7 +35,8 @@ export class TouchBatch {
     this.#next = undefined
     const there = new Set<ContentId>()
     for (let at = 0; at < ids.length; at += MOST) {
-      for (const id of await this.#artifacts.touch(ids.slice(at, at + MOST))) there.add(id)
+      // The result that a hit is recorded as refers to it.
+      for (const id of await this.#artifacts.touch(ids.slice(at, at + MOST), { durable: false })) there.add(id)
     }
     return there
   }

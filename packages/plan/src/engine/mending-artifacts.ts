@@ -17,7 +17,7 @@ export function mendingArtifacts(artifacts: ArtifactStore): ArtifactStore {
     },
     get: async (id) => artifacts.get(id),
     has: async (id) => artifacts.has(id),
-    touch: async (ids) => artifacts.touch(ids),
+    touch: async (ids, options) => artifacts.touch(ids, options),
     list: async (filter, page) => artifacts.list(filter, page),
     delete: async (id, options) => artifacts.delete(id, options),
   }

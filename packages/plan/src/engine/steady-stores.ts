@@ -24,7 +24,7 @@ export function steadyArtifacts(artifacts: ArtifactStore, clock: Clock): Artifac
     },
     get: async (id) => steady(async () => artifacts.get(id)),
     has: async (id) => steady(async () => artifacts.has(id)),
-    touch: async (ids) => steady(async () => artifacts.touch(ids)),
+    touch: async (ids, options) => steady(async () => artifacts.touch(ids, options)),
     list: async (filter, page) => steady(async () => artifacts.list(filter, page)),
     delete: async (id, options) => steady(async () => artifacts.delete(id, options)),
   }

@@ -33,6 +33,7 @@ type Queries = ArtifactQueries & UploadQueries
 /** The artifacts. */
 export function sqlArtifacts(parts: StoreParts): ArtifactStore {
   const queries = { ...artifactQueries(parts.dialect), ...uploadQueries(parts.dialect) }
+  const passing = parts.dialect.unflushed(queries.touch)
   return {
     put: async (content, { mediaType = 'application/octet-stream' } = {}) => put(parts, queries, content, mediaType),
     get: async (id) => {
@@ -42,10 +43,12 @@ export function sqlArtifacts(parts: StoreParts): ArtifactStore {
       return storedArtifact({ id, size, mediaType }, () => readChunks(parts, queries, id, size))
     },
     has: async (id) => (await find(parts, queries, id)) !== undefined,
-    touch: async (ids) => {
+    touch: async (ids, { durable = true } = {}) => {
       checkContentIds(ids, 1)
       const args = { ids: parts.dialect.list(ids), now: parts.now() }
-      const there = new Set<string>((await parts.executor.all(queries.touch, args)).map(({ id }) => id))
+      const there = new Set<string>(
+        (await parts.executor.all(durable ? queries.touch : passing, args)).map(({ id }) => id),
+      )
       return ids.filter((id) => there.has(id))
     },
     list: async (filter, page) => list(parts, queries, filter, page),

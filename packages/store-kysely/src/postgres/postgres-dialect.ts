@@ -49,6 +49,7 @@ export function postgresDialect(schema: string): SqlDialect {
     },
     stored: (name, columns, query, options) => stored(schema, name, columns, query, options),
     storedValue: (name, column, query) => storedValue(schema, name, column, query),
+    unflushed: (query) => query,
     writes: (executor) => postgresWrites(dialect, executor, schema),
   }
   // Compiled with the dialect that it is a part of.

@@ -39,6 +39,7 @@ export function sqliteDialect(): SqlDialect {
     },
     stored: (_name, _columns, query) => query,
     storedValue: (_name, _column, query) => query,
+    unflushed: (query) => ({ ...query, flushed: false }),
     writes: (executor) => sqliteWrites(dialect, executor),
   }
   return dialect

@@ -26,8 +26,14 @@ export interface ArtifactStore {
   /** Whether it is there; says nothing of its bytes. */
   has(id: ContentId): Promise<boolean>
 
-  /** Marks artifacts as used now, 1-1000 of them. @returns those that are there, in the order given. */
-  touch(ids: readonly ContentId[]): Promise<readonly ContentId[]>
+  /**
+   * Marks artifacts as used now, 1-1000 of them.
+   *
+   * @param options - `durable`: with false the failure of the machine that holds them may take it back, for whoever refers to them in a
+   * commit before anything else depends on it; a store may make it durable all the same. Default true.
+   * @returns those that are there, in the order given.
+   */
+  touch(ids: readonly ContentId[], options?: { readonly durable?: boolean }): Promise<readonly ContentId[]>
 
   /** By id. Artifacts that come or go meanwhile shift no later page. */
   list(filter: ArtifactFilter, page: PageRequest): Promise<Page<ArtifactRow>>
