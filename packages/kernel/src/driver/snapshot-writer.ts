@@ -65,15 +65,20 @@ export class SnapshotWriter implements TrailingWork {
     if (written >= TAIL_EVENTS && this.#tailLength >= this.#length) this.#save(held)
   }
 
-  /** Has the state in which a run blocks saved, unless so little is new that a large snapshot would be written for nothing. */
+  /**
+   * Has the state in which a run blocks saved, unless so little is new that a large snapshot would be written for nothing. To put many
+   * items into words takes longer than an outcome should wait.
+   */
   blocked(): void {
     const isShort = this.#tailEvents < BLOCKED_TAIL_EVENTS && this.#tailLength < this.#length * SHORT_TAIL
-    if (this.#held !== undefined && !isShort) this.#saveLast(this.#held)
+    if (this.#held === undefined || isShort) return
+    if (this.#tailEvents < TAIL_EVENTS) this.#save(this.#held)
+    else this.#last = this.#held
   }
 
-  /** Has the state in which a run ended saved. */
+  /** Saves the state in which a run ended: now, as whoever is given its output may change it. */
   ended(fold: RunFold): void {
-    this.#saveLast(holdFold(fold))
+    this.#save(holdFold(fold))
   }
 
   get isLate(): boolean {
@@ -83,12 +88,6 @@ export class SnapshotWriter implements TrailingWork {
   begin(): void {
     if (this.#last !== undefined) this.#save(this.#last)
     this.#last = undefined
-  }
-
-  /** To put many items into words takes longer than an outcome should wait. */
-  #saveLast(held: HeldFold): void {
-    if (this.#tailEvents < TAIL_EVENTS) this.#save(held)
-    else this.#last = held
   }
 
   get unwritten(): number {
@@ -116,7 +115,7 @@ export class SnapshotWriter implements TrailingWork {
     const write = (): Promise<void> => this.#write(runId, end, text)
     const isFirst = this.#pending.length === 0
     this.#pending.length += text.length
-    // The first at once: whoever reads the run next asks for its snapshot behind that.
+    // The first at once: the store is asked for a snapshot of the run behind that, by whoever reads it next.
     this.#writing = isFirst ? write() : this.#writing.then(write)
   }
 

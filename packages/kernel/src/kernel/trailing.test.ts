@@ -159,6 +159,20 @@ describe('late work', () => {
     expect(begin).toHaveBeenCalledOnce()
   })
 
+  test('is waited for, both until it begins and until it is done', async () => {
+    const trailing = new Trailing()
+    const slow = gate()
+    const begin = vi.fn()
+    await trailing.add({ ...late(begin), settled: () => slow.opened.then() })
+
+    const settling = trailing.settled()
+
+    expect(await isOver(settling)).toBe(false)
+    expect(begin).toHaveBeenCalledOnce()
+    slow.open()
+    await settling
+  })
+
   test('begins at once where other work waits for that', async () => {
     const trailing = new Trailing()
     const begun: string[] = []

@@ -1,5 +1,7 @@
-import { chainHash, genesis, type StoredEvent } from '@varve/store'
+import { canonicalJson, chainHash, genesis, type StoredEvent } from '@varve/store'
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { frozen } from '../stepper/frozen.ts'
 import { kernelError } from '../testing/expected-errors.ts'
 import { sealLog } from '../testing/sealed-log.ts'
 import type { LogEvent } from './log-event.ts'
@@ -59,10 +61,22 @@ describe('a recorded event', () => {
     test('is like one that was parsed: it can be read, spread, copied and written', () => {
       const parsed = new RecordedEvent(genesis('r'), forged({ type: 'ActionRequested', body })).event
 
-      expect(unread(body)).toEqual(parsed)
-      expect({ ...unread(body).data }).toStrictEqual({ ...parsed.data })
-      expect(structuredClone(unread(body).data)).toStrictEqual({ ...parsed.data })
+      expect(unread(body)).toStrictEqual(parsed)
+      expect(isDeepStrictEqual(unread(body), parsed)).toBe(true)
+      expect(canonicalJson(unread(body).data)).toBe(body)
+      expect({ ...unread(body).data }).toStrictEqual(parsed.data)
+      expect(structuredClone(unread(body).data)).toStrictEqual(parsed.data)
+      expect(new Proxy(unread(body).data, {})).toHaveProperty('input', { cents: [1, 2] })
+      expect(frozen(unread(body).data)).toHaveProperty('input', { cents: [1, 2] })
       expect(JSON.parse(JSON.stringify(unread(body)))).toStrictEqual(parsed)
+    })
+
+    test('has one input, which is parsed once', () => {
+      const { data } = unread(body) as Extract<LogEvent, { type: 'ActionRequested' }>
+      const { input } = data
+
+      expect(data.input).toBe(input)
+      expect(Object.getOwnPropertyDescriptor(data, 'input')).toHaveProperty('value', input)
     })
 
     test('is checked as a whole when somebody asks for its input', () => {

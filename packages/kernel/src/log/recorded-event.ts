@@ -1,6 +1,7 @@
 import { openEvent, StoreError, type Json, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import { wrongIn } from './data-check.ts'
+import { recordedLabels } from '../policy/labels.ts'
 import { eventTypeOf, type EventData, type EventType } from './event-data.ts'
 import type { LogEvent } from './log-event.ts'
 import type { RequestText } from './request-text.ts'
@@ -44,7 +45,7 @@ export class RecordedEvent {
   /** The event of a request that was taken apart: its input is read, and all of it checked, when somebody asks for the input. */
   requested(request: RequestText): LogEvent {
     const { seq, at, hash } = this.stored
-    return { seq, type: 'ActionRequested', at, data: new UnreadRequest(this, request), hash }
+    return { seq, type: 'ActionRequested', at, data: unreadRequest(this, request), hash }
   }
 
   /** Checks data that is written as the text of this event. @throws KernelError `INVALID_LOG` as {@link RecordedEvent.event}. */
@@ -69,31 +70,20 @@ export class RecordedEvent {
 
 type RequestData = EventData['ActionRequested']
 
-/** The data of a request, as good as parsed: it can be spread, copied and written like any other. */
-class UnreadRequest implements RequestData {
-  static readonly #input: PropertyDescriptor & ThisType<UnreadRequest> = {
-    enumerable: true,
-    get() {
-      return (this.#recorded.event.data as RequestData).input
-    },
-  }
+const INPUT = {
+  enumerable: true,
+  configurable: true,
+  get(this: { readonly recorded: RecordedEvent }): Json {
+    const { input } = this.recorded.event.data as RequestData
+    Reflect.defineProperty(this, 'input', { value: input, enumerable: true, configurable: true, writable: true })
+    return input
+  },
+}
 
-  readonly action: string
-  readonly effect: RequestData['effect']
-  declare readonly input: Json
-  readonly key: string
-  declare readonly provider?: string
-  declare readonly tool?: string
-  readonly #recorded: RecordedEvent
-
-  constructor(recorded: RecordedEvent, { action, effect, key, provider, tool }: RequestText) {
-    this.#recorded = recorded
-    this.action = action
-    this.effect = effect
-    this.key = key
-    if (provider !== undefined) this.provider = provider
-    if (tool !== undefined) this.tool = tool
-    // Its own: what is inherited is not copied.
-    Object.defineProperty(this, 'input', UnreadRequest.#input)
-  }
+/** The data of a request, as good as parsed: a plain object, which can be spread, copied and written like any other. */
+function unreadRequest(recorded: RecordedEvent, { action, effect, key, provider, tool }: RequestText): RequestData {
+  const data = { action, effect, key, ...recordedLabels({ provider, tool }) }
+  // What it is read from is not to be seen. One getter for all: with one of its own each would be slow to make.
+  Object.defineProperty(data, 'recorded', { value: recorded })
+  return Object.defineProperty(data, 'input', INPUT) as RequestData
 }

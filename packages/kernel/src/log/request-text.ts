@@ -14,11 +14,15 @@ const INPUT = '","input":'
 const KEY = ',"key":"'
 const END = '"}'
 const MAX_KEY = 200
-const LABELED = /^([^"\\]{1,200})"(?:,"provider":"([^"\\]*)")?(?:,"tool":"([^"\\]*)")?\}$/
+const LABELED = /^([^"\\\p{Cc}]{1,200})"(?:,"provider":"([^"\\\p{Cc}]*)")?(?:,"tool":"([^"\\\p{Cc}]*)")?\}$/u
+/** What stands in a text of JSON as it is. */
+const PLAIN = /^[^"\\\p{Cc}]*$/u
 
 /**
- * Takes the canonical JSON of an `ActionRequested` apart without parsing the input, which is most of it.
+ * Takes the canonical JSON of an `ActionRequested` apart without parsing the input, which is most of it. The input is a part of the text, and
+ * keeps all of it in memory.
  *
+ * @param body - canonical, as sealing makes it: of another text that has these parts, parsing may tell something else.
  * @returns undefined for other texts, and where a name, key or label is escaped: who needs it parses it then. No quote stands in a text of
  * JSON without a backslash, so what separates the parts stands in none of them but the input, and in that not behind its end.
  */
@@ -30,14 +34,16 @@ export function requestIn(body: string): RequestText | undefined {
   if (endOfAction < 0 || endOfEffect < 0 || endOfInput <= endOfEffect + INPUT.length) return undefined
   const action = body.slice(ACTION.length, endOfAction)
   const effect = effectOf(body.slice(endOfAction + EFFECT.length, endOfEffect))
-  if (effect === undefined || !isPlain(action)) return undefined
+  if (effect === undefined || !PLAIN.test(action)) return undefined
   const input = body.slice(endOfEffect + INPUT.length, endOfInput)
   const key = body.slice(endOfInput + KEY.length, -END.length)
-  if (key.length > 0 && key.length <= MAX_KEY && isPlain(key)) return { key, action, effect, input }
+  if (key.length > 0 && key.length <= MAX_KEY && PLAIN.test(key))
+    return { key: copied(key), action: copied(action), effect, input }
   const labeled = LABELED.exec(body.slice(endOfInput + KEY.length))
   if (labeled === null) return undefined
   const [, labeledKey = '', provider, tool] = labeled
-  return { key: labeledKey, action, effect, ...recordedLabels({ tool, provider }), input }
+  const labels = recordedLabels({ tool: copied(tool), provider: copied(provider) })
+  return { key: copied(labeledKey), action: copied(action), effect, ...labels, input }
 }
 
 function effectOf(text: string): Effect | undefined {
@@ -45,7 +51,10 @@ function effectOf(text: string): Effect | undefined {
   return undefined
 }
 
-/** True where a text of JSON stands as it is. */
-function isPlain(text: string): boolean {
-  return !text.includes('"') && !text.includes('\\')
+/** The engine copies what is shorter than this when it is cut out of a text. */
+const SHORT = 13
+
+/** A text of its own, for one that is plain. */
+function copied<T extends string | undefined>(text: T): T {
+  return text === undefined || text.length < SHORT ? text : (JSON.parse(`"${text}"`) as T)
 }

@@ -1,7 +1,8 @@
+import { canonicalJson } from '@varve/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ClosedItems, type SavedItems } from './closed-items.ts'
-import { fingerprint, type ClosedItem } from './item.ts'
+import { fingerprint, fingerprintOfText, type ClosedItem } from './item.ts'
 
 const kind = fc.constantFrom<ClosedItem['kind']>('action', 'timer', 'wait', 'interrupt', 'child')
 const item: fc.Arbitrary<ClosedItem> = fc.record(
@@ -120,6 +121,17 @@ describe('closed items', () => {
 
     const changed = after.filter(([bin, lines]) => before.get(bin) !== lines)
     expect(changed.map(([bin, lines]) => lines.replace(before.get(bin) ?? '', ''))).toEqual(['step 2000\t0\t2000\n'])
+  })
+
+  test('keep no long text of an input when they are saved', () => {
+    const items = new ClosedItems()
+    const text = canonicalJson({ note: 'x'.repeat(200) })
+    items.add('a', { ...stepOf(1), fingerprint: text })
+
+    const { bins } = items.saved(1)
+
+    expect(items.get('a')?.fingerprint).toBe(fingerprintOfText(text))
+    expect(bins[0]?.[1]).toBe(`a\t0\t${fingerprintOfText(text)}\n`)
   })
 
   test('that are saved stay as they are when others close', () => {

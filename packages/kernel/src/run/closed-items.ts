@@ -87,9 +87,12 @@ export class ClosedItems implements Iterable<readonly [key: string, item: Closed
   }
 
   #write(key: string): void {
-    const { kind, name, fingerprint, error } = this.#items.get(key) as ClosedItem
+    const item = this.#items.get(key) as ClosedItem
+    const { kind, name, error } = item
+    const fingerprint = fingerprintOfText(item.fingerprint)
+    if (fingerprint !== item.fingerprint) this.#items.set(key, { ...item, fingerprint })
     const ending = error === undefined ? '\n' : `\t${JSON.stringify(error)}\n`
-    const line = `${writtenKey(key)}\t${this.#placeOf(kind, name)}\t${fingerprintOfText(fingerprint)}${ending}`
+    const line = `${writtenKey(key)}\t${this.#placeOf(kind, name)}\t${fingerprint}${ending}`
     const bin = binOf(key)
     this.#bins ??= new Map()
     this.#bins.set(bin, (this.#bins.get(bin) ?? '') + line)

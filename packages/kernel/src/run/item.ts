@@ -104,8 +104,8 @@ export function fingerprint(input: Json): string {
   return fingerprintOfText(textOfJson(input))
 }
 
-/** Texts up to this length, in UTF-16 code units, are remembered until a snapshot is made; the memory of a run has a bound for each item. */
-const REMEMBERED_LENGTH = 1024
+/** Texts up to this length, in UTF-16 code units, are remembered until a snapshot is made: what a run holds has a bound for each item. */
+const REMEMBERED_LENGTH = 512
 
 /** What to remember of an input that has this canonical text: the text where it is short enough, else its {@link fingerprint}. */
 export function rememberedText(text: string): string {

@@ -11,8 +11,8 @@ export interface RunFold {
   readonly stepper: Stepper
 }
 
-/** Longer texts, in UTF-16 code units, are parsed: what is cut out of one keeps all of it in memory. */
-const SHORT_BODY = 2048
+/** Longer texts, in UTF-16 code units, are parsed: an input that is cut out of one keeps all of it in memory. */
+const SHORT_BODY = 1024
 
 /**
  * Moves both halves of the fold by an event as it was recorded, in the way that costs least.

@@ -2,7 +2,7 @@ import { canonicalJson, formatPath, isStoreError, type Json, type LogEnd } from 
 import { KernelError, textOf } from '../errors.ts'
 import type { Counts, EventData } from '../log/event-data.ts'
 import { ClosedItems, type SavedItems } from './closed-items.ts'
-import { fingerprintOfText, type Fact, type OpenItem } from './item.ts'
+import { fingerprintOfText, type Fact, type OpenAction, type OpenItem } from './item.ts'
 import type { RunFold } from './run-fold.ts'
 import type { Cancel, Reuse, System, TerminalEvent } from './system.ts'
 
@@ -29,9 +29,7 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
   const state = stepper.hold()
   const body = (): string => {
     const items = [...system.open.values(), ...removed].filter(({ seq }) => seq <= end.seq)
-    const open = items
-      .sort((a, b) => a.seq - b.seq)
-      .map((item) => ({ ...item, fingerprint: fingerprintOfText(item.fingerprint) }))
+    const open = items.sort((a, b) => a.seq - b.seq).map((item) => savedItem(item))
     const closed = system.closed.saved(closedBefore)
     const ends = { cancel: cancel ?? null, terminal: terminal ?? null }
     const rest = { started: started ?? null, signals, ...ends, reuse: reuse ?? null }
@@ -49,6 +47,22 @@ export function holdFold({ system, stepper }: RunFold): HeldFold {
     return JSON.stringify(saved)
   }
   return { runId, end, body }
+}
+
+/** An open item as a snapshot holds it. */
+type SavedItem = Exclude<OpenItem, OpenAction> | (Omit<OpenAction, 'request'> & { readonly input: Json })
+
+function savedItem(item: OpenItem): SavedItem {
+  const fingerprint = fingerprintOfText(item.fingerprint)
+  if (item.kind !== 'action') return { ...item, fingerprint }
+  const { request, ...rest } = item
+  return { ...rest, fingerprint, input: request.input }
+}
+
+function openItem(saved: SavedItem): OpenItem {
+  if (saved.kind !== 'action') return saved
+  const { input, ...rest } = saved
+  return { ...rest, request: { input } }
 }
 
 /** @throws KernelError `STATE_NOT_JSON` with the path of what would be lost. */
@@ -125,7 +139,7 @@ function changedIn(part: unknown, path: (string | number)[]): string | undefined
 
 interface SavedFold {
   readonly at: number
-  readonly open: readonly OpenItem[]
+  readonly open: readonly SavedItem[]
   readonly closed: SavedItems
   readonly started: EventData['RunStarted'] | null
   readonly signals: readonly EventData['SignalReceived'][]
@@ -155,6 +169,6 @@ export function loadSnapshot(fold: RunFold, end: LogEnd, body: string): void {
   system.deciding = saved.deciding
   system.closed = new ClosedItems(saved.closed)
   if (saved.facts.length > 0) system.facts = new Map(saved.facts)
-  for (const item of saved.open) system.open.put(item)
+  for (const item of saved.open) system.open.put(openItem(item))
   fold.stepper.load(saved.state)
 }

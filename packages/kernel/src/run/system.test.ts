@@ -7,6 +7,7 @@ import { kernelError } from '../testing/expected-errors.ts'
 import { sealLog } from '../testing/sealed-log.ts'
 import type { Stepper } from '../stepper/stepper.ts'
 import type { RunFold } from './run-fold.ts'
+import { fingerprint } from './item.ts'
 import { holdFold, loadSnapshot } from './snapshot-body.ts'
 import { applyToSystem, blockedOn, emptySystem, isKnown, statusOf, wakeAt, type System } from './system.ts'
 
@@ -376,6 +377,13 @@ describe('a snapshot', () => {
     load: () => undefined,
   }
   const foldOf = (system: System): RunFold => ({ system, stepper: stateless })
+  const shown = (system: System) => ({
+    ...system,
+    // Of what was recorded with a request, the input counts.
+    open: [...system.open.values()].map((item) =>
+      item.kind === 'action' ? { ...item, request: { input: item.request.input } } : item,
+    ),
+  })
 
   test('of a fold at any point of its log loads to the same fold, and folds on alike', () => {
     fc.assert(
@@ -388,13 +396,26 @@ describe('a snapshot', () => {
 
           loadSnapshot(foldOf(loaded), end, body())
 
-          expect(loaded).toEqual({ ...system, removed: undefined })
+          expect(shown(loaded)).toEqual({ ...shown(system), removed: undefined })
           for (const event of events.slice(length)) applyToSystem(loaded, event)
-          expect({ ...loaded, removed: [] }).toEqual({ ...fold(events), removed: [] })
+          expect({ ...shown(loaded), removed: [] }).toEqual({ ...shown(fold(events)), removed: [] })
         }
       }),
       { numRuns: 200 },
     )
+  })
+
+  test('says of an open action what those of its format say, whatever release goes on from it', () => {
+    const data = { key: 'a', action: 'act', input: { text: 'x'.repeat(100) }, effect: 'pure', tool: 't' } as const
+    const events = eventsOf([started, { type: 'ActionRequested', data }])
+    const body = holdFold(foldOf(fold(events))).body()
+
+    expect((JSON.parse(body) as { open: unknown }).open).toEqual([
+      {
+        ...{ kind: 'action', key: 'a', seq: 2, action: 'act', input: data.input, effect: 'pure', tool: 't' },
+        ...{ fingerprint: fingerprint(data.input), attempt: 1, failures: 0, attempting: true, inDoubt: false },
+      },
+    ])
   })
 
   test('keeps the order of what is open and of the signals', () => {
