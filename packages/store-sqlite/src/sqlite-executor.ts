@@ -24,6 +24,10 @@ export class SqliteExecutor implements SqlExecutor {
   readonly #busyTimeoutMs: number
   readonly #statements = new Map<string, SqliteStatement>()
   #synchronous: Synchronous = 'FULL'
+  /** What the connection is set to; undefined when that is not known. */
+  #level: Synchronous | undefined
+  /** True where a commit that is not flushed can be taken back by a power failure, and nothing else can happen to the file. */
+  #mayBeLax = false
   #closed = false
   #breathedAt = performance.now()
   #wroteAt = -Infinity
@@ -33,10 +37,12 @@ export class SqliteExecutor implements SqlExecutor {
     this.#busyTimeoutMs = busyTimeoutMs
   }
 
-  /** Sets when a commit is flushed. */
-  async setSynchronous(synchronous: Synchronous): Promise<void> {
+  /** Sets the journal to WAL, where the database can have that, and when a commit is flushed. */
+  async setJournal(synchronous: Synchronous): Promise<void> {
     await this.#patiently(() => {
-      this.#setPragma(synchronous)
+      const mode = this.#database.prepare('pragma journal_mode = wal').get([]) as { readonly journal_mode: string }
+      this.#setLevel(synchronous)
+      this.#mayBeLax = mode.journal_mode === 'wal'
     })
     this.#synchronous = synchronous
   }
@@ -79,25 +85,17 @@ export class SqliteExecutor implements SqlExecutor {
   }
 
   async #runAlone(step: Step): Promise<unknown> {
-    const { writes, flushed } = step.query
+    const { writes, flushed = true } = step.query
     if (!writes) return this.#patiently(() => this.#execute(step))
-    return flushed === false && this.#synchronous === 'FULL'
-      ? this.#patiently(() => this.#unflushed(step))
-      : this.transaction('write', () => only(step))
-  }
-
-  #unflushed(step: Step): unknown {
-    this.#setPragma('NORMAL')
-    try {
-      return this.#transact('write', () => only(step))
-    } finally {
-      this.#setPragma('FULL')
-    }
+    const level = flushed || !this.#mayBeLax ? this.#synchronous : 'NORMAL'
+    return this.#patiently(() => this.#transact('write', () => only(step), level))
   }
 
   /** Prepared each time: that, not the execution, is what sets it. */
-  #setPragma(synchronous: Synchronous): void {
-    this.#database.prepare(`pragma synchronous = ${synchronous}`).run([])
+  #setLevel(level: Synchronous): void {
+    this.#level = undefined
+    this.#database.prepare(`pragma synchronous = ${level}`).run([])
+    this.#level = level
   }
 
   async #patiently<T>(act: () => T): Promise<T> {
@@ -121,7 +119,9 @@ export class SqliteExecutor implements SqlExecutor {
     this.#breathedAt = performance.now()
   }
 
-  #transact<T>(mode: 'read' | 'write', steps: () => Steps<T>): T {
+  #transact<T>(mode: 'read' | 'write', steps: () => Steps<T>, level = this.#synchronous): T {
+    // Each sees to its own, whatever became of the one before. Until the journal is set, the file may be somebody else's.
+    if (mode === 'write' && this.#mayBeLax && this.#level !== level) this.#setLevel(level)
     // Immediate: a transaction that reads first and then wants to write could never be made to wait for its turn.
     this.#prepared(mode === 'write' ? 'begin immediate' : 'begin').run([])
     let result: T

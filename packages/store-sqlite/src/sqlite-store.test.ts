@@ -173,7 +173,34 @@ describe('opening', () => {
     await store.artifacts.touch([id])
     await startRun(store)
     expect(levels).toEqual([2, 2])
-    expect(real.pragma('synchronous', { simple: true })).toBe(2)
+    await store[Symbol.asyncDispose]()
+    real.close()
+  })
+
+  test('a commit waits for the disk whatever became of one that did not', async () => {
+    const real = new SQLite(file)
+    const levels: unknown[] = []
+    let failing = ''
+    const noting = observed(real, (sql, execute) => {
+      if (sql === failing) {
+        failing = ''
+        throw Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' })
+      }
+      if (sql === 'commit') levels.push(real.pragma('synchronous', { simple: true }))
+      return execute()
+    })
+    const store = await sqliteStore({ database: noting })
+    const id = await store.artifacts.put(new Uint8Array([1]))
+
+    for (const text of ['pragma synchronous = NORMAL', 'begin immediate', 'commit', 'pragma synchronous = FULL']) {
+      failing = text
+      await codeOf(store.artifacts.touch([id], { durable: false }))
+      await codeOf(store.artifacts.touch([id]))
+      expect(failing).toBe('')
+      levels.length = 0
+      await store.artifacts.touch([id])
+      expect(levels).toEqual([2])
+    }
     await store[Symbol.asyncDispose]()
     real.close()
   })

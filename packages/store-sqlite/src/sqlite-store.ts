@@ -49,8 +49,7 @@ export async function sqliteStore(location: SqliteLocation, options: SqliteStore
   try {
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
     // Only now that the file is known to be ours: the journal mode is written into it.
-    await executor.get(pragma('journal_mode = wal'), {})
-    await executor.setSynchronous(synchronous === 'NORMAL' ? 'NORMAL' : 'FULL')
+    await executor.setJournal(synchronous === 'NORMAL' ? 'NORMAL' : 'FULL')
   } catch (error) {
     await close()
     throw error

@@ -233,6 +233,33 @@ test('the snapshot of a long run is made behind its outcome, and before the run 
   await kernel[Symbol.asyncDispose]()
 })
 
+test('the snapshot of a run that ended is of before its output was given out', async () => {
+  const gathering = defineWorkflow(
+    {
+      ...{ name: 'gathering', version: '1', input: z.int(), signals: { go: z.null() } },
+      actions: { work: { run: () => null } },
+    },
+    {
+      step: ({ input, results }, next) => {
+        const done = Object.keys(results).length
+        if (done < input) return next.run('work', null, { key: `${done}` })
+        return results['go'] === undefined ? next.waitFor('go') : next.complete({ list: [1, 2] })
+      },
+    },
+  )
+  const data = memoryStore()
+  const store = { ...data, snapshots: { ...data.snapshots, latest: async () => undefined } }
+  await createKernel({ store, workflows: [gathering] }).start(gathering, 300, { runId: 'r' })
+  const kernel = createKernel({ store, workflows: [gathering] })
+
+  const outcome = (await kernel.signal('r', { name: 'go', value: null })) as unknown as { output: { list: unknown[] } }
+  outcome.output.list.push('changed')
+  await kernel[Symbol.asyncDispose]()
+
+  const { body } = (await data.snapshots.latest('r')) as Snapshot
+  expect(JSON.parse(body)).toMatchObject({ terminal: { output: { list: [1, 2] } } })
+})
+
 test('who starts runs with large states faster than they are written holds no more than a few of them', async () => {
   const large = defineWorkflow(
     { name: 'large', version: '1', input: z.int(), initialState: (length: number) => 'x'.repeat(length) },

@@ -64,6 +64,7 @@ describe('a recorded event', () => {
       expect(unread(body)).toStrictEqual(parsed)
       expect(isDeepStrictEqual(unread(body), parsed)).toBe(true)
       expect(canonicalJson(unread(body).data)).toBe(body)
+      expect(JSON.stringify(unread(body).data)).toBe(body)
       expect({ ...unread(body).data }).toStrictEqual(parsed.data)
       expect(structuredClone(unread(body).data)).toStrictEqual(parsed.data)
       expect(new Proxy(unread(body).data, {})).toHaveProperty('input', { cents: [1, 2] })

@@ -1,7 +1,6 @@
 import { openEvent, StoreError, type Json, type LogEnd, type SealedEvent, type StoredEvent } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import { wrongIn } from './data-check.ts'
-import { recordedLabels } from '../policy/labels.ts'
 import { eventTypeOf, type EventData, type EventType } from './event-data.ts'
 import type { LogEvent } from './log-event.ts'
 import type { RequestText } from './request-text.ts'
@@ -82,8 +81,10 @@ const INPUT = {
 
 /** The data of a request, as good as parsed: a plain object, which can be spread, copied and written like any other. */
 function unreadRequest(recorded: RecordedEvent, { action, effect, key, provider, tool }: RequestText): RequestData {
-  const data = { action, effect, key, ...recordedLabels({ provider, tool }) }
+  const data = { action, effect }
   // What it is read from is not to be seen. One getter for all: with one of its own each would be slow to make.
   Object.defineProperty(data, 'recorded', { value: recorded })
-  return Object.defineProperty(data, 'input', INPUT) as RequestData
+  Object.defineProperty(data, 'input', INPUT)
+  const labels = { ...(provider !== undefined && { provider }), ...(tool !== undefined && { tool }) }
+  return Object.assign(data, { key, ...labels }) as RequestData
 }

@@ -92,16 +92,26 @@ test('a snapshot is made of a state that it gives back as it is, and of no other
   )
 })
 
+const hiding = Object.create(Array.prototype, { [Symbol.iterator]: { value: () => [].values() } }) as object
+
 test.for([
   ['a named property of an array', Object.assign([1], { name: 1 })],
   ['a symbol as key', { [Symbol('s')]: 1 }],
   ['a text that is no text', '\ud800'],
   ['a key that is no text', { '\ud800': 1 }],
   ['an integer that is too large', 2 ** 53],
+  ['an array of a class', new (class Stack extends Array<number> {})(1, 2)],
+  ['an array that hides what is in it', Object.setPrototypeOf([NaN], hiding)],
+  ['an array without a prototype', Object.setPrototypeOf([1], null)],
+  ['what says itself how it is written', Object.defineProperty({}, 'toJSON', { value: () => 1 })],
   ['a hole', [1, , 2]], // eslint-disable-line no-sparse-arrays -- as code of a user may have made it
   ['101 levels', Array.from({ length: 101 }).reduce((inner) => [inner], null)],
 ])('of a state with %s no snapshot is made', ([, state]) => {
   expect(givenBack(state)).toBeUndefined()
+})
+
+test('of a state with data called toJSON a snapshot is made', () => {
+  expect(givenBack({ toJSON: 'as a name' })?.state).toEqual({ toJSON: 'as a name' })
 })
 
 test('of a state of 100 levels a snapshot is made', () => {

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 /** So many ids go into one touch. */
 const MOST = 1000
 
-/** Marks artifacts as used, all that are asked for while the store is busy with one commit. */
+/** Marks artifacts as used, all that are asked for within one turn of the event loop, or while the store is busy with one commit. */
 export class TouchBatch {
   readonly #artifacts: ArtifactStore
   #waiting = new Set<ContentId>()
@@ -35,7 +35,7 @@ export class TouchBatch {
     this.#next = undefined
     const there = new Set<ContentId>()
     for (let at = 0; at < ids.length; at += MOST) {
-      // The result that a hit is recorded as refers to it.
+      // The commit that records the hit is durable and comes behind: what is lost, is lost with it.
       for (const id of await this.#artifacts.touch(ids.slice(at, at + MOST), { durable: false })) there.add(id)
     }
     return there

@@ -33,7 +33,7 @@ type Queries = ArtifactQueries & UploadQueries
 /** The artifacts. */
 export function sqlArtifacts(parts: StoreParts): ArtifactStore {
   const queries = { ...artifactQueries(parts.dialect), ...uploadQueries(parts.dialect) }
-  const passing = parts.dialect.unflushed(queries.touch)
+  const unflushedTouch = parts.dialect.unflushed(queries.touch)
   return {
     put: async (content, { mediaType = 'application/octet-stream' } = {}) => put(parts, queries, content, mediaType),
     get: async (id) => {
@@ -47,7 +47,7 @@ export function sqlArtifacts(parts: StoreParts): ArtifactStore {
       checkContentIds(ids, 1)
       const args = { ids: parts.dialect.list(ids), now: parts.now() }
       const there = new Set<string>(
-        (await parts.executor.all(durable ? queries.touch : passing, args)).map(({ id }) => id),
+        (await parts.executor.all(durable ? queries.touch : unflushedTouch, args)).map(({ id }) => id),
       )
       return ids.filter((id) => there.has(id))
     },
