@@ -41,10 +41,13 @@ export class RecordedEvent {
     return (this.#event ??= this.#read())
   }
 
-  /** The event of a request that was taken apart: its input is read, and all of it checked, when somebody asks for the input. */
+  /**
+   * The event of a request that was taken apart, for the fold alone: its data is none that could be copied or written. Its input is
+   * read, and all of it checked, when somebody asks for the input.
+   */
   requested(request: RequestText): LogEvent {
     const { seq, at, hash } = this.stored
-    return { seq, type: 'ActionRequested', at, data: unreadRequest(this, request), hash }
+    return { seq, type: 'ActionRequested', at, data: new UnreadRequest(this, request), hash }
   }
 
   /** Checks data that is written as the text of this event. @throws KernelError `INVALID_LOG` as {@link RecordedEvent.event}. */
@@ -69,22 +72,25 @@ export class RecordedEvent {
 
 type RequestData = EventData['ActionRequested']
 
-const INPUT = {
-  enumerable: true,
-  configurable: true,
-  get(this: { readonly recorded: RecordedEvent }): Json {
-    const { input } = this.recorded.event.data as RequestData
-    Reflect.defineProperty(this, 'input', { value: input, enumerable: true, configurable: true, writable: true })
-    return input
-  },
-}
+/** The data of a request that was taken apart: what the fold of every log needs, and the input for whoever executes it. */
+class UnreadRequest implements RequestData {
+  readonly action: RequestData['action']
+  readonly effect: RequestData['effect']
+  readonly key: RequestData['key']
+  readonly tool: RequestData['tool']
+  readonly provider: RequestData['provider']
+  readonly #recorded: RecordedEvent
 
-/** The data of a request, as good as parsed: a plain object, which can be spread, copied and written like any other. */
-function unreadRequest(recorded: RecordedEvent, { action, effect, key, provider, tool }: RequestText): RequestData {
-  const data = { action, effect }
-  // What it is read from is not to be seen. One getter for all: with one of its own each would be slow to make.
-  Object.defineProperty(data, 'recorded', { value: recorded })
-  Object.defineProperty(data, 'input', INPUT)
-  const labels = { ...(provider !== undefined && { provider }), ...(tool !== undefined && { tool }) }
-  return Object.assign(data, { key, ...labels }) as RequestData
+  constructor(recorded: RecordedEvent, { action, effect, key, tool, provider }: RequestText) {
+    this.action = action
+    this.effect = effect
+    this.key = key
+    this.tool = tool
+    this.provider = provider
+    this.#recorded = recorded
+  }
+
+  get input(): Json {
+    return (this.#recorded.event.data as RequestData).input
+  }
 }

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { RecordedEvent } from '../log/recorded-event.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { Stepper } from '../stepper/stepper.ts'
-import { applyRecorded, type RunFold } from './run-fold.ts'
+import { applyEvent, applyRecorded, type RunFold } from './run-fold.ts'
 import { emptySystem } from './system.ts'
 
 /** A request with this text of an input, under a hash that fits. */
@@ -14,8 +14,10 @@ function requested(input: string): RecordedEvent {
   return new RecordedEvent(genesis('r'), stored)
 }
 
-function foldNoting(applied: LogEvent[]): RunFold {
+/** @param ignores - what its stepper is not given. */
+function foldNoting(applied: LogEvent[], ...ignores: LogEvent['type'][]): RunFold {
   const stepper: Stepper = {
+    ignores: new Set(ignores),
     apply: (event) => {
       applied.push(event)
     },
@@ -26,19 +28,19 @@ function foldNoting(applied: LogEvent[]): RunFold {
   return { system: emptySystem('r'), stepper }
 }
 
-test('the input of a recorded request is read when somebody asks for it', () => {
+test('the input of a recorded request is read when somebody asks for it, where the stepper does not see requests', () => {
   const applied: LogEvent[] = []
-  const fold = foldNoting(applied)
+  const fold = foldNoting(applied, 'ActionRequested')
 
   applyRecorded(fold, requested('{"n":[1,2]}'))
 
   expect(fold.system.open.get('k')).toMatchObject({ action: 'act', fingerprint: '{"n":[1,2]}' })
   expect(fold.system.open.get('k')).toHaveProperty('request.input', { n: [1, 2] })
-  expect(applied[0]?.data).toEqual({ action: 'act', effect: 'pure', input: { n: [1, 2] }, key: 'k' })
+  expect(applied).toEqual([])
 })
 
-test('an input that is no JSON is told when somebody asks for it', () => {
-  const fold = foldNoting([])
+test('an input that is no JSON is told then', () => {
+  const fold = foldNoting([], 'ActionRequested')
 
   applyRecorded(fold, requested('{"n":[1,2}'))
 
@@ -46,15 +48,44 @@ test('an input that is no JSON is told when somebody asks for it', () => {
   expect(() => item?.kind === 'action' && item.request.input).toThrow(expect.objectContaining({ code: 'CORRUPT_LOG' }))
 })
 
+test('a stepper that sees requests is given them as they were recorded, as plain data', () => {
+  const applied: LogEvent[] = []
+  const fold = foldNoting(applied)
+
+  applyRecorded(fold, requested('{"n":[1,2]}'))
+
+  const data = { action: 'act', effect: 'pure', input: { n: [1, 2] }, key: 'k' }
+  expect(applied).toStrictEqual([
+    { seq: 1, type: 'ActionRequested', at: 1000, data, hash: expect.any(String) as string },
+  ])
+  expect(() => applyRecorded(foldNoting([]), requested('{"n":[1,2}'))).toThrow(
+    expect.objectContaining({ code: 'CORRUPT_LOG' }),
+  )
+})
+
+test('what a stepper ignores moves the system all the same, whether it was recorded or decided now', () => {
+  const applied: LogEvent[] = []
+  const fold = foldNoting(applied, 'ActionRequested', 'DomainEvent')
+  const recorded = requested('1')
+
+  applyRecorded(fold, recorded)
+  applyEvent(fold, { seq: 2, type: 'DomainEvent', at: 1000, data: { name: 'n', payload: null }, hash: 'two' })
+  applyEvent(fold, { seq: 3, type: 'StateUpdated', at: 1000, data: { payload: null }, hash: 'three' })
+
+  expect(fold.system.end).toEqual({ seq: 3, hash: 'three' })
+  expect(fold.system.open.has('k')).toBe(true)
+  expect(applied.map(({ seq }) => seq)).toEqual([3])
+})
+
 test('one that is long is read at once, so that no part of its text keeps all of it in memory', () => {
   const long = 'x'.repeat(3000)
-  const fold = foldNoting([])
+  const fold = foldNoting([], 'ActionRequested')
 
   applyRecorded(fold, requested(`"${long}"`))
 
   expect(fold.system.open.get('k')).toHaveProperty('request.input', long)
   expect(fold.system.open.get('k')?.fingerprint).toHaveLength(22)
-  expect(() => applyRecorded(foldNoting([]), requested(`"${long}`))).toThrow(
+  expect(() => applyRecorded(foldNoting([], 'ActionRequested'), requested(`"${long}`))).toThrow(
     expect.objectContaining({ code: 'CORRUPT_LOG' }),
   )
 })

@@ -22,9 +22,10 @@ const SHORT_BODY = 1024
  */
 export function applyRecorded(fold: RunFold, recorded: RecordedEvent): void {
   const { type, stored } = recorded
-  const request = type === 'ActionRequested' && stored.body.length <= SHORT_BODY ? requestIn(stored.body) : undefined
+  const isUnseen = type === 'ActionRequested' && fold.stepper.ignores?.has(type) === true
+  const request = isUnseen && stored.body.length <= SHORT_BODY ? requestIn(stored.body) : undefined
   if (request === undefined) applyEvent(fold, recorded.event)
-  else applyEvent(fold, recorded.requested(request), request.input)
+  else applyToSystem(fold.system, recorded.requested(request), request.input)
 }
 
 /**
@@ -34,10 +35,12 @@ export function applyRecorded(fold: RunFold, recorded: RecordedEvent): void {
  * @throws KernelError `INVALID_LOG` | `REDUCER_FAILED` | `NONDETERMINISM`.
  */
 export function applyEvent(fold: RunFold, event: LogEvent, input?: string): void {
-  const closed = applyToSystem(fold.system, event, input)
+  const { system, stepper } = fold
+  const closed = applyToSystem(system, event, input)
+  if (stepper.ignores?.has(event.type) === true) return
   try {
-    fold.stepper.apply(event, closed)
+    stepper.apply(event, closed)
   } catch (error) {
-    throw located(error, { runId: fold.system.runId, seq: event.seq })
+    throw located(error, { runId: system.runId, seq: event.seq })
   }
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
 import { kernelError } from '../testing/expected-errors.ts'
+import type { LogEvent } from '../log/log-event.ts'
 import { readLog } from '../testing/sealed-log.ts'
 import type { Decision, Requests } from '../workflow/decision.ts'
 import { defineWorkflow, type StepContext } from '../workflow/define-workflow.ts'
@@ -155,4 +156,22 @@ describe('a step', () => {
     const parts = fc.array(fc.integer({ min: 20, max: 500 }), { minLength: 1, maxLength: 4 })
     fc.assert(fc.property(requests, parts, play), { numRuns: 50, endOnFailure: true })
   })
+})
+
+test('what a stepper of a reducer ignores, no reducer sees', () => {
+  const seen: string[] = []
+  const reduce = (state: unknown, { type }: { readonly type: string }): unknown => {
+    seen.push(type)
+    return state
+  }
+  const parts = { name: 'looking', version: '1', initialState: undefined, cancel: undefined }
+  const stepper = reducerStepper({ ...parts, reduce, step: () => next.complete(null) }, (_, call) => call())
+  const told = (type: string): LogEvent =>
+    ({ type, seq: 1, at: 0, data: { key: 'k' }, hash: '' }) as unknown as LogEvent
+
+  for (const type of stepper.ignores ?? []) stepper.apply(told(type), undefined)
+  stepper.apply(told('TimerFired'), undefined)
+
+  expect([...(stepper.ignores ?? [])]).toContain('ActionRequested')
+  expect(seen).toEqual(['TimerFired'])
 })

@@ -53,6 +53,7 @@ export function reducerStepper(definition: PureParts, guard: Guard, initialState
     return want
   }
   return {
+    ignores: UNSEEN,
     apply: (event, closed) => {
       const seen = seenBy(event, closed)
       if (seen === undefined) return
@@ -170,6 +171,9 @@ function without(
 function emptyRecord(): Record<string, ItemResult> {
   return Object.create(null) as Record<string, ItemResult>
 }
+
+/** What no reducer sees, and most of a log is. */
+const UNSEEN: ReadonlySet<LogEvent['type']> = new Set(['ActionRequested', 'ActionAttemptStarted'])
 
 /** The event as a reducer sees it, with the name of the item that it closes; undefined for those it never sees. */
 function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | undefined {

@@ -11,7 +11,12 @@ import type { FailReason, ItemRequest, UserEvent } from '../workflow/decision.ts
  */
 export interface Stepper {
   /**
-   * Takes in an event that a step can act on, before or after it is durable.
+   * Types of events that it is not given. Of a recorded request nothing is read then but what every log is folded by, which is a part of
+   * what opening a long run costs. Default: it is given all.
+   */
+  readonly ignores?: ReadonlySet<LogEvent['type']>
+  /**
+   * Takes in an event, before or after it is durable.
    *
    * @throws KernelError `REDUCER_FAILED` | `NONDETERMINISM`; the stepper is not used afterwards.
    */

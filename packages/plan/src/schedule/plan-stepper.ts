@@ -12,8 +12,12 @@ interface SavedSchedule {
   readonly closed: readonly (readonly [key: string, outcome: ItemOutcome])[]
 }
 
+/** A schedule moves by what closes. */
+const UNSEEN: ReadonlySet<LogEvent['type']> = new Set(['ActionRequested', 'ActionAttemptStarted'])
+
 /** Decides what a run of a plan should have in flight. All of a plan's scheduling is in here and in {@link Schedule}. */
 export class PlanStepper implements Stepper {
+  readonly ignores = UNSEEN
   readonly #plan: PlanDefinition
   #input: PlanInput | undefined
   #schedule: Schedule | undefined

@@ -1,3 +1,4 @@
+import type { StoredEvent } from '@varve/store'
 import { expect, test } from 'vitest'
 import type { SqlExecutor } from '../executor.ts'
 import { sqliteDialect } from '../sqlite/sqlite-dialect.ts'
@@ -69,4 +70,44 @@ test('a page that fails is told behind the events before it, and to nobody when 
   await new Promise(setImmediate)
   process.off('unhandledRejection', hear)
   expect(unheard).toEqual([])
+})
+
+test('whoever asks ahead gets the events in their order, across pages and behind the end', async () => {
+  const { asked, read } = pagesOf(700)
+  const events = read('r')[Symbol.asyncIterator]()
+
+  const answers = await Promise.all(Array.from({ length: 703 }, () => events.next()))
+
+  expect(answers.map(({ value }) => (value as StoredEvent | undefined)?.seq)).toEqual([
+    ...Array.from({ length: 700 }, (_, i) => i + 1),
+    ...Array.from({ length: 3 }, () => undefined),
+  ])
+  expect(answers.map(({ done }) => done).lastIndexOf(false)).toBe(699)
+  expect(asked).toEqual([1, 501])
+})
+
+test('a reader that was stopped, or has failed, has ended', async () => {
+  const { asked, read } = pagesOf(1200, 501)
+  const stopped = read('r')[Symbol.asyncIterator]()
+  const failed = read('r')[Symbol.asyncIterator]()
+  const unbegun = read('r')[Symbol.asyncIterator]()
+
+  await stopped.next()
+  for (let n = 0; n < 500; n++) await failed.next()
+  await expect(failed.next()).rejects.toThrow('the server is gone')
+  const before = [...asked]
+
+  expect(await stopped.return?.()).toEqual({ value: undefined, done: true })
+  expect(await unbegun.return?.()).toEqual({ value: undefined, done: true })
+  for (const each of [stopped, failed, unbegun]) expect(await each.next()).toEqual({ value: undefined, done: true })
+  expect(asked).toEqual(before)
+})
+
+test('a reader that is stopped while its page is on the way has ended all the same', async () => {
+  const { read } = pagesOf(3)
+  const events = read('r')[Symbol.asyncIterator]()
+
+  await Promise.all([events.next(), events.return?.()])
+
+  expect(await events.next()).toEqual({ value: undefined, done: true })
 })

@@ -22,7 +22,7 @@ type PageRecord = EventRecord & { readonly head: number | null }
 /** Reads logs page by page. */
 export function eventReader(executor: SqlExecutor, dialect: SqlDialect): EventStore['read'] {
   const queries = { page: pageQuery(dialect), one: oneQuery(dialect) }
-  return (runId, range) => readPages(executor, queries, runId, range)
+  return (runId, range) => new LogReader(runId, pagesOf(executor, queries, runId, range))
 }
 
 interface ReadQueries {
@@ -30,17 +30,19 @@ interface ReadQueries {
   readonly one: Query<Pick<PageArgs, 'runId' | 'from'>, EventRecord>
 }
 
-async function* readPages(
+type Pages = AsyncIterator<readonly EventRecord[], undefined>
+
+async function* pagesOf(
   executor: SqlExecutor,
   queries: ReadQueries,
   runId: string,
   range: ReadRange = {},
-): AsyncGenerator<StoredEvent> {
+): AsyncGenerator<readonly EventRecord[], undefined> {
   checkId('the run id', runId)
   const { from, last } = boundsOf(range)
   if (from === last) {
     const record = await executor.get(queries.one, { runId, from })
-    if (record !== undefined) yield { runId, ...record }
+    if (record !== undefined) yield [record]
     return
   }
   const pageFrom = (next: number, end: number): Promise<readonly PageRecord[]> =>
@@ -51,7 +53,7 @@ async function* readPages(
     // The database is at work on the next page while this one is taken.
     const following = newest.seq < end ? pageFrom(newest.seq + 1, end) : undefined
     following?.catch(ignore)
-    for (const { seq, v, type, at, body, hash } of page) yield { runId, seq, v, type, at, body, hash }
+    yield page
     if (following === undefined) return
     page = await following
   }
@@ -60,6 +62,58 @@ async function* readPages(
 /** Told when the page is asked for; nobody asks for it when the reader has stopped. */
 function ignore(): void {
   // Nothing is lost.
+}
+
+/** The events of pages one by one. By hand: the turns that a generator takes for each event are 2 to 4 % of what a resume takes. */
+class LogReader implements AsyncIterableIterator<StoredEvent, undefined> {
+  readonly #runId: string
+  readonly #pages: Pages
+  #page: readonly EventRecord[] = []
+  #taken = 0
+  #turning: Promise<boolean> | undefined
+
+  constructor(runId: string, pages: Pages) {
+    this.#runId = runId
+    this.#pages = pages
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<StoredEvent, undefined>> {
+    const record = this.#page[this.#taken]
+    if (record === undefined) return this.#nextOfNextPage()
+    this.#taken += 1
+    const { seq, v, type, at, body, hash } = record
+    return Promise.resolve({ value: { runId: this.#runId, seq, v, type, at, body, hash }, done: false })
+  }
+
+  async return(): Promise<IteratorResult<StoredEvent, undefined>> {
+    this.#page = []
+    await this.#pages.return?.()
+    // One may have come meanwhile.
+    this.#page = []
+    return { value: undefined, done: true }
+  }
+
+  /** Whoever asks again before the page has come gets what is behind. */
+  async #nextOfNextPage(): Promise<IteratorResult<StoredEvent, undefined>> {
+    this.#turning ??= this.#turn()
+    return (await this.#turning) ? this.next() : { value: undefined, done: true }
+  }
+
+  /** @returns whether there is another page. */
+  async #turn(): Promise<boolean> {
+    try {
+      const { value, done } = await this.#pages.next()
+      this.#page = value ?? []
+      this.#taken = 0
+      return done !== true
+    } finally {
+      this.#turning = undefined
+    }
+  }
 }
 
 function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange): { from: number; last: number } {
