@@ -5,7 +5,10 @@ import { EFFECTS } from '../workflow/action.ts'
 /** Any JSON value; what was parsed from JSON needs no further look inside. */
 export const jsonSchema = z.custom<Json>((value) => value !== undefined)
 const json = jsonSchema
-const key = z.string().min(1).max(200)
+/** So many UTF-16 code units has a key at most. */
+export const MAX_KEY = 200
+
+const key = z.string().min(1).max(MAX_KEY)
 const attempt = z.int().min(1)
 const by = z.string().max(1000).optional()
 /** Unix milliseconds. */

@@ -1,6 +1,6 @@
 import { recordedLabels } from '../policy/labels.ts'
 import { EFFECTS, type Effect } from '../workflow/action.ts'
-import type { EventData } from './event-data.ts'
+import { MAX_KEY, type EventData } from './event-data.ts'
 
 /** The data of a request, with its input as text. */
 export interface RequestText extends Omit<EventData['ActionRequested'], 'input'> {
@@ -13,8 +13,7 @@ const EFFECT = '","effect":"'
 const INPUT = '","input":'
 const KEY = ',"key":"'
 const END = '"}'
-const MAX_KEY = 200
-const LABELED = /^([^"\\\p{Cc}]{1,200})"(?:,"provider":"([^"\\\p{Cc}]*)")?(?:,"tool":"([^"\\\p{Cc}]*)")?\}$/u
+const LABELED = /^([^"\\\p{Cc}]+)"(?:,"provider":"([^"\\\p{Cc}]*)")?(?:,"tool":"([^"\\\p{Cc}]*)")?\}$/u
 /** What stands in a text of JSON as it is. */
 const PLAIN = /^[^"\\\p{Cc}]*$/u
 
@@ -42,6 +41,7 @@ export function requestIn(body: string): RequestText | undefined {
   const labeled = LABELED.exec(body.slice(endOfInput + KEY.length))
   if (labeled === null) return undefined
   const [, labeledKey = '', provider, tool] = labeled
+  if (labeledKey.length > MAX_KEY) return undefined
   const labels = recordedLabels({ tool: copied(tool), provider: copied(provider) })
   return { key: copied(labeledKey), action: copied(action), effect, ...labels, input }
 }

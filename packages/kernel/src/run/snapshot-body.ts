@@ -13,7 +13,7 @@ export const SNAPSHOT_FORMAT = 1
 export interface HeldFold {
   readonly runId: string
   readonly end: LogEnd
-  /** Canonical JSON of the fold. May be called until an event that is no decision is applied. */
+  /** The fold as JSON, properties in the order in which they were given. May be called until an event that is no decision is applied. */
   readonly body: () => string
 }
 
