@@ -130,26 +130,6 @@ describe('what is told', () => {
     expect(stranger.heard.every(({ runId }) => runId === undefined)).toBe(true)
   })
 
-  test('goes over the connection of the commit that it tells of', async () => {
-    const sent: string[][] = []
-    const noting = observed(pool, () => {
-      const texts: string[] = []
-      sent.push(texts)
-      return async (text, execute) => {
-        texts.push(text)
-        return execute()
-      }
-    })
-    // Nobody waits for one.
-    const store = await postgresStore({ pool: { ...noting, waitingCount: 0 } }, { schema })
-
-    await enqueue(store)
-    await store[Symbol.asyncDispose]()
-
-    const committing = sent.find((texts) => texts.some((text) => text.includes('create_'))) ?? []
-    expect(committing.slice(-2)).toEqual([expect.stringContaining('create_'), expect.stringContaining('pg_notify')])
-  })
-
   test.for(['fails', 'has no answer'])('is lost where NOTIFY %s, and nothing else is', async (how) => {
     const breaking = observed(pool, () => async (text, execute) => {
       if (!text.includes('pg_notify')) return execute()

@@ -1,7 +1,7 @@
 import { isStoreError, StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
-import { statement, type Connections } from './connection.ts'
-import type { PostgresClient, PostgresQuery, PostgresResult } from './pool.ts'
+import { Connections, statement } from './connection.ts'
+import type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './pool.ts'
 import {
   isConnectionLost,
   isOutdated,
@@ -28,8 +28,8 @@ export class PostgresExecutor implements SqlExecutor {
   #namesCalls: boolean
   #closed = false
 
-  constructor(connections: Connections, namesCalls: boolean) {
-    this.#connections = connections
+  constructor(pool: PostgresPool, namesCalls: boolean) {
+    this.#connections = new Connections(pool)
     this.#namesCalls = namesCalls
   }
 

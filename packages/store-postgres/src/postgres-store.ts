@@ -1,6 +1,5 @@
 import { StoreError, type Store } from '@varve/store'
 import { checkSchema, migrateSchema, postgresDialect, sqlStore, type SqlDialect } from '@varve/store-kysely'
-import { Connections } from './connection.ts'
 import { postgresChanges, type PostgresChanges } from './changes/postgres-changes.ts'
 import { openPool, type PostgresLocation } from './pool.ts'
 import { PostgresExecutor } from './postgres-executor.ts'
@@ -86,10 +85,9 @@ async function open(location: PostgresLocation, options: PostgresStoreOptions): 
   const { schema = 'varve', notifications = true, preparedStatements = true } = options
   checkSchemaName(schema)
   const { pool, end } = await openPool(location)
-  const connections = new Connections(pool)
   const url = typeof notifications === 'object' ? notifications.url : undefined
-  const changes = notifications === false ? undefined : await postgresChanges({ location, connections, schema, url })
-  const executor = new PostgresExecutor(connections, preparedStatements)
+  const changes = notifications === false ? undefined : await postgresChanges({ location, pool, schema, url })
+  const executor = new PostgresExecutor(pool, preparedStatements)
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     // In this order: a pool that ends forgets those who wait for a connection.

@@ -2,7 +2,6 @@ import type {} from '../../../../test/postgres/global-setup.ts'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { expect, inject, test } from 'vitest'
-import { Connections } from '../connection.ts'
 import { observed } from '../testing/observed-pool.ts'
 import { Notifier } from './notifier.ts'
 import { anything, changesIn, entryOf } from './payload.ts'
@@ -21,7 +20,7 @@ test('while the server takes nothing, changes without end take no memory without
     await held.promise
     return execute()
   })
-  const notifier = new Notifier(new Connections(holding), channel, 'me')
+  const notifier = new Notifier(holding, channel, 'me')
 
   notifier.send(entryOf({ runId: 'first', kind: 'moved', dueInMs: 0 }))
   await underWay.promise

@@ -1,5 +1,5 @@
-import { statement, type Connections } from '../connection.ts'
-import type { PostgresClient } from '../pool.ts'
+import { giveBack, statement, take } from '../connection.ts'
+import type { PostgresClient, PostgresPool } from '../pool.ts'
 import { isConnectionLost } from '../postgres-error.ts'
 import { anyRun, payloadsOf } from './payload.ts'
 import { within } from './within.ts'
@@ -17,11 +17,11 @@ const FLUSH_MS = 1000
  * Sends notifications, in statements of their own and never in the transaction that they tell of: a transaction that
  * notifies takes a lock of the whole server for its commit, so that all commits would stand in line.
  *
- * The first is sent at once, over the connection of the commit that it tells of where that is at hand: its server process is awake. What comes while a statement is under way goes together in the next. Whatever fails is
+ * The first is sent at once; what comes while a statement is under way goes together in the next. Whatever fails is
  * dropped: who waits for a run looks at it again after a while.
  */
 export class Notifier {
-  readonly #connections: Connections
+  readonly #pool: PostgresPool
   readonly #channel: string
   readonly #sender: string
   readonly #waiting = new Set<string>()
@@ -29,8 +29,8 @@ export class Notifier {
   #client: PostgresClient | undefined
   #dropped = false
 
-  constructor(connections: Connections, channel: string, sender: string) {
-    this.#connections = connections
+  constructor(pool: PostgresPool, channel: string, sender: string) {
+    this.#pool = pool
     this.#channel = channel
     this.#sender = sender
   }
@@ -58,7 +58,7 @@ export class Notifier {
   async #sendAll(): Promise<void> {
     while (this.#waiting.size > 0) {
       try {
-        this.#client = await this.#connections.take()
+        this.#client = await take(this.#pool)
         // Only now: what came while we waited for a connection goes along.
         const payloads = payloadsOf(this.#sender, [...this.#waiting])
         this.#waiting.clear()
@@ -75,7 +75,7 @@ export class Notifier {
   #giveBack(destroy: boolean): void {
     const client = this.#client
     this.#client = undefined
-    if (client !== undefined) this.#connections.giveBack(client, destroy)
+    if (client !== undefined) giveBack(client, destroy)
   }
 }
 

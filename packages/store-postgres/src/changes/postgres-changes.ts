@@ -2,8 +2,7 @@ import { sha256 } from '@varve/store'
 import type { RemoteChanges } from '@varve/store-kysely'
 import { randomBytes } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Connections } from '../connection.ts'
-import type { PostgresLocation } from '../pool.ts'
+import type { PostgresLocation, PostgresPool } from '../pool.ts'
 import { ownEars, pooledEars } from './ears.ts'
 import { ListenConnection, type OpenEar } from './listen-connection.ts'
 import { Notifier } from './notifier.ts'
@@ -17,22 +16,17 @@ export interface PostgresChanges extends RemoteChanges {
 /** What notifications need. */
 export interface ChangesOptions {
   readonly location: PostgresLocation
-  readonly connections: Connections
+  readonly pool: PostgresPool
   readonly schema: string
   /** Where to listen, if not where the store is. */
   readonly url?: string | undefined
 }
 
 /** Tells the other stores on the same schema of commits, and hears theirs, with NOTIFY and LISTEN. */
-export async function postgresChanges({
-  location,
-  connections,
-  schema,
-  url,
-}: ChangesOptions): Promise<PostgresChanges> {
+export async function postgresChanges({ location, pool, schema, url }: ChangesOptions): Promise<PostgresChanges> {
   const channel = `varve_${sha256(`varve changes ${schema}`).slice(0, 16)}`
   const self = randomBytes(6).toString('base64url')
-  const notifier = new Notifier(connections, channel, self)
+  const notifier = new Notifier(pool, channel, self)
   const open = await earsFor(location, url)
   return {
     tell: (change) => notifier.send(entryOf(change)),
