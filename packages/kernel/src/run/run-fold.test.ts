@@ -16,11 +16,15 @@ function requested(input: string): RecordedEvent {
 
 /** @param ignores - what its stepper is not given. */
 function foldNoting(applied: LogEvent[], ...ignores: LogEvent['type'][]): RunFold {
+  const apply: Stepper['apply'] = (event) => {
+    applied.push(event)
+  }
+  return foldWith({ apply, ignores: new Set(ignores) })
+}
+
+function foldWith(parts: Pick<Stepper, 'apply' | 'ignores'>): RunFold {
   const stepper: Stepper = {
-    ignores: new Set(ignores),
-    apply: (event) => {
-      applied.push(event)
-    },
+    ...parts,
     want: () => ({ kind: 'requests', known: [], fresh: [] }),
     hold: () => () => null,
     load: () => undefined,
@@ -88,4 +92,20 @@ test('one that is long is read at once, so that no part of its text keeps all of
   expect(() => applyRecorded(foldNoting([], 'ActionRequested'), requested(`"${long}`))).toThrow(
     expect.objectContaining({ code: 'CORRUPT_LOG' }),
   )
+})
+
+test('what an event closes is told by its name, whether or not its request was read', () => {
+  const told: (string | undefined)[] = []
+  const apply: Stepper['apply'] = (_, closed) => {
+    told.push(closed)
+  }
+  const succeeded = { type: 'ActionSucceeded', data: { key: 'k', output: null, attempts: 1 } } as const
+
+  for (const ignores of [[], ['ActionRequested']] as const) {
+    const fold = foldWith({ apply, ignores: new Set<LogEvent['type']>(ignores) })
+    applyRecorded(fold, requested('1'))
+    applyEvent(fold, { ...succeeded, seq: 2, at: 1000, hash: 'two' })
+  }
+
+  expect(told).toEqual([undefined, 'act', 'act'])
 })

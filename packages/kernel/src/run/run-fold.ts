@@ -3,6 +3,7 @@ import type { RecordedEvent } from '../log/recorded-event.ts'
 import { requestIn } from '../log/request-text.ts'
 import type { Stepper } from '../stepper/stepper.ts'
 import { located } from './located.ts'
+import { nameOf } from './open-item.ts'
 import { applyToSystem, type System } from './system.ts'
 
 /** A run as folded so far: what every log says, and what its workflow makes of it. */
@@ -39,7 +40,7 @@ export function applyEvent(fold: RunFold, event: LogEvent, input?: string): void
   const closed = applyToSystem(system, event, input)
   if (stepper.ignores?.has(event.type) === true) return
   try {
-    stepper.apply(event, closed)
+    stepper.apply(event, closed && nameOf(closed))
   } catch (error) {
     throw located(error, { runId: system.runId, seq: event.seq })
   }

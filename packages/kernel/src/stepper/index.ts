@@ -2,7 +2,6 @@
 export { stepperWorkflow } from './stepper-workflow.ts'
 export type { StepperSpec } from './stepper-workflow.ts'
 export type { Ask, Stepper, Want } from './stepper.ts'
-export type { OpenItem } from '../run/item.ts'
 export { repeatable } from '../driver/append.ts'
 export { TURN_EVENTS } from '../run/decide.ts'
 export { itemKeyOf } from '../log/log-event.ts'

@@ -3,8 +3,6 @@ import { KernelError, textOf } from '../errors.ts'
 import type { Guard, PureFunction } from '../guard/guard.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import { TURN_EVENTS } from '../run/decide.ts'
-import { nameOf } from '../run/open-item.ts'
-import type { OpenItem } from '../run/item.ts'
 import type { StepContext } from '../workflow/define-workflow.ts'
 import { next } from '../workflow/next.ts'
 import type { ReduceEvent, WorkflowTypes } from '../workflow/reduce-event.ts'
@@ -176,7 +174,7 @@ function emptyRecord(): Record<string, ItemResult> {
 const UNSEEN: ReadonlySet<LogEvent['type']> = new Set(['ActionRequested', 'ActionAttemptStarted'])
 
 /** The event as a reducer sees it, with the name of the item that it closes; undefined for those it never sees. */
-function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | undefined {
+function seenBy(event: LogEvent, closed: string | undefined): SeenEvent | undefined {
   const { type, seq } = event
   switch (type) {
     case 'RunStarted':
@@ -191,7 +189,7 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
     case 'ActionSucceeded':
     case 'ActionFailed':
     case 'ActionDenied':
-      return { type, seq, data: closed ? { ...event.data, action: nameOf(closed) } : event.data } as SeenEvent
+      return { type, seq, data: closed !== undefined ? { ...event.data, action: closed } : event.data } as SeenEvent
     case 'ActionReused': {
       // To a workflow it makes no difference where a result comes from; else it would decide otherwise for that.
       const { key, action, output, attempts } = event.data
@@ -199,12 +197,12 @@ function seenBy(event: LogEvent, closed: OpenItem | undefined): SeenEvent | unde
     }
     case 'Resumed':
     case 'InterruptExpired':
-      return { type, seq, data: closed ? { ...event.data, kind: nameOf(closed) } : event.data } as SeenEvent
+      return { type, seq, data: closed !== undefined ? { ...event.data, kind: closed } : event.data } as SeenEvent
     case 'SignalDelivered':
     case 'WaitTimedOut':
-      return { type, seq, data: closed ? { ...event.data, signal: nameOf(closed) } : event.data } as SeenEvent
+      return { type, seq, data: closed !== undefined ? { ...event.data, signal: closed } : event.data } as SeenEvent
     case 'ChildCompleted':
-      return { type, seq, data: closed ? { ...event.data, workflow: nameOf(closed) } : event.data } as SeenEvent
+      return { type, seq, data: closed !== undefined ? { ...event.data, workflow: closed } : event.data } as SeenEvent
     default:
       return undefined
   }

@@ -1,6 +1,5 @@
 import type { Json } from '@varve/store'
 import type { LogEvent } from '../log/log-event.ts'
-import type { OpenItem } from '../run/item.ts'
 import type { FailReason, ItemRequest, UserEvent } from '../workflow/decision.ts'
 
 /**
@@ -18,9 +17,11 @@ export interface Stepper {
   /**
    * Takes in an event, before or after it is durable.
    *
+   * @param closed - what the item that the event closes is: the name of its action, signal or workflow, the kind of its interrupt, or
+   * `timer`; undefined where it closes none. Whatever else a stepper needs of an item is in the event that opened it.
    * @throws KernelError `REDUCER_FAILED` | `NONDETERMINISM`; the stepper is not used afterwards.
    */
-  apply(event: LogEvent, closed: OpenItem | undefined): void
+  apply(event: LogEvent, closed: string | undefined): void
   /** What should be in flight now. @throws KernelError when it cannot say. */
   want(ask: Ask): Want
   /**

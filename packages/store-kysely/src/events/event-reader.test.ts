@@ -72,18 +72,32 @@ test('a page that fails is told behind the events before it, and to nobody when 
   expect(unheard).toEqual([])
 })
 
-test('whoever asks ahead gets the events in their order, across pages and behind the end', async () => {
+test('whoever asks ahead gets the events in the order of asking, across pages and behind the end', async () => {
   const { asked, read } = pagesOf(700)
+  const inOrder = [...Array.from({ length: 700 }, (_, i) => i + 1), undefined, undefined, undefined]
+  /** Asks for so many at once, then again and again in microtasks of their own, about when a page comes. */
+  const seqsOf = async (atOnce: number): Promise<readonly (number | undefined)[]> => {
+    const events = read('r')[Symbol.asyncIterator]()
+    const answers: Promise<IteratorResult<StoredEvent, undefined>>[] = []
+    while (answers.length < 703) {
+      answers.push(events.next() as Promise<IteratorResult<StoredEvent, undefined>>)
+      if (answers.length >= atOnce) await Promise.resolve()
+    }
+    return (await Promise.all(answers)).map(({ value, done }) => (done === true ? undefined : value.seq))
+  }
+
+  for (const atOnce of [703, 3, 1, 499]) expect(await seqsOf(atOnce)).toEqual(inOrder)
+  expect(asked).toEqual([1, 501, 1, 501, 1, 501, 1, 501])
+})
+
+test('of those who wait for a page that fails one is told, and the others that the log has ended', async () => {
+  const { read } = pagesOf(1200, 1)
   const events = read('r')[Symbol.asyncIterator]()
 
-  const answers = await Promise.all(Array.from({ length: 703 }, () => events.next()))
+  const answers = await Promise.allSettled([events.next(), events.next(), events.next()])
 
-  expect(answers.map(({ value }) => (value as StoredEvent | undefined)?.seq)).toEqual([
-    ...Array.from({ length: 700 }, (_, i) => i + 1),
-    ...Array.from({ length: 3 }, () => undefined),
-  ])
-  expect(answers.map(({ done }) => done).lastIndexOf(false)).toBe(699)
-  expect(asked).toEqual([1, 501])
+  const end = { status: 'fulfilled', value: { value: undefined, done: true } }
+  expect(answers).toEqual([{ status: 'rejected', reason: new Error('the server is gone') }, end, end])
 })
 
 test('a reader that was stopped, or has failed, has ended', async () => {

@@ -70,7 +70,9 @@ class LogReader implements AsyncIterableIterator<StoredEvent, undefined> {
   readonly #pages: Pages
   #page: readonly EventRecord[] = []
   #taken = 0
-  #turning: Promise<boolean> | undefined
+  /** Those who wait for a page stand in a line; who comes meanwhile stands behind them. */
+  #waiting = 0
+  #line: Promise<unknown> = Promise.resolve()
 
   constructor(runId: string, pages: Pages) {
     this.#runId = runId
@@ -82,11 +84,8 @@ class LogReader implements AsyncIterableIterator<StoredEvent, undefined> {
   }
 
   next(): Promise<IteratorResult<StoredEvent, undefined>> {
-    const record = this.#page[this.#taken]
-    if (record === undefined) return this.#nextOfNextPage()
-    this.#taken += 1
-    const { seq, v, type, at, body, hash } = record
-    return Promise.resolve({ value: { runId: this.#runId, seq, v, type, at, body, hash }, done: false })
+    const event = this.#waiting === 0 ? this.#take() : undefined
+    return event === undefined ? this.#nextInLine() : Promise.resolve({ value: event, done: false })
   }
 
   async return(): Promise<IteratorResult<StoredEvent, undefined>> {
@@ -97,21 +96,30 @@ class LogReader implements AsyncIterableIterator<StoredEvent, undefined> {
     return { value: undefined, done: true }
   }
 
-  /** Whoever asks again before the page has come gets what is behind. */
-  async #nextOfNextPage(): Promise<IteratorResult<StoredEvent, undefined>> {
-    this.#turning ??= this.#turn()
-    return (await this.#turning) ? this.next() : { value: undefined, done: true }
+  #take(): StoredEvent | undefined {
+    const record = this.#page[this.#taken]
+    if (record === undefined) return undefined
+    this.#taken += 1
+    const { seq, v, type, at, body, hash } = record
+    return { runId: this.#runId, seq, v, type, at, body, hash }
   }
 
-  /** @returns whether there is another page. */
-  async #turn(): Promise<boolean> {
-    try {
-      const { value, done } = await this.#pages.next()
-      this.#page = value ?? []
+  #nextInLine(): Promise<IteratorResult<StoredEvent, undefined>> {
+    this.#waiting += 1
+    const answer = this.#line.then(() => this.#nextOfPages())
+    const left = (): void => void (this.#waiting -= 1)
+    this.#line = answer.then(left, left)
+    return answer
+  }
+
+  async #nextOfPages(): Promise<IteratorResult<StoredEvent, undefined>> {
+    for (;;) {
+      const event = this.#take()
+      if (event !== undefined) return { value: event, done: false }
+      const { value: page, done } = await this.#pages.next()
+      if (done === true) return { value: undefined, done }
+      this.#page = page
       this.#taken = 0
-      return done !== true
-    } finally {
-      this.#turning = undefined
     }
   }
 }
