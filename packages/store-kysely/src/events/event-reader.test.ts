@@ -29,32 +29,32 @@ function pagesOf(length: number, failsAt = Infinity) {
 }
 
 test('the next page is asked for before the first event of a page is given out, and none behind the end', async () => {
-  const { asked, read } = pagesOf(1200)
+  const { asked, read } = pagesOf(2200)
   const askedWhen: Record<number, number[]> = {}
   const seqs: number[] = []
 
   for await (const { seq } of read('r')) {
     seqs.push(seq)
-    if (seq % 500 === 1) askedWhen[seq] = [...asked]
+    if (seq % 1000 === 1) askedWhen[seq] = [...asked]
   }
 
-  expect(seqs).toEqual(Array.from({ length: 1200 }, (_, i) => i + 1))
-  expect(askedWhen).toEqual({ 1: [1, 501], 501: [1, 501, 1001], 1001: [1, 501, 1001] })
-  expect(asked).toEqual([1, 501, 1001])
+  expect(seqs).toEqual(Array.from({ length: 2200 }, (_, i) => i + 1))
+  expect(askedWhen).toEqual({ 1: [1, 1001], 1001: [1, 1001, 2001], 2001: [1, 1001, 2001] })
+  expect(asked).toEqual([1, 1001, 2001])
 })
 
 test('nothing is asked for that does not lie in the range', async () => {
-  const { asked, read } = pagesOf(1200)
+  const { asked, read } = pagesOf(2200)
 
-  expect((await Array.fromAsync(read('r', { from: 100, to: 599 }))).length).toBe(500)
-  expect((await Array.fromAsync(read('r', { from: 1100, limit: 50 }))).length).toBe(50)
+  expect((await Array.fromAsync(read('r', { from: 100, to: 1099 }))).length).toBe(1000)
+  expect((await Array.fromAsync(read('r', { from: 2100, limit: 50 }))).length).toBe(50)
   expect(await Array.fromAsync(read('r', { from: 7, to: 6 }))).toEqual([])
 
-  expect(asked).toEqual([100, 1100])
+  expect(asked).toEqual([100, 2100])
 })
 
 test('a page that fails is told behind the events before it, and to nobody when the reader has stopped', async () => {
-  const { read } = pagesOf(1200, 501)
+  const { read } = pagesOf(2200, 1001)
   const unheard: unknown[] = []
   const hear = (reason: unknown): void => void unheard.push(reason)
   process.on('unhandledRejection', hear)
@@ -65,7 +65,7 @@ test('a page that fails is told behind the events before it, and to nobody when 
   })()
 
   await expect(reading).rejects.toThrow('the server is gone')
-  expect(seqs).toHaveLength(500)
+  expect(seqs).toHaveLength(1000)
   for await (const { seq } of read('r')) if (seq === 3) break
   await new Promise(setImmediate)
   process.off('unhandledRejection', hear)
@@ -73,25 +73,25 @@ test('a page that fails is told behind the events before it, and to nobody when 
 })
 
 test('whoever asks ahead gets the events in the order of asking, across pages and behind the end', async () => {
-  const { asked, read } = pagesOf(700)
-  const inOrder = [...Array.from({ length: 700 }, (_, i) => i + 1), undefined, undefined, undefined]
+  const { asked, read } = pagesOf(1400)
+  const inOrder = [...Array.from({ length: 1400 }, (_, i) => i + 1), undefined, undefined, undefined]
   /** Asks for so many at once, then again and again in microtasks of their own, about when a page comes. */
   const seqsOf = async (atOnce: number): Promise<readonly (number | undefined)[]> => {
     const events = read('r')[Symbol.asyncIterator]()
     const answers: Promise<IteratorResult<StoredEvent, undefined>>[] = []
-    while (answers.length < 703) {
+    while (answers.length < 1403) {
       answers.push(events.next() as Promise<IteratorResult<StoredEvent, undefined>>)
       if (answers.length >= atOnce) await Promise.resolve()
     }
     return (await Promise.all(answers)).map(({ value, done }) => (done === true ? undefined : value.seq))
   }
 
-  for (const atOnce of [703, 3, 1, 499]) expect(await seqsOf(atOnce)).toEqual(inOrder)
-  expect(asked).toEqual([1, 501, 1, 501, 1, 501, 1, 501])
+  for (const atOnce of [1403, 3, 1, 999]) expect(await seqsOf(atOnce)).toEqual(inOrder)
+  expect(asked).toEqual([1, 1001, 1, 1001, 1, 1001, 1, 1001])
 })
 
 test('of those who wait for a page that fails one is told, and the others that the log has ended', async () => {
-  const { read } = pagesOf(1200, 1)
+  const { read } = pagesOf(2200, 1)
   const events = read('r')[Symbol.asyncIterator]()
 
   const answers = await Promise.allSettled([events.next(), events.next(), events.next()])
@@ -101,13 +101,13 @@ test('of those who wait for a page that fails one is told, and the others that t
 })
 
 test('a reader that was stopped, or has failed, has ended', async () => {
-  const { asked, read } = pagesOf(1200, 501)
+  const { asked, read } = pagesOf(2200, 1001)
   const stopped = read('r')[Symbol.asyncIterator]()
   const failed = read('r')[Symbol.asyncIterator]()
   const unbegun = read('r')[Symbol.asyncIterator]()
 
   await stopped.next()
-  for (let n = 0; n < 500; n++) await failed.next()
+  for (let n = 0; n < 1000; n++) await failed.next()
   await expect(failed.next()).rejects.toThrow('the server is gone')
   const before = [...asked]
 

@@ -6,7 +6,7 @@ import { queryCompiler, type Params, type Query, type StoredColumns } from '../q
 import type { EventsTable } from '../schema.ts'
 
 /** Bounds of one page: a log is never held in memory as a whole, however long it is and however large its events are. */
-const PAGE_EVENTS = 500
+const PAGE_EVENTS = 1000
 const PAGE_BYTES = 4 * 1024 * 1024
 
 interface PageArgs {
