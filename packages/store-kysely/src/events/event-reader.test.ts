@@ -118,10 +118,12 @@ test('a reader that was stopped, or has failed, has ended', async () => {
 })
 
 test('a reader that is stopped while its page is on the way has ended all the same', async () => {
-  const { read } = pagesOf(3)
+  const { asked, read } = pagesOf(3)
   const events = read('r')[Symbol.asyncIterator]()
 
-  await Promise.all([events.next(), events.return?.()])
+  const first = events.next()
+  while (asked.length === 0) await Promise.resolve()
+  await Promise.all([first, events.return?.()])
 
   expect(await events.next()).toEqual({ value: undefined, done: true })
 })
