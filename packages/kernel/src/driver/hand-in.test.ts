@@ -140,7 +140,10 @@ describe('an outcome that comes late', () => {
     const outcome = await kernel.run('r')
 
     expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
-    expect((await store.inbox.rejected('r', { limit: 9 })).items.map(({ id }) => id)).toEqual(['order'])
+    const { items } = await store.inbox.rejected('r', { limit: 9 })
+    expect(items.map(({ id, error }) => ({ id, ...(JSON.parse(error) as object) }))).toEqual([
+      { id: 'order', code: 'NOT_IN_DOUBT', message: expect.stringContaining('what became of pay in run r') as string },
+    ])
   })
 
   test('of an earlier attempt is better than the failure of a later one in the same turn', async () => {

@@ -103,7 +103,7 @@ export class Intake {
     const moved = this.#inputs.some(
       (other) => itemKeyOf(other.draft) === key && !mayPrecede(other.draft, post) && !(wanted && isForWant(other)),
     )
-    if (key !== undefined && moved) throw rejectionOf.answered(system.runId, key)
+    if (key !== undefined && moved) throw rejectionOf.late(system.runId, key, post)
     if (key !== undefined && wanted) {
       // One that no event can hold must not take the place of anything.
       sealEvent(system.runId, system.end, input.draft, system.at, this.#limits)
@@ -117,7 +117,7 @@ export class Intake {
     this.#inputs = this.#inputs.filter((other) => !dropped.includes(other))
     // An order to try again has to leave the inbox, too: a run that ends leaves none behind.
     for (const { post } of dropped) {
-      if (post !== undefined) this.#setAside(post.id, rejectionOf.error(rejectionOf.answered(system.runId, key)))
+      if (post !== undefined) this.#setAside(post.id, rejectionOf.error(rejectionOf.late(system.runId, key, post)))
     }
   }
 

@@ -1,5 +1,6 @@
-import { canonicalJson, isCodedError } from '@varve/store'
+import { canonicalJson, isCodedError, type Post } from '@varve/store'
 import { KernelError, textOf } from '../errors.ts'
+import { SETTLEMENT } from './inputs.ts'
 
 /** Why posts are set aside. */
 export const rejectionOf = {
@@ -8,7 +9,12 @@ export const rejectionOf = {
     const code = isCodedError(error) ? error.code : 'REDUCER_FAILED'
     return canonicalJson({ code, message: textOf(error).toWellFormed() })
   },
-  /** A second answer that came together with the first. */
-  answered: (runId: string, key: string): KernelError =>
-    new KernelError('NOT_OPEN', `the interrupt ${key} of run ${runId} was answered already`, { runId, key }),
+  /** A post for an item that something else moves in the same turn, which came first. */
+  late: (runId: string, key: string, { type }: Pick<Post, 'type'>): KernelError => {
+    const where = { runId, key }
+    if (type === 'Resumed')
+      return new KernelError('NOT_OPEN', `the interrupt ${key} of run ${runId} was answered already`, where)
+    const text = `what became of ${key} in run ${runId} was told already, or it is tried again`
+    return new KernelError(type === SETTLEMENT ? 'NOT_IN_DOUBT' : 'NOT_OPEN', text, where)
+  },
 }

@@ -102,7 +102,9 @@ describe('settling an action in doubt', () => {
       kernel.settle('r', { key: 'pay', outcome: { status: 'failed', message: 'declined' } }),
     ])
 
-    expect(verdicts.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(verdicts.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect(verdicts[1]).toMatchObject({ reason: kernelError('NOT_IN_DOUBT') })
+    expect(await kernel.get('r')).toMatchObject({ status: 'completed' })
     expect((await typesOf(store, 'r')).filter((type) => type.startsWith('Action'))).toHaveLength(3)
   })
 
