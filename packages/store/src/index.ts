@@ -7,6 +7,7 @@ export type { Canonical, CanonicalOptions } from './json/canonical-json.ts'
 export { contentId, isContentId, sha256 } from './content-id.ts'
 export type { ContentId } from './content-id.ts'
 export { checkId, defaultLimits } from './limits.ts'
+export { checkList, checkOneOf, checkOptions, isFrom, shown } from './given-value.ts'
 export type { Limits } from './limits.ts'
 
 // The log's format.

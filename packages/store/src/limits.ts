@@ -1,4 +1,5 @@
 import { StoreError } from './errors.ts'
+import { shown } from './given-value.ts'
 
 /** Bounds that keep one run from harming a store. Sizes are UTF-8 bytes. */
 export interface Limits {
@@ -41,10 +42,7 @@ const CONTROL = /\p{Cc}/u
  */
 export function checkId(what: string, id: unknown): asserts id is string {
   if (typeof id !== 'string' || id.length < 1 || id.length > 200 || CONTROL.test(id) || !id.isWellFormed()) {
-    const shown = typeof id === 'string' ? JSON.stringify(id.slice(0, 40)) : typeof id
-    throw new StoreError(
-      'INVALID_ARGUMENT',
-      `${what} must have 1-200 characters without control characters, got ${shown}`,
-    )
+    const text = `${what} must have 1-200 characters without control characters, got ${shown(id)}`
+    throw new StoreError('INVALID_ARGUMENT', text)
   }
 }

@@ -1,5 +1,6 @@
 import { isContentId, type ContentId } from '../content-id.ts'
 import { StoreError } from '../errors.ts'
+import { shown } from '../given-value.ts'
 import { canonicalize, type Canonical } from '../json/canonical-json.ts'
 import { checkId, defaultLimits } from '../limits.ts'
 import type { StoredEvent } from '../log/stored-event.ts'
@@ -9,13 +10,13 @@ import type { Owner } from '../ports/run.ts'
 /** @throws StoreError `INVALID_ARGUMENT` for anything but 1-1000. */
 export function checkLimit(limit: number): void {
   if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return
-  throw new StoreError('INVALID_ARGUMENT', `limit must be a whole number from 1 to 1000, got ${limit}`)
+  throw new StoreError('INVALID_ARGUMENT', `limit must be a whole number from 1 to 1000, got ${shown(limit)}`)
 }
 
 /** @throws StoreError `INVALID_ARGUMENT` unless it is a whole number, at least `least`, that a double keeps exactly. */
 export function checkWhole(what: string, value: number, least: number): void {
   if (Number.isSafeInteger(value) && value >= least) return
-  throw new StoreError('INVALID_ARGUMENT', `${what} must be a whole number of at least ${least}, got ${value}`)
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be a whole number of at least ${least}, got ${shown(value)}`)
 }
 
 /** @throws StoreError `INVALID_ARGUMENT`. */
@@ -60,8 +61,7 @@ export function checkSealed(id: string, sealed: unknown): asserts sealed is Uint
 /** @throws StoreError `INVALID_ARGUMENT` for what no content can have as its id. */
 export function checkContentId(id: unknown): asserts id is ContentId {
   if (isContentId(id)) return
-  const shown = typeof id === 'string' ? JSON.stringify(id.slice(0, 80)) : typeof id
-  throw new StoreError('INVALID_ARGUMENT', `an artifact is named sha256: and 64 hex digits, got ${shown}`)
+  throw new StoreError('INVALID_ARGUMENT', `an artifact is named sha256: and 64 hex digits, got ${shown(id)}`)
 }
 
 /** At most this many artifacts go into one call. */
@@ -96,5 +96,5 @@ export function checkCacheDraft({ key, group, artifacts, body }: CacheDraft): Ca
 /** A run's priority: a whole number from -100 to 100. @throws StoreError `INVALID_ARGUMENT`. */
 export function checkPriority(priority: number): void {
   if (Number.isSafeInteger(priority) && Math.abs(priority) <= 100) return
-  throw new StoreError('INVALID_ARGUMENT', `a priority must be a whole number from -100 to 100, got ${priority}`)
+  throw new StoreError('INVALID_ARGUMENT', `a priority must be a whole number from -100 to 100, got ${shown(priority)}`)
 }

@@ -1,0 +1,52 @@
+import { StoreError } from './errors.ts'
+
+/**
+ * A value for the text of an error: a text in quotes and cut at 80 characters, what is short as it is, of all else what kind
+ * of thing it is. Never throws.
+ */
+export function shown(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value.slice(0, 80))
+    case 'bigint':
+      return `${String(value).slice(0, 80)}n`
+    case 'object':
+      return value === null ? 'null' : kindOf(value)
+    case 'symbol':
+    case 'function':
+      return `a ${typeof value}`
+    default:
+      return String(value)
+  }
+}
+
+function kindOf(value: object): string {
+  try {
+    return Array.isArray(value) ? 'a list' : 'an object'
+  } catch {
+    return 'an object that cannot be read'
+  }
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` for anything but an object, as a text or a list is given by mistake. */
+export function checkOptions(what: string, options: unknown): void {
+  if (typeof options === 'object' && options !== null && kindOf(options) === 'an object') return
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be an object, got ${shown(options)}`)
+}
+
+/** A text is none, though it can be spread as one. @throws StoreError `INVALID_ARGUMENT`. */
+export function checkList(what: string, list: unknown): asserts list is readonly unknown[] {
+  if (typeof list === 'object' && list !== null && kindOf(list) === 'a list') return
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be a list, got ${shown(list)}`)
+}
+
+/** @throws StoreError `INVALID_ARGUMENT` unless the value is one of these. */
+export function checkOneOf(what: string, value: unknown, allowed: readonly string[]): void {
+  if (allowed.some((each) => each === value)) return
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be ${allowed.join(' or ')}, got ${shown(value)}`)
+}
+
+/** True for a number from there on: neither NaN nor what only compares as one, such as a text of digits. */
+export function isFrom(least: number, value: unknown): value is number {
+  return typeof value === 'number' && value >= least
+}
