@@ -1,4 +1,4 @@
-import { isContentId, StoreError, type ContentId, type StoredEvent } from '@varve/store'
+import { isContentId, StoreError, type ContentId, type ErrorWhere, type StoredEvent } from '@varve/store'
 
 /** An append refers to at most so many artifacts; so says its port. */
 export const APPEND_ARTIFACTS = 1000
@@ -60,7 +60,7 @@ export function artifactsOf(events: readonly Pick<StoredEvent, 'body'>[]): reado
 export function checkArtifactCount(
   { length }: readonly ContentId[],
   what: string,
-  where: { readonly runId: string; readonly seq?: number },
+  where: ErrorWhere,
 ): void {
   if (length <= APPEND_ARTIFACTS) return
   const remedy = 'put their list into an artifact of its own, and refer to that'

@@ -22,6 +22,7 @@ import type { Environment } from './environment.ts'
 import type { FactDesk } from './fact-desk.ts'
 import { heartbeatOf } from './heartbeat.ts'
 import type { Lease } from './lease.ts'
+import { checkRecordable } from './recordable.ts'
 
 /** One try of an action. */
 export interface Attempt {
@@ -48,7 +49,7 @@ export interface Attempt {
  */
 export async function runAttempt(env: Environment, attempt: Attempt): Promise<LogDraft> {
   const { runId, item } = attempt
-  const meter = usageMeter({ runId, key: item.key }, env.warn)
+  const meter = usageMeter({ runId, key: item.key }, env.warn, attempt.opened?.redact)
   const over = new Ending()
   let output: unknown
   try {
@@ -120,7 +121,7 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   const { item, action, opened } = attempt
   const { key, attempt: attempts } = item
   const redact = opened?.redact ?? ((text: string) => text)
-  const meter = usageMeter({ runId: attempt.runId, key }, env.warn)
+  const meter = usageMeter({ runId: attempt.runId, key }, env.warn, redact)
   try {
     const answer: Reconciliation | undefined = await action.reconcile?.(
       inputOf(attempt),
@@ -130,7 +131,7 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
     const by = 'reconcile'
     switch (answer?.status) {
       case 'succeeded':
-        return await outputDraft(env, attempt, answer.output, { by, ...used })
+        return recordable(env, await outputDraft(env, attempt, answer.output, { by, ...used }))
       case 'failed':
         return {
           type: 'ActionFailed',
@@ -147,6 +148,13 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
     env.warn(opened === undefined ? (thrown as Error) : new Error(redact(textOf(thrown))))
     return undefined
   }
+}
+
+/** An answer that cannot be recorded settles nothing: the doubt is as it was. @throws why. */
+function recordable(env: Environment, draft: LogDraft): LogDraft {
+  if (draft.type === 'ActionInDoubt') throw new KernelError('INVALID_INPUT', `reconcile: ${draft.data.reason}`)
+  checkRecordable(env, draft.type, draft.data, 'answer of reconcile')
+  return draft
 }
 
 function callHandler(env: Environment, attempt: Attempt, call: Call): unknown {

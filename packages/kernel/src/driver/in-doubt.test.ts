@@ -6,7 +6,7 @@ import { settled } from '../testing/manual-clock.ts'
 import { inDoubt, paying, payingRun } from '../testing/paying.ts'
 import { dataOf, runStarted, typesOf, writeLog } from '../testing/sealed-log.ts'
 import { recordCalls } from '../testing/store-calls.ts'
-import { StoreError } from '@varve/store'
+import { contentId, StoreError } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { processOwner } from '../owner.ts'
 import type { Reconciliation } from '../workflow/action.ts'
@@ -21,6 +21,8 @@ const doubted = { type: 'ActionInDoubt', data: { key: 'pay', attempt: 1, reason:
 
 /** A log whose process died while it paid. */
 const orphaned = [runStarted('paying'), requested]
+
+const manyArtifacts = Array.from({ length: 1001 }, (_, n) => ({ $artifact: contentId(`${n}`) }))
 
 describe('an at-most-once action', () => {
   test('that returns has succeeded', async () => {
@@ -65,6 +67,33 @@ describe('an at-most-once action', () => {
     await start()
 
     expect(await dataOf(store, 'r', 'ActionInDoubt')).toEqual([{ key: 'pay', attempt: 1, reason: 'socket hang up' }])
+  })
+
+  test.for<[what: string, output: unknown, reason: string]>([
+    ['no JSON', { at: new Date(0) }, 'output.at is an instance of Date'],
+    ['more than an event can hold', 'x'.repeat(2000), 'are allowed'],
+    ['a reference to a secret of its own', { $secret: 'made up' }, 'output holds a reference to a secret'],
+    ['more artifacts than an append can refer to', manyArtifacts, '1001 artifacts'],
+  ])('that answers %s is in doubt, for it was executed, and the log says why', async ([, output, reason]) => {
+    let calls = 0
+    const pay = () => {
+      calls++
+      return output
+    }
+    const { store, kernel, start } = payingRun(
+      pay,
+      {},
+      { limits: { bodyBytes: output === manyArtifacts ? 500_000 : 1000 } },
+    )
+
+    expect(await start()).toMatchObject(inDoubt)
+    expect(await dataOf(store, 'r', 'ActionInDoubt')).toMatchObject([
+      { key: 'pay', attempt: 1, reason: expect.stringContaining(reason) as string },
+    ])
+    expect(await kernel.settle('r', { key: 'pay', outcome: { status: 'succeeded', output: 'paid' } })).toMatchObject({
+      output: { status: 'succeeded', output: 'paid' },
+    })
+    expect(calls).toBe(1)
   })
 
   test('that times out is in doubt, with its handler aborted', async () => {
@@ -408,9 +437,24 @@ describe('reconciling', () => {
     expect(signal?.aborted).toBe(true)
   })
 
-  test('that answers what cannot be recorded closes the action as failed, with the reason', async () => {
-    const { start } = payingRun(unsure, { reconcile: () => ({ status: 'succeeded', output: new Date(0) }) })
+  test.for<[what: string, output: unknown]>([
+    ['no JSON', new Date(0)],
+    ['more than an event can hold', 'x'.repeat(2000)],
+    ['a reference to a secret of its own', { $secret: 'made up' }],
+    ['more artifacts than an append can refer to', manyArtifacts],
+  ])('that answers %s settles nothing, and warns of it', async ([, output]) => {
+    const warnings: Error[] = []
+    const { start, store } = payingRun(
+      unsure,
+      { reconcile: () => ({ status: 'succeeded', output }) },
+      {
+        limits: { bodyBytes: output === manyArtifacts ? 500_000 : 1000 },
+        onWarning: (warning) => warnings.push(warning),
+      },
+    )
 
-    expect(await start()).toMatchObject({ output: { status: 'failed', error: { code: 'NOT_JSON' } } })
+    expect(await start()).toMatchObject(inDoubt)
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('reconcile')])
+    expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionInDoubt'])
   })
 })

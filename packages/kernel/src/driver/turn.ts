@@ -22,6 +22,7 @@ import type { Definition } from '../workflow/define-workflow.ts'
 import type { Environment } from './environment.ts'
 import type { Input } from './inputs.ts'
 import { afterVeto } from './retry-veto.ts'
+import { unrecordable } from './unrecordable.ts'
 
 /** What a turn tells the row of its run. */
 export type TurnUpdate = Pick<RunUpdate, 'status' | 'blockedOn' | 'wakeAt' | 'progressed'>
@@ -271,9 +272,10 @@ function sealInput(env: Environment, { system }: RunFold, { draft, post }: Input
     }
     if (post !== undefined && isStoreError(error)) throw new UnfoldablePost(post.id, error)
     if (draft.type !== 'ActionSucceeded' || !isStoreError(error)) throw error
-    const { key, attempts, usage } = draft.data
-    const used = usage !== undefined && { usage }
-    return seal({ type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error), ...used } })
+    const item = system.open.get(draft.data.key)
+    if (item?.kind !== 'action') throw error
+    const { usage } = draft.data
+    return seal(unrecordable(item, error, usage === undefined ? {} : { usage }))
   }
 }
 

@@ -24,7 +24,7 @@ import { enter, eraseUnused, isRefusal, withSecrets, type NewSecret } from '../s
 import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
-import { checkRecordable } from './recordable.ts'
+import { checkRecordable } from '../driver/recordable.ts'
 import { runNotFound } from './run-not-found.ts'
 import { moveIf, moveRun, type KernelParts } from './parts.ts'
 

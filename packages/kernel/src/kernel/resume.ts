@@ -8,7 +8,7 @@ import { enter, type Entered } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
 import { readSystem } from '../views/read-fold.ts'
 import { findRun, postTo, registered, rejectionOf, runTerminal } from './post.ts'
-import { checkRecordable } from './recordable.ts'
+import { checkRecordable } from '../driver/recordable.ts'
 import { moveIf, moveRun, type KernelParts } from './parts.ts'
 
 /** An answer to an open interrupt. */

@@ -98,3 +98,15 @@ test('the sum is that of all reports, whatever they are', () => {
     }),
   )
 })
+
+test('a name that holds a secret of the input is refused, with the secret in no text', () => {
+  const { use, close } = usageMeter(where, quiet, (text) => text.replaceAll('topsecret', '[secret]'))
+
+  expect(() => {
+    use({ 'calls.topsecret': 1 })
+  }).toThrow(expect.objectContaining({ ...kernelError('INVALID_INPUT'), where: { ...where, path: 'usage.' } }))
+  expect(() => {
+    use({ 'calls.topsecret': 1 })
+  }).not.toThrow('topsecret')
+  expect(close()).toEqual({})
+})

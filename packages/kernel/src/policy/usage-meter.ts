@@ -1,4 +1,5 @@
 import { KernelError } from '../errors.ts'
+import type { Redact } from '../secrets/redact.ts'
 
 /** Sums up what one attempt uses. */
 export interface UsageMeter {
@@ -19,8 +20,15 @@ export function isUsageName(name: string): boolean {
 /** One attempt reports no more names than this. */
 const MAX_NAMES = 100
 
-/** @param warn - told of usage that comes too late to be recorded. */
-export function usageMeter(where: { readonly runId: string; readonly key: string }, warn: (warning: Error) => void) {
+/**
+ * @param warn - told of usage that comes too late to be recorded.
+ * @param redact - there when the input holds secrets: with one taken out, two names could become one.
+ */
+export function usageMeter(
+  where: { readonly runId: string; readonly key: string },
+  warn: (warning: Error) => void,
+  redact: Redact = (text) => text,
+) {
   const { runId, key } = where
   let sum: ReadonlyMap<string, number> | undefined
   let closed = false
@@ -30,6 +38,7 @@ export function usageMeter(where: { readonly runId: string; readonly key: string
     use: (amounts) => {
       const total = new Map(sum)
       for (const [name, amount] of entriesOf(amounts, invalid)) {
+        if (redact(name) !== name) throw invalid('', 'a name holds a secret of the input, and would be recorded')
         if (!isUsageName(name)) throw invalid(name, `${JSON.stringify(name)} is no name: ${USAGE_NAMES}`)
         const more = typeof amount === 'number' ? (total.get(name) ?? 0) + amount : Number.NaN
         if (!((amount as number) >= 0) || !(more <= Number.MAX_SAFE_INTEGER)) {

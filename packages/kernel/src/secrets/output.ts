@@ -1,10 +1,10 @@
-import { isStoreError, type Json } from '@varve/store'
+import type { Json } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
-import { isKernelError } from '../errors.ts'
+import { isOfValue, unrecordable } from '../driver/unrecordable.ts'
 import { detach } from '../log/detach.ts'
 import type { EventData } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
-import { errorInfoOf } from '../policy/action-error.ts'
+import type { OpenAction } from '../run/item.ts'
 import { enter, keepSecrets } from './entering.ts'
 import type { OpenedInput } from './opening.ts'
 import { redactJson } from './redact.ts'
@@ -12,7 +12,7 @@ import { redactJson } from './redact.ts'
 /** Whose output it is. */
 interface Origin {
   readonly runId: string
-  readonly item: { readonly key: string; readonly attempt: number }
+  readonly item: Pick<OpenAction, 'key' | 'attempt' | 'effect'>
   readonly opened?: OpenedInput
 }
 
@@ -21,7 +21,7 @@ type More = Pick<EventData['ActionSucceeded'], 'by' | 'usage'>
 
 /**
  * The event for what a handler answered. What it marked as secret is kept first; a secret of its input that it answers
- * unmarked is taken out. An answer that cannot be recorded is recorded as a failure that says why.
+ * unmarked is taken out. For an answer that cannot be recorded see {@link unrecordable}.
  *
  * @throws KernelError `SECRET_KEY_MISSING`, or what the store throws: the answer is lost then, as if the process had died.
  */
@@ -41,18 +41,16 @@ export function outputDraft(
     if (secrets.length === 0) return draft
     return keepSecrets(env, secrets).then(
       () => draft,
-      (error: unknown) => unrecordable(origin, error, more),
+      (error: unknown) => refused(origin, error, more),
     )
   } catch (error) {
-    return unrecordable(origin, error, more)
+    return refused(origin, error, more)
   }
 }
 
-function unrecordable({ item: { key, attempt: attempts }, opened }: Origin, error: unknown, more: More): LogDraft {
-  const isOfValue =
-    isKernelError(error, 'INVALID_INPUT') || isStoreError(error, 'NOT_JSON') || isStoreError(error, 'LIMIT_EXCEEDED')
-  if (!isOfValue) throw error
-  return { type: 'ActionFailed', data: { key, attempts, error: errorInfoOf(error, opened?.redact), ...more } }
+function refused({ item, opened }: Origin, error: unknown, more: More): LogDraft {
+  if (!isOfValue(error)) throw error
+  return unrecordable(item, error, { ...more, redact: opened?.redact })
 }
 
 /**
@@ -65,8 +63,12 @@ export function withoutSecrets(env: Environment, { runId, item, opened }: Origin
   const recorded = detach(env, value, what)
   const clean = redactJson(recorded, opened)
   if (clean !== recorded) {
-    const text = `the ${what} of ${item.key} of run ${runId} holds a secret of its input, which is not recorded; return secret(value) to pass it on`
-    env.warn(new Error(text))
+    const remedy = what === 'output' ? '; return secret(value) to pass it on' : ''
+    env.warn(
+      new Error(
+        `the ${what} of ${item.key} of run ${runId} holds a secret of its input, which is not recorded${remedy}`,
+      ),
+    )
   }
   return clean
 }

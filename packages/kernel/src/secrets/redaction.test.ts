@@ -152,7 +152,20 @@ describe('a handler that says its secret', () => {
     const outcome = await kernel.start(workflow, input, { runId: 'r' })
 
     expect(outcome).toMatchObject({ output: { output: [{ url: 'https://x/?t=[secret]' }, 'NOT_JSON'] } })
-    expect(warnings.map(({ message }) => message)).toContainEqual(expect.stringContaining('the fact seen of'))
+    expect(warnings.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/^the fact seen of .* is not recorded$/),
+    )
+    expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
+  })
+
+  test('in a name of what it has used is refused, for that is recorded as it is', async () => {
+    const { store, kernel, workflow } = secretRun(({ token }, { use }) => {
+      use({ [`calls.${token}`]: 1 })
+    })
+
+    const outcome = await kernel.start(workflow, input, { runId: 'r' })
+
+    expect(outcome).toMatchObject({ output: { status: 'failed', error: { code: 'INVALID_INPUT' } } })
     expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
   })
 
