@@ -71,6 +71,15 @@ describe('an at-most-once action', () => {
 
   test.for<[what: string, output: unknown, reason: string]>([
     ['no JSON', { at: new Date(0) }, 'output.at is an instance of Date'],
+    [
+      'what cannot be read',
+      {
+        get at() {
+          throw new Error('no')
+        },
+      },
+      'output cannot be read',
+    ],
     ['more than an event can hold', 'x'.repeat(2000), 'are allowed'],
     ['a reference to a secret of its own', { $secret: 'made up' }, 'output holds a reference to a secret'],
     ['more artifacts than an append can refer to', manyArtifacts, '1001 artifacts'],

@@ -1,4 +1,4 @@
-import { isStoreError, sealEvent, type Post, type RunUpdate, type SealedEvent } from '@varve/store'
+import { isCodedError, isStoreError, sealEvent, type Post, type RunUpdate, type SealedEvent } from '@varve/store'
 import {
   APPEND_ARTIFACTS,
   artifactsIn,
@@ -6,7 +6,7 @@ import {
   checkArtifactCount,
   mayHaveArtifacts,
 } from '../artifacts/artifacts-in.ts'
-import { isKernelError, KernelError } from '../errors.ts'
+import { isKernelError, KernelError, textOf } from '../errors.ts'
 import { asLogEvent, type LogDraft, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
 import { askPolicy, denialOf } from '../policy/ask-policy.ts'
@@ -117,10 +117,17 @@ export function takeTurn(
     return turn
   } catch (error) {
     if (error instanceof CrowdedTurn) throw error
-    const problem = error as Error
+    const problem = problemOf(definition, error)
     // What was decided so far is dropped with the fold; nothing of it is in the log.
     return { ...turnOf(fold, taken, [], closed), run: runAgain(closed), problem }
   }
+}
+
+/** What the code answered, and nobody has checked, may throw when it is read: that is the code's failure, and parks the run. */
+function problemOf({ name, version }: Definition, error: unknown): Error {
+  if (isCodedError(error)) return error
+  const text = `what the step of ${name}@${version} answered cannot be read: ${textOf(error)}`
+  return new KernelError('STEP_FAILED', text, { cause: error })
 }
 
 /**

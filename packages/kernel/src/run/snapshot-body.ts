@@ -79,7 +79,7 @@ export function checkedState(state: Json): Json {
 
 /** A state that comes back as it is: from a snapshot a run must decide what it decides from its log. */
 function keptState(state: Json): Json {
-  if (isSurelyKept(state, ROOM)) return state
+  if (isReadableAndKept(state)) return state
   const path: (string | number)[] = ['state']
   const changed = changedIn(checkedState(state), path)
   if (changed === undefined) return state
@@ -90,6 +90,15 @@ function keptState(state: Json): Json {
 
 /** How deep a state may nest, as for {@link checkedState}. */
 const ROOM = 100
+
+/** What throws when it is read is found once more by {@link checkedState}, which says where. */
+function isReadableAndKept(state: Json): boolean {
+  try {
+    return isSurelyKept(state, ROOM)
+  } catch {
+    return false
+  }
+}
 
 /** True only for what JSON gives back as it is. Takes a third of the time of writing it. */
 function isSurelyKept(part: unknown, room: number): boolean {

@@ -1,4 +1,4 @@
-import { canonicalJson, isStoreError, StoreError } from '@varve/store'
+import { canonicalJson, isCodedError, isStoreError, StoreError } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { isKernelError, KernelError, textOf } from '../errors.ts'
@@ -34,7 +34,7 @@ const ID_BYTES = 16
  * may all the same.
  *
  * @throws KernelError `INVALID_INPUT` for a reference that was made up, `SECRET_KEY_MISSING` without a key provider;
- * StoreError `NOT_JSON` | `LIMIT_EXCEEDED` for a value that cannot be sealed.
+ * StoreError `NOT_JSON` | `LIMIT_EXCEEDED` for a value that cannot be sealed, or not even read.
  */
 export function enter(
   env: SecretsEnvironment,
@@ -42,8 +42,17 @@ export function enter(
   name: string,
   known: ReadonlySet<string> = NONE,
 ): Entered {
-  if (typeof value !== 'object' || value === null || !mayHoldSecrets(value, env.limits.depth))
-    return { value, secrets: [] }
+  if (typeof value !== 'object' || value === null) return { value, secrets: [] }
+  try {
+    return mayHoldSecrets(value, env.limits.depth) ? entered(env, value, name, known) : { value, secrets: [] }
+  } catch (cause) {
+    if (isCodedError(cause)) throw cause
+    const text = `${name} cannot be read: a part of it throws; turn it into plain JSON first`
+    throw new StoreError('NOT_JSON', text, { path: name, cause })
+  }
+}
+
+function entered(env: SecretsEnvironment, value: object, name: string, known: ReadonlySet<string>): Entered {
   const secrets: NewSecret[] = []
   const visit = (part: object, path: () => string): { readonly replacement: unknown } | undefined => {
     const mark = markedValue(part)

@@ -1,3 +1,4 @@
+import { isCodedError, shown } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { Decision, ItemRequest } from '../workflow/decision.ts'
 
@@ -8,7 +9,15 @@ import type { Decision, ItemRequest } from '../workflow/decision.ts'
  * @throws KernelError `INVALID_STEP`.
  */
 export function decisionOf(answer: unknown): Decision {
-  if (!isObject(answer)) throw invalid(String(answer))
+  try {
+    return checked(answer)
+  } catch (cause) {
+    throw isCodedError(cause) ? cause : invalid('an object that cannot be read', cause)
+  }
+}
+
+function checked(answer: unknown): Decision {
+  if (!isObject(answer)) throw invalid(shown(answer))
   switch (answer['kind']) {
     case 'requests':
       checkParts(answer['of'])
@@ -56,6 +65,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null
 }
 
-function invalid(what: string): KernelError {
-  return new KernelError('INVALID_STEP', `the step answered ${what}; return what a method of next gave`)
+function invalid(what: string, cause?: unknown): KernelError {
+  const text = `the step answered ${what}; return what a method of next gave`
+  return new KernelError('INVALID_STEP', text, cause === undefined ? {} : { cause })
 }

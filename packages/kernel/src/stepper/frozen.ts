@@ -3,10 +3,18 @@
  * is passed over: a state shares most of itself with the one before.
  */
 export function frozen(state: unknown): unknown {
-  if (typeof state !== 'object' || state === null || Object.isFrozen(state) || !isPlain(state)) return state
-  Object.freeze(state)
-  for (const part of Object.values(state)) frozen(part)
+  try {
+    freeze(state)
+  } catch {
+    // A getter or a proxy that throws: such a state is refused as soon as it is kept.
+  }
   return state
+}
+
+function freeze(state: unknown): void {
+  if (typeof state !== 'object' || state === null || Object.isFrozen(state) || !isPlain(state)) return
+  Object.freeze(state)
+  for (const part of Object.values(state)) freeze(part)
 }
 
 /** Others, such as a `Buffer`, cannot always be frozen; they are refused as soon as the state is kept. */

@@ -274,7 +274,12 @@ function idOf({ name, version }: PureParts): string {
 
 /** A promise is refused; its rejection, if any, must not end the process as an unhandled one. */
 function isPromise(value: unknown): boolean {
-  if (!(value instanceof Promise)) return false
+  try {
+    if (!(value instanceof Promise)) return false
+  } catch {
+    // A proxy that was revoked: no decision, either.
+    return false
+  }
   value.catch(() => undefined)
   return true
 }

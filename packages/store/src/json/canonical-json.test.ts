@@ -225,6 +225,11 @@ describe('the copy', () => {
 })
 
 describe('what JSON cannot keep is refused with its path', () => {
+  const revoked = (): object => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
   class Money {
     readonly cents = 1
   }
@@ -266,6 +271,45 @@ describe('what JSON cannot keep is refused with its path', () => {
     expect(error.code).toBe('NOT_JSON')
     expect(error.where.path).toBe(path)
     expect(error.message).toContain(path)
+  })
+
+  test.for<[what: string, make: () => unknown, path: string]>([
+    [
+      'a getter that throws',
+      () => ({
+        a: [
+          {
+            get b() {
+              throw new Error('SECRET')
+            },
+          },
+        ],
+      }),
+      'input.a[0].b',
+    ],
+    ['a proxy that was revoked', () => ({ a: revoked() }), 'input.a'],
+    [
+      'a proxy that shows no keys',
+      () => ({
+        a: new Proxy(
+          {},
+          {
+            ownKeys: () => {
+              throw new Error('SECRET')
+            },
+          },
+        ),
+      }),
+      'input.a',
+    ],
+  ])('%s', ([, make, path]) => {
+    const error = refusalOf(make())
+
+    expect(error.code).toBe('NOT_JSON')
+    expect(error.where.path).toBe(path)
+    expect(error.message).toContain(`${path} cannot be read`)
+    expect(error.message).not.toContain('SECRET')
+    expect(error.cause).toBeInstanceOf(Error)
   })
 
   test('the error names the class of an instance', () => {

@@ -1,4 +1,4 @@
-import { StoreError } from '../errors.ts'
+import { isStoreError, StoreError } from '../errors.ts'
 import type { Json } from './json.ts'
 import { plainCopy } from './plain-copy.ts'
 
@@ -23,7 +23,8 @@ export interface Canonical {
  *
  * @throws {@link StoreError} `NOT_JSON` with the path of the first part that would be lost or changed: `undefined`,
  * NaN, Infinity, BigInt, symbols, functions, class instances (Date, Map, …), holes in arrays, lone surrogates, and
- * integers beyond 2^53 − 1. `LIMIT_EXCEEDED` when it nests deeper than `maxDepth` (as a cycle does).
+ * integers beyond 2^53 − 1; or that cannot be read, such as a getter that throws. `LIMIT_EXCEEDED` when it nests deeper than
+ * `maxDepth` (as a cycle does).
  */
 export function canonicalize(value: unknown, options: CanonicalOptions = {}): Canonical {
   return quickly(value, options.maxDepth ?? 100) ?? walked(value, options)
@@ -33,7 +34,12 @@ export function canonicalize(value: unknown, options: CanonicalOptions = {}): Ca
 function quickly(value: unknown, maxDepth: number): Canonical | undefined {
   // Some libraries add one, of which `JSON.stringify` would ask what to write.
   if ('toJSON' in Array.prototype) return undefined
-  const copy = plainCopy(value, maxDepth)
+  let copy: Json | undefined
+  try {
+    copy = plainCopy(value, maxDepth)
+  } catch {
+    return undefined
+  }
   if (copy === undefined) return undefined
   const text = JSON.stringify(copy)
   // Lone surrogates, and nothing else, are written as escapes that begin so; an escaped backslash may look like one.
@@ -42,8 +48,12 @@ function quickly(value: unknown, maxDepth: number): Canonical | undefined {
 
 function walked(value: unknown, options: CanonicalOptions): Canonical {
   const walk: Walk = { path: [options.name ?? 'value'], maxDepth: options.maxDepth ?? 100, text: '' }
-  const copy = visit(value, walk)
-  return { text: walk.text, copy }
+  try {
+    const copy = visit(value, walk)
+    return { text: walk.text, copy }
+  } catch (cause) {
+    throw isStoreError(cause) ? cause : unreadable(walk, cause)
+  }
 }
 
 /** The text of {@link canonicalize} alone. */
@@ -156,6 +166,12 @@ function notJson(walk: Walk, what: string): StoreError {
   return new StoreError('NOT_JSON', `${path} is ${what}, which JSON cannot keep; turn it into plain JSON first`, {
     path,
   })
+}
+
+/** A getter or a proxy that throws. What it says is the cause alone: it may hold what must not be recorded. */
+function unreadable(walk: Walk, cause: unknown): StoreError {
+  const path = formatPath(walk.path)
+  return new StoreError('NOT_JSON', `${path} cannot be read: it throws; turn it into plain JSON first`, { path, cause })
 }
 
 function tooDeep(walk: Walk): StoreError {
