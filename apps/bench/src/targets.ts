@@ -114,7 +114,7 @@ export const targets: readonly Target[] = [
     atMost: 1,
   },
   ...artifactTargets,
-  // On the server, snapshots count, too: one in a hundred events, or fewer.
+  // On the server, snapshots count, too: one in 500 events, or fewer.
   { workload: 'Counts', stores: siteNames, figure: 'appends', of: 'varve, a step', atMost: 1 },
   { workload: 'Counts', stores: siteNames, figure: 'other calls', of: 'varve, a step', atMost: 0 },
   { workload: 'Counts', stores: ['postgres'], figure: 'statements', of: 'varve, a step on the server', atMost: 1.05 },

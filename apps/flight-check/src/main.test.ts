@@ -1,9 +1,12 @@
+import { createKernel } from '@varve/kernel'
+import { sqliteStore } from '@varve/store-sqlite'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { defineFlightCheck } from './flight-check.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -67,6 +70,24 @@ test('what looks wrong is shown, and a person decides once', async () => {
   expect(refused.stdout).toContain('{"accepted":false,"flights":24,"odd":1}')
   expect(done(refused.stdout)).toEqual([])
   expect(later.stdout).toBe(refused.stdout)
+})
+
+test('its own question is found behind those of more than a hundred other files', async () => {
+  const file = fileOf(flights)
+  await run([file])
+  await using store = await sqliteStore(
+    { path: path.join(folder, '.varve', 'checks.sqlite') },
+    { synchronous: 'NORMAL' },
+  )
+  const flightCheck = defineFlightCheck(file)
+  await using kernel = createKernel({ store, workflows: [flightCheck] })
+  const others = Array.from({ length: 101 }, (_, i) => `check-other-${i}`)
+  await Promise.all(others.map((runId) => kernel.start(flightCheck, { dataset: 'flights.json' }, { runId })))
+
+  const { code, stdout } = await run([file])
+
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^odd {3}07:00 {2}720 minutes$/m)
 })
 
 test('a run that was killed goes on where it was', async () => {

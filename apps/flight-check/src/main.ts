@@ -1,4 +1,4 @@
-import { createKernel, type Outcome } from '@varve/kernel'
+import { createKernel, type Kernel, type Outcome } from '@varve/kernel'
 import { sqliteStore } from '@varve/store-sqlite'
 import { readFlightFile } from 'flight-report/flights/flight-file'
 import path from 'node:path'
@@ -34,11 +34,20 @@ async function main(): Promise<number> {
   const outcome = await kernel.start(flightCheck, { dataset: path.basename(file) }, { runId })
   if (outcome.status !== 'blocked') return tell(outcome)
   if (answer !== undefined) return tell(await kernel.resume(runId, { key: 'accept', value: answer }))
-  const { items } = await kernel.listInterrupts({ workflow: flightCheck.name })
-  const oddities = Oddities.parse(items.find((each) => each.runId === runId)?.value)
+  const oddities = Oddities.parse(await questionOf(kernel, runId, flightCheck.name))
   for (const { hour, delays } of oddities) console.log(`odd   ${hour}  ${delays.join(', ')} minutes`)
   console.log(`Run ${runId} asks whether to accept them: run this again with --accept or --refuse`)
   return 0
+}
+
+/** What a run asks. Checks of other files may be open as well, and more of them than a page holds. */
+async function questionOf(kernel: Kernel, runId: string, workflow: string): Promise<unknown> {
+  for (let cursor: string | undefined; ;) {
+    const { items, next } = await kernel.listInterrupts({ workflow }, cursor === undefined ? {} : { cursor })
+    const found = items.find((each) => each.runId === runId)
+    if (found !== undefined || next === undefined) return found?.value
+    cursor = next
+  }
 }
 
 function tell(outcome: Outcome<unknown>): number {
