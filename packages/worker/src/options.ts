@@ -1,6 +1,6 @@
 import type { Kernel } from '@varve/kernel'
-import { checkId, type QueueClaim } from '@varve/store'
-import { WorkerError } from './errors.ts'
+import { checkId, checkList, checkOptions, shown, type QueueClaim } from '@varve/store'
+import { asOption, WorkerError } from './errors.ts'
 import type { Schedule } from './schedules/schedule.ts'
 
 /** What a worker works on, and how. */
@@ -55,6 +55,7 @@ export interface WorkerSettings {
 
 /** @throws WorkerError `INVALID_OPTION`; StoreError `INVALID_ARGUMENT` for a queue's name. */
 export function settingsOf(options: WorkerOptions): WorkerSettings {
+  asOption(checkGiven, options)
   const { kernel, workflows, schedules = [], signals = ['SIGTERM', 'SIGINT'] } = options
   const { dispatcher } = kernel
   if (new Set(schedules.map(({ id }) => id)).size < schedules.length) {
@@ -69,6 +70,35 @@ export function settingsOf(options: WorkerOptions): WorkerSettings {
     graceMs: whole('graceMs', options.graceMs ?? 30_000, 0),
   }
   return { ...settings, warn: (warning) => tell(options.onWarning, warning) }
+}
+
+/** What is of another kind would be driven by letters, or fail at the first claim. */
+function checkGiven(options: WorkerOptions): void {
+  checkOptions('what a worker is made of', options)
+  const { kernel, workflows = [], queues = [], schedules = [], signals = [] } = options
+  checkOptions('the kernel of a worker', kernel)
+  checkOptions('the kernel of a worker must be made by createKernel: its dispatcher', kernel.dispatcher)
+  for (const [what, list] of Object.entries({ workflows, queues, schedules, signals })) checkList(what, list)
+  const texts = Object.entries({ workflows, signals })
+  for (const [what, list] of texts) for (const [i, one] of list.entries()) checkText(`${what}[${i}]`, one)
+  for (const [i, queue] of queues.entries()) if (typeof queue !== 'string') checkQueue(`queues[${i}]`, queue)
+  for (const [i, schedule] of schedules.entries()) checkSchedule(`schedules[${i}]`, schedule)
+}
+
+function checkText(what: string, value: unknown): void {
+  if (typeof value !== 'string') throw new WorkerError('INVALID_OPTION', `${what} must be a text, got ${shown(value)}`)
+}
+
+function checkQueue(what: string, queue: QueueClaim): void {
+  checkOptions(what, queue)
+  if (queue.rate !== undefined) checkOptions(`${what}.rate`, queue.rate)
+}
+
+/** The cron of one that was put together by hand is a text. */
+function checkSchedule(what: string, schedule: Schedule): void {
+  checkOptions(what, schedule)
+  if (typeof (schedule.cron as Partial<Schedule['cron']> | undefined)?.nextRun === 'function') return
+  throw new WorkerError('INVALID_OPTION', `${what} must be made by defineSchedule`)
 }
 
 /** A listener that throws must not bring down what it listens to. */
@@ -93,9 +123,11 @@ function queuesOf(given: readonly (string | QueueClaim)[]): readonly QueueClaim[
   }
   for (const { name, concurrency, concurrencyPerKey, rate } of queues) {
     checkId('the name of a queue', name)
-    const limits = { concurrency, concurrencyPerKey, 'rate.limit': rate?.limit, 'rate.periodMs': rate?.periodMs }
-    for (const [what, value] of Object.entries(limits))
+    for (const [what, value] of Object.entries({ concurrency, concurrencyPerKey }))
       if (value !== undefined) whole(`${what} of queue ${name}`, value, 1)
+    if (rate === undefined) continue
+    whole(`rate.limit of queue ${name}`, rate.limit, 1)
+    whole(`rate.periodMs of queue ${name}`, rate.periodMs, 1)
   }
   return queues
 }
@@ -103,5 +135,5 @@ function queuesOf(given: readonly (string | QueueClaim)[]): readonly QueueClaim[
 /** @throws WorkerError `INVALID_OPTION` for what is no whole number from `least`. */
 export function whole(what: string, value: number, least: number): number {
   if (Number.isSafeInteger(value) && value >= least) return value
-  throw new WorkerError('INVALID_OPTION', `${what} must be a whole number from ${least}, got ${value}`)
+  throw new WorkerError('INVALID_OPTION', `${what} must be a whole number from ${least}, got ${shown(value)}`)
 }

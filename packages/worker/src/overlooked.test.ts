@@ -292,3 +292,47 @@ test('a worker is not made for more queues than a claim can name', () => {
 
   expect(() => createWorker({ kernel, queues })).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
 })
+
+describe('a worker is not made', () => {
+  const byHand = { id: 'report', cron: '0 3 * * *', workflow: simple, input: () => ({ n: 1 }) }
+
+  test.for<[what: string, options: unknown]>([
+    ['of nothing', undefined],
+    ['of a text', 'mail'],
+    ['without a kernel', {}],
+    ['for a kernel that is none', { kernel: {} }],
+    ['for one queue where a list is meant', { queues: 'mail' }],
+    ['for a queue that is not there', { queues: [null] }],
+    ['for a rate without numbers', { queues: [{ name: 'mail', rate: {} }] }],
+    ['for a rate that is a number', { queues: [{ name: 'mail', rate: 5 }] }],
+    ['for a rate without a period', { queues: [{ name: 'mail', rate: { limit: 5 } }] }],
+    ['for a rate without a limit', { queues: [{ name: 'mail', rate: { periodMs: 1000 } }] }],
+    ['for one workflow where a list is meant', { workflows: 'mailing' }],
+    ['for workflows that are a number', { workflows: 5 }],
+    ['for workflows that are an object', { workflows: {} }],
+    ['for a workflow that is not there', { workflows: [undefined] }],
+    ['for one signal where a list is meant', { signals: 'SIGTERM' }],
+    ['for schedules that are a number', { schedules: 5 }],
+    ['for a schedule that is not there', { schedules: [null] }],
+    ['for a schedule that was put together by hand', { schedules: [byHand] }],
+    ['with a concurrency that no text can show', { concurrency: Symbol('many') }],
+  ])('%s', ([, options]) => {
+    const { kernel } = sceneOf([simple])
+    const given =
+      typeof options === 'object' && Object.keys(options ?? {}).length > 0 ? { kernel, ...options } : options
+
+    expect(() => createWorker(given as WorkerOptions)).toThrow(
+      expect.objectContaining({ name: 'WorkerError', code: 'INVALID_OPTION' }),
+    )
+  })
+})
+
+test('a worker goes on working when it is stopped with what are no options', async () => {
+  const { kernel } = sceneOf([simple])
+  const worker = createWorker({ kernel, signals: [] })
+  worker.start()
+
+  await expect(worker.stop(null as never)).rejects.toMatchObject({ name: 'WorkerError', code: 'INVALID_OPTION' })
+  expect(worker.health().status).toBe('working')
+  await worker.stop()
+})

@@ -1,7 +1,7 @@
 import type { Timer } from '@varve/kernel'
-import type { Owner } from '@varve/store'
+import { checkOptions, type Owner } from '@varve/store'
 import { ClaimLoop, type LoopCounts } from './claim-loop.ts'
-import { WorkerError } from './errors.ts'
+import { asOption, WorkerError } from './errors.ts'
 import { settingsOf, whole, type WorkerOptions, type WorkerSettings } from './options.ts'
 import { Scheduler } from './schedules/scheduler.ts'
 import { onSignals } from './signals.ts'
@@ -13,7 +13,7 @@ export interface Worker extends AsyncDisposable {
   /**
    * Claims nothing any more and gives up what it drives: attempts that are under way may end within `graceMs`, no new one
    * begins; then they are aborted. Each run is left to the next worker as it stands. Resolves when no lease is held any more.
-   * A second call with a shorter time shortens the wait. Rejects with `INVALID_OPTION` for a time that is none.
+   * A second call with a shorter time shortens the wait. Rejects with `INVALID_OPTION` for options or a time that is none.
    */
   stop(options?: { readonly graceMs?: number }): Promise<void>
   /** Resolves when the worker has stopped, for whatever reason. */
@@ -98,7 +98,9 @@ class RunningWorker implements Worker {
     void this.#loop.run().then(async () => this.#over())
   }
 
-  async stop({ graceMs = this.#settings.graceMs }: { readonly graceMs?: number } = {}): Promise<void> {
+  async stop(options: { readonly graceMs?: number } = {}): Promise<void> {
+    asOption(checkOptions, 'what stop is given', options)
+    const { graceMs = this.#settings.graceMs } = options
     whole('graceMs', graceMs, 0)
     if (this.#status === 'new') await this.#over()
     if (this.#status === 'stopped') return

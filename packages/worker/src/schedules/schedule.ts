@@ -1,7 +1,7 @@
 import type { Workflow } from '@varve/kernel'
-import { checkId, checkPriority } from '@varve/store'
+import { checkId, checkList, checkOptions, checkPriority, shown } from '@varve/store'
 import { Cron } from 'croner'
-import { WorkerError } from '../errors.ts'
+import { asOption, WorkerError } from '../errors.ts'
 
 /**
  * What becomes of ticks that nobody started within a minute, because no worker was there: none is made up for, the newest one
@@ -51,19 +51,31 @@ export interface ScheduleOptions<Input> {
  * A schedule: one run per tick of a cron pattern, by the store's clock. The run of a tick has the id `schedule:<id>:<time>`, with
  * the time in ISO 8601.
  *
- * @throws WorkerError `INVALID_OPTION` for a pattern or a time zone that is none; StoreError `INVALID_ARGUMENT` for an id, a queue, a
- * priority, a key or a tag that is none.
+ * @throws WorkerError `INVALID_OPTION` for a pattern, a time zone, a workflow or an input that is none; StoreError
+ * `INVALID_ARGUMENT` for an id, a queue, a priority, a key or a tag that is none.
  */
 export function defineSchedule<Input>(options: ScheduleOptions<Input>): Schedule {
+  asOption(checkOptions, 'what a schedule is made of', options)
   const { id, workflow, input, missed = 'latest', queue = 'default', priority = 0, concurrencyKey, tags = [] } = options
   checkId('the id of a schedule', id)
   checkId('the queue of a schedule', queue)
   checkPriority(priority)
   if (concurrencyKey !== undefined) checkId('the concurrency key of a schedule', concurrencyKey)
+  checkList('the tags of a schedule', tags)
   for (const tag of tags) checkId('a tag of a schedule', tag)
   if (!MISSED.has(missed)) {
-    throw new WorkerError('INVALID_OPTION', `missed of schedule ${id} must be skip, latest or all, got ${missed}`)
+    throw new WorkerError(
+      'INVALID_OPTION',
+      `missed of schedule ${id} must be skip, latest or all, got ${shown(missed)}`,
+    )
   }
+  if (typeof input !== 'function') {
+    throw new WorkerError(
+      'INVALID_OPTION',
+      `input of schedule ${id} must be a function of the tick, got ${shown(input)}`,
+    )
+  }
+  asOption(checkOptions, `workflow of schedule ${id}`, workflow)
   if (id.length > 150) throw new WorkerError('INVALID_OPTION', 'the id of a schedule has at most 150 characters')
   return {
     ...{ id, missed, queue, priority, tags },
@@ -81,7 +93,7 @@ function cronOf({ id, cron, timezone = 'UTC' }: Pick<ScheduleOptions<never>, 'id
     parsed.nextRun()
     return parsed
   } catch (error) {
-    const text = `schedule ${id}: ${(error as Error).message} (pattern ${JSON.stringify(cron)}, time zone ${timezone})`
+    const text = `schedule ${id}: ${(error as Error).message} (pattern ${shown(cron)}, time zone ${shown(timezone)})`
     throw new WorkerError('INVALID_OPTION', text)
   }
 }

@@ -216,12 +216,21 @@ describe('a schedule', () => {
       { timezone: 'Mars/Olympus' },
       { id: 'x'.repeat(151) },
       { missed: 'some' as MissedTicks },
+      { missed: Symbol('some') as never },
+      { timezone: Symbol('zone') as never },
+      { input: { n: 1 } as never },
+      { workflow: undefined as never },
     ]) {
       expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
       )
     }
-    for (const wrong of [{ id: '' }, { queue: '' }, { priority: 101 }, { concurrencyKey: '' }, { tags: [''] }]) {
+    expect(() => defineSchedule(undefined as never)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+    const letters = { tags: 'nightly' as never }
+    for (const wrong of [
+      ...[{ id: '' }, { queue: '' }, { priority: 101 }, { concurrencyKey: '' }, { tags: [''] }],
+      letters,
+    ]) {
       expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
         expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
       )
