@@ -1,4 +1,4 @@
-import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@varve/store'
+import { CodedError, isCodedError, isStoreError, type CodedErrorOptions, type Json } from '@varve/store'
 
 /**
  * What can be wrong with a plan, or keep one from being run or looked at.
@@ -25,7 +25,7 @@ import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@va
  * | `DUPLICATE_ITEM` | two items of a map have the same key |
  * | `CHILD_FAILED`, `TOO_DEEP` | a child plan did not complete; child plans nest too deep |
  * | `TIMEOUT` | a state that is replayed or remade takes longer than its `timeoutMs` |
- * | `STATES_FAILED` | states failed in a run that kept going; names them |
+ * | `STATES_FAILED` | two states or more failed in a run that kept going; names them. One alone fails the run with its own error |
  */
 export type PlanErrorCode =
   | 'EMPTY_PLAN'
@@ -82,4 +82,14 @@ export class PlanError extends CodedError<PlanErrorCode> {
 /** True for a {@link PlanError} from whichever installed copy; with a code, for that code alone. */
 export function isPlanError(error: unknown, code?: PlanErrorCode): error is PlanError {
   return isCodedError(error, 'Plan', code)
+}
+
+/** What a check that all layers share refuses is refused as a definition. @throws PlanError `INVALID_DEFINITION`. */
+export function asDefinition<A extends readonly unknown[]>(check: (...given: A) => void, ...given: A): void {
+  try {
+    check(...given)
+  } catch (cause) {
+    if (!isStoreError(cause, 'INVALID_ARGUMENT')) throw cause
+    throw new PlanError('INVALID_DEFINITION', cause.message.slice(`${cause.code}: `.length), { cause })
+  }
 }

@@ -2,8 +2,7 @@ import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import type { Json } from '@varve/store'
 import { z } from 'zod'
-import { PlanError } from '../errors.ts'
-import { checkNode } from './check-node.ts'
+import { checkNode, checkSpec, checkTime } from './check-node.ts'
 import type { NeedIds, NoNeeds, Needs, NeedValues } from './need.ts'
 import type { StateNode } from './node.ts'
 import { baseOf, type NoParams, type State, type StateOptions } from './state.ts'
@@ -47,10 +46,9 @@ export interface ApprovalSpec<Id extends string, N extends Needs, P extends Sche
 export function approvalState<const Id extends string, const N extends Needs = NoNeeds, P extends Schema = NoParams>(
   spec: ApprovalSpec<Id, N, P>,
 ): State<Id, Approval, SchemaInput<P>, NeedIds<N> & string> {
+  checkSpec(spec)
   const { question, expiresInMs } = spec
-  if (expiresInMs !== undefined && !(expiresInMs > 0)) {
-    throw new PlanError('INVALID_DEFINITION', `state ${spec.id}: expiresInMs must be above 0, got ${expiresInMs}`)
-  }
+  if (expiresInMs !== undefined) checkTime(`expiresInMs of state ${spec.id}`, expiresInMs)
   const fixed = { effect: 'idempotent', cache: false, environment: [], output: approval, list: false } as const
   const node: StateNode = {
     kind: 'approval',

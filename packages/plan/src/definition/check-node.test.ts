@@ -26,6 +26,28 @@ describe('a state is refused', () => {
     ['an environment without a cache', { environment: ['TZ'] }],
     ['a timeout of nothing', { timeoutMs: 0 }],
     ['a timeout that is no number', { timeoutMs: Number.NaN }],
+    ['a timeout that is a text', { timeoutMs: '5' }],
+    ['a timeout that is a truth', { timeoutMs: true }],
+    ['a timeout that is a list', { timeoutMs: [1] }],
+    ['an id that no text can show', { id: Symbol('a') }],
+    ['an effect that no text can show', { effect: Symbol('twice') }],
+    ['tags that are a text', { tags: 'slow' }],
+    ['a tag that is no text', { tags: [5] }],
+    ['an environment that is a text', { cache: true, environment: 'HOME' }],
+    ['an environment with what is no text', { cache: true, environment: [null] }],
+    ['needs that are nothing', { needs: null }],
+    ['needs that are a text', { needs: 'rates' }],
+    ['needs that are a list', { needs: ['rates'] }],
+    ['a need that is null', { needs: { rates: null } }],
+    ['a need that only looks like a state', { needs: { rates: { id: 'rates', node: null } } }],
+    ['an optional need that is null', { needs: { rates: { optional: null } } }],
+    ['a predecessor where a list is meant', { after: 'rates' }],
+    ['a retry that is a number', { retry: 3 }],
+    ['a retry that is null', { retry: null }],
+    ['params that are no schema', { params: {} }],
+    ['params whose schema cannot validate', { params: { '~standard': {} } }],
+    ['a reconcile that is no function', { effect: 'at-most-once', reconcile: 'ask' }],
+    ['an output whose schema cannot validate', { output: { '~standard': undefined } }],
     ['a retry without attempts', { retry: { maxAttempts: 0, baseMs: 1 } }],
     ['a retry with a delay before now', { retry: { maxAttempts: 2, baseMs: -1 } }],
     ['a need that is not there', { needs: { rates: undefined } }],
@@ -44,8 +66,19 @@ describe('a state is refused', () => {
     )
   })
 
+  test.for(['defineState', 'mapState', 'approvalState', 'childState'])('by %s for a spec that is none', (name) => {
+    const factory = { defineState, mapState, approvalState, childState }[name] as (spec: unknown) => unknown
+
+    for (const spec of [undefined, null, 'a', 5, []]) {
+      expect(() => factory(spec)).toThrow(expect.objectContaining(planError('INVALID_DEFINITION')) as Error)
+    }
+  })
+
   test.for<[what: string, spec: object]>([
     ['a concurrency of none', { concurrency: 0 }],
+    ['a concurrency that is a text', { concurrency: '5' }],
+    ['a concurrency that no text can show', { concurrency: Symbol('many') }],
+    ['a text where the states are meant that its items see', { with: 'rates' }],
     ['a concurrency that is not whole', { concurrency: 1.5 }],
     ['items that are no function', { items: [1, 2] }],
     ['a key that is no function', { key: 'id' }],
@@ -60,13 +93,17 @@ describe('a state is refused', () => {
     const refusal = expect.objectContaining(planError('INVALID_DEFINITION')) as Error
 
     expect(() => approvalState({ id: 'a', expiresInMs: 0 })).toThrow(refusal)
+    expect(() => approvalState({ id: 'a', expiresInMs: '5' as never })).toThrow(refusal)
+    expect(() => approvalState({ id: 'a', expiresInMs: Symbol('soon') as never })).toThrow(refusal)
     expect(() => approvalState({ id: 'a', question: 'why?' } as never)).toThrow(refusal)
   })
 
   test('as a child for a plan that is not there', () => {
     const refusal = expect.objectContaining(planError('INVALID_DEFINITION')) as Error
 
-    expect(() => childState({ id: 'a', plan: undefined, childParams: () => undefined } as never)).toThrow(refusal)
+    for (const none of [undefined, null, 'p', {}, { definition: {} }]) {
+      expect(() => childState({ id: 'a', plan: none, childParams: () => undefined } as never)).toThrow(refusal)
+    }
     const plan = definePlan({ id: 'p', version: '1', states: [namedState('a')] })
     expect(() => childState({ id: 'a', plan, childParams: undefined } as never)).toThrow(refusal)
   })
@@ -81,12 +118,25 @@ describe('a plan is refused', () => {
     ['an id with a dot', { id: 'a.b' }],
     ['no version', { version: undefined }],
     ['states that are no list', { states: undefined }],
+    ['states that are a text', { states: 'a' }],
     ['a state that is not there', { states: [undefined] }],
+    ['a state that only looks like one', { states: [{ id: 'a', node: null }] }],
+    ['params that are no schema', { params: {} }],
+    ['params that are null', { params: null }],
+    ['an output that is the id of a state', { output: 'a' }],
+    ['an output that is null', { output: null }],
+    ['an output that only looks like a state', { output: { id: 'a', node: undefined } }],
   ])('for %s', ([, spec]) => {
     expect(() => definePlan({ id: 'p', version: '1', states: [namedState('a')], ...spec })).toThrow(
       expect.objectContaining(planError('INVALID_DEFINITION')) as Error,
     )
   })
+})
+
+test('a plan is refused for a spec that is none', () => {
+  for (const spec of [undefined, null, 'p', []]) {
+    expect(() => definePlan(spec as never)).toThrow(expect.objectContaining(planError('INVALID_DEFINITION')) as Error)
+  }
 })
 
 test('names of things that all objects have are ids like others', () => {

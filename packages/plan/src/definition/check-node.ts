@@ -1,26 +1,59 @@
 import { isKernelError, retryWithBackoff, type RetryOptions } from '@varve/kernel'
-import { PlanError } from '../errors.ts'
+import { checkList, checkOptions, isFrom, shown } from '@varve/store'
+import { asDefinition, PlanError } from '../errors.ts'
 import { allEdges, type StateNode } from './node.ts'
+import { isSchema } from './validate.ts'
 
 const ID = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/
 /** The outputs that an attempt reads stand in its request, which is one event. */
 const MAX_NEEDS = 1000
 
+/** Parts of a state that are taken apart before there is a node. */
+interface SpecParts {
+  readonly id?: unknown
+  readonly needs?: unknown
+  readonly with?: unknown
+  readonly retry?: unknown
+  readonly after?: unknown
+  readonly tags?: unknown
+  readonly environment?: unknown
+}
+
+/**
+ * Checks what the parts of a state are, before a text is taken apart into its letters.
+ *
+ * @throws PlanError `INVALID_DEFINITION`.
+ */
+export function checkSpec(spec: SpecParts): void {
+  asDefinition(checkOptions, 'what a state is made of', spec)
+  const { id, needs, with: shared, retry, after, tags, environment } = spec
+  checkName('the id of a state', id)
+  for (const [name, part] of Object.entries({ needs, with: shared, retry })) {
+    if (part !== undefined) asDefinition(checkOptions, `${name} of state ${id}`, part)
+  }
+  for (const [name, part] of Object.entries({ after, tags, environment })) {
+    if (part !== undefined) asDefinition(checkList, `${name} of state ${id}`, part)
+  }
+}
+
 /** @throws PlanError `INVALID_DEFINITION`. */
 export function checkNode(node: StateNode): StateNode {
   const { id, version, cache, effect, environment, timeoutMs } = node
-  checkName('the id of a state', id)
   checkVersion(`the version of state ${id}`, version)
   const invalid = (text: string): PlanError => new PlanError('INVALID_DEFINITION', `state ${id}: ${text}`)
-  if (!['pure', 'idempotent', 'at-most-once'].includes(effect)) throw invalid(`there is no effect ${effect}`)
+  if (!['pure', 'idempotent', 'at-most-once'].includes(effect)) throw invalid(`there is no effect ${shown(effect)}`)
   if (cache && effect !== 'pure') throw invalid(`what is cached is pure, not ${effect}; leave one of the two out`)
   if (!cache && environment.length > 0) throw invalid('environment goes with cache: true')
   for (const [name, part] of Object.entries(functionsOf(node))) {
-    if (typeof part !== 'function') throw invalid(`${name} must be a function, got ${typeof part}`)
+    if (typeof part !== 'function') throw invalid(`${name} must be a function, got ${shown(part)}`)
   }
   if (!isOutput(node.output)) throw invalid('its output must be a schema (https://standardschema.dev) or bytes()')
+  if (node.params !== undefined && !isSchema(node.params)) throw invalid('its params must be a schema')
+  for (const text of [...node.tags, ...environment]) {
+    if (typeof (text as unknown) !== 'string') throw invalid(`tags and environment are texts, got ${shown(text)}`)
+  }
   checkRetry(id, node.retry)
-  if (timeoutMs !== undefined && !(timeoutMs > 0)) throw invalid(`timeoutMs must be above 0, got ${timeoutMs}`)
+  if (timeoutMs !== undefined) checkTime(`timeoutMs of state ${id}`, timeoutMs)
   if (node.kind === 'state' && effect !== 'at-most-once' && (node.reconcile !== undefined || node.fenced)) {
     throw invalid(`reconcile and fenced go with effect: 'at-most-once', not with ${effect}`)
   }
@@ -33,10 +66,15 @@ export function checkNode(node: StateNode): StateNode {
 }
 
 /** @throws PlanError `INVALID_DEFINITION`. */
-export function checkName(what: string, name: unknown): void {
+export function checkTime(what: string, ms: unknown): void {
+  if (isFrom(0, ms) && ms > 0) return
+  throw new PlanError('INVALID_DEFINITION', `${what} must be a number of ms above 0, got ${shown(ms)}`)
+}
+
+/** @throws PlanError `INVALID_DEFINITION`. */
+export function checkName(what: string, name: unknown): asserts name is string {
   if (typeof name === 'string' && ID.test(name)) return
-  const shown = typeof name === 'string' ? JSON.stringify(name.slice(0, 80)) : typeof name
-  const text = `${what} must be a letter and at most 62 letters, digits, _ or -, got ${shown}`
+  const text = `${what} must be a letter and at most 62 letters, digits, _ or -, got ${shown(name)}`
   throw new PlanError('INVALID_DEFINITION', text)
 }
 
@@ -59,7 +97,7 @@ function checkRetry(id: string, retry: RetryOptions | undefined): void {
 function functionsOf(node: StateNode): Readonly<Record<string, unknown>> {
   switch (node.kind) {
     case 'state':
-      return { run: node.run }
+      return node.reconcile === undefined ? { run: node.run } : { run: node.run, reconcile: node.reconcile }
     case 'map':
       return { items: node.items, key: node.key, run: node.run }
     case 'approval':
@@ -70,6 +108,6 @@ function functionsOf(node: StateNode): Readonly<Record<string, unknown>> {
 }
 
 function isOutput(output: unknown): boolean {
-  if ((typeof output !== 'object' && typeof output !== 'function') || output === null) return false
-  return '~standard' in output || ('kind' in output && output.kind === 'bytes')
+  if (isSchema(output)) return true
+  return typeof output === 'object' && output !== null && 'kind' in output && output.kind === 'bytes'
 }

@@ -1,11 +1,12 @@
 import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
+import { shown } from '@varve/store'
 import { z } from 'zod'
 import { PlanError } from '../errors.ts'
-import { checkNode } from './check-node.ts'
+import { checkNode, checkSpec } from './check-node.ts'
 import type { NeedIds, NoNeeds, Needs, NeedValues } from './need.ts'
 import type { NodeBase, StateNode } from './node.ts'
-import type { AnyPlan, Plan } from './plan.ts'
+import { isPlan, type AnyPlan, type Plan } from './plan.ts'
 import { baseOf, type NoParams, type State, type StateOptions } from './state.ts'
 
 /** A state that runs another plan. */
@@ -34,12 +35,13 @@ export function childState<
   const N extends Needs = NoNeeds,
   P extends Schema = NoParams,
 >(spec: ChildSpec<Id, Params, Output, N, P>): State<Id, Output, SchemaInput<P>, NeedIds<N> & string> {
+  checkSpec(spec)
   const { plan, childParams } = spec
   const fixed = { effect: 'idempotent', cache: false, environment: [] } as const
-  if (typeof (plan as unknown) !== 'object') {
+  if (!isPlan(plan)) {
     throw new PlanError(
       'INVALID_DEFINITION',
-      `the plan of state ${spec.id} must be made by definePlan, got ${typeof plan}`,
+      `the plan of state ${spec.id} must be made by definePlan, got ${shown(plan)}`,
     )
   }
   const { output, list } = outputOf(plan)

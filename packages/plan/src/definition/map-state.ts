@@ -1,7 +1,8 @@
 import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
+import { shown } from '@varve/store'
 import { PlanError } from '../errors.ts'
-import { checkNode } from './check-node.ts'
+import { checkNode, checkSpec } from './check-node.ts'
 import { edgesOf, type NeedIds, type NoNeeds, type Needs, type NeedValues } from './need.ts'
 import type { StateNode } from './node.ts'
 import type { MapEntry, OutputInput, OutputSpec, OutputValue } from './output.ts'
@@ -59,9 +60,10 @@ export function mapState<
 >(
   spec: MapSpec<Id, Item, O, N, W, P, C>,
 ): State<Id, readonly MapEntry<OutputValue<O>>[], SchemaInput<P>, (NeedIds<N> | NeedIds<W>) & string> {
+  checkSpec(spec)
   const { items, key, with: shared = {}, concurrency, run } = spec
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1)) {
-    const text = `state ${spec.id}: concurrency must be a whole number from 1, got ${concurrency}`
+    const text = `state ${spec.id}: concurrency must be a whole number from 1, got ${shown(concurrency)}`
     throw new PlanError('INVALID_DEFINITION', text)
   }
   const common = { ...baseOf(spec), ...runOf(spec) }

@@ -1,4 +1,4 @@
-import type { Json } from '@varve/store'
+import { shown, type Json } from '@varve/store'
 import { PlanError } from '../errors.ts'
 import type { State } from './state.ts'
 
@@ -68,10 +68,18 @@ export function edgesOf(stateId: string, needs: Needs, after: readonly (AnyState
   return [...named, ...after.map((state, i) => edgeOf(`after[${i}] of state ${stateId}`, state))]
 }
 
-function edgeOf(what: string, need: Need | undefined): Edge {
+function edgeOf(what: string, need: unknown): Edge {
   if (typeof need === 'string') return { id: need, optional: false }
-  if (typeof need === 'object' && 'optional' in need) return { ...edgeOf(what, need.optional), optional: true }
-  if (typeof need === 'object' && 'node' in need) return { id: need.id, state: need, optional: false }
-  const text = `${what} is no state, but ${typeof need}; where files import each other in a circle, name it by its id`
+  if (typeof need === 'object' && need !== null && 'optional' in need) {
+    return { ...edgeOf(what, need.optional), optional: true }
+  }
+  if (isState(need)) return { id: need.id, state: need, optional: false }
+  const text = `${what} is no state, but ${shown(need)}; where files import each other in a circle, name it by its id`
   throw new PlanError('INVALID_DEFINITION', text)
+}
+
+/** True for what `defineState` and the like have made. */
+export function isState(value: unknown): value is AnyState {
+  if (typeof value !== 'object' || value === null || !('node' in value)) return false
+  return typeof value.node === 'object' && value.node !== null && 'edges' in value.node
 }

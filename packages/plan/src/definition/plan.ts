@@ -1,12 +1,13 @@
 import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
-import { PlanError } from '../errors.ts'
+import { asDefinition, PlanError } from '../errors.ts'
 import { statesOf, type ManifestState } from '../manifest/manifest-state.ts'
-import { contentId, canonicalJson, type ContentId } from '@varve/store'
+import { canonicalJson, checkOptions, contentId, shown, type ContentId } from '@varve/store'
 import { checkName, checkVersion } from './check-node.ts'
 import { graphOf, type Graph } from './graph.ts'
-import type { AnyState } from './need.ts'
+import { isState, type AnyState } from './need.ts'
 import type { NoParams, State } from './state.ts'
+import { isSchema } from './validate.ts'
 
 /** What a plan is. */
 export interface PlanSpec<
@@ -91,11 +92,19 @@ export function definePlan<
   const S extends readonly AnyState[] = readonly AnyState[],
   O extends S[number] | undefined = undefined,
 >(spec: PlanSpec<P, S, O>): Plan<PlanParams<P>, PlanOutput<O>> {
+  asDefinition(checkOptions, 'what a plan is made of', spec)
   const { id, version, params, states, output } = spec
   checkName('the id of a plan', id)
   checkVersion(`the version of plan ${id}`, version)
   checkStates(id, states)
+  if (params !== undefined && !isSchema(params)) {
+    throw new PlanError('INVALID_DEFINITION', `the params of plan ${id} must be a schema (https://standardschema.dev)`)
+  }
   const graph = graphOf(id, states)
+  if (output !== undefined && !isState(output)) {
+    const text = `the output of plan ${id} must be one of its states, itself and not its id, got ${shown(output)}`
+    throw new PlanError('INVALID_DEFINITION', text)
+  }
   if (output !== undefined && graph.nodes[graph.indexOf.get(output.id) ?? -1] !== output.node) {
     const text = `the output of plan ${id} is state ${output.id}, which is none of its states; add it`
     throw new PlanError('MISSING_STATE', text, { details: { missing: output.id } })
@@ -112,6 +121,12 @@ function checkStates(id: string, states: readonly unknown[]): void {
     throw new PlanError('INVALID_DEFINITION', `${what}; make states with defineState and the like`)
   }
   if (!Array.isArray(states)) return refuse(`the states of plan ${id} are no list`)
-  const at = states.findIndex((state) => typeof (state as AnyState | undefined)?.node !== 'object')
+  const at = states.findIndex((state) => !isState(state))
   if (at !== -1) refuse(`state ${at} of plan ${id} is none`)
+}
+
+/** True for what {@link definePlan} has made. */
+export function isPlan(value: unknown): value is AnyPlan {
+  if (typeof value !== 'object' || value === null || !('definition' in value)) return false
+  return typeof value.definition === 'object' && value.definition !== null && 'graph' in value.definition
 }

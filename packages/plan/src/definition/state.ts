@@ -1,7 +1,7 @@
 import type { ActionContext, Effect, RetryOptions, Schema, Secret } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import type { Io } from './io.ts'
-import { checkNode } from './check-node.ts'
+import { checkNode, checkSpec } from './check-node.ts'
 import type { InquiryOptions } from './inquiry.ts'
 import { edgesOf, type AnyState, type NeedIds, type NoNeeds, type Needs, type NeedValues } from './need.ts'
 import type { StateNode } from './node.ts'
@@ -39,7 +39,10 @@ export interface StateOptions<Id extends string, N extends Needs, P extends Sche
   readonly tags?: readonly string[]
   /** When a failed attempt is followed by another. Default: never. */
   readonly retry?: RetryOptions
-  /** An attempt that takes longer fails as transient, with its signal aborted, in ms. Default: none. */
+  /**
+   * An attempt that takes longer fails as transient, with its signal aborted, in ms; with `effect: 'at-most-once'` it is in doubt
+   * then. Default: none.
+   */
   readonly timeoutMs?: number
 }
 
@@ -123,6 +126,7 @@ export function defineState<
   P extends Schema = NoParams,
   const C extends boolean = false,
 >(spec: StateSpec<Id, O, N, P, C>): State<Id, OutputValue<O>, SchemaInput<P>, NeedIds<N> & string> {
+  checkSpec(spec)
   const { run, reconcile, fenced = false } = spec
   const own = { list: false, run, reconcile, fenced } as const
   const node: StateNode = { kind: 'state', ...baseOf(spec), ...runOf(spec), ...own }

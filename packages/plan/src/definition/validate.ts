@@ -24,3 +24,15 @@ export function validate(
   const path = [what, ...segments].join('.')
   throw new PlanError(code, `${path}: ${issue?.message ?? 'does not fit its schema'}`, { path })
 }
+
+/** True for a validator of the Standard Schema interface. */
+export function isSchema(value: unknown): value is Schema {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  const standard: unknown = '~standard' in value ? value['~standard'] : undefined
+  return (
+    typeof standard === 'object' &&
+    standard !== null &&
+    'validate' in standard &&
+    typeof standard.validate === 'function'
+  )
+}
