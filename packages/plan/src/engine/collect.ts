@@ -1,5 +1,5 @@
 import { sweepArtifacts } from '@varve/kernel/stepper'
-import type { ArtifactRow, CacheEntry, CacheFilter, ContentId, Store } from '@varve/store'
+import { shown, type ArtifactRow, type CacheEntry, type CacheFilter, type ContentId, type Store } from '@varve/store'
 import { PlanError } from '../errors.ts'
 import type { EngineParts } from './parts.ts'
 import { allItems } from './all-items.ts'
@@ -40,7 +40,7 @@ export async function collect(
 ): Promise<Collected> {
   for (const [name, ms] of Object.entries({ graceMs, cacheOlderThanMs })) {
     if (ms === undefined || (Number.isSafeInteger(ms) && ms >= 0)) continue
-    throw new PlanError('INVALID_PARAMS', `${name} must be a whole number of ms from 0, got ${ms}`)
+    throw new PlanError('INVALID_PARAMS', `${name} must be a whole number of ms from 0, got ${shown(ms)}`)
   }
   const dropped = cacheOlderThanMs === undefined ? [] : await oldEntries(parts, now - cacheOlderThanMs)
   if (!dryRun) for (const { key } of dropped) await parts.store.cache.delete(key)

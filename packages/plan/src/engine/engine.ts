@@ -11,7 +11,7 @@ import {
   systemClock,
   type Workflow,
 } from '@varve/kernel'
-import type { ContentId, Store, StoredArtifact } from '@varve/store'
+import { checkOptions, type ContentId, type Store, type StoredArtifact } from '@varve/store'
 import { randomUUID } from 'node:crypto'
 import { outputCache } from '../cache/output-cache.ts'
 import type { AnyState } from '../definition/need.ts'
@@ -23,6 +23,7 @@ import type { RunConfigInput } from '../manifest/prepare-run.ts'
 import { provenanceOf, type Provenance } from '../manifest/provenance.ts'
 import type { PlanStatus } from '../view/plan-status.ts'
 import { answerApproval, type ApprovalAnswer } from './answer-approval.ts'
+import { checkEngine, checkFork, checkPlan, idOf } from './check-given.ts'
 import { collect, type Collected, type CollectOptions } from './collect.ts'
 import { diffPlans, type PlanDiff } from './diff-plans.ts'
 import { explainState, type ExplainOptions, type Explanation } from './explain.ts'
@@ -78,7 +79,7 @@ export interface GivenKernelOptions {
   readonly store: Store
   /** Default: the clock of this machine. */
   readonly clock?: Clock
-  /** Makes run ids. Default: random UUIDs. */
+  /** Makes the ids of runs that are started or forked without one. Default: a start gets one of the kernel's, a fork a random UUID. */
   readonly newId?: () => string
 }
 
@@ -93,7 +94,8 @@ export interface Engine extends AsyncDisposable {
    * Starts a run and drives it until it ends or waits. All is checked before anything is written. Idempotent by run id: the
    * same plan, params and config return that run.
    *
-   * @throws PlanError `INVALID_PARAMS` | `SECRET_IN_MANIFEST` | `INEXACT_NUMBER` | `RUN_EXISTS` | `PLAN_CHANGED`.
+   * @throws PlanError `INVALID_DEFINITION` | `INVALID_PARAMS` | `SECRET_IN_MANIFEST` | `INEXACT_NUMBER` | `RUN_EXISTS` |
+   * `PLAN_CHANGED`; StoreError `INVALID_ARGUMENT` | `NOT_JSON` | `LIMIT_EXCEEDED`.
    */
   start<Params, Output>(
     plan: Plan<Params, Output>,
@@ -119,16 +121,21 @@ export interface Engine extends AsyncDisposable {
   /**
    * Answers an approval. Answering again with the same changes nothing.
    *
-   * @throws PlanError `STATE_NOT_FOUND`; KernelError `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`.
+   * @throws PlanError `STATE_NOT_FOUND`; KernelError `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`; StoreError `INVALID_ARGUMENT`.
    */
   approve(runId: string, state: AnyState | string, answer: ApprovalAnswer): Promise<PlanOutcome>
   /**
    * Says what became of an execution in doubt: of a state, or of an item of a map by its key `<state>:item:<item>`.
    *
-   * @throws PlanError `STATE_NOT_FOUND` | `OUTPUT_INVALID`; KernelError `NOT_IN_DOUBT` | `RUN_TERMINAL`.
+   * @throws PlanError `STATE_NOT_FOUND` | `OUTPUT_INVALID`; KernelError `NOT_IN_DOUBT` | `RUN_TERMINAL`; StoreError
+   * `INVALID_ARGUMENT`.
    */
   settle(runId: string, state: AnyState | string, settlement: StateSettlement): Promise<PlanOutcome>
-  /** Ends a run: what is open is dropped, its executions are aborted, its child plans are canceled. */
+  /**
+   * Ends a run: what is open is dropped, its executions are aborted, its child plans are canceled.
+   *
+   * @throws PlanError `RUN_NOT_FOUND` | `NOT_A_PLAN_RUN`; KernelError `RUN_TERMINAL`; StoreError `INVALID_ARGUMENT`.
+   */
   cancel(runId: string, options: CancelOptions): Promise<PlanOutcome>
   /** Where a run and each of its states stand. Needs no code of the plan. */
   status(runId: string): Promise<PlanStatus>
@@ -140,7 +147,7 @@ export interface Engine extends AsyncDisposable {
    * @throws PlanError `STATE_NOT_FOUND` | `NO_OUTPUT`; StoreError `ARTIFACT_NOT_FOUND` | `ARTIFACT_CORRUPT`.
    */
   output<S extends AnyState | string>(runId: string, state: S): Promise<OutputOfState<S>>
-  /** An artifact by its id. @throws StoreError `ARTIFACT_NOT_FOUND`. */
+  /** An artifact by its id. @throws StoreError `ARTIFACT_NOT_FOUND` | `INVALID_ARGUMENT`. */
   artifact(id: ContentId): Promise<StoredArtifact>
   /** What a run was started from. */
   manifest(runId: string): Promise<Manifest>
@@ -148,7 +155,12 @@ export interface Engine extends AsyncDisposable {
   replay(runId: string): Promise<PlanReplay>
   /** Checks log, decisions, manifest and every artifact that a run refers to. */
   verify(runId: string): Promise<PlanVerification>
-  /** A new run that does one thing otherwise, and takes over every result that this leaves as it was. */
+  /**
+   * A new run that does one thing otherwise, and takes over every result that this leaves as it was.
+   *
+   * @throws PlanError `RUN_NOT_FOUND` | `STATE_NOT_FOUND` | `INVALID_PARAMS` | `OUTPUT_INVALID` | `PLAN_CHANGED` | `IN_DOUBT`;
+   * StoreError `HEAD_CONFLICT` when the new id is taken, `INVALID_ARGUMENT`.
+   */
   fork(runId: string, options?: PlanForkOptions): Promise<PlanOutcome>
   /** Compares two runs by plan, params, states and artifacts. */
   diff(a: string, b: string): Promise<PlanDiff>
@@ -160,21 +172,48 @@ export interface Engine extends AsyncDisposable {
   progress(runId: string, options?: ProgressOptions): AsyncGenerator<Progress, void, undefined>
   /** Makes a state's artifact again when it is gone or corrupt. @throws PlanError `NO_OUTPUT` | `NOT_REPRODUCIBLE` | `MISSING_FACT`. */
   remake(runId: string, key: string): Promise<Remade>
-  /** Deletes artifacts that nothing refers to. */
+  /** Deletes artifacts that nothing refers to. @throws PlanError `INVALID_PARAMS`; StoreError `INVALID_ARGUMENT`. */
   collect(options?: CollectOptions): Promise<Collected>
   /**
    * Keeps artifacts, and what lists among them list, until the name is taken out again. The same again changes nothing.
    *
-   * @throws PlanError `NO_OUTPUT` when one of them is not there; `INVALID_PARAMS` when the name keeps others.
+   * @throws PlanError `NO_OUTPUT` when one of them is not there; `INVALID_PARAMS` when the name is no text, or keeps others;
+   * StoreError `INVALID_ARGUMENT`.
    */
   pin(name: string, artifacts: readonly ContentId[]): Promise<Pin>
-  /** @returns false when there is no such pin. */
+  /** @returns false when there is no such pin. @throws PlanError `INVALID_PARAMS` when the name is no text. */
   unpin(name: string): Promise<boolean>
 }
 
-/** @throws PlanError | KernelError for options that cannot work. */
+/** @throws PlanError `INVALID_DEFINITION` | `PLAN_CHANGED`, or KernelError, for options that cannot work. */
 export function createEngine(options: EngineOptions): Engine {
+  checkEngine(options)
   const parts = engineParts(options)
+  const { kernel } = parts
+  // A kernel of the engine's own makes its ids by the option itself.
+  const newId = options.kernel === undefined ? undefined : options.newId
+  return {
+    kernel,
+    ...drivingVerbs(parts, newId),
+    ...readingVerbs(parts),
+    collect: async (collectOptions = {}) => {
+      checkOptions('what collect is given', collectOptions)
+      return collect(parts, await parts.store.now(), collectOptions)
+    },
+    pin: async (name, artifacts) => pinArtifacts(parts, name, artifacts),
+    unpin: async (name) => unpinArtifacts(parts, name),
+    [Symbol.asyncDispose]: async () => {
+      if (options.kernel === undefined) await kernel[Symbol.asyncDispose]()
+    },
+  }
+}
+
+type DrivingVerbs = Pick<
+  Engine,
+  'start' | 'run' | 'follow' | 'resume' | 'recover' | 'approve' | 'settle' | 'cancel' | 'fork'
+>
+
+function drivingVerbs(parts: EngineParts, newId: (() => string) | undefined): DrivingVerbs {
   const { kernel } = parts
   const drive = async (runId: string, move: (plan: AnyPlan) => Promise<Outcome>): Promise<PlanOutcome> => {
     const { manifest } = await pinnedStart(parts, runId)
@@ -182,32 +221,44 @@ export function createEngine(options: EngineOptions): Engine {
     return planOutcome(parts, plan.definition, await move(plan))
   }
   return {
-    kernel,
-    start: async (plan, params, startOptions = {}) =>
-      (await planOutcome(parts, plan.definition, await startPlan(parts, plan, params, startOptions))) as never,
+    start: async (plan, params, startOptions = {}) => {
+      checkPlan('what start is given first', plan)
+      checkOptions('the options of start', startOptions)
+      const runId = startOptions.runId ?? newId?.()
+      const outcome = await startPlan(parts, plan, params, { ...startOptions, ...(runId !== undefined && { runId }) })
+      return (await planOutcome(parts, plan.definition, outcome)) as never
+    },
     run: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.run(runId)),
-    follow: async (runId, followOptions) => followPlan(parts, runId, followOptions),
+    follow: async (runId, followOptions = {}) => {
+      checkOptions('the options of follow', followOptions)
+      return followPlan(parts, runId, followOptions)
+    },
     resume: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.retry(runId)),
-    recover: async (recoverOptions = {}) => recoverPlans(parts, recoverOptions),
-    approve: async (runId, state, answer) =>
-      drive(runId, async () => answerApproval(parts, runId, idOf(state), answer)),
-    settle: async (runId, state, settlement) =>
-      drive(runId, async (plan) => settleState(parts, runId, { plan, key: idOf(state) }, settlement)),
-    // A run that has ended says so, whether its plan is there or not.
-    cancel: async (runId, cancelOptions) =>
-      (await endOf(parts, runId)) === undefined
+    recover: async (recoverOptions = {}) => {
+      checkOptions('what recover is given', recoverOptions)
+      return recoverPlans(parts, recoverOptions)
+    },
+    approve: async (runId, state, answer) => {
+      checkOptions('an answer', answer)
+      const id = idOf(state)
+      return drive(runId, async () => answerApproval(parts, runId, id, answer))
+    },
+    settle: async (runId, state, settlement) => {
+      checkOptions('what became of an execution', settlement)
+      const key = idOf(state)
+      return drive(runId, async (plan) => settleState(parts, runId, { plan, key }, settlement))
+    },
+    cancel: async (runId, cancelOptions) => {
+      checkOptions('the options of cancel', cancelOptions)
+      // A run that has ended says so, whether its plan is there or not.
+      return (await endOf(parts, runId)) === undefined
         ? drive(runId, async () => kernel.cancel(runId, cancelOptions))
-        : ((await kernel.cancel(runId, cancelOptions)) as never),
+        : ((await kernel.cancel(runId, cancelOptions)) as never)
+    },
     fork: async (runId, forkOptions = {}) => {
+      checkFork(forkOptions)
       const { plan, outcome } = await forkPlan(parts, runId, forkOptions)
       return planOutcome(parts, plan.definition, outcome)
-    },
-    ...readingVerbs(parts),
-    collect: async (collectOptions = {}) => collect(parts, await parts.store.now(), collectOptions),
-    pin: async (name, artifacts) => pinArtifacts(parts, name, artifacts),
-    unpin: async (name) => unpinArtifacts(parts, name),
-    [Symbol.asyncDispose]: async () => {
-      if (options.kernel === undefined) await kernel[Symbol.asyncDispose]()
     },
   }
 }
@@ -241,9 +292,15 @@ function readingVerbs(parts: EngineParts): ReadingVerbs {
     replay: async (runId) => replayPlan(parts, runId),
     verify: async (runId) => verifyPlan(parts, runId),
     diff: async (a, b) => diffPlans(parts, a, b),
-    explain: async (runId, state, explainOptions) => explainState(parts, runId, idOf(state), explainOptions),
+    explain: async (runId, state, explainOptions = {}) => {
+      checkOptions('the options of explain', explainOptions)
+      return explainState(parts, runId, idOf(state), explainOptions)
+    },
     origins: (artifact) => artifactOrigins(parts, artifact),
-    progress: (runId, progressOptions) => planProgress(parts, runId, progressOptions),
+    progress: (runId, progressOptions = {}) => {
+      checkOptions('the options of progress', progressOptions)
+      return planProgress(parts, runId, progressOptions)
+    },
     remake: async (runId, key) => remakeArtifact(parts, runId, key),
   }
 }
@@ -270,8 +327,4 @@ function engineParts(options: EngineOptions): EngineParts {
 function ownKernel(options: OwnKernelOptions): Kernel {
   const { store, artifacts = store.artifacts, workflows = [] } = options
   return createKernel({ ...options, artifacts: mendingArtifacts(artifacts), workflows })
-}
-
-function idOf(state: AnyState | string): string {
-  return typeof state === 'string' ? state : state.id
 }

@@ -1,4 +1,13 @@
-import { canonicalJson, checkId, contentId, type ArtifactStore, type CacheEntry, type ContentId } from '@varve/store'
+import {
+  canonicalJson,
+  checkId,
+  checkList,
+  contentId,
+  shown,
+  type ArtifactStore,
+  type CacheEntry,
+  type ContentId,
+} from '@varve/store'
 import { PlanError } from '../errors.ts'
 import { LIST, listEntries } from '../execution/need-values.ts'
 import type { EngineParts } from './parts.ts'
@@ -35,6 +44,8 @@ type Stores = Pick<EngineParts, 'store' | 'artifacts'>
 
 /** Keeps artifacts, and what lists among them list, until the pin is taken out. */
 export async function pinArtifacts(stores: Stores, name: string, ids: readonly ContentId[]): Promise<Pin> {
+  checkName(name)
+  checkList('the artifacts of a pin', ids)
   const given = contentId(canonicalJson(ids))
   checkId('the key of a pin', partKey(name, given, MOST))
   const [first = [], ...rest] = chunksOf(await keptWith(stores.artifacts, ids))
@@ -53,6 +64,7 @@ export async function pinArtifacts(stores: Stores, name: string, ids: readonly C
 
 /** @returns false when there is no such pin. */
 export async function unpinArtifacts(stores: Pick<EngineParts, 'store'>, name: string): Promise<boolean> {
+  checkName(name)
   const { cache } = stores.store
   const entry = await cache.find(keyOf(name))
   if (entry === undefined) return false
@@ -95,6 +107,12 @@ async function checkThere(artifacts: ArtifactStore, ids: readonly ContentId[]): 
 
 function chunksOf(ids: readonly ContentId[]): readonly (readonly ContentId[])[] {
   return Array.from({ length: Math.ceil(ids.length / MOST) }, (_, i) => ids.slice(i * MOST, (i + 1) * MOST))
+}
+
+/** @throws PlanError `INVALID_PARAMS` for what would only be made a text. */
+function checkName(name: unknown): void {
+  if (typeof name === 'string') return
+  throw new PlanError('INVALID_PARAMS', `the name of a pin must be a text, got ${shown(name)}`)
 }
 
 function keyOf(name: string): string {

@@ -1,4 +1,4 @@
-import type { ContentId } from '@varve/store'
+import { shown, type ContentId } from '@varve/store'
 import { verified } from '../cache/verified.ts'
 import type { StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
@@ -33,7 +33,7 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
   if (item === undefined || artifact === undefined) {
     throw new PlanError(
       'NO_OUTPUT',
-      `run ${runId} has no output of ${key}; name a state that has made one, or its item as <state>:item:<key>`,
+      `run ${runId} has no output of ${shown(key)}; name a state that has made one, or its item as <state>:item:<key>`,
       { runId, key },
     )
   }

@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from '@varve/kernel'
-import type { Json } from '@varve/store'
+import { checkList, checkOptions, shown, type Json } from '@varve/store'
 import { z } from 'zod'
-import { PlanError } from '../errors.ts'
+import { asDefinition, PlanError } from '../errors.ts'
 import { decodeContent, encodeJson, type ContentForm } from './content.ts'
 import { beforeDeadline, orAborted } from './deadline.ts'
 import { connectionFailure, describeTarget, readBounded, statusFailure } from './http-response.ts'
@@ -77,6 +77,9 @@ const MAX_REDIRECTS = 5
  */
 export function fetchTransport(options: FetchTransportOptions): Transport<FetchRequest, FetchResponse> {
   const what = 'fetchTransport'
+  asDefinition(checkOptions, `what ${what} is given`, options)
+  asDefinition(checkList, `${what}: allow`, options.allow)
+  asDefinition(checkList, `${what}: acceptStatus`, options.acceptStatus ?? [])
   const settings: Settings = {
     isAllowed: originsAllowed(options.allow, what),
     accepts: accepting(options.acceptStatus ?? []),
@@ -119,7 +122,7 @@ function accepting(statuses: readonly number[]): (status: number) => boolean {
   if (unknown !== undefined) {
     throw new PlanError(
       'INVALID_DEFINITION',
-      `fetchTransport: acceptStatus takes statuses from 200 to 599, got ${unknown}`,
+      `fetchTransport: acceptStatus takes statuses from 200 to 599, got ${shown(unknown)}`,
     )
   }
   return (status) => (status >= 200 && status <= 299) || statuses.includes(status)

@@ -1,9 +1,9 @@
 import { ActionError } from '@varve/kernel'
-import type { Json } from '@varve/store'
+import { checkOptions, type Json } from '@varve/store'
 import { lstat, opendir, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
-import { PlanError } from '../errors.ts'
+import { asDefinition, PlanError } from '../errors.ts'
 import { decodeContent, encodeJson, type ContentForm } from './content.ts'
 import { failureOf, kindOf, type FileKind } from './file-failure.ts'
 import { openWithin, placeWithin, realPathWithin, type Place } from './rooted-path.ts'
@@ -61,8 +61,9 @@ interface Settings {
  * @throws PlanError `INVALID_DEFINITION` for options that can never work.
  */
 export function fileTransport(options: FileTransportOptions): Transport<FileRequest, FileResponse> {
+  asDefinition(checkOptions, 'what fileTransport is given', options)
   const { root, maxBytes = 2 ** 20, write = false } = options
-  if (!path.isAbsolute(root) || root.includes('\0')) {
+  if (typeof (root as unknown) !== 'string' || !path.isAbsolute(root) || root.includes('\0')) {
     throw new PlanError('INVALID_DEFINITION', 'fileTransport: root must be an absolute path')
   }
   checkBound('fileTransport', 'maxBytes', maxBytes)

@@ -1,3 +1,4 @@
+import { shown } from '@varve/store'
 import { PlanError } from '../errors.ts'
 
 /**
@@ -10,6 +11,9 @@ export function originsAllowed(allow: readonly string[], what: string): (url: UR
   if (allow.length === 0) {
     throw new PlanError('INVALID_DEFINITION', `${what}: allow is empty; name the origins that may be called`)
   }
+  const at = allow.findIndex((entry: unknown) => typeof entry !== 'string')
+  if (at !== -1)
+    throw new PlanError('INVALID_DEFINITION', `${what}: allow[${at}] must be a text, got ${shown(allow[at])}`)
   const rules = allow.map((entry) => originRule(entry, what))
   return (url) => rules.some((rule) => rule(url))
 }

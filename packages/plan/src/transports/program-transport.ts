@@ -1,8 +1,8 @@
 import { systemClock, type Clock } from '@varve/kernel'
-import type { Json } from '@varve/store'
+import { checkList, checkOptions, type Json } from '@varve/store'
 import path from 'node:path'
 import { z } from 'zod'
-import { PlanError } from '../errors.ts'
+import { asDefinition, PlanError } from '../errors.ts'
 import { decodeContent, encodeJson } from './content.ts'
 import { beforeDeadline } from './deadline.ts'
 import { findProgram } from './find-program.ts'
@@ -78,9 +78,11 @@ const requestSchema = z.strictObject({
  * @throws PlanError `INVALID_DEFINITION` for options that can never work.
  */
 export function programTransport(options: ProgramTransportOptions): Transport<ProgramRequest, ProgramResponse> {
+  const what = 'programTransport'
+  asDefinition(checkOptions, `what ${what} is given`, options)
+  asDefinition(checkList, `${what}: allow`, options.allow)
   const { maxStdin = 2 ** 20, maxStdout = 2 ** 20, maxStderr = 2 ** 20, timeoutMs = 300_000 } = options
   const { allow, env = {}, cwd = '/', clock = systemClock } = options
-  const what = 'programTransport'
   if (allow.length === 0 || ![...allow, cwd].every(isPlainAbsolute)) {
     const rule = 'allow takes absolute paths, at least one, and cwd takes an absolute path'
     throw new PlanError('INVALID_DEFINITION', `${what}: ${rule}`)
@@ -113,8 +115,8 @@ export function programTransport(options: ProgramTransportOptions): Transport<Pr
   }
 }
 
-function isPlainAbsolute(given: string): boolean {
-  return path.isAbsolute(given) && !given.includes('\0')
+function isPlainAbsolute(given: unknown): boolean {
+  return typeof given === 'string' && path.isAbsolute(given) && !given.includes('\0')
 }
 
 function shown({ program }: ProgramRequest): string {

@@ -1,4 +1,5 @@
 import { ActionError, type ErrorInfo } from '@varve/kernel'
+import { shown } from '@varve/store'
 import type { z } from 'zod'
 import { PlanError } from '../errors.ts'
 
@@ -72,5 +73,5 @@ export function parseRequest(schema: z.ZodType, request: unknown): unknown {
 /** @throws PlanError `INVALID_DEFINITION` unless the option is a whole number from 1. */
 export function checkBound(what: string, name: string, value: number): void {
   if (Number.isSafeInteger(value) && value >= 1) return
-  throw new PlanError('INVALID_DEFINITION', `${what}: ${name} must be a whole number from 1, got ${value}`)
+  throw new PlanError('INVALID_DEFINITION', `${what}: ${name} must be a whole number from 1, got ${shown(value)}`)
 }

@@ -1,0 +1,49 @@
+import { checkList, checkOptions, shown } from '@varve/store'
+import { isState, type AnyState } from '../definition/need.ts'
+import { isPlan, type AnyPlan } from '../definition/plan.ts'
+import { asDefinition, PlanError } from '../errors.ts'
+import type { EngineOptions } from './engine.ts'
+import type { PlanForkOptions } from './fork-plan.ts'
+
+/** @throws PlanError `INVALID_DEFINITION` for what no engine can be made of. */
+export function checkEngine(options: EngineOptions): void {
+  asDefinition(checkOptions, 'what an engine is made of', options)
+  const { kernel, store, plans = [], transports = {}, environment = {}, resolver, newId } = options
+  asDefinition(checkOptions, 'the store of an engine', store)
+  if (kernel !== undefined && typeof (kernel as Partial<typeof kernel> | null)?.register !== 'function') {
+    throw new PlanError(
+      'INVALID_DEFINITION',
+      `the kernel of an engine must be made by createKernel, got ${shown(kernel)}`,
+    )
+  }
+  asDefinition(checkList, 'the plans of an engine', plans)
+  for (const [i, plan] of plans.entries()) checkPlan(`plans[${i}] of an engine`, plan)
+  asDefinition(checkOptions, 'the transports of an engine', transports)
+  asDefinition(checkOptions, 'the environment of an engine', environment)
+  const makers = Object.entries(transports).map(([name, make]) => [`transports.${name}`, make] as const)
+  for (const [what, part] of [['resolver', resolver], ['newId', newId], ...makers] as const) {
+    if (part === undefined || typeof part === 'function') continue
+    throw new PlanError('INVALID_DEFINITION', `${what} of an engine must be a function, got ${shown(part)}`)
+  }
+}
+
+/** @throws PlanError `INVALID_DEFINITION`. */
+export function checkPlan(what: string, plan: AnyPlan): void {
+  if (isPlan(plan)) return
+  throw new PlanError('INVALID_DEFINITION', `${what} must be a plan that definePlan has made, got ${shown(plan)}`)
+}
+
+/** @throws PlanError `STATE_NOT_FOUND` | `INVALID_DEFINITION`; StoreError `INVALID_ARGUMENT`. */
+export function checkFork(options: PlanForkOptions): void {
+  checkOptions('the options of fork', options)
+  const { from, plan } = options
+  if (from !== undefined) idOf(from)
+  if (plan !== undefined) checkPlan('the plan of a fork', plan)
+}
+
+/** The id of a state that is named by itself or by its id. @throws PlanError `STATE_NOT_FOUND` for what is neither. */
+export function idOf(state: AnyState | string): string {
+  if (typeof state === 'string') return state
+  if (isState(state)) return state.id
+  throw new PlanError('STATE_NOT_FOUND', `a state is named by its id or by itself, got ${shown(state)}`)
+}
