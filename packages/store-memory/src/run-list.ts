@@ -1,6 +1,5 @@
 import {
-  checkContentId,
-  checkLimit,
+  checkRunFilter,
   pageOf,
   readCursor,
   type Page,
@@ -18,8 +17,7 @@ export type Position = readonly [createdAt: number, id: string]
 /** One page of the runs that match, newest first. */
 export function listRuns(memory: Memory, filter: RunFilter, page: PageRequest): Page<RunRow> {
   memory.checkOpen()
-  checkLimit(page.limit)
-  if (filter.artifact !== undefined) checkContentId(filter.artifact)
+  checkRunFilter(filter, page)
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
   const { createdFrom = -Infinity, createdBefore = Infinity } = filter
   const before: Position = after === undefined || after[0] >= createdBefore ? [createdBefore, ''] : after

@@ -71,3 +71,4 @@ export {
 export { pageOf, readCursor } from './adapter/cursor.ts'
 export { admitRuns, checkQueues, heldBack, isLimited, takeTurns } from './adapter/queue-limits.ts'
 export type { DueRun, QueueUse } from './adapter/queue-limits.ts'
+export { checkRunFilter } from './adapter/run-filter.ts'

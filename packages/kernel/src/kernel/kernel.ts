@@ -172,7 +172,8 @@ export interface Kernel extends AsyncDisposable {
    * more. Kept are runs that owe something or are leased, and those whose parent has not ended. Several processes may prune at
    * once; what a crash left undone the next prune does.
    *
-   * @throws KernelError `INVALID_INPUT`, or what the store throws.
+   * @throws KernelError `INVALID_INPUT`, also for an option that there is not; StoreError `INVALID_ARGUMENT` for a workflow or
+   * tags that are none. Nothing is removed then. Or what the store throws.
    */
   prune(options: PruneOptions): Promise<PruneReport>
   /**
@@ -216,7 +217,7 @@ export interface Kernel extends AsyncDisposable {
   get(runId: string): Promise<RunRow>
   /** A run's row, or undefined. */
   find(runId: string): Promise<RunRow | undefined>
-  /** Runs, newest first. */
+  /** Runs, newest first; 100 of them unless the page says otherwise. @throws StoreError `INVALID_ARGUMENT` (filter, limit or cursor). */
   list(filter?: RunFilter, page?: Partial<PageRequest>): Promise<Page<RunRow>>
 }
 

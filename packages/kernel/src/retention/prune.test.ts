@@ -151,15 +151,31 @@ describe('a prune removes', () => {
     expect(kept).toEqual(['text'])
   })
 
+  test('nothing for a filter that means nothing', async () => {
+    const { clock, kernel, write, ids } = setup()
+    await write('r', 'text')
+    clock.block(31 * DAY_MS)
+    const tags = [null, '', 'x', ['x', null], { 0: 'x' }].map((each) => ({ ...MONTH, tags: each }))
+    const workflows = [null, '', 7].map((each) => ({ ...MONTH, workflow: each }))
+    const statuses = [null, 'completed', ['ended'], [null]].map((each) => ({ ...MONTH, statuses: each }))
+
+    for (const options of [...tags, ...workflows, ...statuses, null, undefined, 7, []]) {
+      const pruning = kernel.prune(options as unknown as PruneOptions)
+      await expect(pruning).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    }
+
+    expect(await ids()).toEqual(['r'])
+  })
+
   test('nothing when it is asked for what cannot be', async () => {
     const { kernel, write, ids } = setup()
     await write('r', 'text')
     const wrong: readonly unknown[] = [
       ...[{}, { olderThanMs: -1 }, { olderThanMs: 0.5 }, { olderThanMs: '1' }, { olderThanMs: Number.NaN }],
-      ...[{ limit: 0 }, { artifactsUnusedMs: -1 }, { statuses: ['blocked'] }, { secrets: 'forget' }].map((each) => ({
-        olderThanMs: 0,
-        ...each,
-      })),
+      ...[
+        ...[{ limit: 0 }, { artifactsUnusedMs: -1 }, { statuses: ['blocked'] }, { secrets: 'forget' }],
+        ...[{ secrets: null }, { artifacts: 'false' }, { tag: 'x' }, { older: 1 }, { limit: Symbol('1') }],
+      ].map((each) => ({ olderThanMs: 0, ...each })),
     ]
 
     for (const options of wrong) {

@@ -1,4 +1,12 @@
-import { isStoreError, type RunFilter, type RunRow, type TerminalStatus } from '@varve/store'
+import {
+  checkOptions,
+  checkRunFilter,
+  isStoreError,
+  shown,
+  type RunFilter,
+  type RunRow,
+  type TerminalStatus,
+} from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { KernelError } from '../errors.ts'
@@ -60,9 +68,12 @@ export interface PruneReport {
   readonly secretsErased: number
 }
 
-/** @throws KernelError `INVALID_INPUT`; nothing is removed then. */
+/**
+ * @throws KernelError `INVALID_INPUT` | StoreError `INVALID_ARGUMENT` for options, a workflow or tags that are none; nothing is
+ * removed then.
+ */
 export async function pruneRuns(env: Environment, options: PruneOptions): Promise<PruneReport> {
-  checkOptions(options)
+  checkPrune(options)
   const { olderThanMs, artifactsUnusedMs = olderThanMs, artifacts = true } = options
   const now = await repeatable(env, () => env.store.now())
   const runs = await removeRuns(env, options, now)
@@ -77,26 +88,47 @@ export async function pruneRuns(env: Environment, options: PruneOptions): Promis
 
 const STATUSES: readonly TerminalStatus[] = ['completed', 'failed', 'canceled', 'continued']
 
-function checkOptions({ olderThanMs, artifactsUnusedMs, limit, statuses = STATUSES, secrets }: PruneOptions): void {
+const NAMES = Object.keys({
+  ...{ olderThanMs: true, statuses: true, workflow: true, tags: true, limit: true },
+  ...{ artifacts: true, artifactsUnusedMs: true, before: true, secrets: true },
+} satisfies Record<keyof PruneOptions, true>)
+
+/** What would be passed over in silence removes more than was meant, for good. */
+function checkPrune(options: PruneOptions): void {
+  checkOptions('the options of a prune', options)
+  const unknown = Object.keys(options).find((name) => !NAMES.includes(name))
+  if (unknown !== undefined) throw invalid(`a prune has no option ${shown(unknown)}, only ${NAMES.join(', ')}`)
+  const { olderThanMs, artifactsUnusedMs, limit, artifacts = true, secrets } = options
   checkWhole('olderThanMs', olderThanMs, 0)
   if (artifactsUnusedMs !== undefined) checkWhole('artifactsUnusedMs', artifactsUnusedMs, 0)
   if (limit !== undefined) checkWhole('limit', limit, 1)
-  const living = statuses.find((status) => !STATUSES.includes(status))
-  if (living !== undefined) {
-    throw new KernelError(
-      'INVALID_INPUT',
-      `a prune removes runs that have ended: ${STATUSES.join(', ')}, not ${living}`,
-    )
-  }
+  if (typeof artifacts !== 'boolean')
+    throw invalid(`artifacts of a prune must be true or false, got ${shown(artifacts)}`)
   // Whoever misspells it would believe that they are gone.
   if (!['keep', 'erase', undefined].includes(secrets)) {
-    throw new KernelError('INVALID_INPUT', `secrets of a prune must be keep or erase, got ${secrets}`)
+    throw invalid(`secrets of a prune must be keep or erase, got ${shown(secrets)}`)
   }
+  const which = whichRuns(options)
+  checkRunFilter(which, { limit: PAGE })
+  const living = which.statuses.find((status) => !STATUSES.includes(status))
+  if (living === undefined) return
+  throw invalid(`a prune removes runs that have ended: ${STATUSES.join(', ')}, not ${shown(living)}`)
 }
 
 function checkWhole(name: string, value: number, least: number): void {
   if (Number.isSafeInteger(value) && value >= least) return
-  throw new KernelError('INVALID_INPUT', `${name} of a prune must be a whole number from ${least}, got ${value}`)
+  throw invalid(`${name} of a prune must be a whole number from ${least}, got ${shown(value)}`)
+}
+
+function invalid(text: string): KernelError {
+  return new KernelError('INVALID_INPUT', text)
+}
+
+type WhichRuns = Pick<PruneOptions, 'workflow' | 'tags'> & Required<Pick<PruneOptions, 'statuses'>>
+
+/** Which runs are meant, whenever they ended. */
+function whichRuns({ statuses = STATUSES, workflow, tags }: PruneOptions): WhichRuns {
+  return { statuses, ...(workflow !== undefined && { workflow }), ...(tags !== undefined && { tags }) }
 }
 
 async function removeRuns(
@@ -104,13 +136,9 @@ async function removeRuns(
   options: PruneOptions,
   now: number,
 ): Promise<Omit<PruneReport, 'artifacts'>> {
-  const { olderThanMs, statuses = STATUSES, workflow, tags, limit = 1000 } = options
-  const filter = {
-    // What has ended before was created before: a list by creation passes over the others at once.
-    ...{ statuses, endedBefore: now - olderThanMs, createdBefore: now - olderThanMs },
-    ...(workflow !== undefined && { workflow }),
-    ...(tags !== undefined && { tags }),
-  }
+  const { olderThanMs, limit = 1000 } = options
+  // What has ended before was created before: a list by creation passes over the others at once.
+  const filter = { ...whichRuns(options), endedBefore: now - olderThanMs, createdBefore: now - olderThanMs }
   const report = { removed: [] as string[], kept: [] as KeptRun[], keptCount: 0, more: false, secretsErased: 0 }
   for await (const rows of pagesOf(env, filter)) {
     const kin = kinOf(env)

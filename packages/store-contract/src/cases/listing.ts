@@ -1,4 +1,4 @@
-import type { RunFilter, RunRow, Store } from '@varve/store'
+import type { PageRequest, RunFilter, RunRow, Store } from '@varve/store'
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { allPages, rejectsWith, rowOf } from '../expectations.ts'
@@ -36,6 +36,20 @@ async function fiveRuns(store: Store, clock: TestClock): Promise<void> {
   clock.advance(1000)
   const failing = await startRun(store, { runId: 'r5', creation: { workflow: 'other', parent: 'r1' } })
   await extend(store, failing, { run: { ...completed, status: 'failed', owes: ['x'] } })
+}
+
+/** What each condition of a filter cannot be. */
+const wrongConditions: Readonly<Record<keyof RunFilter, readonly unknown[]>> = {
+  workflow: [null, '', 7],
+  version: [null, '', 7],
+  parent: [null, '', 7],
+  artifact: [null, '', 'sha256:1'],
+  statuses: [null, '', 'blocked', ['gone'], [null], { 0: 'blocked' }],
+  tags: [null, '', 'eu', [''], [null], { 0: 'eu' }],
+  ...{ parked: [null, 'true', 1], owing: [null, 'true', 0], leased: [null, '', 1] },
+  createdFrom: [null, '1', 0.5, NaN, Infinity],
+  createdBefore: [null, '1', 0.5, NaN, Infinity],
+  endedBefore: [null, '1', 0.5, NaN, Infinity],
 }
 
 export const listingCases: readonly ContractCase[] = contractGroup('listing', {
@@ -183,13 +197,32 @@ export const listingCases: readonly ContractCase[] = contractGroup('listing', {
     deepEqual(await store.runs.list({ workflow: 'nothing' }, { limit: 6 }), { items: [] })
   },
 
+  'a condition that means nothing is INVALID_ARGUMENT, and finds no runs': async ({ store }) => {
+    await startRun(store)
+
+    for (const [name, values] of Object.entries(wrongConditions)) {
+      for (const value of values) {
+        await rejectsWith('INVALID_ARGUMENT', async () => store.runs.list({ [name]: value }, { limit: 10 }))
+      }
+    }
+  },
+
+  'a filter and a page are objects': async ({ store }) => {
+    for (const wrong of [null, undefined, '', 'eu', 7, []] as unknown as Record<string, never>[]) {
+      await rejectsWith('INVALID_ARGUMENT', async () => store.runs.list(wrong, { limit: 10 }))
+      await rejectsWith('INVALID_ARGUMENT', async () => store.runs.list({}, wrong as unknown as PageRequest))
+    }
+  },
+
   'a limit outside 1-1000 and a cursor of no page are INVALID_ARGUMENT': async ({ store }) => {
     await startRun(store)
 
     for (const limit of [0, -1, 1.5, 1001]) {
       await rejectsWith('INVALID_ARGUMENT', async () => store.runs.list({}, { limit }))
     }
-    await rejectsWith('INVALID_ARGUMENT', async () => store.runs.list({}, { limit: 10, cursor: 'no cursor' }))
+    for (const cursor of ['no cursor', '', null, 7, []] as unknown as string[]) {
+      await rejectsWith('INVALID_ARGUMENT', async () => store.runs.list({}, { limit: 10, cursor }))
+    }
     equal((await store.runs.list({}, { limit: 1000 })).items.length, 1)
   },
 })

@@ -1,14 +1,12 @@
 import {
-  checkContentId,
   checkId,
+  checkRunFilter,
+  pageOf,
+  readCursor,
   type Page,
   type PageRequest,
   type RunFilter,
   type RunRow,
-  checkLimit,
-  checkWhole,
-  pageOf,
-  readCursor,
 } from '@varve/store'
 import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
@@ -66,11 +64,8 @@ export function runLister(
 }
 
 function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): ListArgs {
+  checkRunFilter(filter, page)
   const { workflow, version, statuses, tags, parent, artifact, createdFrom, createdBefore, endedBefore } = filter
-  checkLimit(page.limit)
-  for (const [what, id] of Object.entries({ workflow, version, parent })) if (id !== undefined) checkId(what, id)
-  for (const tag of tags ?? []) checkId('a tag', tag)
-  if (artifact !== undefined) checkContentId(artifact)
   const distinct = [...new Set(tags)]
   const otherTags = distinct.slice(JOINED_TAGS)
   const after = page.cursor === undefined ? undefined : readCursor(page.cursor, isPosition)
@@ -85,9 +80,9 @@ function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): Li
     ...Object.fromEntries([...new Set(statuses)].map((status, n) => [`status${n}`, status])),
     ...Object.fromEntries(distinct.slice(0, JOINED_TAGS).map((tag, n) => [`tag${n}`, tag])),
     ...(otherTags.length > 0 && { otherTags: dialect.list(otherTags), otherTagCount: otherTags.length }),
-    ...(createdFrom !== undefined && { createdFrom: whole('createdFrom', createdFrom) }),
-    ...(createdBefore !== undefined && { createdBefore: whole('createdBefore', createdBefore) }),
-    ...(endedBefore !== undefined && { endedBefore: whole('endedBefore', endedBefore) }),
+    ...(createdFrom !== undefined && { createdFrom }),
+    ...(createdBefore !== undefined && { createdBefore }),
+    ...(endedBefore !== undefined && { endedBefore }),
   }
 }
 
@@ -183,11 +178,6 @@ function conditions(
   if (owing !== undefined) all.push(isGiven('owes', owing))
   if (leased !== undefined) all.push(isGiven('lease_until', leased))
   return all
-}
-
-function whole(what: string, value: number): number {
-  checkWhole(what, value, Number.MIN_SAFE_INTEGER)
-  return value
 }
 
 function isPosition(value: unknown): value is Position {

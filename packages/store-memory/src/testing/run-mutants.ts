@@ -257,6 +257,17 @@ const listMutants = spoiling('listing', 'runs', {
       return answer.items.length < page.limit ? answer : { next: 'more', ...answer }
     },
   }),
+  'no list of tags is no condition': (healthy) => ({
+    list: ({ tags, ...filter }, page) => healthy.list(Array.isArray(tags) ? { ...filter, tags } : filter, page),
+  }),
+  'a status that there is not finds nothing': (healthy) => ({
+    list: async (filter, page) =>
+      filter.statuses?.includes('gone' as never) === true ? { items: [] } : healthy.list(filter, page),
+  }),
+  'what is no boolean is true or false': (healthy) => ({
+    list: ({ parked, ...filter }, page) =>
+      healthy.list({ ...filter, ...(parked !== undefined && { parked: Boolean(parked as unknown) }) }, page),
+  }),
   'a limit that is too large is cut': (healthy) => ({
     list: (filter, page) => healthy.list(filter, { ...page, limit: Math.min(page.limit, 1000) }),
   }),

@@ -1,4 +1,5 @@
 import { StoreError } from '../errors.ts'
+import { shown } from '../given-value.ts'
 import type { Page } from '../ports/store.ts'
 
 /**
@@ -19,14 +20,11 @@ export function pageOf<Found, T>(
   return { items, next: Buffer.from(JSON.stringify(position(last))).toString('base64url') }
 }
 
-/** @throws StoreError `INVALID_ARGUMENT` for a cursor that no page gave. */
-export function readCursor<T>(cursor: string, isPosition: (value: unknown) => value is T): T {
-  const position = parse(Buffer.from(cursor, 'base64url').toString())
+/** @throws StoreError `INVALID_ARGUMENT` for a cursor that no page gave, also for what is no text. */
+export function readCursor<T>(cursor: unknown, isPosition: (value: unknown) => value is T): T {
+  const position = typeof cursor === 'string' ? parse(Buffer.from(cursor, 'base64url').toString()) : undefined
   if (isPosition(position)) return position
-  throw new StoreError(
-    'INVALID_ARGUMENT',
-    `the cursor ${JSON.stringify(cursor.slice(0, 80))} is not the \`next\` of a page`,
-  )
+  throw new StoreError('INVALID_ARGUMENT', `the cursor ${shown(cursor)} is not the \`next\` of a page`)
 }
 
 function parse(text: string): unknown {

@@ -14,7 +14,11 @@ import type { Page, PageRequest } from './store.ts'
 export interface RunStore {
   find(runId: string): Promise<RunRow | undefined>
 
-  /** Newest first (by `createdAt`, then run id, as the bytes of UTF-8). Runs that are created meanwhile shift no later page. */
+  /**
+   * Newest first (by `createdAt`, then run id, as the bytes of UTF-8). Runs that are created meanwhile shift no later page.
+   *
+   * @throws StoreError `INVALID_ARGUMENT` for a condition, a limit or a cursor that is none: it must not find every run.
+   */
   list(filter: RunFilter, page: PageRequest): Promise<Page<RunRow>>
 
   /**
