@@ -177,6 +177,12 @@ describe('refuses', () => {
     }
   })
 
+  test('options that are none, and a clock that is no function', () => {
+    for (const none of [undefined, null, folder, 7, [], { folder, now: 7 }, { folder, now: null }]) {
+      expect(() => fileArtifacts(none as never)).toThrow(failed('INVALID_ARGUMENT'))
+    }
+  })
+
   test('the time of a clock that could not be read again, and keeps nothing', async () => {
     for (const time of [NaN, 0.5, Infinity]) {
       const broken = fileArtifacts({ folder, now: () => time })

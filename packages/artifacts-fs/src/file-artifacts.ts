@@ -4,8 +4,10 @@ import {
   checkContentId,
   checkContentIds,
   checkId,
+  checkOptions,
   checkWhole,
   inChunks,
+  shown,
   StoreError,
   storedArtifact,
   type ArtifactStore,
@@ -33,7 +35,7 @@ export interface FileArtifactsOptions {
 /**
  * Artifacts as files in a folder. Opens nothing that would have to be closed.
  *
- * @throws StoreError `INVALID_ARGUMENT` for a folder without a name.
+ * @throws StoreError `INVALID_ARGUMENT` for options that are none, a folder without a name, and a `now` that is no function.
  */
 export function fileArtifacts(options: FileArtifactsOptions): ArtifactStore {
   return artifactsOn(fs, options)
@@ -43,9 +45,14 @@ export function fileArtifacts(options: FileArtifactsOptions): ArtifactStore {
 const AT_ONCE = 16
 
 /** Artifacts on this file system. */
-export function artifactsOn(disk: Disk, { folder, now = Date.now }: FileArtifactsOptions): ArtifactStore {
+export function artifactsOn(disk: Disk, options: FileArtifactsOptions): ArtifactStore {
+  checkOptions('the options of artifacts in files', options)
+  const { folder, now = Date.now } = options
   if (typeof folder !== 'string' || folder === '') {
-    throw new StoreError('INVALID_ARGUMENT', 'folder must name the folder in which to keep artifacts')
+    throw new StoreError(
+      'INVALID_ARGUMENT',
+      `folder must name the folder in which to keep artifacts, got ${shown(folder)}`,
+    )
   }
   // Resolved here, so that a process that changes its folder does not change this one.
   const place: Place = { disk, folder: path.resolve(folder), now: checked(now) }
@@ -54,7 +61,9 @@ export function artifactsOn(disk: Disk, { folder, now = Date.now }: FileArtifact
     return artifactFolder(place.folder, id)
   }
   return {
-    put: async (content, { mediaType = 'application/octet-stream' } = {}) => {
+    put: async (content, given = {}) => {
+      checkOptions('the options of a put', given)
+      const { mediaType = 'application/octet-stream' } = given
       checkId('the media type', mediaType)
       return put(place, content, mediaType)
     },
@@ -63,13 +72,16 @@ export function artifactsOn(disk: Disk, { folder, now = Date.now }: FileArtifact
       const artifact = folderOf(id)
       return onDisk(async () => (await lookAt(disk, artifact)).kept !== undefined)
     },
-    touch: async (ids) => {
+    touch: async (ids, given = {}) => {
+      checkOptions('the options of a touch', given)
       checkContentIds(ids, 1)
       const used = await onDisk(async () => inBatches(ids, AT_ONCE, async (id) => use(place, folderOf(id))))
       return ids.filter((_, i) => used[i])
     },
     list: async (filter, page) => list(place, filter, page),
-    delete: async (id, { ifUnusedSince }) => {
+    delete: async (id, given) => {
+      checkOptions('the options of a delete', given)
+      const { ifUnusedSince } = given
       const artifact = folderOf(id)
       checkWhole('ifUnusedSince', ifUnusedSince, Number.MIN_SAFE_INTEGER)
       return onDisk(async () => remove(place, artifact, ifUnusedSince))
@@ -79,6 +91,10 @@ export function artifactsOn(disk: Disk, { folder, now = Date.now }: FileArtifact
 
 /** Times become names: one that cannot be read again would lose an artifact. */
 function checked(now: () => number): () => number {
+  const given: unknown = now
+  if (typeof given !== 'function') {
+    throw new StoreError('INVALID_ARGUMENT', `now must be a function that tells Unix ms, got ${shown(given)}`)
+  }
   return () => {
     const time = now()
     checkWhole('the time of the clock', time, Number.MIN_SAFE_INTEGER)

@@ -1,5 +1,6 @@
 import {
   checkLimit,
+  checkOptions,
   checkWhole,
   isContentId,
   pageOf,
@@ -19,11 +20,11 @@ import { artifactFolder, artifactsFolder, idsAmong } from './layout.ts'
 const AT_ONCE = 32
 
 /** A page of artifacts, by id. */
-export async function list(
-  place: Place,
-  { unusedSince }: ArtifactFilter,
-  { limit, cursor }: PageRequest,
-): Promise<Page<ArtifactRow>> {
+export async function list(place: Place, filter: ArtifactFilter, page: PageRequest): Promise<Page<ArtifactRow>> {
+  checkOptions('the filter of a list', filter)
+  checkOptions('the page of a list', page)
+  const { unusedSince } = filter
+  const { limit, cursor } = page
   checkLimit(limit)
   if (unusedSince !== undefined) checkWhole('unusedSince', unusedSince, Number.MIN_SAFE_INTEGER)
   const after = cursor === undefined ? undefined : readCursor(cursor, isContentId)

@@ -6,6 +6,7 @@ import {
   checkContentIds,
   checkId,
   checkLimit,
+  checkOptions,
   checkWhole,
   collectContent,
   contentId,
@@ -25,8 +26,10 @@ import type { ArtifactRecord, Memory } from './memory.ts'
 /** The artifacts. */
 export function memoryArtifacts(memory: Memory): ArtifactStore {
   return {
-    put: async (content, { mediaType = 'application/octet-stream' } = {}) => {
+    put: async (content, options = {}) => {
       memory.checkOpen()
+      checkOptions('the options of a put', options)
+      const { mediaType = 'application/octet-stream' } = options
       checkId('the media type', mediaType)
       // Nothing is kept before the last byte is here, and then all of it at once.
       return keep(memory, await collectContent(content), mediaType)
@@ -43,8 +46,9 @@ export function memoryArtifacts(memory: Memory): ArtifactStore {
       return memory.artifacts.has(id)
     },
 
-    touch: async (ids) => {
+    touch: async (ids, options = {}) => {
       memory.checkOpen()
+      checkOptions('the options of a touch', options)
       checkContentIds(ids, 1)
       const there = ids.filter((id) => memory.artifacts.has(id))
       for (const id of there) use(memory, found(memory, id))
@@ -53,9 +57,11 @@ export function memoryArtifacts(memory: Memory): ArtifactStore {
 
     list: async (filter, page) => list(memory, filter, page),
 
-    delete: async (id, { ifUnusedSince }) => {
+    delete: async (id, options) => {
       memory.checkOpen()
       checkContentId(id)
+      checkOptions('the options of a delete', options)
+      const { ifUnusedSince } = options
       checkWhole('ifUnusedSince', ifUnusedSince, Number.MIN_SAFE_INTEGER)
       const usedAt = memory.artifacts.get(id)?.usedAt ?? Infinity
       return usedAt < ifUnusedSince && memory.artifacts.delete(id)
@@ -101,8 +107,11 @@ async function* chunksOf(memory: Memory, id: ContentId): AsyncGenerator<Uint8Arr
   } while (true)
 }
 
-function list(memory: Memory, { unusedSince }: ArtifactFilter, page: PageRequest): Page<ArtifactRow> {
+function list(memory: Memory, filter: ArtifactFilter, page: PageRequest): Page<ArtifactRow> {
   memory.checkOpen()
+  checkOptions('the filter of a list', filter)
+  checkOptions('the page of a list', page)
+  const { unusedSince } = filter
   checkLimit(page.limit)
   if (unusedSince !== undefined) checkWhole('unusedSince', unusedSince, Number.MIN_SAFE_INTEGER)
   const after = page.cursor === undefined ? '' : readCursor(page.cursor, isContentId)

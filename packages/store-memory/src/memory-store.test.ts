@@ -103,3 +103,28 @@ test('however many runs wait for their time, the next one is found', { timeout: 
 
   expect(await store.runs.dueIn(request)).toBe(1000)
 })
+
+test.for(['5', true, null, undefined, Number.NaN, 0.5])(
+  'a clock that tells %s stops what needs the time',
+  async (time) => {
+    const store = memoryStore({ now: () => time as number })
+    const run = {
+      status: 'running',
+      blockedOn: [],
+      wakeAt: 0,
+      create: { workflow: 'w', version: '1', tags: [], queue: 'q' },
+    } as const
+
+    const appending = store.events.append('run-1', [], { expectedHead: 0, fencingToken: 0, run })
+
+    await expect(appending).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    await expect(store.now()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+    expect(await store.runs.find('run-1')).toBeUndefined()
+  },
+)
+
+test.for([null, 'text', [], { now: 7 }, { now: null }])('options that are none are refused: %o', (options) => {
+  const opening = (): unknown => memoryStore(options as unknown as Parameters<typeof memoryStore>[0])
+
+  expect(opening).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+})

@@ -1,4 +1,4 @@
-import type { Store } from '@varve/store'
+import { checkOptions, type Store } from '@varve/store'
 import { memoryArtifacts } from './artifacts.ts'
 import { memoryCache } from './cache.ts'
 import { memoryEvents } from './events.ts'
@@ -11,7 +11,7 @@ import { memorySnapshots } from './snapshots.ts'
 
 /** Options of {@link memoryStore}. */
 export interface MemoryStoreOptions {
-  /** The store's clock, Unix milliseconds. Default `Date.now`. */
+  /** The store's clock, whole Unix milliseconds. Default `Date.now`. */
   readonly now?: () => number
 }
 
@@ -20,9 +20,14 @@ export interface MemoryStoreOptions {
  * shortest complete statement of what a store does.
  *
  * Every method runs from its first check to its last write without awaiting anything, so each call is one transaction.
+ *
+ * @throws StoreError `INVALID_ARGUMENT` for options that are none, and for a `now` that is no function; every call that asks the
+ * time throws it when that is no whole number.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
-  return storeOver(new Memory(options.now ?? Date.now))
+  checkOptions('the options of a store in memory', options)
+  const { now = Date.now } = options
+  return storeOver(new Memory(now))
 }
 
 /** A store on what this memory holds. */

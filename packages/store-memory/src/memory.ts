@@ -1,4 +1,5 @@
 import { StoreError, type CacheEntry, type ContentId, type StoreChange } from '@varve/store'
+import { checkedClock } from './checked-clock.ts'
 import { RunIndex } from './run-index.ts'
 import type { RunDraft, RunRecord } from './run-record.ts'
 
@@ -29,7 +30,7 @@ export class Memory {
   #closed = false
 
   constructor(now: () => number, index = new RunIndex()) {
-    this.now = now
+    this.now = checkedClock(now)
     this.index = index
   }
 

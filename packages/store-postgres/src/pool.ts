@@ -1,4 +1,4 @@
-import { StoreError } from '@varve/store'
+import { checkOptions, shown, StoreError } from '@varve/store'
 import type pg from 'pg'
 
 /** What the store needs of a pool: `pg.Pool` has it. */
@@ -48,7 +48,7 @@ export interface PostgresResult {
 export type PostgresLocation =
   | { readonly pool: PostgresPool }
   | {
-      /** `postgres://user:password@host:port/database` */
+      /** `postgres://user:password@host:port/database`; not empty. */
       readonly url: string
       /** Connections at most. Default 10. */
       readonly poolSize?: number
@@ -63,12 +63,34 @@ export interface OwnPool {
 /** How long a new connection may take. */
 export const CONNECT_MS = 10_000
 
+/** An address may hold a password, so none is shown. @throws StoreError `INVALID_ARGUMENT` for what is neither a pool nor an address. */
+export function checkLocation(location: PostgresLocation): void {
+  if (typeof (location as unknown) === 'string') {
+    throw new StoreError(
+      'INVALID_ARGUMENT',
+      'where a PostgreSQL store is must be an object; give the address as { url }',
+    )
+  }
+  checkOptions('where a PostgreSQL store is', location)
+  const { pool, url }: { readonly pool?: Partial<PostgresPool> | null; readonly url?: unknown } = location
+  if (!('pool' in location)) checkUrl('url', url)
+  else if (typeof pool?.connect !== 'function') {
+    throw new StoreError('INVALID_ARGUMENT', `pool must be a pool of pg, with a function connect, got ${shown(pool)}`)
+  }
+}
+
+/** @throws StoreError `INVALID_ARGUMENT`: without an address the driver would take one from the environment, or a default. */
+export function checkUrl(what: string, url: unknown): void {
+  if (typeof url === 'string' && url !== '') return
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be the address of a server, postgres://..., got ${shown(url)}`)
+}
+
 /** The given pool, which is not ours to end, or a new one. */
 export async function openPool(location: PostgresLocation): Promise<OwnPool> {
   if ('pool' in location) return { pool: location.pool, end: async () => undefined }
   const { url, poolSize = 10 } = location
   if (!Number.isInteger(poolSize) || poolSize < 1) {
-    throw new StoreError('INVALID_ARGUMENT', `poolSize must be a whole number of at least 1, got ${poolSize}`)
+    throw new StoreError('INVALID_ARGUMENT', `poolSize must be a whole number of at least 1, got ${shown(poolSize)}`)
   }
   const { Pool } = await loadDriver()
   const pool = new Pool({

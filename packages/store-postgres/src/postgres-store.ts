@@ -1,14 +1,21 @@
-import { StoreError, type Store } from '@varve/store'
-import { checkSchema, migrateSchema, postgresDialect, sqlStore, type SqlDialect } from '@varve/store-kysely'
+import { checkOptions, shown, StoreError, type Store } from '@varve/store'
+import {
+  checkedClock,
+  checkSchema,
+  migrateSchema,
+  postgresDialect,
+  sqlStore,
+  type SqlDialect,
+} from '@varve/store-kysely'
 import { postgresChanges, type PostgresChanges } from './changes/postgres-changes.ts'
-import { openPool, type PostgresLocation } from './pool.ts'
+import { checkLocation, checkUrl, openPool, type PostgresLocation } from './pool.ts'
 import { PostgresExecutor } from './postgres-executor.ts'
 
 /** Options of {@link postgresStore}. */
 export interface PostgresStoreOptions {
   /** The database schema that holds the store and nothing else. Default `varve`. */
   readonly schema?: string
-  /** The store's clock, Unix milliseconds. Default: the server's, which is the same for all processes. */
+  /** The store's clock, whole Unix milliseconds. Default: the server's, which is the same for all processes. */
   readonly now?: () => number
   /** Creates the schema and brings it up to date. Default true; with false a missing schema is `SCHEMA_MISSING`. */
   readonly migrate?: boolean
@@ -36,7 +43,7 @@ export interface PostgresStoreOptions {
  *
  * @throws StoreError `STORE_UNREACHABLE`; `NOT_A_STORE` for a schema that holds something else; `NEWER_SCHEMA` when a later
  * release has migrated it; `SCHEMA_MISSING`; `STORE_FAILED` when the role may not create what is missing;
- * `INVALID_ARGUMENT`. In all these cases nothing was written.
+ * `INVALID_ARGUMENT` for a location or options that are none. In all these cases nothing was written.
  *
  * @example
  * ```ts
@@ -44,7 +51,9 @@ export interface PostgresStoreOptions {
  * ```
  */
 export async function postgresStore(location: PostgresLocation, options: PostgresStoreOptions = {}): Promise<Store> {
-  const { now, migrate = true, groupCommit } = options
+  checkOptions('the options of a PostgreSQL store', options)
+  const { migrate = true, groupCommit } = options
+  const now = options.now === undefined ? () => null : checkedClock(options.now)
   const { executor, dialect, changes, close } = await open(location, options)
   try {
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
@@ -53,7 +62,7 @@ export async function postgresStore(location: PostgresLocation, options: Postgre
     throw error
   }
   const capabilities = { durable: true, shared: true }
-  return sqlStore({ executor, dialect, capabilities, changes, groupCommit, now: now ?? (() => null), close })
+  return sqlStore({ executor, dialect, capabilities, changes, groupCommit, now, close })
 }
 
 /**
@@ -66,6 +75,7 @@ export async function migratePostgres(
   location: PostgresLocation,
   options: Pick<PostgresStoreOptions, 'schema'> = {},
 ): Promise<void> {
+  checkOptions('the options of a migration', options)
   const { executor, dialect, close } = await open(location, { ...options, notifications: false })
   try {
     await migrateSchema(executor, dialect)
@@ -83,7 +93,9 @@ interface Opened {
 
 async function open(location: PostgresLocation, options: PostgresStoreOptions): Promise<Opened> {
   const { schema = 'varve', notifications = true, preparedStatements = true } = options
+  checkLocation(location)
   checkSchemaName(schema)
+  checkNotifications(notifications)
   const { pool, end } = await openPool(location)
   const url = typeof notifications === 'object' ? notifications.url : undefined
   const changes = notifications === false ? undefined : await postgresChanges({ location, pool, schema, url })
@@ -98,8 +110,17 @@ async function open(location: PostgresLocation, options: PostgresStoreOptions): 
 }
 
 /** @throws StoreError `INVALID_ARGUMENT` for a name that PostgreSQL would cut, reserves, or that needs care in a shell. */
-function checkSchemaName(schema: string): void {
-  if (/^(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) return
-  const text = `schema must be 1-63 letters, digits and underscores and not begin with pg_, got ${JSON.stringify(schema)}`
+function checkSchemaName(schema: unknown): void {
+  if (typeof schema === 'string' && /^(?!pg_)[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(schema)) return
+  const text = `schema must be 1-63 letters, digits and underscores and not begin with pg_, got ${shown(schema)}`
   throw new StoreError('INVALID_ARGUMENT', text)
+}
+
+function checkNotifications(notifications: unknown): void {
+  if (typeof notifications === 'boolean') return
+  if (typeof notifications === 'object' && notifications !== null && 'url' in notifications) {
+    checkUrl('notifications.url', notifications.url)
+    return
+  }
+  throw new StoreError('INVALID_ARGUMENT', 'notifications must be true, false, or an object with the url to listen at')
 }

@@ -1,4 +1,4 @@
-import { StoreError } from '@varve/store'
+import { checkOptions, shown, StoreError } from '@varve/store'
 import type SQLite from 'better-sqlite3'
 import { existsSync, mkdirSync } from 'node:fs'
 import path from 'node:path'
@@ -23,13 +23,26 @@ export interface SqliteStatement {
 
 /** Where the store is: a file, or a connection that you opened. */
 export type SqliteLocation =
-  /** Path of the file, or `:memory:`. */
+  /** Path of the file, or `:memory:`; a text without NUL. */
   | { readonly path: string }
   /**
    * A better-sqlite3 database that nobody else uses from now on: the store sets its journal mode, its `synchronous` and its
    * busy timeout, and begins and ends transactions on it. You close it, after the store.
    */
   | { readonly database: SqliteDatabase }
+
+/** @throws StoreError `INVALID_ARGUMENT` for what names no file, and for what is no database. */
+export function checkLocation(location: SqliteLocation): void {
+  checkOptions('where a SQLite store is', location)
+  const { database, path: file }: { readonly database?: Partial<SqliteDatabase>; readonly path?: unknown } = location
+  if ('database' in location) {
+    if (typeof database?.prepare === 'function') return
+    throw new StoreError('INVALID_ARGUMENT', `database must be one of better-sqlite3, got ${shown(database)}`)
+  }
+  // The driver would open the file that is named before a NUL.
+  if (typeof file === 'string' && file !== '' && !file.includes('\0')) return
+  throw new StoreError('INVALID_ARGUMENT', `path must name a file, or be :memory:, got ${shown(file)}`)
+}
 
 /**
  * Opens a file; creates it, and the folders above it, when `create` is true.
@@ -38,7 +51,6 @@ export type SqliteLocation =
  * be loaded here.
  */
 export async function openDatabase(file: string, create: boolean): Promise<SqliteDatabase> {
-  if (file === '') throw new StoreError('INVALID_ARGUMENT', 'path must name a file, or be :memory:')
   const Database = await loadDriver()
   if (file !== ':memory:') {
     if (create) mkdirSync(path.dirname(file), { recursive: true })

@@ -1,13 +1,21 @@
-import { checkWhole, StoreError, type Store } from '@varve/store'
-import { checkSchema, migrateSchema, sqliteDialect, sqlStore, type Query, type SqlDialect } from '@varve/store-kysely'
+import { checkOneOf, checkOptions, checkWhole, isFrom, shown, StoreError, type Store } from '@varve/store'
+import {
+  checkedClock,
+  checkSchema,
+  migrateSchema,
+  sqliteDialect,
+  sqlStore,
+  type Query,
+  type SqlDialect,
+} from '@varve/store-kysely'
 import { fileChanges, noOthers } from './file-changes.ts'
-import { openDatabase, type SqliteDatabase, type SqliteLocation } from './database.ts'
+import { checkLocation, openDatabase, type SqliteDatabase, type SqliteLocation } from './database.ts'
 import { sqliteError } from './sqlite-error.ts'
 import { SqliteExecutor } from './sqlite-executor.ts'
 
 /** Options of {@link sqliteStore}. */
 export interface SqliteStoreOptions {
-  /** The store's clock, Unix milliseconds. Default `Date.now`. */
+  /** The store's clock, whole Unix milliseconds. Default `Date.now`. */
   readonly now?: () => number
   /** Creates the file and brings its schema up to date. Default true; with false a missing schema is `SCHEMA_MISSING`. */
   readonly migrate?: boolean
@@ -35,7 +43,7 @@ export interface SqliteStoreOptions {
  *
  * @throws StoreError `NOT_A_STORE` for a file that is not a database, or is somebody else's; `NEWER_SCHEMA` when a later
  * release has migrated it; `SCHEMA_MISSING`; `STORE_UNREACHABLE` when the file cannot be opened; `STORE_BUSY`;
- * `INVALID_ARGUMENT`. In all these cases nothing was written.
+ * `INVALID_ARGUMENT` for a location or options that are none. In all these cases nothing was written.
  *
  * @example
  * ```ts
@@ -43,13 +51,16 @@ export interface SqliteStoreOptions {
  * ```
  */
 export async function sqliteStore(location: SqliteLocation, options: SqliteStoreOptions = {}): Promise<Store> {
+  checkOptions('the options of a SQLite store', options)
   const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 50, groupCommit } = options
+  const clock = checkedClock(now)
   checkWhole('pollMs', pollMs, 5)
+  checkOneOf('synchronous', synchronous, ['FULL', 'NORMAL'])
   const { database, executor, dialect, close } = await open(location, migrate, options.busyTimeoutMs)
   try {
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
     // Only now that the file is known to be ours: the journal mode is written into it.
-    await executor.setJournal(synchronous === 'NORMAL' ? 'NORMAL' : 'FULL')
+    await executor.setJournal(synchronous)
   } catch (error) {
     await close()
     throw error
@@ -57,7 +68,7 @@ export async function sqliteStore(location: SqliteLocation, options: SqliteStore
   const isFile = !database.memory
   const changes = isFile ? fileChanges(executor, pollMs) : noOthers
   const capabilities = { durable: isFile, shared: isFile }
-  return sqlStore({ executor, dialect, capabilities, changes, groupCommit, now, close })
+  return sqlStore({ executor, dialect, capabilities, changes, groupCommit, now: clock, close })
 }
 
 /**
@@ -83,8 +94,12 @@ interface Opened {
 }
 
 async function open(location: SqliteLocation, create: boolean, busyTimeoutMs = 10_000): Promise<Opened> {
-  if (!(busyTimeoutMs >= 0)) {
-    throw new StoreError('INVALID_ARGUMENT', `busyTimeoutMs must be a number of at least 0, got ${busyTimeoutMs}`)
+  checkLocation(location)
+  if (!isFrom(0, busyTimeoutMs)) {
+    throw new StoreError(
+      'INVALID_ARGUMENT',
+      `busyTimeoutMs must be a number of at least 0, got ${shown(busyTimeoutMs)}`,
+    )
   }
   try {
     const database = 'database' in location ? location.database : await openDatabase(location.path, create)

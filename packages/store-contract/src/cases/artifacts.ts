@@ -204,6 +204,31 @@ const streamCases = artifactGroup('artifacts', {
   },
 })
 
+const optionCases = artifactGroup('artifacts', {
+  'options, a filter and a page are objects, or the call is INVALID_ARGUMENT': async ({ artifacts }) => {
+    const bytes = sampleBytes(10)
+    const id = await artifacts.put(bytes)
+
+    for (const wrong of [null, 'text', 7, []] as unknown as {
+      readonly ifUnusedSince: number
+      readonly limit: number
+    }[]) {
+      await rejectsWith('INVALID_ARGUMENT', async () => artifacts.put(sampleBytes(20), wrong as object))
+      await rejectsWith('INVALID_ARGUMENT', async () => artifacts.touch([id], wrong as object))
+      await rejectsWith('INVALID_ARGUMENT', async () => artifacts.delete(id, wrong))
+      await rejectsWith('INVALID_ARGUMENT', async () => artifacts.list(wrong as object, { limit: 10 }))
+      await rejectsWith('INVALID_ARGUMENT', async () => artifacts.list({}, wrong))
+    }
+    await rejectsWith('INVALID_ARGUMENT', async () => artifacts.delete(id, undefined as never))
+    await rejectsWith('INVALID_ARGUMENT', async () => artifacts.list(undefined as never, undefined as never))
+
+    deepEqual(
+      (await artifacts.list({}, { limit: 10 })).items.map((row) => row.id),
+      [id],
+    )
+  },
+})
+
 const readingCases = artifactGroup('artifacts', {
   'what is not there is ARTIFACT_NOT_FOUND, and what is no id INVALID_ARGUMENT': async ({ artifacts }) => {
     await artifacts.put(sampleBytes(10))
@@ -319,4 +344,9 @@ const readingCases = artifactGroup('artifacts', {
   },
 })
 
-export const artifactContentCases: readonly ArtifactCase[] = [...contentCases, ...streamCases, ...readingCases]
+export const artifactContentCases: readonly ArtifactCase[] = [
+  ...contentCases,
+  ...streamCases,
+  ...optionCases,
+  ...readingCases,
+]

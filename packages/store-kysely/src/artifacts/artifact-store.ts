@@ -6,6 +6,7 @@ import {
   checkContentIds,
   checkId,
   checkLimit,
+  checkOptions,
   checkWhole,
   contentId,
   inChunks,
@@ -35,7 +36,11 @@ export function sqlArtifacts(parts: StoreParts): ArtifactStore {
   const queries = { ...artifactQueries(parts.dialect), ...uploadQueries(parts.dialect) }
   const unflushedTouch = parts.dialect.unflushed(queries.touch)
   return {
-    put: async (content, { mediaType = 'application/octet-stream' } = {}) => put(parts, queries, content, mediaType),
+    put: async (content, options = {}) => {
+      checkOptions('the options of a put', options)
+      const { mediaType = 'application/octet-stream' } = options
+      return put(parts, queries, content, mediaType)
+    },
     get: async (id) => {
       const record = await find(parts, queries, id)
       if (record === undefined) throw artifactNotFound(id)
@@ -43,8 +48,10 @@ export function sqlArtifacts(parts: StoreParts): ArtifactStore {
       return storedArtifact({ id, size, mediaType }, () => readChunks(parts, queries, id, size))
     },
     has: async (id) => (await find(parts, queries, id)) !== undefined,
-    touch: async (ids, { durable = true } = {}) => {
+    touch: async (ids, options = {}) => {
+      checkOptions('the options of a touch', options)
       checkContentIds(ids, 1)
+      const { durable = true } = options
       const args = { ids: parts.dialect.list(ids), now: parts.now() }
       const there = new Set<string>(
         (await parts.executor.all(durable ? queries.touch : unflushedTouch, args)).map(({ id }) => id),
@@ -52,8 +59,10 @@ export function sqlArtifacts(parts: StoreParts): ArtifactStore {
       return ids.filter((id) => there.has(id))
     },
     list: async (filter, page) => list(parts, queries, filter, page),
-    delete: async (id, { ifUnusedSince }) => {
+    delete: async (id, options) => {
       checkContentId(id)
+      checkOptions('the options of a delete', options)
+      const { ifUnusedSince } = options
       checkWhole('ifUnusedSince', ifUnusedSince, Number.MIN_SAFE_INTEGER)
       return parts.executor.transaction('write', () => remove(queries, { id, ifUnusedSince }))
     },
@@ -130,9 +139,13 @@ function ownBytes(bytes: Uint8Array): Uint8Array {
 async function list(
   parts: StoreParts,
   queries: Queries,
-  { unusedSince = Number.MAX_SAFE_INTEGER }: ArtifactFilter,
-  { limit, cursor }: PageRequest,
+  filter: ArtifactFilter,
+  page: PageRequest,
 ): Promise<Page<ArtifactRow>> {
+  checkOptions('the filter of a list', filter)
+  checkOptions('the page of a list', page)
+  const { unusedSince = Number.MAX_SAFE_INTEGER } = filter
+  const { limit, cursor } = page
   checkLimit(limit)
   checkWhole('unusedSince', unusedSince, Number.MIN_SAFE_INTEGER)
   const after = cursor === undefined ? '' : readCursor(cursor, isContentId)

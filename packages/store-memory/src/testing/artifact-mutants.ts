@@ -168,6 +168,10 @@ const wrongPuts = spoiling('artifacts', 'artifacts', {
       },
     }
   },
+  'options that are none are taken for the defaults': (healthy) => ({
+    put: async (content, options: unknown) =>
+      healthy.put(content, typeof options === 'object' && options !== null ? options : undefined),
+  }),
   'a media type may be empty': (healthy) => ({
     put: async (content, options) => healthy.put(content, options?.mediaType === '' ? undefined : options),
   }),

@@ -28,3 +28,9 @@ test('any text that no page gave is refused', () => {
     }),
   )
 })
+
+test.for([null, undefined, 7, {}, [], Symbol('a')])('what is no text is no cursor: %s', (cursor) => {
+  const reading = (): unknown => readCursor(cursor, (_): _ is unknown => false)
+
+  expect(reading).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+})

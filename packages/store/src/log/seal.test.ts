@@ -44,6 +44,10 @@ describe('sealing', () => {
     expect(genesis('run-1')).toEqual({ seq: 0, hash: sha('varve/1\nrun-1') })
   })
 
+  test.for([null, undefined, 7, {}, Symbol('run')])('no log begins with what is no text: %s', (runId) => {
+    expect(errorOf(() => genesis(runId as string)).code).toBe('INVALID_ARGUMENT')
+  })
+
   test('an event carries the hash of everything before it, its envelope and its body', () => {
     const { stored } = sealEvent('run-1', genesis('run-1'), { type: 'Completed', data: { b: 1, a: 'é' } }, 1700)
 

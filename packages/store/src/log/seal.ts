@@ -1,5 +1,6 @@
 import { sha256 } from '../content-id.ts'
 import { StoreError } from '../errors.ts'
+import { shown } from '../given-value.ts'
 import { canonicalize } from '../json/canonical-json.ts'
 import type { Json } from '../json/json.ts'
 import { defaultLimits, type Limits } from '../limits.ts'
@@ -24,8 +25,10 @@ export interface SealedEvent {
   readonly data: Json
 }
 
-/** The end of a run's log before its first event. */
+/** The end of a run's log before its first event. @throws {@link StoreError} `INVALID_ARGUMENT` for an id that is no text. */
 export function genesis(runId: string): LogEnd {
+  const given: unknown = runId
+  if (typeof given !== 'string') throw new StoreError('INVALID_ARGUMENT', `a run id is a text, got ${shown(given)}`)
   return { seq: 0, hash: sha256(`varve/1\n${runId}`) }
 }
 

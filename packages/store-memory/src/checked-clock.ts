@@ -1,0 +1,18 @@
+import { checkWhole, shown, StoreError } from '@varve/store'
+
+/**
+ * A clock that tells whole Unix milliseconds, or throws.
+ *
+ * @throws StoreError `INVALID_ARGUMENT` for what is no function; the clock throws it for a time that is no whole number.
+ */
+export function checkedClock(now: () => number): () => number {
+  const given: unknown = now
+  if (typeof given !== 'function') {
+    throw new StoreError('INVALID_ARGUMENT', `now must be a function that tells Unix ms, got ${shown(given)}`)
+  }
+  return () => {
+    const time = now()
+    checkWhole('the time of the clock, in Unix ms,', time, Number.MIN_SAFE_INTEGER)
+    return time
+  }
+}
