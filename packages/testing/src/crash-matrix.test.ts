@@ -289,3 +289,20 @@ function moduleState(): CrashScenario<{ moody: Workflow<null> }> {
     begin: ({ kernel, workflows }) => kernel.start(workflows.moody, null, { runId: 'moody-1' }),
   }
 }
+
+describe('a matrix that would prove nothing is refused:', () => {
+  test.for<[what: string, options: unknown]>([
+    ['an unknown choice of pairs', { pairs: 'some' }],
+    ['a sample of no number', { pairs: { sample: '5' } }],
+    ['a sample below 0', { pairs: { sample: -1 } }],
+    ['no sample', { pairs: {} }],
+    ['null', { pairs: null }],
+    ['a seed that is no number', { pairs: { sample: 1, seed: 'a' } }],
+    ['points that want none', { points: () => false }],
+  ])('%s', async ([, options]) => {
+    const { code, message } = await failureOf(scenarioOf(depositOnce), options as CrashMatrixOptions)
+
+    expect(code).toBe('INVALID_SCENARIO')
+    expect(message).toMatch(/pairs must be|nothing proven/)
+  })
+})

@@ -1,4 +1,5 @@
 import { createKernel, type Workflow } from '@varve/kernel'
+import { isFrom, shown } from '@varve/store'
 import { TestingError, type CrashFailure } from './errors.ts'
 import {
   formatPoints,
@@ -15,11 +16,11 @@ import type { CrashScenario } from './matrix/scenario.ts'
 /** Which cases are played. */
 export interface CrashMatrixOptions {
   /**
-   * After every single crash a second one in the process that takes over: at each of its boundaries, at so many of them drawn
-   * by the seed, or not at all. Default a sample of 200, seed 1.
+   * After every single crash a second one in the process that takes over: at each of its boundaries, at so many of them (a whole
+   * number from 0) drawn by the seed, or not at all. Default a sample of 200, seed 1.
    */
   readonly pairs?: 'all' | 'none' | { readonly sample: number; readonly seed?: number }
-  /** Which points count, of those that there are; for a matrix of fewer cases. Default: all. */
+  /** Which points count, of those that there are; for a matrix of fewer cases. At least one has to. Default: all. */
   readonly points?: (point: string) => boolean
   /** Plays this case alone: what a failure says, such as `append:3:after` or `append:3:after then action:1:before`. */
   readonly only?: string
@@ -63,6 +64,7 @@ export async function crashMatrixOf(
   { pairs = { sample: 200 }, points: isWanted = () => true, only, maxFailures = 5 }: CrashMatrixOptions,
   create: typeof createKernel,
 ): Promise<CrashReport> {
+  checkPairs(pairs)
   const undisturbed = await playCase(scenario, [], create)
   const again = judge(await playCase(scenario, [], create), undisturbed, false)
   if (again.length > 0) {
@@ -71,6 +73,7 @@ export async function crashMatrixOf(
   }
   const failures: CrashFailure[] = []
   const points = pointsAlong(undisturbed.after).filter(isWanted)
+  if (only === undefined && points.length === 0) throw nothingWanted(undisturbed)
   let cases = 0
   /** @returns where the process that came through could have been struck next. */
   const test = async (crashes: readonly CrashPoint[]): Promise<readonly CrashPoint[]> => {
@@ -89,6 +92,20 @@ export async function crashMatrixOf(
   if (failures.length > 0) throw notCrashProof(failures, cases)
   const effects = new Map([...undisturbed.record.effects].map(([key, { times }]) => [key, times]))
   return { cases, points, runs: undisturbed.runs, effects }
+}
+
+/** What is none of these would quietly be another number of cases. */
+function checkPairs(pairs: CrashMatrixOptions['pairs'] | null): void {
+  if (pairs === 'all' || pairs === 'none') return
+  const { sample, seed = 1 } = typeof pairs === 'object' && pairs !== null ? pairs : { sample: undefined }
+  if (Number.isSafeInteger(sample) && isFrom(0, sample) && Number.isFinite(seed)) return
+  const text = `pairs must be all, none, or an object with a whole number as its sample, got ${shown(pairs)}`
+  throw new TestingError('INVALID_SCENARIO', text)
+}
+
+function nothingWanted({ after }: PlayedCase): TestingError {
+  const text = `points wants none, so no case would be played and nothing proven; there are ${pointsAlong(after).join(', ')}`
+  return new TestingError('INVALID_SCENARIO', text)
 }
 
 function chosen<T>(all: readonly T[], pairs: NonNullable<CrashMatrixOptions['pairs']>): readonly T[] {
