@@ -70,3 +70,8 @@ export interface ChildNode extends NodeBase {
 export function allEdges(node: StateNode): readonly Edge[] {
   return node.kind === 'map' ? [...node.edges, ...node.shared] : node.edges
 }
+
+/** True for a state that does something at most once, itself or in a plan that it runs. */
+export function doesOnce(node: StateNode): boolean {
+  return node.kind === 'child' ? node.plan.definition.doesOnce : node.effect === 'at-most-once'
+}

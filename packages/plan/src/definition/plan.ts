@@ -6,6 +6,7 @@ import { canonicalJson, checkOptions, contentId, shown, type ContentId } from '@
 import { checkName, checkVersion } from './check-node.ts'
 import { graphOf, type Graph } from './graph.ts'
 import { isState, type AnyState } from './need.ts'
+import { doesOnce } from './node.ts'
 import type { NoParams, State } from './state.ts'
 import { isSchema } from './validate.ts'
 
@@ -70,6 +71,8 @@ export interface PlanDefinition {
   readonly output: string | undefined
   /** The states as a manifest has them. */
   readonly states: readonly ManifestState[]
+  /** True when one of its states, or of the plans that they run, does something at most once. */
+  readonly doesOnce: boolean
   /** Names states, edges, versions and code: two plans of one hash do the same. */
   readonly hash: ContentId
 }
@@ -111,7 +114,8 @@ export function definePlan<
   }
   const described = statesOf(graph)
   const hash = contentId(canonicalJson({ id, version, states: described, output: output?.id ?? null }))
-  const definition = { id, version, params, graph, output: output?.id, states: described, hash }
+  const once = graph.nodes.some(doesOnce)
+  const definition = { id, version, params, graph, output: output?.id, states: described, doesOnce: once, hash }
   return { id, version, definition }
 }
 

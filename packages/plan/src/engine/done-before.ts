@@ -11,54 +11,107 @@ import { pinnedRun, type PinnedRun } from './pinned-run.ts'
 export function completedChildren({ input, record, manifest }: PinnedRun): Readonly<Record<string, AdoptedChild>> {
   const own = manifest.states.flatMap(({ id, kind }) => {
     const item = kind === 'child' ? record.items.get(childKey(id)) : undefined
-    if (item?.output === undefined) return []
-    return [
-      [
-        id,
-        { input: childInput(item.input as unknown as PlanInput), output: item.output as ArtifactRef | null },
-      ] as const,
-    ]
+    if (item?.childRunId === undefined || item.output === undefined) return []
+    const started = childInput(item.input as unknown as PlanInput)
+    return [[id, { input: started, output: item.output as ArtifactRef | null, runId: item.childRunId }] as const]
   })
   return { ...input.children, ...Object.fromEntries(own) }
 }
 
+/** What a fork would do of its own accord, by the ids of states. */
+export interface ForkIntent {
+  /** True for a state that it would run, unless it takes over what the run has done. */
+  readonly runs: (stateId: string) => boolean
+  /** True for a state whose child run it takes over when that has completed. */
+  readonly takesOver: (stateId: string) => boolean
+  /** True for a state that does something at most once, itself or in a child plan. */
+  readonly mayDoOnce: (stateId: string) => boolean
+}
+
 /**
  * Refuses a fork that would do again what must not happen twice, without anybody having said so: at-most-once executions
- * whose outcome the run does not know, and those in child runs that have not completed, which would begin anew.
+ * whose outcome the run does not know, and those in child runs that would begin anew, since they have not completed or are not
+ * taken over.
  *
- * @param runsAgain - whether the fork would run a state of its own accord.
  * @throws PlanError `IN_DOUBT`.
  */
-export async function checkNotTwice(
-  parts: EngineParts,
-  run: PinnedRun,
-  runsAgain: (stateId: string) => boolean,
-): Promise<void> {
-  for (const item of run.record.items.values()) {
+export async function checkNotTwice(parts: EngineParts, run: PinnedRun, fork: ForkIntent): Promise<void> {
+  const { runId, items, end } = run.record
+  for (const item of items.values()) {
     const state = run.manifest.states.find(({ id }) => id === stateIdOf(item.key))
-    if (state === undefined || !runsAgain(state.id)) continue
-    if (isInDoubt(state, item)) throw inDoubt(run.record.runId, item.key, state.id, 'nobody knows its outcome yet')
-    if (item.childRunId === undefined || item.output !== undefined) continue
-    const key = await doneOnceIn(parts, item.childRunId)
-    if (key === undefined) continue
-    throw inDoubt(run.record.runId, item.key, state.id, `its child run ${item.childRunId} has begun ${key}`)
+    if (state === undefined || !fork.runs(state.id) || !isInDoubt(state, item)) continue
+    const why = 'nobody knows its outcome'
+    throw inDoubt(runId, item.key, state.id, { why, waiting: end === undefined ? WAIT_OR_SETTLE : '' })
+  }
+  for (const [id, child] of begunAnew(run, fork)) {
+    const doubt = await doneOnceIn(parts, child, fork.mayDoOnce(id))
+    if (doubt !== undefined) throw inDoubt(runId, childKey(id), id, doubt)
   }
 }
 
-/** @returns the key of an at-most-once execution that a run has begun; undefined when there is none. */
-async function doneOnceIn(parts: EngineParts, runId: string): Promise<string | undefined> {
-  const run = await pinnedRun(parts, runId).catch((error: unknown) => {
-    // Asked for, and not started yet.
-    if (isPlanError(error, 'RUN_NOT_FOUND')) return undefined
-    throw error
+/** What is known of a child run without its log. */
+interface ChildRun {
+  /** Undefined where a former fork has not written it down. */
+  readonly runId?: string | undefined
+  /** False while it may have been asked for only. */
+  readonly hasBegun: boolean
+}
+
+/** The child runs that a fork does not take over, with the ids of their states. */
+function begunAnew(run: PinnedRun, { runs, takesOver }: ForkIntent): readonly (readonly [string, ChildRun])[] {
+  const own = [...run.record.items.values()].flatMap((item) => {
+    const id = stateIdOf(item.key)
+    if (item.childRunId === undefined || !runs(id) || (item.output !== undefined && takesOver(id))) return []
+    return [[id, childOf(run, item)] as const]
   })
-  for (const item of run?.record.items.values() ?? []) {
-    const state = run?.manifest.states.find(({ id }) => id === stateIdOf(item.key))
-    if (state !== undefined && isBegunOnce(state, item)) return item.key
-    const below = item.childRunId === undefined ? undefined : await doneOnceIn(parts, item.childRunId)
+  const adopted = Object.entries(run.input.children ?? {}).filter(([id]) => runs(id) && !takesOver(id))
+  return [...own, ...adopted.map(([id, { runId }]) => [id, { runId, hasBegun: true }] as const)]
+}
+
+function childOf({ record }: PinnedRun, { childRunId, output, error }: ItemRecord): ChildRun {
+  return { runId: childRunId, hasBegun: record.end !== undefined || output !== undefined || error !== undefined }
+}
+
+/** Why a fork is refused. */
+interface Doubt {
+  readonly why: string
+  /** What may be done about it besides saying so. */
+  readonly waiting: string
+}
+
+const WAIT_OR_SETTLE = 'wait for it or settle it, or '
+
+/** Looks for an at-most-once execution that a child run has begun. One whose log is gone is thought to have, if its plan may. */
+async function doneOnceIn(parts: EngineParts, child: ChildRun, mayDoOnce: boolean): Promise<Doubt | undefined> {
+  const run = await findRun(parts, child.runId)
+  if (run === undefined) {
+    const which = child.runId === undefined ? '' : ` ${child.runId}`
+    return child.hasBegun && mayDoOnce
+      ? { why: `its child run${which} may have begun it, and is gone`, waiting: '' }
+      : undefined
+  }
+  const { runId, end, items } = run.record
+  for (const item of items.values()) {
+    const state = run.manifest.states.find(({ id }) => id === stateIdOf(item.key))
+    if (state !== undefined && isBegunOnce(state, item)) {
+      if (item.closedSeq !== undefined) {
+        const waiting = end === undefined ? 'wait for that run, or ' : ''
+        return { why: `its child run ${runId} has done ${item.key}, and would begin anew`, waiting }
+      }
+      return { why: `its child run ${runId} has begun ${item.key}`, waiting: end === undefined ? WAIT_OR_SETTLE : '' }
+    }
+    const below = item.childRunId === undefined ? undefined : await doneOnceIn(parts, childOf(run, item), mayDoOnce)
     if (below !== undefined) return below
   }
   return undefined
+}
+
+async function findRun(parts: EngineParts, runId: string | undefined): Promise<PinnedRun | undefined> {
+  if (runId === undefined) return undefined
+  return pinnedRun(parts, runId).catch((error: unknown) => {
+    if (isPlanError(error, 'RUN_NOT_FOUND')) return undefined
+    throw error
+  })
 }
 
 function isInDoubt(state: ManifestState, item: ItemRecord): boolean {
@@ -71,10 +124,10 @@ function isBegunOnce({ id, kind, effect }: ManifestState, { key, error, notStart
   return isExecution && effect === 'at-most-once' && error === undefined && !notStarted
 }
 
-function inDoubt(runId: string, key: string, state: string, why: string): PlanError {
+function inDoubt(runId: string, key: string, state: string, { why, waiting }: Doubt): PlanError {
   const text =
     `a fork of run ${runId} would do ${key} a second time, which must happen at most once: ${why}; ` +
-    `wait for it or settle it, or fork from ${state}: with its output, or without one to run it again`
+    `${waiting}fork from ${state}: with its output, or without one to run it again`
   return new PlanError('IN_DOUBT', text, { runId, key })
 }
 

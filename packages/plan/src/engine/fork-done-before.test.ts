@@ -1,6 +1,8 @@
 import { memoryStore } from '@varve/store-memory'
-import { expect, test } from 'vitest'
+import { virtualClock } from '@varve/testing'
+import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { approvalState } from '../definition/approval-state.ts'
 import { childState } from '../definition/child-state.ts'
 import { mapState } from '../definition/map-state.ts'
 import { definePlan } from '../definition/plan.ts'
@@ -137,4 +139,107 @@ test('neither another bound of states at once nor another build pays a second ti
   await deployed.fork('a', { as: 'c', from: note, output: 'second' })
 
   expect(paid).toEqual([5])
+})
+
+describe('a child plan that has completed behind something that must happen once', () => {
+  /** A plan that waits for an approval when its child plan, or that one's, has paid; another page is another plan. */
+  function ordering({ page = '1', version = '1', isDeep = false } = {}) {
+    const paid: string[] = []
+    const pay = defineState({
+      ...{ id: 'pay', effect: 'at-most-once', output: z.string() },
+      run: ({ runId }) => {
+        paid.push(runId)
+        return 'receipt'
+      },
+    })
+    const format = defineState({
+      ...{ id: 'format', version: page, tags: ['page'], needs: { pay }, output: z.string() },
+      run: ({ needs }) => needs.pay,
+    })
+    const order = definePlan({ id: 'order', version, states: [pay, format] })
+    const inner = childState({ id: 'inner', plan: order, childParams: () => undefined })
+    const middle = definePlan({ id: 'middle', version, states: [inner] })
+    const child = childState({ id: 'child', plan: isDeep ? middle : order, childParams: () => undefined })
+    const ok = approvalState({ id: 'ok', after: [child] })
+    return { paid, child, plan: definePlan({ id: 'shop', version, states: [child, ok] }) }
+  }
+
+  test.for([
+    { how: 'with another version of the child plan', page: '2', version: '2' },
+    { how: 'with the child plan changed under its version', page: '2', version: '1' },
+  ])('is not begun anew by a fork $how', async ({ page, version }) => {
+    const store = memoryStore()
+    const { plan, paid } = ordering()
+    const other = ordering({ page, version })
+    await testEngine({ store }).start(plan, undefined, { runId: 'a' })
+    const engine = testEngine({ store })
+
+    await expect(engine.fork('a', { plan: other.plan, as: 'b' })).rejects.toMatchObject(planError('IN_DOUBT'))
+
+    expect([...paid, ...other.paid]).toHaveLength(1)
+    expect(await engine.fork('a', { plan: other.plan, from: other.child, as: 'c' })).toMatchObject({
+      status: 'blocked',
+    })
+    expect(other.paid).toHaveLength(1)
+  })
+
+  test('is not begun anew by a fork that skips otherwise, of the run or of a fork that has taken it over', async () => {
+    const { plan, paid } = ordering()
+    const engine = testEngine()
+    await engine.start(plan, undefined, { runId: 'a' })
+    await engine.fork('a', { as: 'b' })
+
+    for (const runId of ['a', 'b']) {
+      const error: unknown = await engine.fork(runId, { config: { skipTags: ['page'] } }).catch((e: unknown) => e)
+
+      expect(error).toMatchObject(planError('IN_DOUBT'))
+      // It is over: nobody can settle it.
+      expect((error as Error).message).toMatch(/has done pay, and would begin anew; fork from child/)
+    }
+    expect(paid).toHaveLength(1)
+  })
+
+  test('is not begun anew for the sake of a plan further down', async () => {
+    const store = memoryStore()
+    const { plan, paid } = ordering({ isDeep: true })
+    await testEngine({ store }).start(plan, undefined, { runId: 'a' })
+    const other = ordering({ page: '2', isDeep: true })
+
+    const fork = testEngine({ store }).fork('a', { plan: other.plan, as: 'b' })
+
+    await expect(fork).rejects.toMatchObject(planError('IN_DOUBT'))
+    expect([...paid, ...other.paid]).toHaveLength(1)
+  })
+
+  test('is not begun anew when its run has been removed either', async () => {
+    const clock = virtualClock()
+    const store = memoryStore({ now: clock.now })
+    const { plan, paid } = ordering()
+    const engine = testEngine({ store, clock })
+    await engine.start(plan, undefined, { runId: 'a' })
+    await engine.cancel('a', { reason: 'enough' })
+    clock.advance(2)
+    const { removed } = await engine.kernel.prune({ olderThanMs: 1, workflow: 'order', artifacts: false })
+    expect(removed).toHaveLength(1)
+
+    await expect(engine.fork('a', { config: { skipTags: ['page'] } })).rejects.toMatchObject(planError('IN_DOUBT'))
+    expect(await engine.fork('a', { as: 'b' })).toMatchObject({ status: 'blocked' })
+    expect(paid).toHaveLength(1)
+  })
+})
+
+test('a child plan that has done nothing that must happen once begins anew where a fork skips otherwise', async () => {
+  let calls = 0
+  const count = defineState({ id: 'count', output: z.int(), run: () => ++calls })
+  const inner = definePlan({ id: 'inner', version: '1', states: [count], output: count })
+  const outer = childState({ id: 'outer', plan: inner, childParams: () => undefined })
+  const clock = virtualClock()
+  const engine = testEngine({ store: memoryStore({ now: clock.now }), clock })
+  await engine.start(definePlan({ id: 'p', version: '1', states: [outer], output: outer }), undefined, { runId: 'a' })
+
+  expect(await engine.fork('a', { config: { skipTags: ['page'] }, as: 'b' })).toMatchObject({ output: 2 })
+
+  clock.advance(2)
+  await engine.kernel.prune({ olderThanMs: 1, workflow: 'inner', artifacts: false })
+  expect(await engine.fork('a', { config: { skipTags: ['page'] }, as: 'c' })).toMatchObject({ output: 3 })
 })

@@ -26,6 +26,8 @@ export interface AdoptedChild {
   /** Hash of what it was started with. */
   readonly input: ContentId
   readonly output: ArtifactRef | null
+  /** The run that made it. */
+  readonly runId?: string
 }
 
 /** What the output of a child plan that has completed depends on: not on how many states ran at once, nor on the build. */
@@ -38,6 +40,12 @@ const contentId = z.templateLiteral(['sha256:', z.string().regex(/^[0-9a-f]{64}$
 /** An artifact as requests and results refer to it. */
 const artifactRef = z.strictObject({ $artifact: contentId, size: z.int().min(0), mediaType: z.string() })
 
+const adoptedChild = z.strictObject({
+  input: contentId,
+  output: artifactRef.nullable(),
+  runId: z.string().optional(),
+})
+
 /** Checks what a run of a plan starts with. */
 export const planInput = z.strictObject({
   manifest: artifactRef,
@@ -47,5 +55,5 @@ export const planInput = z.strictObject({
   depth: z.int().min(0),
   fresh: z.record(z.string(), z.string()).optional(),
   replaced: z.record(z.string(), artifactRef).optional(),
-  children: z.record(z.string(), z.strictObject({ input: contentId, output: artifactRef.nullable() })).optional(),
+  children: z.record(z.string(), adoptedChild).optional(),
 })
