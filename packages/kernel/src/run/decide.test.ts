@@ -454,13 +454,14 @@ describe('denied actions', () => {
 })
 
 describe('the end of a run', () => {
-  test('whatever is open is dropped: unknown while it is attempted, not started otherwise', () => {
+  test('whatever is open is dropped: unknown while it is attempted, as is a child, not started otherwise', () => {
     const error = { message: 'x', kind: 'transient' } as const
     const log = [
       runStarted('w'),
       requested('under way'),
       requested('resting'),
       event('Interrupted', { key: 'asked', kind: 'ask', value: { text: 'ok?' } }),
+      event('ChildStarted', { key: 'child', childRunId: 'c', workflow: 'w', input: {} }),
       event('ActionAttemptFailed', { key: 'resting', attempt: 1, error, retryAt: 9 }),
     ]
 
@@ -468,6 +469,7 @@ describe('the end of a run', () => {
       { type: 'ItemDropped', data: { key: 'under way', outcome: 'unknown' } },
       { type: 'ItemDropped', data: { key: 'resting', outcome: 'not started' } },
       { type: 'ItemDropped', data: { key: 'asked', outcome: 'not started' } },
+      { type: 'ItemDropped', data: { key: 'child', outcome: 'unknown' } },
       { type: 'Completed', data: { output: { ok: true } } },
     ])
   })

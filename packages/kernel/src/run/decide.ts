@@ -353,8 +353,12 @@ function end(turn: Turn, terminal: LogDraft): void {
 
 function drop(turn: Turn, key: string): void {
   const item = turn.fold.system.open.get(key)
-  const unknown = item?.kind === 'action' && (item.attempting || item.inDoubt)
-  push(turn, { type: 'ItemDropped', data: { key, outcome: unknown ? 'unknown' : 'not started' } })
+  push(turn, { type: 'ItemDropped', data: { key, outcome: mayHaveBegun(item) ? 'unknown' : 'not started' } })
+}
+
+/** A child is started behind the append that asks for it: whether it was, and what it has done since, only its own log tells. */
+function mayHaveBegun(item: OpenItem | undefined): boolean {
+  return item?.kind === 'child' || (item?.kind === 'action' && (item.attempting || item.inDoubt))
 }
 
 function failed(error: ErrorInfo, by: 'step' | 'kernel'): LogDraft {

@@ -6,7 +6,8 @@ export const runConfig = z.strictObject({
   maxConcurrency: z.int().min(1).max(10_000).default(16),
   /**
    * What follows when a state has failed for good: `fail-fast` ends the run, `keep-going` runs all that does not depend on it
-   * first.
+   * first. `fail-fast` waits for what is under way and must happen at most once, and for child plans that do such a thing, to their
+   * end: also for one that waits for an approval. A cancel ends that.
    */
   onFailure: z.enum(['fail-fast', 'keep-going']).default('fail-fast'),
   /** States with one of these tags are skipped, and what needs them. */

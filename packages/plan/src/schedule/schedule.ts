@@ -2,7 +2,7 @@ import type { ArtifactRef } from '@varve/kernel'
 import { canonicalize, type Json } from '@varve/store'
 import type { Graph } from '../definition/graph.ts'
 import type { Edge } from '../definition/need.ts'
-import type { MapNode, StateNode } from '../definition/node.ts'
+import { doesOnce, type MapNode, type StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
 import { validate } from '../definition/validate.ts'
 import { MapProgress } from './map-progress.ts'
@@ -15,6 +15,9 @@ import { TaskQueue } from './task-queue.ts'
 
 /** How a state stands: `blocked` will never run, because something that it needs has failed. */
 type Standing = 'waiting' | 'begun' | 'done' | 'skipped' | 'failed' | 'blocked'
+
+/** Phases in which a state does what it is for, itself or by its child plan. */
+const DOING: ReadonlySet<Task['phase']> = new Set<Task['phase']>(['run', 'item', 'child'])
 
 /** A state that has failed for good. */
 export interface FailedState {
@@ -76,11 +79,10 @@ export class Schedule {
     return this.#failures.size > 0
   }
 
-  /** True while something is under way that must not be given up. */
+  /** True while something is under way that must not be given up; of a child plan that may do such a thing, while it runs. */
   isDoingOnce(isUnderWay: (key: string) => boolean): boolean {
     for (const { node, phase, key } of this.#queue.pending()) {
-      const { effect } = this.#graph.nodes[node] as StateNode
-      if (effect === 'at-most-once' && (phase === 'run' || phase === 'item') && isUnderWay(key)) return true
+      if (DOING.has(phase) && doesOnce(this.#graph.nodes[node] as StateNode) && isUnderWay(key)) return true
     }
     return false
   }
