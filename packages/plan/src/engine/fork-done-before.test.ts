@@ -243,3 +243,47 @@ test('a child plan that has done nothing that must happen once begins anew where
   await engine.kernel.prune({ olderThanMs: 1, workflow: 'inner', artifacts: false })
   expect(await engine.fork('a', { config: { skipTags: ['page'] }, as: 'c' })).toMatchObject({ output: 3 })
 })
+
+describe('what a fork skips', () => {
+  /** A plan that loses the outcome of what must happen once, itself or in a child plan. */
+  function losing({ isBelow = false } = {}) {
+    const sent: string[] = []
+    const lost = (id: string) => (): never => {
+      sent.push(id)
+      throw new Error('the line is dead')
+    }
+    const once = { effect: 'at-most-once', output: z.null() } as const
+    const note = defineState({ id: 'note', tags: ['mail'], output: z.string(), run: () => 'hello' })
+    const mail = defineState({ id: 'mail', ...once, needs: { note }, run: lost('mail') })
+    const call = defineState({ id: 'call', ...once, tags: ['mail'], run: lost('call') })
+    const inner = definePlan({ id: 'inner', version: '1', states: [note, mail, call] })
+    const outer = childState({ id: 'outer', plan: inner, childParams: () => undefined })
+    return { sent, note, plan: isBelow ? definePlan({ id: 'p', version: '1', states: [outer] }) : inner }
+  }
+  const config = { skipTags: ['mail'] }
+
+  test.for([{ isBelow: false }, { isBelow: true }])(
+    'by its tag or for want of what it needs, it does not do a second time: %o',
+    async ({ isBelow }) => {
+      const { plan, sent } = losing({ isBelow })
+      const engine = testEngine()
+      expect(await engine.start(plan, undefined, { runId: 'a' })).toMatchObject({ status: 'blocked' })
+
+      await expect(engine.fork('a')).rejects.toMatchObject(planError('IN_DOUBT'))
+
+      expect(await engine.fork('a', { config })).toMatchObject({ status: 'completed' })
+      expect(sent.toSorted()).toEqual(['call', 'mail'])
+    },
+  )
+
+  test('leaves what needs it to run where its output is put in its place', async () => {
+    const { plan, note, sent } = losing()
+    const engine = testEngine()
+    await engine.start(plan, undefined, { runId: 'a' })
+
+    const fork = engine.fork('a', { from: note, output: 'bye', config })
+
+    await expect(fork).rejects.toMatchObject(planError('IN_DOUBT'))
+    expect(sent).toHaveLength(2)
+  })
+})
