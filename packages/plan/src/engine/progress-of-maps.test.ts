@@ -49,5 +49,5 @@ test.each([
   expect([...views.values()]).toEqual((await engine.status('r')).states)
   expect(counts).toEqual(counts.toSorted((a, b) => a - b))
   expect(counts.at(-1)).toBe(8)
-  expect([Math.max(...left), left.at(-1)]).toEqual([3, 0])
+  expect([Math.max(...left), left.at(-1)]).toEqual([8, 0])
 })

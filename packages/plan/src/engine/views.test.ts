@@ -78,6 +78,56 @@ describe('the status of a run', () => {
     await expect(engine.output('r', 'b')).rejects.toMatchObject(planError('NO_OUTPUT'))
     await expect(engine.output('r', 'gone')).rejects.toMatchObject(planError('STATE_NOT_FOUND'))
   })
+
+  test("counts the attempts of a map's items, and not those of its list and of what collects it", async () => {
+    const engine = testEngine()
+    await engine.start(plan, { n: 1 }, { runId: 'r' })
+
+    expect((await engine.status('r')).states.map(({ attempts }) => attempts)).toEqual([1, 2, 1])
+  })
+
+  test('of an approval and of a child plan counts no attempts', async () => {
+    const engine = testEngine()
+    const child = childState({
+      id: 'child',
+      plan: planOf([namedState('inner')], 'inner') as Plan<undefined>,
+      childParams: () => undefined,
+    })
+    await engine.start(planOf([approvalState({ id: 'ok' }), child]), undefined as never, { runId: 'r' })
+    await engine.approve('r', 'ok', { approved: true })
+    await engine.recover()
+
+    const { states } = await engine.status('r')
+
+    expect(states.map(({ status, attempts }) => [status, attempts])).toEqual([
+      ['completed', 0],
+      ['completed', 0],
+    ])
+  })
+
+  test('counts an attempt that a cancel has cut off', async () => {
+    const begun = Promise.withResolvers<undefined>()
+    const hanging = defineState({
+      ...{ id: 'hanging', output: z.null() },
+      run: async ({ signal }) => {
+        begun.resolve(undefined)
+        return new Promise<null>((_, reject) => {
+          signal.addEventListener('abort', () => {
+            reject(signal.reason as Error)
+          })
+        })
+      },
+    })
+    const engine = testEngine()
+    const run = engine.start(planOf([hanging]), undefined as never, { runId: 'r' })
+    await begun.promise
+    const underWay = await engine.status('r')
+    await engine.cancel('r', { reason: 'enough' })
+    await run
+
+    expect(underWay.states).toMatchObject([{ status: 'running', attempts: 1 }])
+    expect((await engine.status('r')).states).toMatchObject([{ status: 'canceled', attempts: 1 }])
+  })
 })
 
 describe('the difference between two runs', () => {
@@ -233,6 +283,32 @@ describe('progress', () => {
 
     expect(Object.fromEntries(last)).toEqual({ child: 'failed', after: 'blocked', ok: 'waiting' })
   })
+})
+
+test('a child plan that a fork starts with other params is not told to be skipped as in the former run', async () => {
+  const seen = z.object({ n: z.int() })
+  const inner = defineState({ id: 'i', tags: ['x'], params: seen, output: z.int(), run: ({ params: { n } }) => n })
+  const child = childState({
+    ...{ id: 'child', needs: { base } },
+    plan: definePlan({ id: 'inner', version: '1', params: seen, states: [inner], output: inner }),
+    childParams: ({ needs }) => ({ n: needs.base }),
+  })
+  const outer = definePlan({ id: 'outer', version: '1', params: seen, states: [base, child] })
+  const engine = testEngine({ config: { skipTags: ['x'] } })
+  const statuses = async (runId: string): Promise<readonly string[]> => {
+    await engine.recover()
+    const steps = await Array.fromAsync(engine.progress(runId))
+    const views = steps.flatMap(({ changed }) => changed.filter(({ id }) => id === 'child'))
+    return [...new Set(views.map(({ status }) => status))]
+  }
+  await engine.start(outer, { n: 1 }, { runId: 'r' })
+  expect(await statuses('r')).toEqual(['pending', 'running', 'waiting', 'skipped'])
+
+  await engine.fork('r', { as: 'same' })
+  await engine.fork('r', { as: 'other', params: { n: 2 } })
+
+  expect(await statuses('same')).toEqual(['pending', 'skipped'])
+  expect(await statuses('other')).toEqual(['pending', 'running', 'waiting', 'skipped'])
 })
 
 test('the origins of a list of more than a page name all that it lists', async () => {

@@ -2,6 +2,7 @@ import type { ArtifactRef } from '@varve/kernel'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { Failure } from '../schedule/outcome.ts'
+import { childInput, type PlanInput } from '../schedule/plan-input.ts'
 import { artifactOf, resultOf, type RunRecord } from './run-record.ts'
 import { StateTally } from './state-tally.ts'
 
@@ -107,18 +108,14 @@ export function tallyOf(tallies: Map<string, StateTally>, id: string): StateTall
 
 /** A state that the log has something of. */
 export function activeView(state: ManifestState, tally: StateTally, { end, input }: RunRecord): StateView {
-  const { last, failed, startedAt, attempts, child, isOpen } = tally
-  const adopted =
-    Object.hasOwn(input?.children ?? {}, state.id) && !isOpen ? input?.children?.[state.id]?.output : undefined
-  const isSkipped =
-    state.kind === 'child' && last === undefined && (child === undefined ? adopted : child.output) === null
-  const status = isSkipped ? 'skipped' : statusOf(tally, end !== undefined)
+  const { last, failed, startedAt } = tally
+  const status = isSkippedInside(state, tally, input) ? 'skipped' : statusOf(tally, end !== undefined)
   const isOver = !UNDER_WAY.has(status) && Number.isFinite(tally.endedAt)
   const endedAt = isOver ? tally.endedAt : undefined
   const artifact = artifactOf(last)
   const from = resultOf(last)?.cache?.from
   return {
-    ...{ id: state.id, status, startedAt, attempts },
+    ...{ id: state.id, status, startedAt, attempts: attemptsOf(state, tally) },
     ...(endedAt !== undefined && { endedAt, durationMs: endedAt - startedAt }),
     ...(artifact && { artifact }),
     ...(status === 'failed' && failed?.error && { error: failed.error }),
@@ -127,12 +124,31 @@ export function activeView(state: ManifestState, tally: StateTally, { end, input
   }
 }
 
-function statusOf({ last, failed, isOpen, isWaiting, isTakenOver }: StateTally, hasEnded: boolean): StateStatus {
+/** True for a child plan that has skipped the state whose output is its own, here or where a fork takes it over from. */
+function isSkippedInside(
+  { id, kind }: ManifestState,
+  { last, child, start }: StateTally,
+  input: PlanInput | undefined,
+): boolean {
+  if (kind !== 'child' || last !== undefined) return false
+  if (child !== undefined) return child.output === null
+  const adopted = Object.hasOwn(input?.children ?? {}, id) ? input?.children?.[id] : undefined
+  if (adopted?.output !== null || start?.output === undefined) return false
+  return adopted.input === childInput(start.output as unknown as PlanInput)
+}
+
+/** The engine's own parts are no attempts of the state's code. */
+function attemptsOf({ kind }: ManifestState, { attempts, itemAttempts }: StateTally): number {
+  if (kind === 'map') return itemAttempts
+  return kind === 'state' ? attempts : 0
+}
+
+function statusOf({ last, failed, hasFailed, isWaiting, isTakenOver }: StateTally, hasEnded: boolean): StateStatus {
   if (last?.output !== undefined) {
     if (last.reused) return 'reused'
     return isTakenOver ? 'cached' : 'completed'
   }
-  if (failed !== undefined && (hasEnded || !isOpen)) return 'failed'
+  if (hasFailed || (hasEnded && failed !== undefined)) return 'failed'
   if (hasEnded) return 'canceled'
   return isWaiting ? 'waiting' : 'running'
 }
