@@ -12,7 +12,10 @@ import type { AnyPlan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
 import { planOf } from '../testing/simple-states.ts'
 import { testEngine } from '../testing/test-engine.ts'
+import { planStatus, type StateView } from '../view/plan-status.ts'
+import { emptyRecord, recordEvent } from '../view/run-record.ts'
 import type { Engine } from './engine.ts'
+import { ProgressTracker } from './progress.ts'
 
 /** One state of a random plan, by its position; it needs states that stand before it. */
 interface Shape {
@@ -226,6 +229,36 @@ test('progress, followed from the first event, ends with what the view says', { 
     { numRuns: 25 },
   )
 })
+
+test(
+  'progress says of every event what the status says there, and never counts back',
+  { timeout: 60_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(failing, fc.integer({ min: 1, max: 4 }), async (all, many) => {
+        const { engine } = await runOf(all, many)
+        const manifest = await engine.manifest('r')
+        const record = emptyRecord('r')
+        const tracker = new ProgressTracker('r', manifest)
+        const views = new Map<string, StateView>()
+        let done = 0
+
+        for await (const event of engine.kernel.events('r')) {
+          recordEvent(record, event)
+          const step = tracker.take(event)
+          for (const view of step?.changed ?? []) views.set(view.id, view)
+
+          const status = planStatus(record, manifest)
+          expect(JSON.stringify(status.states.map(({ id }) => views.get(id)))).toBe(JSON.stringify(status.states))
+          expect(step?.done ?? status.done).toBe(status.done)
+          expect(status.done).toBeGreaterThanOrEqual(done)
+          done = status.done
+        }
+      }),
+      { numRuns: 25 },
+    )
+  },
+)
 
 test('a replay of every run makes the same, and a fork of it takes everything over', { timeout: 60_000 }, async () => {
   await fc.assert(

@@ -1,9 +1,9 @@
 import type { LogEvent, WatchOptions } from '@varve/kernel'
 import {
-  activeView,
+  dependenciesOf,
   isSettled,
-  planStatus,
   stateIdOf,
+  stateView,
   talliesOf,
   tallyOf,
   type PlanStatus,
@@ -48,19 +48,28 @@ export async function* planProgress(
   }
 }
 
+/** A state, and those that depend on it. */
+interface Place {
+  readonly state: ManifestState
+  readonly dependents: Place[]
+  /** How many of those that it depends on may still move. */
+  waitsFor: number
+}
+
 /** Keeps the view of every state, and looks again at those alone that an event can have moved. */
-class ProgressTracker {
+export class ProgressTracker {
   readonly #record: RunRecord
-  readonly #manifest: Manifest
-  readonly #states: ReadonlyMap<string, ManifestState>
+  readonly #skipTags: readonly string[]
+  /** In topological order. */
+  readonly #places: ReadonlyMap<string, Place>
   #tallies = new Map<string, StateTally>()
   readonly #views = new Map<string, StateView>()
   #done = 0
 
-  constructor(runId: string, manifest: Manifest) {
+  constructor(runId: string, { states, config }: Pick<Manifest, 'states' | 'config'>) {
     this.#record = emptyRecord(runId)
-    this.#manifest = manifest
-    this.#states = new Map(manifest.states.map((state) => [state.id, state]))
+    this.#skipTags = config.skipTags
+    this.#places = placesOf(states)
   }
 
   /** @returns undefined when no state has moved. */
@@ -70,34 +79,64 @@ class ProgressTracker {
     const { end, runId } = this.#record
     if (changed.length === 0 && end === undefined) return undefined
     const status = end?.status ?? 'running'
-    return { runId, seq: event.seq, at: event.at, status, done: this.#done, total: this.#states.size, changed }
+    return { runId, seq: event.seq, at: event.at, status, done: this.#done, total: this.#places.size, changed }
   }
 
   #changedBy(event: LogEvent, key: string | undefined): readonly StateView[] {
-    const state = key === undefined ? undefined : this.#states.get(stateIdOf(key))
+    const place = key === undefined ? undefined : this.#places.get(stateIdOf(key))
     const item = key === undefined ? undefined : this.#record.items.get(key)
-    if (state !== undefined && item !== undefined) tallyOf(this.#tallies, state.id).take(item)
-    const hasFailed = item?.error !== undefined && item.closedSeq === event.seq
+    if (place !== undefined && item !== undefined) tallyOf(this.#tallies, place.state.id).take(item)
+    if (event.type === 'RunForked') this.#tallies = talliesOf(this.#record)
     // These move states that the log says nothing of.
-    if (event.type === 'RunStarted' || event.type === 'RunForked' || hasFailed || this.#record.end !== undefined) {
-      return this.#lookAtAll(event.type === 'RunForked')
-    }
-    if (state === undefined || item === undefined) return []
-    return this.#moved([activeView(state, tallyOf(this.#tallies, state.id), this.#record)])
+    const movesAll = event.type === 'RunStarted' || event.type === 'RunForked' || this.#record.end !== undefined
+    if (movesAll) return this.#lookAt(this.#places.values())
+    return place !== undefined && item !== undefined ? this.#lookAt([place]) : []
   }
 
-  #lookAtAll(isFork: boolean): readonly StateView[] {
-    if (isFork) this.#tallies = talliesOf(this.#record)
-    return this.#moved(planStatus(this.#record, this.#manifest, this.#tallies).states)
-  }
-
-  #moved(views: readonly StateView[]): readonly StateView[] {
-    return views.filter((view) => {
-      const before = this.#views.get(view.id)
-      if (before !== undefined && JSON.stringify(before) === JSON.stringify(view)) return false
+  /** Looks at states, and at those behind them that have nothing to wait for any more. */
+  #lookAt(places: Iterable<Place>): readonly StateView[] {
+    const moved: StateView[] = []
+    // A list that grows: chains of states may be long.
+    const due = [...places]
+    for (const place of due) {
+      const before = this.#views.get(place.state.id)
+      const view = this.#viewOf(place)
+      if (before !== undefined && JSON.stringify(before) === JSON.stringify(view)) continue
       this.#views.set(view.id, view)
-      this.#done += Number(isSettled(view)) - Number(before !== undefined && isSettled(before))
-      return true
+      moved.push(view)
+      due.push(...this.#settle(place, view, before))
+    }
+    return moved
+  }
+
+  #viewOf({ state }: Place): StateView {
+    const seen = { views: this.#views, skipTags: this.#skipTags, record: this.#record }
+    return stateView(state, this.#tallies.get(state.id), seen)
+  }
+
+  /** @returns the dependents that wait for nothing any more, or in vain. */
+  #settle({ dependents }: Place, view: StateView, before: StateView | undefined): readonly Place[] {
+    const settled = Number(isSettled(view)) - Number(before !== undefined && isSettled(before))
+    if (settled === 0) return []
+    this.#done += settled
+    const isInVain = view.status === 'failed' || view.status === 'blocked'
+    return dependents.filter((dependent) => {
+      dependent.waitsFor -= settled
+      const known = this.#views.get(dependent.state.id)
+      // Before the first look at all of them its turn is yet to come.
+      if (known === undefined) return false
+      return isInVain ? known.status !== 'blocked' : dependent.waitsFor === 0
     })
   }
+}
+
+function placesOf(states: readonly ManifestState[]): ReadonlyMap<string, Place> {
+  const places = new Map<string, Place>()
+  for (const state of states) {
+    const needed = dependenciesOf(state)
+    const place: Place = { state, dependents: [], waitsFor: needed.length }
+    for (const id of needed) places.get(id)?.dependents.push(place)
+    places.set(state.id, place)
+  }
+  return places
 }

@@ -6,13 +6,14 @@ import { z } from 'zod'
 import { approvalState } from '../definition/approval-state.ts'
 import { childState } from '../definition/child-state.ts'
 import { mapState } from '../definition/map-state.ts'
+import type { AnyState } from '../definition/need.ts'
 import { definePlan, type Plan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
 import { planError } from '../testing/expected-errors.ts'
 import { namedState, planOf } from '../testing/simple-states.ts'
 import { testEngine } from '../testing/test-engine.ts'
 import type { Engine } from './engine.ts'
-import type { Progress } from './progress.ts'
+import { ProgressTracker, type Progress } from './progress.ts'
 
 const params = z.object({ n: z.int(), label: z.string().nullish() })
 const base = defineState({
@@ -34,6 +35,15 @@ const sum = defineState({
   run: ({ needs }) => needs.squares.reduce((all, { value }) => all + value, 0),
 })
 const plan = definePlan({ id: 'p', version: '1', params, states: [base, squares, sum], output: sum })
+
+function failingState(id: string): AnyState {
+  return defineState({
+    ...{ id, output: z.null() },
+    run: () => {
+      throw new Error('no')
+    },
+  })
+}
 
 async function idOf(engine: Engine, runId: string, state: string): Promise<ContentId> {
   return (await engine.outputs(runId))[state]?.$artifact as ContentId
@@ -258,15 +268,9 @@ describe('progress', () => {
   })
 
   test('tells at once what a failed child has blocked', async () => {
-    const broken = defineState({
-      ...{ id: 'broken', output: z.null() },
-      run: () => {
-        throw new Error('no')
-      },
-    })
     const child = childState({
       id: 'child',
-      plan: planOf([broken], 'inner') as Plan<undefined>,
+      plan: planOf([failingState('broken')], 'inner') as Plan<undefined>,
       childParams: () => undefined,
     })
     const engine = testEngine({ config: { onFailure: 'keep-going' } })
@@ -282,6 +286,94 @@ describe('progress', () => {
     }
 
     expect(Object.fromEntries(last)).toEqual({ child: 'failed', after: 'blocked', ok: 'waiting' })
+  })
+
+  const moves = async (engine: Engine, runId: string): Promise<readonly string[]> =>
+    (await all(engine, runId)).flatMap(({ changed }) => changed.map(({ id, status }) => `${id} ${status}`))
+
+  test('tells at once what a child has skipped that has skipped its output', async () => {
+    const inner = defineState({ id: 'inner', tags: ['x'], output: z.int(), run: () => 1 })
+    const child = childState({
+      id: 'child',
+      plan: definePlan({ id: 'inner', version: '1', states: [inner], output: inner }),
+      childParams: () => undefined,
+    })
+    const engine = testEngine({ config: { skipTags: ['x'] } })
+    await engine.start(planOf([child, namedState('after', ['child'])]), undefined as never, { runId: 'r' })
+    await engine.recover()
+
+    const steps = (await all(engine, 'r')).map(({ changed }) => changed.map(({ id, status }) => `${id} ${status}`))
+
+    expect(steps).toContainEqual(['child skipped', 'after skipped'])
+  })
+
+  test('of a child plan without an output never tells that it is skipped', async () => {
+    const child = childState({
+      id: 'child',
+      plan: planOf([namedState('inner')], 'inner') as Plan<undefined>,
+      childParams: () => undefined,
+    })
+    const engine = testEngine()
+    await engine.start(planOf([child, namedState('after', ['child'])]), undefined as never, { runId: 'r' })
+    await engine.recover()
+
+    expect([...new Set(await moves(engine, 'r'))]).toEqual([
+      ...['child pending', 'after pending', 'child running', 'child waiting', 'child completed'],
+      ...['after running', 'after completed'],
+    ])
+  })
+
+  test('of a state to be skipped tells it when nothing can block it any more', async () => {
+    const states = ['broken', 'fine'].map((first) =>
+      defineState({ id: `after-${first}`, after: [first], tags: ['x'], output: z.null(), run: () => null }),
+    )
+    const engine = testEngine({ config: { skipTags: ['x'], onFailure: 'keep-going' } })
+    await engine.start(planOf([failingState('broken'), namedState('fine'), ...states]), undefined as never, {
+      runId: 'r',
+    })
+
+    const seen = (await moves(engine, 'r')).filter((move) => move.startsWith('after'))
+
+    expect(seen.toSorted()).toEqual([
+      ...['after-broken blocked', 'after-broken pending', 'after-fine pending', 'after-fine skipped'],
+    ])
+  })
+
+  test.for<[what: string, states: (count: number) => readonly AnyState[]]>([
+    ['that fail one by one', (count) => Array.from({ length: count }, (_, at) => failingState(`s${at}`))],
+    [
+      'that are all needed by one',
+      (count) => {
+        const ids = Array.from({ length: count }, (_, at) => `s${at}`)
+        const joined = defineState({ id: 'join', after: ids, output: z.null(), run: () => null })
+        return [...ids.map((id) => namedState(id)), joined]
+      },
+    ],
+  ])('looks at so many states as the run has moved, %s', async ([, states]) => {
+    const looks = async (count: number): Promise<number> => {
+      const engine = testEngine({ config: { onFailure: 'keep-going' } })
+      await engine.start(planOf(states(count)), undefined as never, { runId: 'r' })
+      const { states: declared, config } = await engine.manifest('r')
+      let looked = 0
+      const counted = declared.map((state) => ({
+        ...state,
+        get after() {
+          looked += 1 + state.after.length
+          return state.after
+        },
+        get kind() {
+          looked++
+          return state.kind
+        },
+      }))
+      const tracker = new ProgressTracker('r', { states: counted, config })
+      for await (const event of engine.kernel.events('r')) tracker.take(event)
+      return looked
+    }
+
+    const [few, many] = [await looks(50), await looks(200)]
+
+    expect(many / few).toBeLessThan(4.5)
   })
 })
 

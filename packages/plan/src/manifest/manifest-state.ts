@@ -1,5 +1,6 @@
 import type { Schema } from '@varve/kernel'
 import { canonicalJson, sha256 } from '@varve/store'
+import { z } from 'zod'
 import type { Graph } from '../definition/graph.ts'
 import type { Edge } from '../definition/need.ts'
 import type { StateNode } from '../definition/node.ts'
@@ -41,6 +42,9 @@ interface ManifestNeed {
   readonly state: string
   readonly optional?: true
 }
+
+/** The `output` of a child plan that makes null, since it has none of its own or since its schema says so. */
+export const NULL_OUTPUT = outputHash(z.null())
 
 /** A plan's states as a manifest has them, in topological order. */
 export function statesOf(graph: Graph): readonly ManifestState[] {

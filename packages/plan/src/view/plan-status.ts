@@ -1,6 +1,6 @@
 import type { ArtifactRef } from '@varve/kernel'
 import type { Manifest } from '../manifest/manifest.ts'
-import type { ManifestState } from '../manifest/manifest-state.ts'
+import { NULL_OUTPUT, type ManifestState } from '../manifest/manifest-state.ts'
 import type { Failure } from '../schedule/outcome.ts'
 import { childInput, type PlanInput } from '../schedule/plan-input.ts'
 import { artifactOf, resultOf, type RunRecord } from './run-record.ts'
@@ -55,16 +55,11 @@ export interface PlanStatus {
 }
 
 /** What a record and its manifest say of each state. */
-export function planStatus(
-  record: RunRecord,
-  { plan, states, config }: Manifest,
-  tallies: ReadonlyMap<string, StateTally> = talliesOf(record),
-): PlanStatus {
+export function planStatus(record: RunRecord, { plan, states, config }: Manifest): PlanStatus {
+  const tallies = talliesOf(record)
   const views = new Map<string, StateView>()
   for (const state of states) {
-    const tally = tallies.get(state.id)
-    const view = tally ? activeView(state, tally, record) : idleView(state, views, config.skipTags, record)
-    views.set(state.id, view)
+    views.set(state.id, stateView(state, tallies.get(state.id), { views, skipTags: config.skipTags, record }))
   }
   const all = [...views.values()]
   const { id, version } = plan
@@ -106,10 +101,27 @@ export function tallyOf(tallies: Map<string, StateTally>, id: string): StateTall
   return tally
 }
 
+/** What the view of a state is made from besides its own items: among others, the views of the states that it depends on. */
+export interface Seen {
+  readonly views: ReadonlyMap<string, StateView>
+  readonly skipTags: readonly string[]
+  readonly record: RunRecord
+}
+
+/** A state, by what the log has of it, or else by how those stand that it depends on. */
+export function stateView(state: ManifestState, tally: StateTally | undefined, seen: Seen): StateView {
+  return tally ? activeView(state, tally, seen.record) : idleView(state, seen)
+}
+
+/** Ids of the states that a state depends on, each once. */
+export function dependenciesOf({ needs, after }: Pick<ManifestState, 'needs' | 'after'>): readonly string[] {
+  return [...new Set([...Object.values(needs).map(({ state }) => state), ...after])]
+}
+
 /** A state that the log has something of. */
-export function activeView(state: ManifestState, tally: StateTally, { end, input }: RunRecord): StateView {
+function activeView(state: ManifestState, tally: StateTally, record: RunRecord): StateView {
   const { last, failed, startedAt } = tally
-  const status = isSkippedInside(state, tally, input) ? 'skipped' : statusOf(tally, end !== undefined)
+  const status = isSkippedInside(state, tally, record) ? 'skipped' : statusOf(tally, record.end !== undefined)
   const isOver = !UNDER_WAY.has(status) && Number.isFinite(tally.endedAt)
   const endedAt = isOver ? tally.endedAt : undefined
   const artifact = artifactOf(last)
@@ -126,11 +138,13 @@ export function activeView(state: ManifestState, tally: StateTally, { end, input
 
 /** True for a child plan that has skipped the state whose output is its own, here or where a fork takes it over from. */
 function isSkippedInside(
-  { id, kind }: ManifestState,
+  { id, kind, output }: ManifestState,
   { last, child, start }: StateTally,
-  input: PlanInput | undefined,
+  { input, end }: RunRecord,
 ): boolean {
   if (kind !== 'child' || last !== undefined) return false
+  // Null may also be what it makes, which is about to be recorded.
+  if (output === NULL_OUTPUT && end === undefined) return false
   if (child !== undefined) return child.output === null
   const adopted = Object.hasOwn(input?.children ?? {}, id) ? input?.children?.[id] : undefined
   if (adopted?.output !== null || start?.output === undefined) return false
@@ -156,17 +170,17 @@ function statusOf({ last, failed, hasFailed, isWaiting, isTakenOver }: StateTall
 /** A state that the log has nothing of. */
 function idleView(
   { id, needs, after, tags }: ManifestState,
-  views: ReadonlyMap<string, StateView>,
-  skipTags: readonly string[],
-  { end, input }: RunRecord,
+  { views, skipTags, record: { end, input } }: Seen,
 ): StateView {
   const artifact = Object.hasOwn(input?.replaced ?? {}, id) ? input?.replaced?.[id] : undefined
   if (artifact !== undefined) return { id, status: 'replaced', attempts: 0, artifact }
-  const of = (state: string): StateStatus | undefined => views.get(state)?.status
-  const all = [...Object.values(needs).map(({ state }) => state), ...after].map(of)
-  const lacks = Object.values(needs).some(({ state, optional }) => of(state) === 'skipped' && optional !== true)
+  const of = (state: string): StateView | undefined => views.get(state)
+  const all = dependenciesOf({ needs, after }).map(of)
+  const lacks = Object.values(needs).some(({ state, optional }) => of(state)?.status === 'skipped' && optional !== true)
   const view = (status: StateStatus): StateView => ({ id, status, attempts: 0 })
-  if (all.some((status) => status === 'failed' || status === 'blocked')) return view('blocked')
-  if (tags.some((tag) => skipTags.includes(tag)) || lacks) return view('skipped')
+  if (all.some((one) => one?.status === 'failed' || one?.status === 'blocked')) return view('blocked')
+  const isSkipped = tags.some((tag) => skipTags.includes(tag)) || lacks
+  // What is to be skipped is blocked all the same by what may still fail.
+  if (isSkipped && all.every((one) => one !== undefined && isSettled(one))) return view('skipped')
   return view(end === undefined ? 'pending' : 'canceled')
 }
