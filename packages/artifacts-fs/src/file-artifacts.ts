@@ -4,6 +4,7 @@ import {
   checkContentId,
   checkContentIds,
   checkId,
+  checkedClock,
   checkOptions,
   checkWhole,
   inChunks,
@@ -55,7 +56,7 @@ export function artifactsOn(disk: Disk, options: FileArtifactsOptions): Artifact
     )
   }
   // Resolved here, so that a process that changes its folder does not change this one.
-  const place: Place = { disk, folder: path.resolve(folder), now: checked(now) }
+  const place: Place = { disk, folder: path.resolve(folder), now: checkedClock(now) }
   const folderOf = (id: ContentId): string => {
     checkContentId(id)
     return artifactFolder(place.folder, id)
@@ -86,19 +87,6 @@ export function artifactsOn(disk: Disk, options: FileArtifactsOptions): Artifact
       checkWhole('ifUnusedSince', ifUnusedSince, Number.MIN_SAFE_INTEGER)
       return onDisk(async () => remove(place, artifact, ifUnusedSince))
     },
-  }
-}
-
-/** Times become names: one that cannot be read again would lose an artifact. */
-function checked(now: () => number): () => number {
-  const given: unknown = now
-  if (typeof given !== 'function') {
-    throw new StoreError('INVALID_ARGUMENT', `now must be a function that tells Unix ms, got ${shown(given)}`)
-  }
-  return () => {
-    const time = now()
-    checkWhole('the time of the clock', time, Number.MIN_SAFE_INTEGER)
-    return time
   }
 }
 

@@ -1,6 +1,5 @@
 // For authors of adapters; users of a store need nothing of this.
 export type { RemoteChanges, RunChange } from './changes/changes.ts'
-export { checkedClock } from './checked-clock.ts'
 export { postgresDialect } from './postgres/postgres-dialect.ts'
 export { sqliteDialect } from './sqlite/sqlite-dialect.ts'
 export type { SqlDialect } from './dialect.ts'

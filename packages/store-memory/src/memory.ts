@@ -1,5 +1,4 @@
-import { StoreError, type CacheEntry, type ContentId, type StoreChange } from '@varve/store'
-import { checkedClock } from './checked-clock.ts'
+import { checkedClock, StoreError, type CacheEntry, type ContentId, type StoreChange } from '@varve/store'
 import { RunIndex } from './run-index.ts'
 import type { RunDraft, RunRecord } from './run-record.ts'
 

@@ -1,12 +1,5 @@
-import { checkOptions, shown, StoreError, type Store } from '@varve/store'
-import {
-  checkedClock,
-  checkSchema,
-  migrateSchema,
-  postgresDialect,
-  sqlStore,
-  type SqlDialect,
-} from '@varve/store-kysely'
+import { checkedClock, checkOptions, shown, StoreError, type Store } from '@varve/store'
+import { checkSchema, migrateSchema, postgresDialect, sqlStore, type SqlDialect } from '@varve/store-kysely'
 import { postgresChanges, type PostgresChanges } from './changes/postgres-changes.ts'
 import { checkLocation, checkUrl, openPool, type PostgresLocation } from './pool.ts'
 import { PostgresExecutor } from './postgres-executor.ts'

@@ -1,13 +1,5 @@
-import { checkOneOf, checkOptions, checkWhole, isFrom, shown, StoreError, type Store } from '@varve/store'
-import {
-  checkedClock,
-  checkSchema,
-  migrateSchema,
-  sqliteDialect,
-  sqlStore,
-  type Query,
-  type SqlDialect,
-} from '@varve/store-kysely'
+import { checkedClock, checkOneOf, checkOptions, checkWhole, isFrom, shown, StoreError, type Store } from '@varve/store'
+import { checkSchema, migrateSchema, sqliteDialect, sqlStore, type Query, type SqlDialect } from '@varve/store-kysely'
 import { fileChanges, noOthers } from './file-changes.ts'
 import { checkLocation, openDatabase, type SqliteDatabase, type SqliteLocation } from './database.ts'
 import { sqliteError } from './sqlite-error.ts'

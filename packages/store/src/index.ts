@@ -68,6 +68,7 @@ export {
   inChunks,
   storedArtifact,
 } from './adapter/artifact-bytes.ts'
+export { checkedClock } from './adapter/checked-clock.ts'
 export { pageOf, readCursor } from './adapter/cursor.ts'
 export { admitRuns, checkQueues, heldBack, isLimited, takeTurns } from './adapter/queue-limits.ts'
 export type { DueRun, QueueUse } from './adapter/queue-limits.ts'

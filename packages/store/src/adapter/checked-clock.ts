@@ -1,8 +1,10 @@
-import { checkWhole, shown, StoreError } from '@varve/store'
+import { StoreError } from '../errors.ts'
+import { shown } from '../given-value.ts'
+import { checkWhole } from './arguments.ts'
 
 /**
- * A clock that tells whole Unix milliseconds, or throws: what it tells is stored and compared, by a database that would take
- * texts as well. Make it before anything is opened.
+ * A clock that tells whole Unix milliseconds, or throws: what it tells is stored and compared, where a database would take a
+ * text as well, and becomes names of files. Make it before anything is opened.
  *
  * @throws StoreError `INVALID_ARGUMENT` for what is no function; the clock throws it for a time that is no whole number.
  */
