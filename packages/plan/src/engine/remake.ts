@@ -2,10 +2,12 @@ import { shown, type ContentId } from '@varve/store'
 import { verified } from '../cache/verified.ts'
 import type { StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
-import { PlanError } from '../errors.ts'
+import { isPlanError, PlanError } from '../errors.ts'
+import type { PlanInput } from '../schedule/plan-input.ts'
+import type { PartRequest } from '../schedule/requests.ts'
 import { artifactsMade } from '../view/artifacts-made.ts'
 import { stateIdOf } from '../view/plan-status.ts'
-import type { ItemRecord } from '../view/run-record.ts'
+import type { ItemRecord, RunRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
 import { pinnedStart, samePlan } from './pinned-run.ts'
 import { isRepeatable, remakePart } from './remake-part.ts'
@@ -24,7 +26,7 @@ export interface Remade {
  * keeps what it makes. What the engine itself has made, such as the list of a map, it makes again. Nothing is written to the log.
  */
 export async function remakeArtifact(parts: EngineParts, runId: string, key: string): Promise<Remade> {
-  const { manifest } = await pinnedStart(parts, runId)
+  const { input, manifest } = await pinnedStart(parts, runId)
   const { definition } = await samePlan(parts, runId, manifest)
   const { record, facts } = await recordWithFacts(parts, runId)
   const item = record.items.get(key)
@@ -39,12 +41,14 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
   }
   const damaged = await damagedOf(parts, made)
   if (damaged[0] === undefined) return { artifact, remade: false }
+  const missing: Missing = { runId, key, state: nodeOf(definition, key).id, artifact: damaged[0] }
+  if (isOfChild(item)) await checkNotThere(parts, missing, childRunOf(record, input, missing.state))
   // What it was told stands in the log of the run that made it.
-  if (item.reusedFrom !== undefined) return remakeArtifact(parts, item.reusedFrom, key)
+  if (item.reusedFrom !== undefined) return remakeElsewhere(parts, missing, item.reusedFrom)
   const again = makerOf(parts, definition, { runId, item, facts })
   if (again === undefined) {
-    const { id } = nodeOf(definition, key)
-    const text = `what ${key} of run ${runId} made cannot be made again from the log; restore ${damaged[0]}, or fork the run from ${id}`
+    const { state, artifact: lost } = missing
+    const text = `what ${key} of run ${runId} made cannot be made again from the log; restore ${lost}, or fork the run from ${state}`
     throw new PlanError('NO_OUTPUT', text, { runId, key })
   }
   // First by name alone: what is corrupt is not given up for something else.
@@ -58,6 +62,44 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
   for (const id of damaged) await parts.artifacts.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
   check(await again(true))
   return { artifact: damaged[0], remade: true }
+}
+
+/** What is to be made again. */
+interface Missing {
+  readonly runId: string
+  readonly key: string
+  readonly state: string
+  readonly artifact: ContentId
+}
+
+/** True for what the engine has taken from a child run as it was. */
+function isOfChild(item: ItemRecord): boolean {
+  const part = (item.input as { readonly part?: PartRequest['part'] } | null)?.part
+  return item.childRunId !== undefined || part === 'adopt' || (part === 'entries' && !isRepeatable(item))
+}
+
+function childRunOf({ items }: RunRecord, { children = {} }: PlanInput, state: string): string | undefined {
+  const own = items.get(`${state}:child`)?.childRunId
+  return own ?? (Object.hasOwn(children, state) ? children[state]?.runId : undefined)
+}
+
+/** @throws PlanError `NO_OUTPUT` when the child run that made it is there: it is to be remade in that. */
+async function checkNotThere(parts: EngineParts, missing: Missing, child: string | undefined): Promise<void> {
+  if (child === undefined || (await parts.kernel.find(child)) === undefined) return
+  const { runId, key, state } = missing
+  const text =
+    `what ${key} of run ${runId} has was made by its child run ${child}; ` +
+    `remake it there, by the key that verify of that run tells, or fork the run from ${state}`
+  throw new PlanError('NO_OUTPUT', text, { runId, key })
+}
+
+async function remakeElsewhere(parts: EngineParts, missing: Missing, from: string): Promise<Remade> {
+  const { runId, key, state, artifact } = missing
+  return remakeArtifact(parts, from, key).catch((error: unknown) => {
+    if (!isPlanError(error, 'RUN_NOT_FOUND')) throw error
+    const text = `run ${from} is gone, which made ${key} of run ${runId}; restore ${artifact}, or fork the run from ${state}`
+    throw new PlanError('NO_OUTPUT', text, { runId, key, cause: error })
+  })
 }
 
 /** Makes what an item has made, and keeps it or not. @returns the names of it. */
