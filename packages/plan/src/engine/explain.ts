@@ -57,8 +57,11 @@ export async function explainState(
   const executions = [...run.record.items.values()].filter(
     ({ key }) => key === stateId || key.startsWith(`${stateId}:item:`),
   )
-  if (executions.length === 0) return [idleExplanation(view)]
-  return Promise.all(executions.map(async (item) => explainItem(parts, { run, state, view, item, other })))
+  const explained = await Promise.all(
+    executions.map(async (item) => explainItem(parts, { run, state, view, item, other })),
+  )
+  const own = explained.find(({ key }) => key === stateId) ?? ownExplanation(state, view)
+  return [own, ...explained.filter(({ key }) => key !== stateId)]
 }
 
 /** Of states whose last execution is the engine's own. */
@@ -87,7 +90,9 @@ async function explainItem(parts: EngineParts, { run, state, view, item, other }
     return { key, status, reason: 'asked for as in the run that this one was forked from', changed: [] }
   }
   const own = OWN_REASONS[state.kind]
-  if (own !== undefined && key === state.id) return { key, status, reason: own, changed: [] }
+  if (own !== undefined && key === state.id) {
+    return status === 'failed' ? ownExplanation(state, view) : { key, status, reason: own, changed: [] }
+  }
   const now = partsOf(state, item)
   const before = other === undefined ? await nearest(parts, run.record, state, item, now) : formerParts(other, item)
   if (before === undefined) return { key, status, reason: firstReason(state, key), changed: [] }
@@ -96,13 +101,13 @@ async function explainItem(parts: EngineParts, { run, state, view, item, other }
 
 function compared(
   { parts: before, runId, key }: Former,
-  now: KeyParts,
+  now: ItemParts,
   item: ItemRecord,
   { cache }: ManifestState,
 ): Pick<Explanation, 'reason' | 'comparedWith' | 'changed'> {
   const comparedWith = { runId, key }
-  const changed = changedParts(before, now).map((part): ChangedPart => {
-    const [was, is] = [before[part], now[part]]
+  const changed = changedNames(before, now).map((part): ChangedPart => {
+    const [was, is] = [before.known[part], now.known[part]]
     return { part, ...(was !== undefined && { before: was }), ...(is !== undefined && { now: is }) }
   })
   const names = changed.map(({ part }) => part).join(', ')
@@ -117,10 +122,23 @@ function unchangedReason({ input }: ItemRecord, cache: boolean): string {
     : 'nothing changed, and its output was not kept for other runs'
 }
 
+/** What an execution depends on. What the environment was, its result alone says. */
+interface ItemParts {
+  readonly known: KeyParts
+  readonly knowsEnvironment: boolean
+}
+
 interface Former {
   readonly runId: string
   readonly key: string
-  readonly parts: KeyParts
+  readonly parts: ItemParts
+}
+
+/** Names of the parts that differ, as far as both sides are known. */
+function changedNames(before: ItemParts, now: ItemParts): readonly string[] {
+  const names = changedParts(before.known, now.known)
+  if (before.knowsEnvironment && now.knowsEnvironment) return names
+  return names.filter((name) => !name.startsWith('environment.'))
 }
 
 function formerParts({ record, manifest }: PinnedRun, { key }: ItemRecord): Former | undefined {
@@ -132,26 +150,40 @@ function formerParts({ record, manifest }: PinnedRun, { key }: ItemRecord): Form
 /** So many of the newest entries of an execution are looked at. */
 const LOOKED_AT = 50
 
-/** The kept output that differs in the fewest parts. */
+/** The output kept before an execution was asked for that differs in the fewest parts. */
 async function nearest(
   { store }: EngineParts,
   { runId }: RunRecord,
   state: ManifestState,
   { key, startedAt }: ItemRecord,
-  now: KeyParts,
+  now: ItemParts,
 ): Promise<Former | undefined> {
   if (!state.cache) return undefined
-  const { items } = await store.cache.list({ group: cacheGroup(key) }, { limit: LOOKED_AT })
+  const filter = { group: cacheGroup(key), createdBefore: startedAt + 1 }
+  const { items } = await store.cache.list(filter, { limit: LOOKED_AT })
   const others = items
-    .map(({ body, createdAt }) => ({ kept: body as unknown as CachedOutput, isLater: createdAt > startedAt }))
+    .map(({ body, createdAt }) => ({ kept: body as unknown as CachedOutput, createdAt }))
     .filter(({ kept }) => kept.runId !== runId)
-    .map(({ kept, isLater }) => ({ kept, isLater, distance: changedParts(kept.parts, now).length }))
-  // Of equals, the newest; what was kept only later says little of why it ran then.
-  return others.toSorted((a, b) => Number(a.isLater) - Number(b.isLater) || a.distance - b.distance)[0]?.kept
+    .map(({ kept, createdAt }) => {
+      const parts = { known: kept.parts, knowsEnvironment: true }
+      return {
+        former: { runId: kept.runId, key: kept.key, parts },
+        createdAt,
+        distance: changedNames(parts, now).length,
+      }
+    })
+    // An equal output of the same millisecond was kept behind this one's look for it.
+    .filter(({ createdAt, distance }) => distance > 0 || createdAt < startedAt)
+  // Of equals, the newest.
+  return others.toSorted((a, b) => a.distance - b.distance)[0]?.former
 }
 
-function partsOf(state: ManifestState, item: ItemRecord): KeyParts {
-  return keyParts(state, item.input as unknown as RunRequest, resultOf(item)?.cache?.environment ?? {})
+function partsOf(state: ManifestState, item: ItemRecord): ItemParts {
+  const environment = resultOf(item)?.cache?.environment
+  return {
+    known: keyParts(state, item.input as unknown as RunRequest, environment ?? {}),
+    knowsEnvironment: environment !== undefined || state.environment.length === 0,
+  }
 }
 
 function itemStatus(item: ItemRecord, { end }: RunRecord): StateStatus {
@@ -166,15 +198,27 @@ function firstReason({ id, cache }: ManifestState, key: string): string {
   return cache ? 'no run has kept an output of it before' : 'it is not cached, and runs in every run'
 }
 
-function idleExplanation({ id, status }: StateView): Explanation {
-  const reasons: Partial<Record<StateStatus, string>> = {
-    pending: 'what it needs is not there yet',
-    skipped: 'one of its tags, or a state that it needs, is skipped by the run config',
-    blocked: 'a state that it needs has failed',
-    canceled: 'the run ended before its turn',
-    replaced: 'a fork has put another output in its place',
-  }
-  return { key: id, status, reason: reasons[status] ?? status, changed: [] }
+/** Of a state whose own execution the log has nothing of, or says nothing about why it came to this. */
+function ownExplanation(state: ManifestState, view: StateView): Explanation {
+  return { key: view.id, status: view.status, reason: ownReason(state, view), changed: [] }
+}
+
+function ownReason({ kind }: ManifestState, { status, error, startedAt }: StateView): string {
+  if (status === 'failed') return `it failed: ${error?.message ?? 'no more is known'}`
+  if (status === 'waiting') return kind === 'child' ? 'its child plan has not ended' : 'nobody has answered'
+  if (status === 'running') return 'what it is made of is under way'
+  const hasBegun = startedAt !== undefined
+  if (status === 'skipped' && hasBegun) return 'its child plan has skipped the state whose output it would have'
+  if (status === 'canceled' && hasBegun) return 'the run ended before it did'
+  return IDLE_REASONS[status] ?? status
+}
+
+const IDLE_REASONS: Readonly<Partial<Record<StateStatus, string>>> = {
+  pending: 'what it needs is not there yet',
+  skipped: 'one of its tags, or a state that it needs, is skipped by the run config',
+  blocked: 'a state that it needs has failed',
+  canceled: 'the run ended before its turn',
+  replaced: 'a fork has put another output in its place',
 }
 
 async function forkedFrom({ kernel }: EngineParts, runId: string): Promise<string | undefined> {

@@ -180,5 +180,8 @@ test('an item that a cancel has cut off is explained as canceled', async () => {
   await engine.cancel('r', { reason: 'enough' })
   await run
 
-  expect(await engine.explain('r', waits)).toMatchObject([{ key: 'waits:item:1', status: 'canceled' }])
+  expect(await engine.explain('r', waits)).toMatchObject([
+    { key: 'waits', status: 'canceled', reason: 'the run ended before it did' },
+    { key: 'waits:item:1', status: 'canceled' },
+  ])
 })

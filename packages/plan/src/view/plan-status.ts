@@ -130,7 +130,7 @@ function activeView(state: ManifestState, tally: StateTally, record: RunRecord):
     ...{ id: state.id, status, startedAt, attempts: attemptsOf(state, tally) },
     ...(endedAt !== undefined && { endedAt, durationMs: endedAt - startedAt }),
     ...(artifact && { artifact }),
-    ...(status === 'failed' && failed?.error && { error: failed.error }),
+    ...(status === 'failed' && failed?.error && { error: failureOf(state.id, failed.key, failed.error) }),
     ...(state.kind === 'map' && { items: tally.items }),
     ...(from && { from }),
   }
@@ -155,6 +155,12 @@ function isSkippedInside(
 function attemptsOf({ kind }: ManifestState, { attempts, itemAttempts }: StateTally): number {
   if (kind === 'map') return itemAttempts
   return kind === 'state' ? attempts : 0
+}
+
+/** Of a map, the error names the item. */
+function failureOf(id: string, key: string, error: Failure): Failure {
+  const prefix = `${id}:item:`
+  return key.startsWith(prefix) ? { ...error, message: `item ${key.slice(prefix.length)}: ${error.message}` } : error
 }
 
 function statusOf({ last, failed, hasFailed, isWaiting, isTakenOver }: StateTally, hasEnded: boolean): StateStatus {
