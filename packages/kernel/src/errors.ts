@@ -1,4 +1,4 @@
-import { CodedError, isCodedError, type CodedErrorOptions, type Json } from '@varve/store'
+import { CodedError, isCodedError, isStoreError, type CodedErrorOptions, type Json } from '@varve/store'
 
 /**
  * What can go wrong in the kernel.
@@ -95,6 +95,20 @@ export class KernelError extends CodedError<KernelErrorCode> {
 /** True for a {@link KernelError} from whichever installed copy; with a code, for that code alone. */
 export function isKernelError(error: unknown, code?: KernelErrorCode): error is KernelError {
   return isCodedError(error, 'Kernel', code)
+}
+
+/**
+ * Checks what stands in a definition by the store's checks.
+ *
+ * @throws KernelError `INVALID_DEFINITION` instead of a StoreError.
+ */
+export function inDefinition(check: () => void): void {
+  try {
+    check()
+  } catch (cause) {
+    if (!isStoreError(cause)) throw cause
+    throw new KernelError('INVALID_DEFINITION', cause.message.slice(`${cause.code}: `.length), { cause })
+  }
 }
 
 /** A thrown value as text, whatever was thrown. */

@@ -2,6 +2,7 @@ import { sha256 } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { budget } from '../policy/budget.ts'
 import { allowList } from '../policy/policy.ts'
 import { manualClock } from '../testing/manual-clock.ts'
 import { kernelError, storeError } from '../testing/expected-errors.ts'
@@ -11,6 +12,7 @@ import { effectSink, type Effect } from '../views/effects.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { stateUpdatedReducer } from '../workflow/results-state.ts'
 import { createKernel } from './kernel.ts'
+import type { KernelOptions } from './options.ts'
 
 const traveling = defineWorkflow(
   {
@@ -305,6 +307,52 @@ describe('options that cannot work are refused', () => {
       expect.objectContaining(kernelError('INVALID_DEFINITION')),
     )
   })
+
+  test.for<[what: string, options: unknown, says: string]>([
+    ['none', undefined, 'the options of createKernel must be an object, got undefined'],
+    ['no workflows', {}, 'workflows must be a list, got undefined'],
+    ['no store', { store: undefined }, 'store must be a store, as memoryStore() makes one, got undefined'],
+    ['a store that was not made', { store: memoryStore }, 'got a function'],
+    ['a store that is awaited nowhere', { store: Promise.resolve() }, 'got an object'],
+    ['half a store', { store: { now: () => 0, capabilities: {}, events: {}, runs: {}, inbox: null } }, 'got an object'],
+    ['a clock that is a time', { clock: 5 }, 'clock must be a clock, as systemClock is one, got 5'],
+    ['a lease of no number', { leaseMs: Symbol('s') }, 'leaseMs must be a whole number from 100, got a symbol'],
+    ['a guard of another word', { guard: 'Throw' }, 'guard must be throw or warn or off, got "Throw"'],
+    ['a guard of no word', { guard: true }, 'guard must be throw or warn or off, got true'],
+    ['a drift of another word', { onDrift: 'park' }, 'onDrift must be stop or warn, got "park"'],
+    ['an id where they are made', { newId: 'id' }, 'newId must be a function, got "id"'],
+    ['a policy that was not made', { policy: budget }, 'must be an object with a name and at least one function'],
+    ['a list of policies', { policy: [budget({ requests: 1 })] }, 'got a list; to allow everything, give allowAll'],
+    ['a policy by its name', { policy: 'deny' }, 'got "deny"'],
+    ['a policy that is awaited nowhere', { policy: Promise.resolve(allowList({ actions: [] })) }, 'got an object'],
+    ['a policy of a misspelled method', { policy: { name: 'p', authorise: () => undefined } }, 'authorize'],
+    ['a policy whose method is none', { policy: { name: 'p', retryInMs: 5 } }, 'retryInMs'],
+    ['a policy without a name', { policy: { authorize: () => undefined } }, 'a name'],
+  ])('%s', ([, options, says]) => {
+    const whole = typeof options === 'object' && Object.keys(options!).length > 0
+    const given = whole ? { store: memoryStore(), workflows: [], ...options } : options
+
+    expect(() => createKernel(given as KernelOptions)).toThrow(
+      expect.objectContaining({
+        ...kernelError('INVALID_DEFINITION'),
+        message: expect.stringContaining(says) as string,
+      }),
+    )
+  })
+})
+
+test.for<[what: string, id: unknown]>([
+  ['a number', 1],
+  ['nothing', ''],
+  ['a promise', Promise.resolve('id')],
+])('an id that is %s is refused before it reaches a log', async ([, id]) => {
+  const store = memoryStore()
+  const kernel = createKernel({ store, workflows: [traveling], newId: () => id as string })
+
+  const starting = kernel.start(traveling, { cities: [] }, { runId: 'r' })
+
+  await expect(starting).rejects.toMatchObject(kernelError('INVALID_DEFINITION'))
+  expect(await kernel.find('r')).toBeUndefined()
 })
 
 test.for([{ waitingPosts: 1001 }, { waitingPosts: 0 }, { appendEvents: 501 }, { depth: 1.5 }])(

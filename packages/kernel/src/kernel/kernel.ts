@@ -1,24 +1,8 @@
-import {
-  checkId,
-  defaultLimits,
-  type ArtifactStore,
-  type Page,
-  type PageRequest,
-  type RunFilter,
-  type RunRow,
-} from '@varve/store'
-import { systemClock } from '../clock.ts'
-import { repeatable } from '../driver/append.ts'
-import { breathing } from '../driver/breath.ts'
+import { checkId, type ArtifactStore, type Page, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
-import { observation } from '../driver/observer.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
 import type { ExportEvidenceOptions } from '../evidence/export-evidence.ts'
-import { createGuard } from '../guard/guard.ts'
-import { randomIds } from '../ids.ts'
-import { processOwner } from '../owner.ts'
-import { allowAll } from '../policy/policy.ts'
 import type { ExecutionLogEntry } from '../views/execution-log.ts'
 import type { ReplayedRun } from '../views/read-fold.ts'
 import type { Lineage } from '../views/lineage.ts'
@@ -44,18 +28,15 @@ import {
   type SettleOptions,
   type SignalOptions,
 } from './post.ts'
-import { checkedLimits } from './checked-limits.ts'
 import { recoverRuns, type RecoveredRun } from './recover.ts'
 import { pruneRuns, type PruneOptions, type PruneReport } from '../retention/prune.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
-import { secretsSetup } from '../secrets/options.ts'
-import { storeClock } from '../store-clock.ts'
 import { readingVerbs, stateOf } from './reading.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher.ts'
+import { checkSurroundings, environmentOf } from './environment-of.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
 import { enqueueRun, startRun } from './start.ts'
-import { tellWarnings } from './tell-warnings.ts'
 
 /**
  * Runs workflows on a store. Everything may be called at any time, from any process, twice at once: a run is moved by one
@@ -223,6 +204,7 @@ export interface Kernel extends AsyncDisposable {
 
 /** @throws KernelError `INVALID_DEFINITION` for options that cannot work. */
 export function createKernel(options: KernelOptions): Kernel {
+  checkSurroundings(options)
   const registry = createRegistry(options.workflows)
   const base = environmentOf(options, registry)
   const env: Environment = {
@@ -335,54 +317,5 @@ function eraserOf({ env, drives }: KernelParts): Kernel['eraseSecrets'] {
     drives.checkOpen()
     await findRun(env, runId)
     return eraseSecretsOf(env.store, runId, env.limits.waitingPosts)
-  }
-}
-
-const DEFAULT_LEASE_MS = 30_000
-
-const DEFAULT_MAX_RECOVERIES = 10
-
-/** Nobody but the caller waits for a run that a verb drives: it may keep its lease over a short sleep. */
-const HOLD_MS = 5000
-
-function environmentOf(options: KernelOptions, registry: Registry): Omit<Environment, 'moved' | 'moving' | 'trailing'> {
-  const { leaseMs = DEFAULT_LEASE_MS, build, onCommitted, onWarning } = options
-  if (!Number.isSafeInteger(leaseMs) || leaseMs < 100) {
-    throw new KernelError('INVALID_DEFINITION', `leaseMs must be a whole number from 100, got ${leaseMs}`)
-  }
-  const { maxRecoveries = DEFAULT_MAX_RECOVERIES } = options
-  if (!Number.isSafeInteger(maxRecoveries) || maxRecoveries < 0) {
-    throw new KernelError('INVALID_DEFINITION', `maxRecoveries must be a whole number from 0, got ${maxRecoveries}`)
-  }
-  const machine = options.clock ?? systemClock
-  const warn = tellWarnings(onWarning)
-  return {
-    store: options.store,
-    artifacts: options.artifacts ?? options.store.artifacts,
-    clock: storeClock(machine, () => repeatable({ clock: machine }, () => options.store.now())),
-    breathe: breathing(machine),
-    owner: options.owner ?? processOwner(),
-    policy: options.policy ?? allowAll,
-    limits: checkedLimits({ ...defaultLimits, ...options.limits }),
-    leaseMs,
-    holdMs: HOLD_MS,
-    secrets: secretsSetup(options.secrets),
-    onDrift: options.onDrift ?? 'stop',
-    observe: observation(options.observer ?? {}, machine, warn),
-    guard: createGuard(options.guard ?? 'throw', warn),
-    buildOf: (definition) => build ?? definition.build,
-    definitionOf: registry.definitionOf,
-    definitionFor: registry.definitionFor,
-    newId: options.newId ?? randomIds(machine.now),
-    maxRecoveries,
-    warn,
-    committed: (runId, events) => {
-      try {
-        onCommitted?.(runId, events)
-      } catch (error) {
-        // The events are durable; a listener that fails must not undo or repeat anything.
-        warn(error as Error)
-      }
-    },
   }
 }

@@ -1,5 +1,5 @@
 import { checkId, isStoreError, type Json } from '@varve/store'
-import { KernelError, textOf } from '../errors.ts'
+import { inDefinition, KernelError, textOf } from '../errors.ts'
 import { copyJson } from '../log/copy-json.ts'
 import type { AnyAction, Label } from '../workflow/action.ts'
 
@@ -50,10 +50,8 @@ export function checkLabels(action: AnyAction, what: string): void {
   for (const name of ['tool', 'provider'] as const) {
     const label: unknown = action[name]
     if (label === undefined || typeof label === 'function') continue
-    try {
+    inDefinition(() => {
       checkId(`the ${name} of ${what}`, label)
-    } catch (cause) {
-      throw new KernelError('INVALID_DEFINITION', textOf(cause), { cause })
-    }
+    })
   }
 }

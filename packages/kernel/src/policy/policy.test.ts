@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { kernelError } from '../testing/expected-errors.ts'
 import { budget } from './budget.ts'
-import type { AllowListOptions, AttemptFailure, AuthorizeRequest, RetryRequest } from './policy.ts'
+import type { AllowListOptions, AttemptFailure, AuthorizeRequest, Policy, RetryRequest } from './policy.ts'
 import { allowAll, allowList, composePolicies } from './policy.ts'
 import { networkErrors } from './network-errors.ts'
 import { retryWithBackoff } from './retry.ts'
@@ -125,4 +125,14 @@ describe('composed policies', () => {
   test('carry the names of their parts', () => {
     expect(composePolicies(allowAll, allowList({ actions: [] })).name).toBe('allow-all+allow-list')
   })
+})
+
+test.for<[what: string, policy: unknown]>([
+  ['that was not made', retryWithBackoff],
+  ['that has no method', { name: 'p' }],
+  ['that is null', null],
+])('a policy %s is not composed', ([, policy]) => {
+  expect(() => composePolicies(allowAll, policy as Policy)).toThrow(
+    expect.objectContaining(kernelError('INVALID_DEFINITION')),
+  )
 })

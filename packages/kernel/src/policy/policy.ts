@@ -1,4 +1,4 @@
-import type { Json } from '@varve/store'
+import { shown, type Json } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { Effect } from '../workflow/action.ts'
@@ -90,6 +90,20 @@ export type Classification = Pick<ErrorInfo, 'kind' | 'retryAfterMs'>
 /** Allows everything and retries nothing. */
 export const allowAll: Policy = { name: 'allow-all' }
 
+const METHODS = ['authorize', 'authorizeRetry', 'retryInMs', 'classify'] as const
+
+/** @throws KernelError `INVALID_DEFINITION` for what is no policy: nothing would ever be asked of it, and it would allow everything. */
+export function checkPolicy(policy: unknown): void {
+  const given = (typeof policy === 'object' ? policy : undefined) as
+    { readonly [F in keyof Policy]?: unknown } | undefined
+  const methods = METHODS.filter((method) => given?.[method] !== undefined)
+  const isAsked = methods.length > 0 || given?.name === allowAll.name
+  if (typeof given?.name === 'string' && isAsked && methods.every((method) => typeof given[method] === 'function'))
+    return
+  const text = `a policy must be an object with a name and at least one function of ${METHODS.join(', ')}, got ${shown(policy)}`
+  throw new KernelError('INVALID_DEFINITION', `${text}; to allow everything, give allowAll`)
+}
+
 /** What may be used. A list that is left out restricts nothing, an empty one denies all. */
 export interface AllowListOptions {
   /** Names of actions. */
@@ -149,8 +163,11 @@ function listOf(
 /**
  * One policy made of several. It denies an action, or a retry, when any of them does; it retries as the first one that wants
  * to, and takes an error as the first one that knows it. So a budget stops what another policy would retry, wherever it stands.
+ *
+ * @throws KernelError `INVALID_DEFINITION` for one that is no policy.
  */
 export function composePolicies(...policies: readonly Policy[]): Policy {
+  for (const policy of policies) checkPolicy(policy)
   return {
     name: policies.map(({ name }) => name).join('+'),
     authorize: (request) => firstDefined(policies, (policy) => policy.authorize?.(request)),
