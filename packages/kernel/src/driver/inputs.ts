@@ -166,7 +166,9 @@ function bodyOf(post: Post): unknown {
 function read<T>(post: Post, schema: z.ZodType<T>, body: unknown): T {
   const result = schema.safeParse(body)
   if (result.success) return result.data
-  throw new KernelError('INVALID_INPUT', `post ${post.id} is no ${post.type}: ${textOf(result.error)}`)
+  const { path = [], message = 'wrong shape' } = result.error.issues[0] ?? {}
+  const where = [post.type, ...path].join('.')
+  throw new KernelError('INVALID_INPUT', `post ${post.id} is no ${post.type}: ${where}: ${message}`)
 }
 
 function answered(system: System, definition: Definition, answer: Answer): LogDraft {

@@ -6,9 +6,10 @@ import { z } from 'zod'
 import type { ArtifactRef } from '../artifacts/artifact-ref.ts'
 import { createKernel } from '../kernel/kernel.ts'
 import { bundleOf, closed, forge, linesOf } from '../testing/bundles.ts'
-import { storeError } from '../testing/expected-errors.ts'
+import { kernelError, storeError } from '../testing/expected-errors.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { parseBundleLine, PART_BYTES, type ArtifactPart, type BundleLine } from './bundle-line.ts'
+import type { ExportEvidenceOptions } from './export-evidence.ts'
 import { verifyEvidence } from './verify-evidence.ts'
 
 const small = 'small'
@@ -237,4 +238,22 @@ test('a reader takes no more artifacts than it was told to', async () => {
 
 test('a reader with small limits takes parts of artifacts all the same', async () => {
   expect(await verifyEvidence(await givenLarge(), { limits: { bodyBytes: 1000 } })).toMatchObject({ ok: true })
+})
+
+test.for<[what: string, options: unknown]>([
+  ['children: 1', { children: 1 }],
+  ['children: yes', { children: 'yes' }],
+  ['children: null', { children: null }],
+  ['artifacts: true', { artifacts: true }],
+  ['artifacts: included', { artifacts: 'included' }],
+  ['artifacts: null', { artifacts: null }],
+])('nothing is written of a bundle with %s', async ([, options]) => {
+  const { kernel } = await family()
+  const lines: string[] = []
+  const writing = async (): Promise<void> => {
+    for await (const line of kernel.exportEvidence('r', options as ExportEvidenceOptions)) lines.push(line)
+  }
+
+  await expect(writing()).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+  expect(lines).toEqual([])
 })

@@ -1,6 +1,8 @@
 import { createHash, type KeyObject } from 'node:crypto'
 import {
+  checkOptions,
   isStoreError,
+  shown,
   StoreError,
   type ArtifactStore,
   type ContentId,
@@ -42,8 +44,11 @@ export interface EvidenceOrigin {
  */
 export async function* exportEvidence(
   { store, artifacts, row, now }: EvidenceOrigin,
-  { sign, children = false, artifacts: which = 'include' }: ExportEvidenceOptions,
+  options: ExportEvidenceOptions,
 ): AsyncGenerator<string, void, undefined> {
+  checkOptions('the options of exportEvidence', options)
+  const { sign, children = false, artifacts: which = 'include' } = options
+  checkWhat(children, which)
   const digest = createHash('sha256')
   const written = (line: BundleLine): string => {
     const text = bundleText(line)
@@ -91,6 +96,16 @@ export async function* exportEvidence(
   if (sign === undefined || first === undefined) return
   const statement = { runId, end: { seq: first.head, hash: first.hash }, digest: end.digest, signedAt: now() }
   yield bundleText({ kind: 'signature', signature: await signStatement(statement, sign) })
+}
+
+/** Whoever misspells what goes into a bundle would hand on less, or one that fails its check. @throws KernelError `INVALID_INPUT`. */
+function checkWhat(children: unknown, artifacts: unknown): void {
+  if (typeof children !== 'boolean') {
+    throw new KernelError('INVALID_INPUT', `children of a bundle must be true or false, got ${shown(children)}`)
+  }
+  if (artifacts !== 'include' && artifacts !== 'omit') {
+    throw new KernelError('INVALID_INPUT', `artifacts of a bundle must be include or omit, got ${shown(artifacts)}`)
+  }
 }
 
 /** An artifact in parts of one size. @throws StoreError `ARTIFACT_NOT_FOUND` | `ARTIFACT_CORRUPT`. */

@@ -345,10 +345,10 @@ describe('a deadline', () => {
     expect(await dataOf(store, 'r', 'CancelRequested')).toHaveLength(1)
   })
 
-  test.for([-1, Number.NaN])('of %s ms is refused', async (deadlineMs) => {
+  test.for([-1, Number.NaN, '5', 5n, Symbol('s'), null])('of %o ms is refused', async (deadlineMs) => {
     const { kernel, workflow } = setup()
 
-    const starting = kernel.start(workflow, null, { runId: 'r', deadlineMs })
+    const starting = kernel.start(workflow, null, { runId: 'r', deadlineMs: deadlineMs as number })
 
     await expect(starting).rejects.toMatchObject(kernelError('INVALID_INPUT'))
   })
@@ -367,3 +367,19 @@ test.for([
   await expect(canceling).rejects.toMatchObject(kernelError('INVALID_INPUT'))
   expect((await store.runs.find('r'))?.waiting).toBe(0)
 })
+
+test.for([-1, -1e14, Number.NaN, Number.POSITIVE_INFINITY, '5', true, null, [], 5n, Symbol('s')])(
+  'a cancel with %o for the time of its clean-up is refused',
+  async (graceMs) => {
+    const { kernel, store, started } = setup(refund)
+    await started()
+
+    const canceling = kernel.cancel('r', { reason: 'no', graceMs: graceMs as number, wait: false })
+
+    await expect(canceling).rejects.toMatchObject({
+      ...kernelError('INVALID_INPUT'),
+      message: expect.stringContaining('graceMs') as string,
+    })
+    expect((await store.runs.find('r'))?.waiting).toBe(0)
+  },
+)

@@ -1,4 +1,4 @@
-import type { Limits } from '@varve/store'
+import { isFrom, shown, type Limits } from '@varve/store'
 import { LISTED_POSTS } from '../driver/run-calls.ts'
 import { KernelError } from '../errors.ts'
 import { TURN_BYTES, TURN_EVENTS } from '../run/decide.ts'
@@ -9,9 +9,9 @@ export function checkedLimits(limits: Limits): Limits {
   for (const [name, value] of Object.entries(limits) as [keyof Limits, number][]) {
     const from = name === 'appendEvents' || name === 'appendBytes' ? least[name] : 1
     const to = name === 'waitingPosts' ? LISTED_POSTS : Infinity
-    if (Number.isSafeInteger(value) && value >= from && value <= to) continue
+    if (Number.isSafeInteger(value) && isFrom(from, value) && value <= to) continue
     const range = to === Infinity ? `from ${from}` : `from ${from} to ${to}`
-    throw new KernelError('INVALID_DEFINITION', `limits.${name} must be a whole number ${range}, got ${value}`)
+    throw new KernelError('INVALID_DEFINITION', `limits.${name} must be a whole number ${range}, got ${shown(value)}`)
   }
   return limits
 }

@@ -246,7 +246,26 @@ describe('an edit at the fork', () => {
     expect(await kernel.get('f')).toMatchObject({ tags: ['retold'], queue: 'slow' })
   })
 
+  test.for<[what: string, edit: unknown]>([
+    ['a promise', Promise.resolve({ output: 1 })],
+    ['a map', new Map([['output', 1]])],
+    ['a date', new Date(0)],
+    ['a function', () => ({ output: 1 })],
+    ['a list', []],
+    ['null', null],
+    ['a number', 5],
+    ['an object of numbers', { 0: 'output' }],
+  ])('that is %s is refused, and forks nothing', async ([, edit]) => {
+    const { kernel } = await summed()
+
+    const forking = kernel.fork('r', { at: 3, as: 'f', edit: edit as Record<string, unknown> })
+
+    await expect(forking).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+    expect(await kernel.find('f')).toBeUndefined()
+  })
+
   test.for<[what: string, type: string, edit: Record<string, unknown>]>([
+    ['a deadline, which a fork has not', 'RunStarted', { deadlineAt: 5 }],
     ['a decision', 'WaitStarted', { signal: 'go' }],
     ['an unknown field', 'Resumed', { answer: true }],
     ['an answer that fails its schema', 'Resumed', { value: 'yes' }],

@@ -1,4 +1,4 @@
-import { genesis, sealEvent, type Limits, type LogEnd, type StoredEvent } from '@varve/store'
+import { genesis, sealEvent, shown, type Limits, type LogEnd, type StoredEvent } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { checkAnswer, checkSignal } from '../driver/inputs.ts'
 import { placeOf } from '../driver/new-run.ts'
@@ -15,7 +15,7 @@ import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { appendCopy, checkEditedArtifacts } from './append-copy.ts'
 import { findRun } from './post.ts'
-import { moveRun, type KernelParts } from './parts.ts'
+import { moveIf, type KernelParts } from './parts.ts'
 import { checkCopy } from './takeover.ts'
 
 /** Where a fork leaves the run it is taken from. */
@@ -56,10 +56,11 @@ const EDITABLE: ReadonlySet<EventType> = new Set<EventType>([
  */
 export async function forkRun(kernel: KernelParts, runId: string, options: ForkOptions): Promise<Outcome> {
   const { env } = kernel
-  const { at, as = env.newId(), wait = true } = options
+  const { at, as = env.newId() } = options
+  checkEdit(options.edit, runId)
   const row = await findRun(env, runId)
   if (!Number.isInteger(at) || at < 1 || at > row.head) {
-    throw new KernelError('INVALID_INPUT', `run ${runId} can be forked at seq 1-${row.head}, not at ${at}`, {
+    throw new KernelError('INVALID_INPUT', `run ${runId} can be forked at seq 1-${row.head}, not at ${shown(at)}`, {
       runId,
       seq: at,
     })
@@ -95,7 +96,15 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   const run = { ...runUpdate(copy.fold), create: { workflow, version: to, tags, queue, ...placeOf(said) } }
   await withSecrets(env, secrets, () => appendCopy(env, as, copy.events, run))
   env.committed(as, copy.log)
-  return wait ? moveRun(kernel, as) : { status: 'running', runId: as }
+  return moveIf(kernel, as, options.wait)
+}
+
+/** Whatever else has no fields of its own, and would edit nothing without a word. */
+function checkEdit(edit: unknown, runId: string): void {
+  if (edit === undefined) return
+  const kind: unknown = typeof edit === 'object' && edit !== null ? Object.getPrototypeOf(edit) : undefined
+  if (kind === null || kind === Object.prototype) return
+  throw new KernelError('INVALID_INPUT', `an edit must be a plain object of fields, got ${shown(edit)}`, { runId })
 }
 
 /** The new run's log as it grows, and its fold. */
@@ -182,7 +191,8 @@ function edited(
   }
   const pinned = PINNED.find((name) => Object.hasOwn(edit, name))
   if (pinned !== undefined) {
-    const text = `the edit of seq ${seq}: ${type}.${pinned} says which event it is and stays as it is`
+    const why = pinned === 'deadlineAt' ? 'holds for no fork' : 'says which event it is and stays as it is'
+    const text = `the edit of seq ${seq}: ${type}.${pinned} ${why}`
     throw new KernelError('INVALID_INPUT', text, { runId, seq, path: `${type}.${pinned}` })
   }
   const data = eventSchemas[type].safeParse({ ...event.data, ...edit })
@@ -195,7 +205,7 @@ function edited(
 }
 
 /** What an event is about is no part of what came from outside. */
-const PINNED = ['key', 'attempts', 'workflow', 'version', 'parent', 'previous', 'spent', 'headHash']
+const PINNED = ['key', 'attempts', 'workflow', 'version', 'parent', 'previous', 'spent', 'deadlineAt', 'headHash']
 
 /** What came from outside went through a schema of the workflow; so does what is put in its place. */
 function checkedEdit(draft: LogDraft, system: System, definition: Definition, edit: object): LogDraft {

@@ -106,6 +106,6 @@ test('what a child is started with has a name for its workflow', async () => {
   )
   const kernel = createKernel({ store: memoryStore(), workflows: [nameless] })
 
-  await expect(kernel.start(nameless, null, { runId: 'r' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' })
+  await expect(kernel.start(nameless, null, { runId: 'r' })).rejects.toMatchObject({ code: 'INVALID_STEP' })
   expect(await kernel.find('r')).toBeUndefined()
 })

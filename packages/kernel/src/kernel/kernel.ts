@@ -1,4 +1,13 @@
-import { checkId, type ArtifactStore, type Page, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
+import {
+  checkId,
+  checkOptions,
+  shown,
+  type ArtifactStore,
+  type Page,
+  type PageRequest,
+  type RunFilter,
+  type RunRow,
+} from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
@@ -12,7 +21,7 @@ import type { Workflow } from '../workflow/define-workflow.ts'
 import type { LogEvent } from '../log/log-event.ts'
 import type { RunDiff } from '../views/diff-runs.ts'
 import type { Verification } from '../views/verify.ts'
-import { watchRun, type WatchOptions } from '../views/watch.ts'
+import { checkAbortSignal, watchRun, type WatchOptions } from '../views/watch.ts'
 import { Drives } from './drives.ts'
 import { followRun, type FollowOptions } from './follow.ts'
 import { forkRun, type ForkOptions } from './fork.ts'
@@ -33,6 +42,7 @@ import { pruneRuns, type PruneOptions, type PruneReport } from '../retention/pru
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { readingVerbs, stateOf } from './reading.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher.ts'
+import { checkingOptions } from './checked-verbs.ts'
 import { checkSurroundings, environmentOf } from './environment-of.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
@@ -50,7 +60,7 @@ export interface Kernel extends AsyncDisposable {
    * begin with. The very same one may be registered again, which changes nothing. Runs that lacked it go on when they are
    * driven next.
    *
-   * @throws KernelError `INVALID_DEFINITION` (another one has that name and version) | `KERNEL_CLOSED`.
+   * @throws KernelError `INVALID_DEFINITION` (no workflow; another one has that name and version) | `KERNEL_CLOSED`.
    */
   register(workflow: Workflow): void
   /** What `@varve/worker` drives runs through. */
@@ -59,7 +69,8 @@ export interface Kernel extends AsyncDisposable {
    * Starts a run and drives it until it ends or blocks, as it does until its `startAt`. Idempotent by run id: the same input
    * returns that run as it is.
    *
-   * @throws KernelError `INVALID_INPUT` | `RUN_EXISTS` (another workflow or input) | `WORKFLOW_MISSING`, or what parks the run.
+   * @throws KernelError `INVALID_INPUT` | `RUN_EXISTS` (another workflow or input) | `WORKFLOW_MISSING` | `INVALID_DEFINITION` (no
+   * workflow) | `SECRET_KEY_MISSING` | `SECRET_GONE`, or what parks the run; StoreError `INVALID_ARGUMENT` | `LIMIT_EXCEEDED` | `NOT_JSON`.
    * When the very first decision fails, nothing is written.
    */
   start<Input, Output>(
@@ -85,6 +96,8 @@ export interface Kernel extends AsyncDisposable {
    * Drives what no living process drives: runs whose process died or gave up, runs that are due. Keeps the timers of those
    * that wait for a time. What an embedded program calls once at its start. A run of a registered workflow in a version that
    * is not registered is parked with `WORKFLOW_MISSING`; runs of other workflows are left to those who have them.
+   *
+   * @throws KernelError `INVALID_INPUT` (concurrency).
    */
   recover(options?: { readonly concurrency?: number }): Promise<readonly RecoveredRun[]>
   /**
@@ -96,38 +109,50 @@ export interface Kernel extends AsyncDisposable {
   /**
    * Sends a signal: the earliest wait for its name takes it, now or later. A signal id counts once.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `INVALID_INPUT` | `LIMIT_EXCEEDED`.
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `INVALID_INPUT` | `LIMIT_EXCEEDED`; StoreError `INBOX_FULL` | `NOT_JSON`.
    */
   signal(runId: string, signal: SignalOptions): Promise<Outcome>
   /**
    * Asks a run to end: what is open is dropped, its handlers are aborted, then the workflow's `cancel` is asked what to
    * clean up. Asking again ends it at once.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL`.
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `INVALID_INPUT`.
    */
   cancel(runId: string, options: CancelOptions): Promise<Outcome>
   /**
    * Says what became of an action in doubt.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `NOT_IN_DOUBT`.
+   * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `NOT_IN_DOUBT` | `INVALID_INPUT` | `LIMIT_EXCEEDED`; StoreError `NOT_JSON`.
    */
   settle(runId: string, settlement: SettleOptions): Promise<Outcome>
   /** Drives a parked run, also a poisoned one. @throws KernelError as {@link run}. */
   retry(runId: string): Promise<Outcome>
-  /** Rebuilds a run's state from its whole log. Nothing is executed and nothing is written. */
+  /**
+   * Rebuilds a run's state from its whole log. Nothing is executed and nothing is written.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `WORKFLOW_MISSING`.
+   */
   replay(runId: string, options?: RunOptions): Promise<ReplayedRun>
-  /** As {@link replay}, from the newest usable snapshot. */
+  /** As {@link replay}, from the newest usable snapshot. @throws KernelError `RUN_NOT_FOUND` | `WORKFLOW_MISSING`. */
   replayFromSnapshot(runId: string, options?: RunOptions): Promise<ReplayedRun>
-  /** The run's state after the event at `seq`. Nothing is executed and nothing is written. */
+  /**
+   * The run's state after the event at `seq`. Nothing is executed and nothing is written.
+   *
+   * @throws KernelError `INVALID_INPUT` | `RUN_NOT_FOUND` | `WORKFLOW_MISSING`.
+   */
   stateAt(runId: string, seq: number, options?: RunOptions): Promise<ReplayedRun>
-  /** Checks the whole log, and asks the code again for every decision in it. */
+  /**
+   * Checks the whole log, and asks the code again for every decision in it.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `WORKFLOW_MISSING`.
+   */
   verify(runId: string, options?: RunOptions): Promise<Verification>
-  /** Compares two runs: types and data of their events, and what became of each key. */
+  /** Compares two runs: types and data of their events, and what became of each key. @throws KernelError `RUN_NOT_FOUND`. */
   diff(a: string, b: string): Promise<RunDiff>
   /**
    * A new run from a copied prefix of another, driven on from there. With `edit` the last copied event holds other data.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a seq that cannot be forked at, an edit that does not fit) |
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a seq that cannot be forked at, an edit that does not fit or is no plain object) |
    * `WORKFLOW_MISSING` | `CODE_CHANGED` (`version` decides otherwise than copied; nothing is written); StoreError `HEAD_CONFLICT` when the new id is taken.
    */
   fork(runId: string, options: ForkOptions): Promise<Outcome>
@@ -169,23 +194,31 @@ export interface Kernel extends AsyncDisposable {
    * @throws KernelError `RUN_NOT_FOUND`, when it is iterated.
    */
   events(runId: string): AsyncGenerator<LogEvent, void, undefined>
-  /** What happened, event by event; checks the log on the way and needs no code of the workflow. */
+  /**
+   * What happened, event by event; checks the log on the way and needs no code of the workflow.
+   *
+   * @throws KernelError `RUN_NOT_FOUND`.
+   */
   timeline(runId: string): Promise<Timeline>
-  /** Every event with its data and the hash of the state after it. */
+  /**
+   * Every event with its data and the hash of the state after it.
+   *
+   * @throws KernelError `RUN_NOT_FOUND` | `WORKFLOW_MISSING`, when it is iterated.
+   */
   executionLog(runId: string, options?: RunOptions): AsyncGenerator<ExecutionLogEntry, void, undefined>
   /**
    * Writes a run's log, as it stands now, as one text that proves itself: `verifyEvidence` checks it without a store and
    * without code. Yields line after line; each log is read twice, in pages. Signed with `sign`; `children` adds the runs that
    * it has started, and theirs; the artifacts that they refer to are in it unless they are omitted.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a key that does not sign by Ed25519), StoreError `ARTIFACT_NOT_FOUND` |
+   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` (a key that does not sign by Ed25519, `children`, `artifacts`), StoreError `ARTIFACT_NOT_FOUND` |
    * `ARTIFACT_CORRUPT`, when it is iterated.
    */
   exportEvidence(runId: string, options?: ExportEvidenceOptions): AsyncGenerator<string, void, undefined>
-  /** Where a run comes from and which runs it has started. Reads its whole log and no other; checks it on the way. */
+  /** Where a run comes from and which runs it has started. Reads its whole log and no other; checks it on the way. @throws KernelError `RUN_NOT_FOUND`. */
   lineage(runId: string): Promise<Lineage>
   /**
-   * The questions that blocked runs ask, those of the newest runs first. What is answered meanwhile shifts no later page. A run
+   * The questions that blocked runs ask, those of the newest runs first; 100 of them, unless the page says otherwise. What is answered meanwhile shifts no later page. A run
    * that is also at work on an action is blocked, and listed, when that has ended.
    *
    * Reads the rows of all blocked runs that the filter lets through until the page is full, and of those that ask, the log
@@ -222,7 +255,7 @@ export function createKernel(options: KernelOptions): Kernel {
   }
   const drives = new Drives(env)
   const kernel: KernelParts = { env, drives, takers: new Set() }
-  return {
+  return checkingOptions({
     artifacts: env.artifacts,
     dispatcher: createDispatcher(kernel, registry),
     ...registeringVerbs(kernel, registry),
@@ -254,7 +287,7 @@ export function createKernel(options: KernelOptions): Kernel {
       return migrateRun(kernel, runId, migrateOptions, stateOf(migrateOptions))
     },
     [Symbol.asyncDispose]: () => drives.close(),
-  }
+  })
 }
 
 function registeringVerbs(kernel: KernelParts, registry: Registry): Pick<Kernel, 'register' | 'recover'> {
@@ -298,15 +331,18 @@ function followingVerbs(kernel: KernelParts): Pick<Kernel, 'watch' | 'follow'> {
   return {
     watch: async function* (runId, watchOptions = {}) {
       drives.checkOpen()
+      checkOptions('the options of watch', watchOptions)
       await findRun(env, runId)
-      const { from = 1 } = watchOptions
+      const { from = 1, signal } = watchOptions
+      checkAbortSignal(signal)
       if (!Number.isSafeInteger(from) || from < 1) {
-        throw new KernelError('INVALID_INPUT', `a run is watched from seq 1 on, not from ${from}`, { runId })
+        throw new KernelError('INVALID_INPUT', `a run is watched from seq 1 on, not from ${shown(from)}`, { runId })
       }
       yield* watchRun(env.store, runId, (id) => drives.waitFor(id), watchOptions)
     },
     follow: async (runId, followOptions = {}) => {
       drives.checkOpen()
+      checkAbortSignal(followOptions.signal)
       return followRun(kernel, runId, followOptions)
     },
   }

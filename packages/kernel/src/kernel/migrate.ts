@@ -32,7 +32,7 @@ interface Migration {
 export async function migrateRun(
   kernel: KernelParts,
   runId: string,
-  { to, wait = true }: Omit<MigrateOptions, 'initialState'>,
+  { to, wait }: Omit<MigrateOptions, 'initialState'>,
   state?: { readonly initialState: Json },
 ): Promise<Outcome> {
   const { env, drives } = kernel
@@ -55,7 +55,7 @@ export async function migrateRun(
       }),
     )
   }
-  return wait ? moveRun(kernel, runId, state) : { status: 'running', runId }
+  return wait === false ? { status: 'running', runId } : moveRun(kernel, runId, state)
 }
 
 /** A run that another caller migrated, and that has ended since, is where it should be. */

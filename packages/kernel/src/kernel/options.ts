@@ -60,7 +60,7 @@ export interface KernelOptions {
 
 /** How a run is started. */
 export interface StartOptions {
-  /** Default: a new id. Starting a run id again with the same input returns that run as it is, whatever the other options. */
+  /** Default: a new id. Starting a run id again with the same input returns that run as it is, whatever the other options; with `wait: false` the answer is always `running`. */
   readonly runId?: string
   /** Labels to list runs by. */
   readonly tags?: readonly string[]

@@ -26,6 +26,6 @@ export async function moveRun(
 }
 
 /** As {@link moveRun}, unless the caller does not wait for it. */
-export async function moveIf(kernel: KernelParts, runId: string, wait = true): Promise<Outcome> {
-  return wait ? moveRun(kernel, runId) : { status: 'running', runId }
+export async function moveIf(kernel: KernelParts, runId: string, wait: boolean | undefined): Promise<Outcome> {
+  return wait === false ? { status: 'running', runId } : moveRun(kernel, runId)
 }

@@ -107,12 +107,35 @@ describe.for(verbs)('%s without waiting', ([, verb]) => {
   })
 })
 
+test.for([0, null, ''])('every verb waits unless it is told not to by false, and %j is not that', async (wait) => {
+  const waits = wait as unknown as boolean
+
+  for (const [name, verb] of verbs) {
+    const { kernel } = await setup()
+    expect([name, await verb(kernel, waits)]).not.toMatchObject([name, { status: 'running' }])
+  }
+  const { kernel } = await setup()
+  const [at, to] = [1, '1']
+  expect(await kernel.fork('r', { at, wait: waits })).toMatchObject({ status: 'blocked' })
+  const other = await kernel.start(waiting, null, { wait: waits })
+  expect(await kernel.migrate(other.runId, { to, wait: waits })).toMatchObject({ status: 'blocked' })
+})
+
 test('an answer that was given before returns at once, too', async () => {
   const { kernel } = await setup()
   await kernel.resume('r', { key: 'ask', value: true })
 
   expect(await kernel.resume('r', { key: 'ask', value: true, wait: false })).toEqual({ status: 'running', runId: 'r' })
 })
+
+test.for([{}, { name: 5, value: undefined }, { name: Symbol('s') }])(
+  'a signal without a name is refused for that, whatever its value is: %o',
+  async (signal) => {
+    const { kernel } = await setup()
+
+    await expect(kernel.signal('r', signal as never)).rejects.toThrow('the name of a signal must be a text')
+  },
+)
 
 describe('a signal that nobody waits to see taken', () => {
   const waiting = defineWorkflow(

@@ -2,8 +2,10 @@ import {
   canonicalJson,
   checkId,
   isStoreError,
+  isFrom,
   isTerminal,
   sha256,
+  shown,
   type Json,
   type PostDraft,
   type RejectedPost,
@@ -71,6 +73,9 @@ export async function signalRun(kernel: KernelParts, runId: string, signal: Sign
   const { env } = kernel
   const { name, id: signalId = env.newId(), by } = signal
   checkId('a signal id', signalId)
+  if (typeof (name as unknown) !== 'string') {
+    throw new KernelError('INVALID_INPUT', `the name of a signal must be a text, got ${shown(name)}`, { runId })
+  }
   const row = await findRun(env, runId)
   const entered = enter(env, signal.value, 'signal')
   const value = detach(env, entered.value, 'signal')
@@ -88,6 +93,9 @@ export async function signalRun(kernel: KernelParts, runId: string, signal: Sign
 export async function cancelRun(kernel: KernelParts, runId: string, options: CancelOptions): Promise<Outcome> {
   const { env } = kernel
   const { reason, by, graceMs } = options
+  if (graceMs !== undefined && !(isFrom(0, graceMs) && Number.isFinite(graceMs))) {
+    throw new KernelError('INVALID_INPUT', `graceMs must be a number from 0, got ${shown(graceMs)}`, { runId })
+  }
   const row = await findRun(env, runId)
   if (graceMs !== undefined) await env.clock.check()
   const grace = graceMs !== undefined && { graceUntil: Math.ceil(env.clock.now() + graceMs) }
@@ -101,6 +109,7 @@ export async function cancelRun(kernel: KernelParts, runId: string, options: Can
 export async function settleAction(kernel: KernelParts, runId: string, options: SettleOptions): Promise<Outcome> {
   const { env } = kernel
   const { key, outcome, by } = options
+  checkVerdict(options)
   const row = await findRun(env, runId)
   const { recorded, secrets } = recordedOutcome(env, outcome)
   let last: LogEvent | undefined
@@ -126,6 +135,21 @@ type RecordedOutcome =
   | { readonly status: 'failed'; readonly error: ErrorInfo }
   | { readonly status: 'retry' }
 
+const VERDICTS: readonly unknown[] = ['succeeded', 'failed', 'retry']
+
+/** One of no form would be set aside by the driver, when nobody may be waiting for it any more. */
+function checkVerdict({ key, outcome }: SettleOptions): void {
+  checkId('the key of an action', key)
+  const { status, message } = Object(outcome) as { readonly status?: unknown; readonly message?: unknown }
+  if (!VERDICTS.includes(status)) {
+    const text = `outcome.status must be ${VERDICTS.join(' or ')}, got ${shown(status)}`
+    throw new KernelError('INVALID_INPUT', text, { key })
+  }
+  if (status === 'failed' && typeof message !== 'string') {
+    throw new KernelError('INVALID_INPUT', `outcome.message must be a text, got ${shown(message)}`, { key })
+  }
+}
+
 interface Verdict {
   readonly recorded: RecordedOutcome
   readonly secrets: readonly NewSecret[]
@@ -136,7 +160,7 @@ function recordedOutcome(env: Environment, outcome: SettleOptions['outcome']): V
     const { value, secrets } = enter(env, outcome.output ?? null, 'output')
     return { recorded: { status: outcome.status, output: detach(env, value, 'output') }, secrets }
   }
-  if (outcome.status === 'retry') return { recorded: outcome, secrets: [] }
+  if (outcome.status === 'retry') return { recorded: { status: outcome.status }, secrets: [] }
   return { recorded: { status: outcome.status, error: errorInfoOf(new Error(outcome.message)) }, secrets: [] }
 }
 
@@ -181,18 +205,14 @@ interface Posting {
 }
 
 /** Posts, drives the run on, and says so when the driver set the post aside. A post that was kept before is not repeated. */
-async function postAndMove(
-  kernel: KernelParts,
-  row: RunRow,
-  { post, secrets = [], wait = true }: Posting,
-): Promise<Outcome> {
+async function postAndMove(kernel: KernelParts, row: RunRow, { post, secrets = [], wait }: Posting): Promise<Outcome> {
   const { env, drives } = kernel
   const { runId } = row
   if (isTerminal(row.status) && post.type !== 'SignalReceived') throw runTerminal(row)
-  const before = wait ? await rejectionsOf(env, runId, post.id) : []
+  const before = wait === false ? [] : await rejectionsOf(env, runId, post.id)
   await postTo(env, row, post, secrets)
   drives.posted(runId)
-  if (!wait) return { status: 'running', runId }
+  if (wait === false) return { status: 'running', runId }
   const outcome = await moveRun(kernel, runId)
   // One that was set aside and is sent again may be taken this time.
   const rejections = await rejectionsOf(env, runId, post.id)

@@ -1,4 +1,4 @@
-import { canonicalize, checkId, type Json, type RunRow } from '@varve/store'
+import { canonicalize, checkId, checkOptions, shown, type Json, type RunRow } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { KernelError } from '../errors.ts'
 import { exportEvidence } from '../evidence/export-evidence.ts'
@@ -50,13 +50,17 @@ export function readingVerbs(env: Environment): ReadingVerbs {
       return readTimeline(env.store, runId)
     },
     executionLog: async function* (runId, options = {}) {
+      checkOptions('the options of executionLog', options)
       const definition = env.definitionOf(await get(runId))
       yield* readExecutionLog(env, runId, definition, stateOf(options)?.initialState)
     },
     stateAt: async (runId, seq, options = {}) => {
       const row = await get(runId)
       if (!Number.isInteger(seq) || seq < 0 || seq > row.head) {
-        throw new KernelError('INVALID_INPUT', `run ${runId} has the seqs 0-${row.head}, not ${seq}`, { runId, seq })
+        throw new KernelError('INVALID_INPUT', `run ${runId} has the seqs 0-${row.head}, not ${shown(seq)}`, {
+          runId,
+          seq,
+        })
       }
       const state = stateOf(options)
       return readFold(env, runId, { definition: env.definitionOf(row), snapshots: true, to: seq, ...state })

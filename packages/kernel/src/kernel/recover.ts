@@ -1,4 +1,4 @@
-import type { RunFilter, RunRow } from '@varve/store'
+import { shown, type RunFilter, type RunRow } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
@@ -22,7 +22,7 @@ export async function recoverRuns(
   concurrency: number,
 ): Promise<readonly RecoveredRun[]> {
   if (!Number.isInteger(concurrency) || concurrency < 1) {
-    throw new KernelError('INVALID_INPUT', `concurrency must be a whole number from 1, got ${concurrency}`)
+    throw new KernelError('INVALID_INPUT', `concurrency must be a whole number from 1, got ${shown(concurrency)}`)
   }
   const recovered: RecoveredRun[] = []
   const queue: string[] = []

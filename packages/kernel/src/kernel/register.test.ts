@@ -96,3 +96,23 @@ describe('a workflow that is registered later', () => {
     }).toThrow(expect.objectContaining(kernelError('KERNEL_CLOSED')))
   })
 })
+
+test.for<[what: string, workflow: unknown]>([
+  ['nothing', undefined],
+  ['an object', {}],
+  ['a name', 'greeting'],
+  ['a number', 5],
+  ['a spec', { name: 'greeting', version: '1', input: z.string() }],
+])('%s in the place of a workflow is refused', async ([, given]) => {
+  const store = memoryStore()
+  const workflow = given as ReturnType<typeof greeting>
+  const kernel = createKernel({ store, workflows: [greeting('1')] })
+  const refused = expect.objectContaining({
+    ...kernelError('INVALID_DEFINITION'),
+    message: expect.stringContaining('a workflow must be what defineWorkflow made') as string,
+  }) as Error
+
+  expect(() => kernel.register(workflow)).toThrow(refused)
+  expect(() => createKernel({ store, workflows: [greeting('1'), workflow] })).toThrow(refused)
+  await expect(kernel.start(workflow, 'hello')).rejects.toEqual(refused)
+})

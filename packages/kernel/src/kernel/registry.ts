@@ -1,4 +1,4 @@
-import type { RunRow } from '@varve/store'
+import { shown, type RunRow } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { Definition, Workflow } from '../workflow/define-workflow.ts'
 
@@ -12,9 +12,9 @@ export interface Registry {
     readonly workflow: string
     readonly version?: string
   }) => Definition
-  /** @throws KernelError `WORKFLOW_MISSING` unless the very workflow is registered: its runs must find the same code. */
+  /** @throws KernelError `INVALID_DEFINITION` for what is no workflow; `WORKFLOW_MISSING` unless the very workflow is registered: its runs must find the same code. */
   readonly check: (workflow: Workflow) => void
-  /** @throws KernelError `INVALID_DEFINITION` when another one has that name and version. */
+  /** @throws KernelError `INVALID_DEFINITION` for what is no workflow, and when another one has that name and version. */
   readonly add: (workflow: Workflow) => void
   /** Of all workflows that are registered now. */
   readonly names: () => ReadonlySet<string>
@@ -27,7 +27,9 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
   const byName = new Map<string, Definition>()
   /** The version registered last, by name. */
   const newest = new Map<string, string>()
-  const add: Registry['add'] = ({ name, version, definition }) => {
+  const add: Registry['add'] = (workflow) => {
+    checkWorkflow(workflow)
+    const { name, version, definition } = workflow
     const known = byName.get(nameOf(name, version))
     if (known === definition) return
     if (known !== undefined) {
@@ -62,12 +64,22 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
     },
     definitionOf,
     definitionFor: ({ version, ...run }) => find({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }, ''),
-    check: ({ name, version, definition }) => {
+    check: (workflow) => {
+      checkWorkflow(workflow)
+      const { name, version, definition } = workflow
       if (find({ runId: '(new)', workflow: name, version }, '') === definition) return
       const text = `${name}@${version} is registered with other code than that of the workflow given; start that one`
       throw new KernelError('WORKFLOW_MISSING', text)
     },
   }
+}
+
+/** The options that a workflow is made of have a name and a version, too. */
+function checkWorkflow(workflow: unknown): void {
+  const { name, version, definition } = Object(workflow) as { readonly [F in keyof Workflow]?: unknown }
+  const { stepper } = Object(definition) as { readonly [F in keyof Definition]?: unknown }
+  if (typeof name === 'string' && typeof version === 'string' && typeof stepper === 'function') return
+  throw new KernelError('INVALID_DEFINITION', `a workflow must be what defineWorkflow made, got ${shown(workflow)}`)
 }
 
 function nameOf(name: string, version: string): string {

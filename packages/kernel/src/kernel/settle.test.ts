@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { kernelError } from '../testing/expected-errors.ts'
+import { kernelError, storeError } from '../testing/expected-errors.ts'
 import { settled } from '../testing/manual-clock.ts'
 import { inDoubt, payingRun, type Pay } from '../testing/paying.ts'
 import { dataOf, readLog, typesOf } from '../testing/sealed-log.ts'
@@ -158,5 +158,51 @@ describe('settling an action in doubt', () => {
 
     await expect(settling).rejects.toThrow('output.at')
     expect((await store.runs.find('r'))?.waiting).toBe(0)
+  })
+
+  test.for<[what: string, settlement: unknown, says: string]>([
+    ['a misspelled status', { key: 'pay', outcome: { status: 'suceeded' } }, 'outcome.status must be succeeded or'],
+    ['no status', { key: 'pay', outcome: {} }, 'got undefined'],
+    ['a status for the outcome', { key: 'pay', outcome: 'failed' }, 'outcome.status'],
+    ['no outcome', { key: 'pay' }, 'outcome.status'],
+    ['a failure without a message', { key: 'pay', outcome: { status: 'failed' } }, 'outcome.message must be a text'],
+    ['a status that has no text', { key: 'pay', outcome: { status: Symbol('s') } }, 'got a symbol'],
+  ])('with %s is refused, and not lost when nobody waits', async ([, settlement, says]) => {
+    const { kernel, store } = await doubtful()
+
+    const settling = kernel.settle('r', { ...(settlement as SettleOptions), wait: false })
+
+    await expect(settling).rejects.toMatchObject({
+      ...kernelError('INVALID_INPUT'),
+      message: expect.stringContaining(says) as string,
+    })
+    expect((await store.runs.find('r'))?.waiting).toBe(0)
+  })
+
+  test('of no key is refused', async () => {
+    const { kernel } = await doubtful()
+
+    const settling = kernel.settle('r', { ...paid, key: Symbol('s') as never })
+
+    await expect(settling).rejects.toMatchObject(storeError('INVALID_ARGUMENT'))
+  })
+
+  test('as to be retried takes no more of the verdict than that', async () => {
+    const { kernel } = await doubtful((_, { attempt }) => (attempt === 1 ? unsure() : 'paid'))
+    const outcome = { status: 'retry', message: 'it was not executed' } as const
+
+    expect(await kernel.settle('r', { key: 'pay', outcome })).toMatchObject({ status: 'completed' })
+  })
+
+  test('by a post of another form is refused with what is wrong first, in one line', async () => {
+    const { kernel, store } = await doubtful()
+    const body = JSON.stringify({ key: 'pay', outcome: { status: 'suceeded' } })
+    await store.inbox.post('r', { id: 'p', type: 'ActionSettled', body }, { maxWaiting: 10 })
+    await kernel.run('r')
+
+    const { items } = await store.inbox.rejected('r', { limit: 1 })
+
+    const message = 'INVALID_INPUT: post p is no ActionSettled: ActionSettled.outcome: Invalid input'
+    expect(JSON.parse(items[0]!.error)).toMatchObject({ code: 'INVALID_INPUT', message })
   })
 })

@@ -1,4 +1,4 @@
-import { genesis, isStoreError, sealEvent } from '@varve/store'
+import { genesis, isFrom, isStoreError, sealEvent, shown } from '@varve/store'
 import { artifactsInValue } from '../artifacts/artifacts-in.ts'
 import { touchArtifacts } from '../artifacts/touch-artifacts.ts'
 import { appendSettled } from '../driver/append.ts'
@@ -87,8 +87,8 @@ async function unlessExists<T>(creating: Promise<T>): Promise<T | 'exists'> {
 function runOf({ env }: KernelParts, definition: Definition, input: unknown, options: StartOptions): NewRun {
   const { runId = env.newId(), tags, queue, deadlineMs } = options
   const startAt = startOf(env, runId, options)
-  if (deadlineMs !== undefined && !(deadlineMs >= 0 && Number.isFinite(deadlineMs))) {
-    throw new KernelError('INVALID_INPUT', `deadlineMs must be a number from 0, got ${deadlineMs}`, { runId })
+  if (deadlineMs !== undefined && !(isFrom(0, deadlineMs) && Number.isFinite(deadlineMs))) {
+    throw new KernelError('INVALID_INPUT', `deadlineMs must be a number from 0, got ${shown(deadlineMs)}`, { runId })
   }
   return newRun(env, definition, input, {
     runId,
@@ -108,10 +108,10 @@ function startOf(env: Environment, runId: string, { startAt, delayMs }: StartOpt
   }
   const given: unknown = startAt instanceof Date ? startAt.getTime() : (startAt ?? delayMs)
   const from = delayMs === undefined ? 0 : env.clock.now()
-  const at = typeof given === 'number' && given >= 0 ? Math.ceil(from + given) : Number.NaN
+  const at = isFrom(0, given) ? Math.ceil(from + given) : Number.NaN
   if (Number.isSafeInteger(at)) return at
   const what = delayMs === undefined ? 'startAt must be a date or Unix milliseconds' : 'delayMs must be a number from 0'
-  throw new KernelError('INVALID_INPUT', `${what}, got ${String(given)}`, { runId })
+  throw new KernelError('INVALID_INPUT', `${what}, got ${shown(given)}`, { runId })
 }
 
 /**

@@ -15,7 +15,7 @@ export interface ActionErrorOptions {
   readonly cause?: unknown
 }
 
-/** A failure of an action that says whether trying again may help. Any other error counts as `permanent`. */
+/** A failure of an action that says whether trying again may help. An error of any class counts as its `kind` says; without one as `permanent`. */
 export class ActionError extends Error {
   readonly kind: FailureKind
   readonly code: string | undefined

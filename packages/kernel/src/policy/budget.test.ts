@@ -68,6 +68,12 @@ test.for<[what: string, options: unknown]>([
   ['a negative time', { wallClockMs: -1 }],
   ['a time that is no number', { wallClockMs: Number.NaN }],
   ['usage that nobody can report', { usage: { 'input tokens': 5 } }],
+  ['a count that is a symbol', { requests: Symbol('s') }],
+  ['a time that is a symbol', { wallClockMs: Symbol('s') }],
+  ['usage that is null', { requests: 1, usage: null }],
+  ['usage that is a text', { requests: 1, usage: 'tokens' }],
+  ['a number for its bounds', 5],
+  ['null for its bounds', null],
 ])('a budget with %s is refused', ([, options]) => {
   expect(() => budget(options as BudgetOptions)).toThrow(expect.objectContaining(kernelError('INVALID_DEFINITION')))
 })

@@ -1,4 +1,5 @@
-import { KernelError } from '../errors.ts'
+import { checkOptions, isFrom, shown } from '@varve/store'
+import { inDefinition, KernelError } from '../errors.ts'
 import type { Denial, Policy, Spent } from './policy.ts'
 import { isUsageName, USAGE_NAMES } from './usage-meter.ts'
 
@@ -72,19 +73,21 @@ function overAny(bounds: readonly Bound[]): Denial | undefined {
 const COUNTS = ['requests', 'attempts', 'turns'] as const
 
 function checkBudget(options: BudgetOptions): void {
+  inDefinition(() => checkOptions('a budget', options))
   const { usage = {}, wallClockMs, requests: _r, attempts: _a, turns: _t, ...unknown } = options
+  inDefinition(() => checkOptions('the usage of a budget', usage))
   for (const name of Object.keys(unknown)) throw invalid(`${name} is no bound`)
   for (const name of COUNTS) {
     const count = options[name]
     if (count !== undefined && !(Number.isSafeInteger(count) && count >= 0)) {
-      throw invalid(`${name} must be a whole number from 0, got ${count}`)
+      throw invalid(`${name} must be a whole number from 0, got ${shown(count)}`)
     }
   }
   const amounts = Object.entries(usage).map(([name, amount]) => [`usage.${name}`, amount] as const)
   for (const [name, amount] of [...amounts, ['wallClockMs', wallClockMs] as const]) {
     if (amount === undefined && name === 'wallClockMs') continue
-    if (!(typeof amount === 'number' && Number.isFinite(amount) && amount >= 0)) {
-      throw invalid(`${name} must be a number from 0, got ${amount}`)
+    if (!(isFrom(0, amount) && Number.isFinite(amount))) {
+      throw invalid(`${name} must be a number from 0, got ${shown(amount)}`)
     }
   }
   const misnamed = Object.keys(usage).find((name) => !isUsageName(name))

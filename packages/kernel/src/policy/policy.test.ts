@@ -136,3 +136,13 @@ test.for<[what: string, policy: unknown]>([
     expect.objectContaining(kernelError('INVALID_DEFINITION')),
   )
 })
+
+test.for<[what: string, options: unknown]>([
+  ['without lists', undefined],
+  ['of a text', 'read'],
+  ['of a list that does not exist, with what has no text', { actions: [1n], names: Symbol('s') }],
+])('an allow-list %s is refused', ([, options]) => {
+  expect(() => allowList(options as AllowListOptions)).toThrow(
+    expect.objectContaining(kernelError('INVALID_DEFINITION')),
+  )
+})

@@ -1,5 +1,5 @@
-import { shown, type Json } from '@varve/store'
-import { KernelError } from '../errors.ts'
+import { checkOptions, shown, type Json } from '@varve/store'
+import { inDefinition, KernelError } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { Effect } from '../workflow/action.ts'
 
@@ -120,6 +120,7 @@ export interface AllowListOptions {
  */
 export function allowList(options: AllowListOptions): Policy {
   const name = 'allow-list'
+  inDefinition(() => checkOptions('the lists of allowList', options))
   const { actions, tools, providers, ...unknown } = options
   const lists = [
     listOf('action', actions, (request) => request.action),
@@ -127,7 +128,7 @@ export function allowList(options: AllowListOptions): Policy {
     listOf('provider', providers, (request) => request.provider),
   ].filter((list) => list !== undefined)
   if (lists.length === 0 || Object.keys(unknown).length > 0) {
-    const text = `allowList takes actions, tools, providers, and at least one of them; got ${JSON.stringify(options)}`
+    const text = `allowList takes actions, tools, providers, and at least one of them; got ${Object.keys(options).join(', ') || 'none'}`
     throw new KernelError('INVALID_DEFINITION', text)
   }
   return {

@@ -108,10 +108,21 @@ describe('options that cannot work are refused when they are given', () => {
     ['capMs', Number.NaN],
     ['capMs', Number.POSITIVE_INFINITY],
     ['jitter', 'half'],
+    ['maxAttempts', Symbol('s')],
+    ['baseMs', Symbol('s')],
+    ['factor', Symbol('s')],
+    ['capMs', Symbol('s')],
+    ['jitter', Object.create(null)],
   ])('%s %j', ([field, value]) => {
     const making = (): unknown => retryWithBackoff({ maxAttempts: 3, baseMs: 10, [field]: value })
 
     expect(making).toThrow(expect.objectContaining(kernelError('INVALID_DEFINITION')))
     expect(making).toThrow(field)
+  })
+
+  test.for([undefined, null, '3'])('as %j', (options) => {
+    const making = (): unknown => retryWithBackoff(options as never)
+
+    expect(making).toThrow(expect.objectContaining(kernelError('INVALID_DEFINITION')))
   })
 })

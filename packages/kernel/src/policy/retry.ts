@@ -1,5 +1,5 @@
-import { sha256 } from '@varve/store'
-import { KernelError } from '../errors.ts'
+import { checkOptions, isFrom, sha256, shown } from '@varve/store'
+import { inDefinition, KernelError } from '../errors.ts'
 import type { AttemptFailure, Policy } from './policy.ts'
 
 /** When a failed attempt is followed by another. Applies to `transient` and `rate-limited` failures alone. */
@@ -42,13 +42,14 @@ function share({ runId, key, failures }: AttemptFailure): number {
 
 /** @throws KernelError `INVALID_DEFINITION` for options that would retry for ever, at once, or never as meant. */
 export function checkRetry(options: RetryOptions, what: string): void {
+  inDefinition(() => checkOptions(what, options))
   const { maxAttempts, baseMs, factor = 2, capMs = 300_000, jitter = 'full' } = options
-  const refuse = (field: string, value: number | string, rule: string): never => {
-    throw new KernelError('INVALID_DEFINITION', `${what}: ${field} must be ${rule}, got ${value}`)
+  const refuse = (field: string, value: unknown, rule: string): never => {
+    throw new KernelError('INVALID_DEFINITION', `${what}: ${field} must be ${rule}, got ${shown(value)}`)
   }
   if (!Number.isInteger(maxAttempts) || maxAttempts < 1) refuse('maxAttempts', maxAttempts, 'a whole number from 1')
-  if (!(baseMs >= 0) || !Number.isFinite(baseMs)) refuse('baseMs', baseMs, 'a number from 0')
-  if (!(factor >= 1) || !Number.isFinite(factor)) refuse('factor', factor, 'a number from 1')
+  if (!isFrom(0, baseMs) || !Number.isFinite(baseMs)) refuse('baseMs', baseMs, 'a number from 0')
+  if (!isFrom(1, factor) || !Number.isFinite(factor)) refuse('factor', factor, 'a number from 1')
   if (!['full', 'none'].includes(jitter)) refuse('jitter', jitter, 'full or none')
-  if (!(capMs >= 0) || !Number.isFinite(capMs)) refuse('capMs', capMs, 'a number from 0')
+  if (!isFrom(0, capMs) || !Number.isFinite(capMs)) refuse('capMs', capMs, 'a number from 0')
 }

@@ -1,4 +1,4 @@
-import { canonicalize, canonicalJson, checkId, sha256, type Json, type Limits } from '@varve/store'
+import { canonicalize, canonicalJson, checkId, sha256, shown, type Json, type Limits } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import type { ActionRequest, InterruptRequest, ItemRequest, WaitRequest } from '../workflow/decision.ts'
@@ -26,11 +26,11 @@ export interface Requesting {
  */
 export function requestDraft(requesting: Requesting, request: ItemRequest): OpeningDraft {
   const { key } = request
-  checkId('a key', key)
   switch (request.kind) {
     case 'action':
       return actionDraft(requesting, request)
     case 'timer':
+      checkId('a key', key)
       return { type: 'TimerStarted', data: { key, fireAt: requesting.at + request.ms } }
     case 'wait':
       return waitDraft(requesting, request)
@@ -40,6 +40,7 @@ export function requestDraft(requesting: Requesting, request: ItemRequest): Open
       const { workflow, version } = request
       // A step written in JavaScript may name anything; what is no name must not reach the log, where nobody could read it.
       checkId('the workflow of a child', workflow)
+      checkId('a key', key)
       const input = detached(requesting, request.input, `input of ${key}`)
       const childRunId = derivedRunId(requesting.runId, key)
       return {
@@ -59,9 +60,10 @@ function actionDraft(requesting: Requesting, { key, action, input }: ActionReque
   const { definition } = requesting
   const spec = ownEntry(definition.actions, action)
   if (spec === undefined) {
-    const text = `${definition.name} defines no action ${action}${known(definition.actions)}`
+    const text = `${definition.name} defines no action ${nameIn(action)}${known(definition.actions)}`
     throw new KernelError('UNKNOWN_ACTION', text, { key })
   }
+  checkId('a key', key)
   const data = {
     key,
     action,
@@ -73,9 +75,10 @@ function actionDraft(requesting: Requesting, { key, action, input }: ActionReque
 
 function waitDraft({ definition, at }: Requesting, { key, signal, timeoutMs }: WaitRequest): OpeningDraft {
   if (ownEntry(definition.signals, signal) === undefined) {
-    const text = `${definition.name} declares no signal ${signal}${known(definition.signals)}`
+    const text = `${definition.name} declares no signal ${nameIn(signal)}${known(definition.signals)}`
     throw new KernelError('INVALID_STEP', text, { key })
   }
+  checkId('a key', key)
   return { type: 'WaitStarted', data: { key, signal, ...(timeoutMs !== undefined && { fireAt: at + timeoutMs }) } }
 }
 
@@ -84,9 +87,10 @@ function interruptDraft(requesting: Requesting, request: InterruptRequest): Open
   const { key, interrupt: kind, expiresInMs } = request
   const spec = ownEntry(definition.interrupts, kind)
   if (spec === undefined) {
-    const text = `${definition.name} declares no interrupt ${kind}${known(definition.interrupts)}`
+    const text = `${definition.name} declares no interrupt ${nameIn(kind)}${known(definition.interrupts)}`
     throw new KernelError('INVALID_STEP', text, { key })
   }
+  checkId('a key', key)
   const asked = parse(spec.ask, request.value, `the question of ${key}`, 'INVALID_STEP')
   const value = detached(requesting, asked, `question of ${key}`)
   return {
@@ -100,8 +104,13 @@ function detached({ limits }: Requesting, value: unknown, name: string): Json {
 }
 
 /** A property of the record itself: names such as `constructor` are names like any other. */
-export function ownEntry<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(record, name) ? record[name] : undefined
+export function ownEntry<T>(record: Readonly<Record<string, T>>, name: unknown): T | undefined {
+  return typeof name === 'string' && Object.hasOwn(record, name) ? record[name] : undefined
+}
+
+/** What a step named, which the key is taken from where it names none: so the name is checked first. */
+function nameIn(name: unknown): string {
+  return typeof name === 'string' ? name : shown(name)
 }
 
 /** What there is instead, for an error's text. */

@@ -1,4 +1,5 @@
-import { genesis, isTerminal, type LogEnd, type Store } from '@varve/store'
+import { genesis, isTerminal, shown, type LogEnd, type Store } from '@varve/store'
+import { KernelError } from '../errors.ts'
 import { readLogEvent, type LogEvent } from '../log/log-event.ts'
 
 /** Where to begin to watch. */
@@ -56,6 +57,13 @@ async function endBefore(store: Store, runId: string, seq: number): Promise<LogE
     return { seq: event.seq, hash: event.hash }
   }
   return genesis(runId)
+}
+
+/** @throws KernelError `INVALID_INPUT` for what is no signal, and would never end a wait. */
+export function checkAbortSignal(signal: unknown): void {
+  const { aborted, addEventListener } = Object(signal) as Partial<Record<keyof AbortSignal, unknown>>
+  if (signal === undefined || (typeof aborted === 'boolean' && typeof addEventListener === 'function')) return
+  throw new KernelError('INVALID_INPUT', `signal must be an AbortSignal, got ${shown(signal)}`)
 }
 
 /** Resolves when the signal says so; stops listening when the race that it is part of is over. */

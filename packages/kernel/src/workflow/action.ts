@@ -82,7 +82,8 @@ export interface InquiryContext {
    * Reports what the attempt used, such as `{ tokens: 120 }`; amounts of one name add up. Recorded with its outcome, be it a
    * failure, and counted for budgets. What an attempt used that a crash or doubt ended is lost.
    *
-   * @throws KernelError `INVALID_INPUT` for amounts that are no numbers from 0; nothing of that report counts.
+   * @throws KernelError `INVALID_INPUT` for amounts that are no numbers from 0, names of the wrong form, and more than 100 names;
+   * nothing of that report counts.
    */
   readonly use: (amounts: Readonly<Record<string, number>>) => void
 }
@@ -105,7 +106,7 @@ export interface AnyAction {
   /** Wins over the kernel's policy. */
   readonly retry?: RetryOptions
   /**
-   * An attempt that takes longer fails as `transient`, with its signal aborted. The secrets of its input may take as long before
+   * An attempt that takes longer, in ms, fails as `transient`, with its signal aborted; one of an at-most-once action is in doubt. The secrets of its input may take as long before
    * it is called. Default: none.
    */
   readonly timeoutMs?: number

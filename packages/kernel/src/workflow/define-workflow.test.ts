@@ -20,10 +20,41 @@ describe('a definition that cannot work is refused', () => {
     ['a tool that is no text', { actions: { a: { run, tool: 5 } } }],
     ['a provider without a name', { actions: { a: { run, provider: '' } } }],
     ['an effect class that this release does not know', { actions: { a: { run, effect: 'sometimes' } } }],
+    ['a timeout that is a text', { actions: { a: { run, timeoutMs: '500' } } }],
+    ['a timeout that is true', { actions: { a: { run, timeoutMs: true } } }],
+    ['a timeout that is a BigInt', { actions: { a: { run, timeoutMs: 1n } } }],
+    ['an effect that has no text', { actions: { a: { run, effect: Symbol('s') } } }],
+    ['a function for an action', { actions: { a: run } }],
+    ['an action that is null', { actions: { a: null } }],
+    ['an action that does nothing', { actions: { a: {} } }],
+    ['an inquiry that is no function', { actions: { a: { run, effect: 'at-most-once', reconcile: 5 } } }],
+    ['an inquiry about what is idempotent', { actions: { a: { run, reconcile: run } } }],
+    ['a fence for what is pure', { actions: { a: { run, effect: 'pure', fenced: true } } }],
+    ['actions that are a text', { actions: 'a' }],
+    ['an input that is no schema', { input: 'text' }],
+    ['an input of another kind of schema', { input: { parse: run } }],
+    ['a question that is null', { interrupts: { a: null } }],
+    ['a question without a schema', { interrupts: { a: { answer: z.null() } } }],
+    ['a question whose answer is no schema', { interrupts: { a: { ask: z.null(), answer: 5 } } }],
+    ['a signal that is no schema', { signals: { a: 'text' } }],
+    ['an event that is no schema', { events: { a: run } }],
+    ['no step', {}, { step: undefined }],
+    ['a clean-up that is no function', {}, { cancel: 5 }],
+    ['an initial state that is a value', { initialState: {} }, { reduce: run }],
     ['an initial state without a reducer', { initialState: () => 0 }],
     ['a reducer without an initial state', {}, { reduce: (state: unknown) => state }],
   ])('%s', ([, spec, behavior]) => {
     const defining = (): unknown => defineWorkflow({ ...base, ...spec }, { step, ...behavior })
+
+    expect(defining).toThrow(expect.objectContaining(kernelError('INVALID_DEFINITION')))
+  })
+
+  test.for<[what: string, spec: unknown, behavior: unknown]>([
+    ['of nothing', undefined, undefined],
+    ['without what it does', base, undefined],
+    ['whose step stands alone', base, step],
+  ])('one %s', ([, spec, behavior]) => {
+    const defining = (): unknown => defineWorkflow(spec as typeof base, behavior as { step: typeof step })
 
     expect(defining).toThrow(expect.objectContaining(kernelError('INVALID_DEFINITION')))
   })

@@ -1,11 +1,11 @@
-import { checkId, sha256, type Json } from '@varve/store'
-import { KernelError } from '../errors.ts'
+import { checkId, checkOneOf, checkOptions, isFrom, sha256, shown, type Json } from '@varve/store'
+import { inDefinition, KernelError } from '../errors.ts'
 import type { Guard } from '../guard/guard.ts'
 import { checkLabels } from '../policy/labels.ts'
 import { checkRetry } from '../policy/retry.ts'
 import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
 import type { Stepper } from '../stepper/stepper.ts'
-import { EFFECTS, type ActionInput, type ActionOutput, type Actions, type LabelsFit } from './action.ts'
+import { EFFECTS, type ActionInput, type AnyAction, type ActionOutput, type Actions, type LabelsFit } from './action.ts'
 import type { Decision, Emit, OutputOf, Requests } from './decision.ts'
 import type { MustBeJson } from './json-check.ts'
 import type { DomainEvents, Interrupts, Next, Signals } from './next.ts'
@@ -128,9 +128,11 @@ export function defineWorkflow<
   spec: WorkflowSpec<I, A, Q, G, E, S> & MustBeJson<S> & ActionsMustBeJson<A>,
   behavior: WorkflowBehavior<TypesOf<I, Declared<A>, Q, G, E>, S, D>,
 ): Workflow<SchemaInput<I>, OutputOf<D>, NoInfer<S>> {
-  const { name, version, input, initialState } = spec
-  const { reduce, step, cancel } = behavior
   checkNamesAndActions(spec)
+  const { name, version, input, initialState } = spec
+  inDefinition(() => checkOptions(`what ${name} does`, behavior))
+  const { reduce, step, cancel } = behavior
+  checkFunctions(name, { step }, { reduce, cancel, initialState })
   if ((initialState !== undefined) !== (reduce !== undefined)) {
     const text = `${name}: initialState and reduce go together; leave both out for the stock { input, results }`
     throw new KernelError('INVALID_DEFINITION', text)
@@ -173,26 +175,67 @@ interface TypesOf<
 interface CheckedSpec {
   readonly name: string
   readonly version: string
+  readonly input: Schema
   readonly actions?: Actions
+  readonly interrupts?: Interrupts
+  readonly signals?: Signals
+  readonly events?: DomainEvents
 }
 
 /** @throws KernelError `INVALID_DEFINITION`; StoreError `INVALID_ARGUMENT` (a name). */
 export function checkNamesAndActions(spec: CheckedSpec): void {
-  checkId('the name of a workflow', spec.name)
-  checkId(`the version of ${spec.name}`, spec.version)
-  for (const [name, action] of Object.entries(spec.actions ?? {})) {
-    checkId(`the name of an action of ${spec.name}`, name)
-    if (action.retry !== undefined) checkRetry(action.retry, `retry of ${spec.name}.${name}`)
-    checkLabels(action, `${spec.name}.${name}`)
-    const { timeoutMs, effect = 'idempotent' } = action
-    if (!EFFECTS.includes(effect)) {
-      const text = `the effect of ${spec.name}.${name} must be pure, idempotent or at-most-once, got ${effect}`
-      throw new KernelError('INVALID_DEFINITION', text)
+  inDefinition(() => checkOptions('a workflow', spec))
+  const { name, actions = {}, interrupts = {}, signals = {}, events = {} } = spec
+  checkId('the name of a workflow', name)
+  checkId(`the version of ${name}`, spec.version)
+  checkSchema(`the input of ${name}`, spec.input)
+  inDefinition(() => {
+    for (const [what, parts] of Object.entries({ actions, interrupts, signals, events })) {
+      checkOptions(`the ${what} of ${name}`, parts)
     }
-    if (timeoutMs !== undefined && !(timeoutMs > 0)) {
-      throw new KernelError('INVALID_DEFINITION', `timeoutMs of ${spec.name}.${name} must be above 0, got ${timeoutMs}`)
-    }
+    for (const [kind, question] of Object.entries(interrupts)) checkOptions(`the interrupt ${name}.${kind}`, question)
+  })
+  for (const [action, is] of Object.entries(actions)) {
+    checkId(`the name of an action of ${name}`, action)
+    checkAction(`${name}.${action}`, is)
   }
+  for (const [kind, { ask, answer }] of Object.entries(interrupts)) {
+    checkSchema(`ask of ${name}.${kind}`, ask)
+    checkSchema(`answer of ${name}.${kind}`, answer)
+  }
+  for (const [signal, schema] of Object.entries(signals)) checkSchema(`the signal ${name}.${signal}`, schema)
+  for (const [event, schema] of Object.entries(events)) checkSchema(`the event ${name}.${event}`, schema)
+}
+
+function checkAction(what: string, action: AnyAction): void {
+  inDefinition(() => checkOptions(`the action ${what}`, action))
+  const { run, retry, reconcile, fenced, timeoutMs, effect = 'idempotent' } = action
+  checkFunctions(what, { run }, { reconcile })
+  if (retry !== undefined) checkRetry(retry, `retry of ${what}`)
+  checkLabels(action, what)
+  inDefinition(() => checkOneOf(`the effect of ${what}`, effect, EFFECTS))
+  if (timeoutMs !== undefined && !isFrom(Number.MIN_VALUE, timeoutMs)) {
+    throw new KernelError('INVALID_DEFINITION', `timeoutMs of ${what} must be above 0, got ${shown(timeoutMs)}`)
+  }
+  if (effect !== 'at-most-once' && (reconcile !== undefined || fenced)) {
+    const text = `${what}: reconcile and fenced go with effect: 'at-most-once', not with ${effect}`
+    throw new KernelError('INVALID_DEFINITION', text)
+  }
+}
+
+function checkFunctions(what: string, needed: object, optional: object): void {
+  for (const [name, given] of Object.entries<unknown>({ ...optional, ...needed })) {
+    if (typeof given === 'function' || (given === undefined && !(name in needed))) continue
+    throw new KernelError('INVALID_DEFINITION', `${name} of ${what} must be a function, got ${shown(given)}`)
+  }
+}
+
+function checkSchema(what: string, schema: Schema | undefined): void {
+  const { '~standard': standard } = Object(schema) as Partial<Schema>
+  const { validate } = Object(standard) as { readonly validate?: unknown }
+  if (typeof validate === 'function') return
+  const text = `${what} must be a schema (https://standardschema.dev), got ${shown(schema)}`
+  throw new KernelError('INVALID_DEFINITION', text)
 }
 
 function buildOf(version: string, functions: readonly (((...args: never) => unknown) | undefined)[]): string {

@@ -1,3 +1,4 @@
+import { isFrom, shown } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { ActionInput } from './action.ts'
 import type { Complete, Continue, Emit, Fail, FailReason, Requests } from './decision.ts'
@@ -90,25 +91,43 @@ export const next: Next<WorkflowTypes> = {
     const timeout = timeoutMs !== undefined && { timeoutMs: delay('timeoutMs', timeoutMs) }
     return { kind: 'requests', of: [{ kind: 'wait', key, signal, ...timeout }] }
   },
-  child: (workflow, input, { key = workflow.name, version } = {}) => {
+  child: (workflow, input, options = {}) => {
+    const name = nameOf(workflow)
+    const { key = name, version } = options
     const pinned = version !== undefined && { version }
-    return { kind: 'requests', of: [{ kind: 'child', key, workflow: workflow.name, input, ...pinned }] }
+    return { kind: 'requests', of: [{ kind: 'child', key, workflow: name, input, ...pinned }] }
   },
   all: (requests, options = {}) => {
     const { concurrency } = options
     if (concurrency !== undefined && (!Number.isInteger(concurrency) || concurrency < 1)) {
-      throw new KernelError('INVALID_STEP', `concurrency must be a whole number from 1, got ${concurrency}`)
+      throw new KernelError('INVALID_STEP', `concurrency must be a whole number from 1, got ${shown(concurrency)}`)
+    }
+    if (typeof (Object(requests) as Partial<Iterable<unknown>>)[Symbol.iterator] !== 'function') {
+      throw new KernelError('INVALID_STEP', `next.all takes a list of requests, got ${shown(requests)}`)
     }
     return { kind: 'requests', of: [...requests], ...(concurrency !== undefined && { concurrency }) }
   },
   emit: (...events) => ({ kind: 'emit', events }),
   complete: (output) => ({ kind: 'complete', output }),
   continueAsNew: (input, { version } = {}) => ({ kind: 'continue', input, ...(version !== undefined && { version }) }),
-  fail: (error) => ({ kind: 'fail', error: typeof error === 'string' ? { message: error } : error }),
+  fail: (error) => ({ kind: 'fail', error: reasonOf(error) }),
+}
+
+function nameOf(workflow: { readonly name: unknown } | undefined): string {
+  const { name } = (typeof workflow === 'object' ? Object(workflow) : {}) as { readonly name?: unknown }
+  if (typeof name === 'string') return name
+  throw new KernelError('INVALID_STEP', `next.child takes a workflow, got ${shown(workflow)}`)
+}
+
+/** A failure without a message would tell nobody why. */
+function reasonOf(error: string | FailReason): FailReason {
+  if (typeof error === 'string') return { message: error }
+  if (typeof (Object(error) as { readonly message?: unknown }).message === 'string') return error
+  throw new KernelError('INVALID_STEP', `next.fail takes a text or { message, code? }, got ${shown(error)}`)
 }
 
 /** @throws KernelError `INVALID_STEP` for a time that never comes, or that is no number. */
 function delay(what: string, ms: number): number {
-  if (ms >= 0 && Number.isFinite(ms)) return Math.ceil(ms)
-  throw new KernelError('INVALID_STEP', `${what} must be a number from 0, got ${ms}`)
+  if (isFrom(0, ms) && Number.isFinite(ms)) return Math.ceil(ms)
+  throw new KernelError('INVALID_STEP', `${what} must be a number from 0, got ${shown(ms)}`)
 }
