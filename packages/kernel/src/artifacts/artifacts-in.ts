@@ -57,11 +57,7 @@ export function artifactsOf(events: readonly Pick<StoredEvent, 'body'>[]): reado
  * @param what - names what refers to them, for the error.
  * @throws StoreError `LIMIT_EXCEEDED`.
  */
-export function checkArtifactCount(
-  { length }: readonly ContentId[],
-  what: string,
-  where: ErrorWhere,
-): void {
+export function checkArtifactCount({ length }: readonly ContentId[], what: string, where: ErrorWhere): void {
   if (length <= APPEND_ARTIFACTS) return
   const remedy = 'put their list into an artifact of its own, and refer to that'
   const text = `${what} would refer to ${length} artifacts, ${APPEND_ARTIFACTS} are allowed at once; ${remedy}`
