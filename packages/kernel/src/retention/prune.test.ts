@@ -157,7 +157,7 @@ describe('a prune removes', () => {
     clock.block(31 * DAY_MS)
     const tags = [null, '', 'x', ['x', null], { 0: 'x' }].map((each) => ({ ...MONTH, tags: each }))
     const workflows = [null, '', 7].map((each) => ({ ...MONTH, workflow: each }))
-    const statuses = [null, 'completed', ['ended'], [null]].map((each) => ({ ...MONTH, statuses: each }))
+    const statuses = [null, 'completed', { 0: 'completed' }].map((each) => ({ ...MONTH, statuses: each }))
 
     for (const options of [...tags, ...workflows, ...statuses, null, undefined, 7, []]) {
       const pruning = kernel.prune(options as unknown as PruneOptions)
@@ -173,7 +173,14 @@ describe('a prune removes', () => {
     const wrong: readonly unknown[] = [
       ...[{}, { olderThanMs: -1 }, { olderThanMs: 0.5 }, { olderThanMs: '1' }, { olderThanMs: Number.NaN }],
       ...[
-        ...[{ limit: 0 }, { artifactsUnusedMs: -1 }, { statuses: ['blocked'] }, { secrets: 'forget' }],
+        ...[
+          { limit: 0 },
+          { artifactsUnusedMs: -1 },
+          { statuses: ['blocked'] },
+          { statuses: ['ended'] },
+          { statuses: [null] },
+          { secrets: 'forget' },
+        ],
         ...[{ secrets: null }, { artifacts: 'false' }, { tag: 'x' }, { older: 1 }, { limit: Symbol('1') }],
       ].map((each) => ({ olderThanMs: 0, ...each })),
     ]

@@ -1,4 +1,5 @@
 import {
+  checkList,
   checkOptions,
   checkRunFilter,
   isStoreError,
@@ -109,10 +110,12 @@ function checkPrune(options: PruneOptions): void {
     throw invalid(`secrets of a prune must be keep or erase, got ${shown(secrets)}`)
   }
   const which = whichRuns(options)
-  checkRunFilter(which, { limit: PAGE })
+  checkList('statuses of a prune', which.statuses)
   const living = which.statuses.find((status) => !STATUSES.includes(status))
-  if (living === undefined) return
-  throw invalid(`a prune removes runs that have ended: ${STATUSES.join(', ')}, not ${shown(living)}`)
+  if (living !== undefined) {
+    throw invalid(`a prune removes runs that have ended: ${STATUSES.join(', ')}, not ${shown(living)}`)
+  }
+  checkRunFilter(which, { limit: PAGE })
 }
 
 function checkWhole(name: string, value: number, least: number): void {
