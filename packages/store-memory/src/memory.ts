@@ -1,4 +1,4 @@
-import { checkedClock, StoreError, type CacheEntry, type ContentId, type StoreChange } from '@varve/store'
+import { checkedClock, shown, StoreError, type CacheEntry, type ContentId, type StoreChange } from '@varve/store'
 import { RunIndex } from './run-index.ts'
 import type { RunDraft, RunRecord } from './run-record.ts'
 
@@ -45,7 +45,7 @@ export class Memory {
   /** @throws StoreError `RUN_NOT_FOUND`. */
   get(runId: string): RunRecord {
     const run = this.#runs.get(runId)
-    if (run === undefined) throw new StoreError('RUN_NOT_FOUND', `there is no run ${JSON.stringify(runId)}`, { runId })
+    if (run === undefined) throw new StoreError('RUN_NOT_FOUND', `there is no run ${shown(runId)}`, { runId })
     return run
   }
 
