@@ -1,6 +1,4 @@
 import type { ArtifactRef } from '@varve/kernel'
-import { allEdges } from '../definition/node.ts'
-import type { PlanDefinition } from '../definition/plan.ts'
 import { isPlanError, PlanError } from '../errors.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import { childInput, type AdoptedChild, type PlanInput } from '../schedule/plan-input.ts'
@@ -20,14 +18,14 @@ export function completedChildren({ input, record, manifest }: PinnedRun): Reado
   return { ...input.children, ...Object.fromEntries(own) }
 }
 
-/** What a fork is to do. */
+/** What a fork would do of its own accord, by the ids of states. */
 export interface ForkIntent {
-  readonly plan: PlanDefinition
-  readonly skipTags: readonly string[]
-  /** True for a state that it was told to run again, or to replace. */
-  readonly isSaid: (stateId: string) => boolean
+  /** True for a state that it would run, unless it takes over what the run has done. */
+  readonly runs: (stateId: string) => boolean
   /** True for a state whose child run it takes over when that has completed. */
   readonly takesOver: (stateId: string) => boolean
+  /** True for a state that does something at most once, itself or in a child plan. */
+  readonly mayDoOnce: (stateId: string) => boolean
 }
 
 /**
@@ -39,18 +37,14 @@ export interface ForkIntent {
  */
 export async function checkNotTwice(parts: EngineParts, run: PinnedRun, fork: ForkIntent): Promise<void> {
   const { runId, items, end } = run.record
-  const { plan, skipTags, isSaid } = fork
-  const skipped = skippedIn(plan, skipTags, isSaid)
-  const runs = (id: string): boolean => plan.graph.indexOf.has(id) && !skipped.has(id) && !isSaid(id)
   for (const item of items.values()) {
     const state = run.manifest.states.find(({ id }) => id === stateIdOf(item.key))
-    if (state === undefined || !runs(state.id) || !isInDoubt(state, item)) continue
+    if (state === undefined || !fork.runs(state.id) || !isInDoubt(state, item)) continue
     const why = 'nobody knows its outcome'
     throw inDoubt(runId, item.key, state.id, { why, waiting: end === undefined ? WAIT_OR_SETTLE : '' })
   }
-  for (const [id, child] of childrenOf(run, fork.takesOver)) {
-    if (!runs(id)) continue
-    const doubt = await doneOnceIn(parts, child, { plan: childPlan(plan, id), skipTags })
+  for (const [id, child] of begunAnew(run, fork)) {
+    const doubt = await doneOnceIn(parts, child, fork.mayDoOnce(id))
     if (doubt !== undefined) throw inDoubt(runId, childKey(id), id, doubt)
   }
 }
@@ -63,14 +57,14 @@ interface ChildRun {
   readonly hasBegun: boolean
 }
 
-/** The child runs of a run that a fork does not take over, with the ids of their states. */
-function childrenOf(run: PinnedRun, takesOver: ForkIntent['takesOver']): readonly (readonly [string, ChildRun])[] {
+/** The child runs that a fork does not take over, with the ids of their states. */
+function begunAnew(run: PinnedRun, { runs, takesOver }: ForkIntent): readonly (readonly [string, ChildRun])[] {
   const own = [...run.record.items.values()].flatMap((item) => {
     const id = stateIdOf(item.key)
-    if (item.childRunId === undefined || (item.output !== undefined && takesOver(id))) return []
+    if (item.childRunId === undefined || !runs(id) || (item.output !== undefined && takesOver(id))) return []
     return [[id, childOf(run, item)] as const]
   })
-  const adopted = Object.entries(run.input.children ?? {}).filter(([id]) => !takesOver(id))
+  const adopted = Object.entries(run.input.children ?? {}).filter(([id]) => runs(id) && !takesOver(id))
   return [...own, ...adopted.map(([id, { runId }]) => [id, { runId, hasBegun: true }] as const)]
 }
 
@@ -87,59 +81,29 @@ interface Doubt {
 
 const WAIT_OR_SETTLE = 'wait for it or settle it, or '
 
-/** How a child run would begin anew; of a state that runs no child plan any more, the plan is not known. */
-interface Anew {
-  readonly plan: PlanDefinition | undefined
-  readonly skipTags: readonly string[]
-}
-
 /** Looks for an at-most-once execution that a child run has begun. One whose log is gone is thought to have, if its plan may. */
-async function doneOnceIn(parts: EngineParts, child: ChildRun, { plan, skipTags }: Anew): Promise<Doubt | undefined> {
+async function doneOnceIn(parts: EngineParts, child: ChildRun, mayDoOnce: boolean): Promise<Doubt | undefined> {
   const run = await findRun(parts, child.runId)
   if (run === undefined) {
     const which = child.runId === undefined ? '' : ` ${child.runId}`
-    const mayHave = child.hasBegun && (plan?.doesOnce ?? true)
-    return mayHave ? { why: `its child run${which} may have begun it, and is gone`, waiting: '' } : undefined
+    return child.hasBegun && mayDoOnce
+      ? { why: `its child run${which} may have begun it, and is gone`, waiting: '' }
+      : undefined
   }
-  const skipped = skippedIn(plan, skipTags)
-  for (const item of run.record.items.values()) {
+  const { runId, end, items } = run.record
+  for (const item of items.values()) {
     const state = run.manifest.states.find(({ id }) => id === stateIdOf(item.key))
-    if (state === undefined || skipped.has(state.id)) continue
-    if (isBegunOnce(state, item)) return doubtIn(run, item)
-    if (item.childRunId === undefined) continue
-    const below = await doneOnceIn(parts, childOf(run, item), { plan: childPlan(plan, state.id), skipTags })
+    if (state !== undefined && isBegunOnce(state, item)) {
+      if (item.closedSeq !== undefined) {
+        const waiting = end === undefined ? 'wait for that run, or ' : ''
+        return { why: `its child run ${runId} has done ${item.key}, and would begin anew`, waiting }
+      }
+      return { why: `its child run ${runId} has begun ${item.key}`, waiting: end === undefined ? WAIT_OR_SETTLE : '' }
+    }
+    const below = item.childRunId === undefined ? undefined : await doneOnceIn(parts, childOf(run, item), mayDoOnce)
     if (below !== undefined) return below
   }
   return undefined
-}
-
-function doubtIn({ record: { runId, end } }: PinnedRun, { key, closedSeq }: ItemRecord): Doubt {
-  if (closedSeq === undefined) {
-    return { why: `its child run ${runId} has begun ${key}`, waiting: end === undefined ? WAIT_OR_SETTLE : '' }
-  }
-  const waiting = end === undefined ? 'wait for that run, or ' : ''
-  return { why: `its child run ${runId} has done ${key}, and would begin anew`, waiting }
-}
-
-function childPlan(plan: PlanDefinition | undefined, id: string): PlanDefinition | undefined {
-  const node = plan?.graph.nodes[plan.graph.indexOf.get(id) ?? -1]
-  return node?.kind === 'child' ? node.plan.definition : undefined
-}
-
-/** The states of a plan that do not run where these tags are skipped; none of a plan that is not known. */
-function skippedIn(
-  plan: PlanDefinition | undefined,
-  skipTags: readonly string[],
-  isSaid = (_id: string): boolean => false,
-): ReadonlySet<string> {
-  const skipped = new Set<string>()
-  for (const node of plan?.graph.nodes ?? []) {
-    // What an output was put in the place of is there for those that need it.
-    if (isSaid(node.id)) continue
-    const lacks = allEdges(node).some(({ id, name, optional }) => name !== undefined && !optional && skipped.has(id))
-    if (lacks || node.tags.some((tag) => skipTags.includes(tag))) skipped.add(node.id)
-  }
-  return skipped
 }
 
 async function findRun(parts: EngineParts, runId: string | undefined): Promise<PinnedRun | undefined> {

@@ -1,7 +1,7 @@
 import type { ArtifactRef, Outcome } from '@varve/kernel'
 import { canonicalJson } from '@varve/store'
 import type { AnyState } from '../definition/need.ts'
-import type { StateNode } from '../definition/node.ts'
+import { doesOnce, type StateNode } from '../definition/node.ts'
 import type { AnyPlan } from '../definition/plan.ts'
 import { PlanError } from '../errors.ts'
 import { keepOutput } from '../execution/keep-output.ts'
@@ -61,13 +61,16 @@ export async function forkPlan(
   const config = { ...input.config, ...options.config }
   const prepared = prepareRun(plan.definition, params, config, await runtime.provenance())
   const changes = await changesOf(parts, plan, run, { ...options, as })
+  const { graph } = plan.definition
   const said = options.from === undefined ? undefined : idOf(options.from)
-  const { skipTags } = prepared.manifest.config
   // A child plan is told what to skip; one that is another plan now, or told otherwise, begins anew.
-  const isSkippingAlike = canonicalJson(input.config.skipTags) === canonicalJson(skipTags)
+  const isSkippingAlike = canonicalJson(input.config.skipTags) === canonicalJson(prepared.manifest.config.skipTags)
   const isSaid = (id: string): boolean => id === said || Object.hasOwn(changes.replaced ?? {}, id)
-  const takesOver = (id: string): boolean => isSkippingAlike && Object.hasOwn(changes.children ?? {}, id)
-  await checkNotTwice(parts, run, { plan: plan.definition, skipTags, isSaid, takesOver })
+  await checkNotTwice(parts, run, {
+    runs: (id) => graph.indexOf.has(id) && !isSaid(id),
+    takesOver: (id) => isSkippingAlike && Object.hasOwn(changes.children ?? {}, id),
+    mayDoOnce: (id) => doesOnce(graph.nodeOf(id)),
+  })
   plans.add(plan)
   const edited = { ...prepared.input(await putManifest(artifacts, prepared.manifest), input.depth), ...changes }
   const outcome = await kernel.fork(runId, {
