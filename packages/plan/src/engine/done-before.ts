@@ -12,8 +12,10 @@ export function completedChildren({ input, record, manifest }: PinnedRun): Reado
   const own = manifest.states.flatMap(({ id, kind }) => {
     const item = kind === 'child' ? record.items.get(childKey(id)) : undefined
     if (item?.childRunId === undefined || item.output === undefined) return []
-    const started = childInput(item.input as unknown as PlanInput)
-    return [[id, { input: started, output: item.output as ArtifactRef | null, runId: item.childRunId }] as const]
+    const started = item.input as unknown as PlanInput
+    const output = item.output as ArtifactRef | null
+    const { skipTags } = started.config
+    return [[id, { input: childInput(started), output, runId: item.childRunId, skipTags }] as const]
   })
   return { ...input.children, ...Object.fromEntries(own) }
 }
@@ -22,7 +24,7 @@ export function completedChildren({ input, record, manifest }: PinnedRun): Reado
 export interface ForkIntent {
   /** True for a state that it would run, unless it takes over what the run has done. */
   readonly runs: (stateId: string) => boolean
-  /** True for a state whose child run it takes over when that has completed. */
+  /** True for a state whose child run it takes over when that has completed, or hands on to its own forks, as it skips the state. */
   readonly takesOver: (stateId: string) => boolean
   /** True for a state that does something at most once, itself or in a child plan. */
   readonly mayDoOnce: (stateId: string) => boolean
@@ -30,8 +32,8 @@ export interface ForkIntent {
 
 /**
  * Refuses a fork that would do again what must not happen twice, without anybody having said so: at-most-once executions
- * whose outcome the run does not know, and those in child runs that would begin anew, since they have not completed or are not
- * taken over.
+ * whose outcome the run does not know, those in child runs that would begin anew, since they have not completed or are not taken
+ * over, and those of the runs that it was forked from, where it has not come to ask for them itself.
  *
  * @throws PlanError `IN_DOUBT`.
  */
@@ -47,6 +49,43 @@ export async function checkNotTwice(parts: EngineParts, run: PinnedRun, fork: Fo
     const doubt = await doneOnceIn(parts, child, fork.mayDoOnce(id))
     if (doubt !== undefined) throw inDoubt(runId, childKey(id), id, doubt)
   }
+  await checkFormerRuns(parts, run, fork)
+}
+
+/** A fork takes results over from one run alone: not from those that this one was forked from. @throws PlanError `IN_DOUBT`. */
+async function checkFormerRuns(parts: EngineParts, run: PinnedRun, fork: ForkIntent): Promise<void> {
+  const known = new Set<string>()
+  let nearer = run
+  for (;;) {
+    // What one of them was told of a state counts: to make it anew, or an output in the place of its own.
+    for (const id of Object.keys({ ...nearer.input.fresh, ...nearer.input.replaced })) known.add(id)
+    for (const key of nearer.record.items.keys()) known.add(key)
+    const former = await findRun(parts, nearer.record.forkedFrom)
+    if (former === undefined) return
+    for (const item of former.record.items.values()) {
+      const id = stateIdOf(item.key)
+      if (known.has(item.key) || known.has(id) || !fork.runs(id)) continue
+      const doubt = await doubtOfFormer(parts, former, item, fork)
+      if (doubt !== undefined) throw inDoubt(run.record.runId, item.key, id, doubt)
+    }
+    nearer = former
+  }
+}
+
+async function doubtOfFormer(
+  parts: EngineParts,
+  former: PinnedRun,
+  item: ItemRecord,
+  { takesOver, mayDoOnce }: ForkIntent,
+): Promise<Doubt | undefined> {
+  const { runId } = former.record
+  const state = former.manifest.states.find(({ id }) => id === stateIdOf(item.key))
+  if (state === undefined) return undefined
+  if (isBegunOnce(state, item)) {
+    return { why: `run ${runId}, from which that one was forked, has begun it`, waiting: `fork ${runId}, or ` }
+  }
+  if (item.childRunId === undefined || takesOver(state.id)) return undefined
+  return doneOnceIn(parts, childOf(former, item), mayDoOnce(state.id))
 }
 
 /** What is known of a child run without its log. */

@@ -243,3 +243,102 @@ test('a child plan that has done nothing that must happen once begins anew where
   await engine.kernel.prune({ olderThanMs: 1, workflow: 'inner', artifacts: false })
   expect(await engine.fork('a', { config: { skipTags: ['page'] }, as: 'c' })).toMatchObject({ output: 3 })
 })
+
+describe('what a run has done at most once, and a fork of it has not come to,', () => {
+  /** A state that fails in the second run, and what pays behind it. */
+  function paying(isMap = false) {
+    const paid: string[] = []
+    let runs = 0
+    const first = defineState({
+      ...{ id: 'first', output: z.string() },
+      run: () => {
+        runs++
+        if (runs === 2) throw new Error('not now')
+        return 'ready'
+      },
+    })
+    const shared = { effect: 'at-most-once', output: z.string() } as const
+    const pay = isMap
+      ? mapState({
+          ...{ id: 'pay', needs: { first }, ...shared },
+          items: () => ['x', 'y'],
+          key: (item) => item,
+          run: ({ item }) => {
+            paid.push(item)
+            return item
+          },
+        })
+      : defineState({
+          ...{ id: 'pay', needs: { first }, ...shared },
+          run: () => {
+            paid.push('once')
+            return 'receipt'
+          },
+        })
+    return { paid, first, pay, plan: definePlan({ id: 'p', version: '1', states: [first, pay] }) }
+  }
+
+  test.for([
+    { what: 'a state', isMap: false, times: 1 },
+    { what: 'a map', isMap: true, times: 2 },
+  ])('is not done again by a fork of that fork: $what', async ({ isMap, times }) => {
+    const { plan, first, pay, paid } = paying(isMap)
+    const engine = testEngine()
+    await engine.start(plan, undefined, { runId: 'a' })
+    expect(await engine.fork('a', { from: first, as: 'b' })).toMatchObject({ status: 'failed' })
+
+    const forking = engine.fork('b', { as: 'c' })
+
+    await expect(forking).rejects.toMatchObject(planError('IN_DOUBT'))
+    await expect(forking).rejects.toThrow('run a, from which that one was forked, has begun it; fork a, or')
+    expect(paid).toHaveLength(times)
+    expect(await engine.fork('a', { from: first, as: 'd' })).toMatchObject({ status: 'completed' })
+    expect(paid).toHaveLength(times)
+    expect(await engine.fork('b', { from: pay, as: 'e' })).toMatchObject({ status: 'completed' })
+    expect(paid).toHaveLength(2 * times)
+  })
+
+  test('is not done again by a fork that skips it, and a fork of that which does not', async () => {
+    const paid: string[] = []
+    const engine = testEngine()
+    const tagged = definePlan({
+      id: 'q',
+      version: '1',
+      states: [
+        defineState({
+          ...{ id: 'pay', tags: ['pay'], effect: 'at-most-once', output: z.string() },
+          run: () => {
+            paid.push('once')
+            return 'receipt'
+          },
+        }),
+      ],
+    })
+    await engine.start(tagged, undefined, { runId: 'q' })
+    await engine.fork('q', { as: 'skipping', config: { skipTags: ['pay'] } })
+
+    await expect(engine.fork('skipping', { config: { skipTags: [] } })).rejects.toMatchObject(planError('IN_DOUBT'))
+    expect(paid).toEqual(['once'])
+  })
+})
+
+test('a child plan that a fork has skipped is taken over again by a fork that does not', async () => {
+  const paid: string[] = []
+  const pay = defineState({
+    ...{ id: 'pay', effect: 'at-most-once', output: z.string() },
+    run: () => {
+      paid.push('once')
+      return 'receipt'
+    },
+  })
+  const order = definePlan({ id: 'order', version: '1', states: [pay], output: pay })
+  const child = childState({ id: 'child', tags: ['c'], plan: order, childParams: () => undefined })
+  const engine = testEngine()
+  await engine.start(definePlan({ id: 'shop', version: '1', states: [child], output: child }), undefined, {
+    runId: 'a',
+  })
+  await engine.fork('a', { as: 'b', config: { skipTags: ['c'] } })
+
+  expect(await engine.fork('b', { config: { skipTags: [] } })).toMatchObject({ status: 'completed', output: 'receipt' })
+  expect(paid).toHaveLength(1)
+})

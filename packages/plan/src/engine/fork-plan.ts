@@ -8,7 +8,7 @@ import { keepOutput } from '../execution/keep-output.ts'
 import { openNames } from '../manifest/named-secrets.ts'
 import { prepareRun, type RunConfigInput } from '../manifest/prepare-run.ts'
 import { planChanges } from '../manifest/manifest.ts'
-import type { PlanInput } from '../schedule/plan-input.ts'
+import type { AdoptedChild, PlanInput } from '../schedule/plan-input.ts'
 import type { EngineParts } from './parts.ts'
 import { checkNotTwice, completedChildren } from './done-before.ts'
 import { pinnedRun, samePlan, type PinnedRun } from './pinned-run.ts'
@@ -64,11 +64,17 @@ export async function forkPlan(
   const { graph } = plan.definition
   const said = options.from === undefined ? undefined : idOf(options.from)
   // A child plan is told what to skip; one that is another plan now, or told otherwise, begins anew.
-  const isSkippingAlike = canonicalJson(input.config.skipTags) === canonicalJson(prepared.manifest.config.skipTags)
+  const isSkippingAlike = ({ skipTags = input.config.skipTags }: AdoptedChild): boolean =>
+    canonicalJson(skipTags) === canonicalJson(prepared.manifest.config.skipTags)
+  const isSkipped = (id: string): boolean =>
+    graph.nodeOf(id).tags.some((tag) => prepared.manifest.config.skipTags.includes(tag))
   const isSaid = (id: string): boolean => id === said || Object.hasOwn(changes.replaced ?? {}, id)
   await checkNotTwice(parts, run, {
     runs: (id) => graph.indexOf.has(id) && !isSaid(id),
-    takesOver: (id) => isSkippingAlike && Object.hasOwn(changes.children ?? {}, id),
+    takesOver: (id) => {
+      const child = Object.hasOwn(changes.children ?? {}, id) ? changes.children?.[id] : undefined
+      return child !== undefined && (isSkippingAlike(child) || isSkipped(id))
+    },
     mayDoOnce: (id) => doesOnce(graph.nodeOf(id)),
   })
   plans.add(plan)

@@ -28,6 +28,8 @@ export interface AdoptedChild {
   readonly output: ArtifactRef | null
   /** The run that made it. */
   readonly runId?: string
+  /** What that one was told to skip. */
+  readonly skipTags?: readonly string[]
 }
 
 /** What the output of a child plan that has completed depends on: not on how many states ran at once, nor on the build. */
@@ -44,6 +46,7 @@ const adoptedChild = z.strictObject({
   input: contentId,
   output: artifactRef.nullable(),
   runId: z.string().optional(),
+  skipTags: z.array(z.string()).optional(),
 })
 
 /** Checks what a run of a plan starts with. */

@@ -35,6 +35,8 @@ export interface ItemRecord {
 /** What the log of a run of a plan says, without the code of the plan. */
 export interface RunRecord {
   readonly runId: string
+  /** The run that it was forked from. */
+  forkedFrom?: string
   input?: PlanInput
   readonly items: Map<string, ItemRecord>
   end?: { readonly status: 'completed' | 'failed' | 'canceled' | 'continued'; readonly error?: Failure }
@@ -58,6 +60,7 @@ export function recordEvent(record: RunRecord, event: LogEvent): string | undefi
       record.input = event.data.input as unknown as PlanInput
       return undefined
     case 'RunForked':
+      record.forkedFrom = event.data.fromRunId
       for (const [key, { closedSeq }] of record.items) if (closedSeq === undefined) record.items.delete(key)
       return undefined
     case 'ActionRequested':
