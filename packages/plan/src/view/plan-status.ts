@@ -143,8 +143,8 @@ function isSkippedInside(
   { input, end }: RunRecord,
 ): boolean {
   if (kind !== 'child' || last !== undefined) return false
-  // Null may also be what it makes, which is about to be recorded.
-  if (output === NULL_OUTPUT && end === undefined) return false
+  // Null may also be what it makes, which was about to be recorded.
+  if (output === NULL_OUTPUT && end?.status !== 'completed') return false
   if (child !== undefined) return child.output === null
   const adopted = Object.hasOwn(input?.children ?? {}, id) ? input?.children?.[id] : undefined
   if (adopted?.output !== null || start?.output === undefined) return false
