@@ -75,7 +75,7 @@ export function checkLocation(location: PostgresLocation): void {
   const { pool, url }: { readonly pool?: Partial<PostgresPool> | null; readonly url?: unknown } = location
   if (!('pool' in location)) checkUrl('url', url)
   else if (typeof pool?.connect !== 'function') {
-    throw new StoreError('INVALID_ARGUMENT', `pool must be a pool of pg, with a function connect, got ${shown(pool)}`)
+    throw new StoreError('INVALID_ARGUMENT', `pool must be a pool of pg, with a function connect, got ${typeof pool}`)
   }
 }
 
@@ -90,7 +90,10 @@ export async function openPool(location: PostgresLocation): Promise<OwnPool> {
   if ('pool' in location) return { pool: location.pool, end: async () => undefined }
   const { url, poolSize = 10 } = location
   if (!Number.isInteger(poolSize) || poolSize < 1) {
-    throw new StoreError('INVALID_ARGUMENT', `poolSize must be a whole number of at least 1, got ${shown(poolSize)}`)
+    throw new StoreError(
+      'INVALID_ARGUMENT',
+      `poolSize must be a whole number of at least 1, got ${typeof poolSize === 'number' ? poolSize : typeof poolSize}`,
+    )
   }
   const { Pool } = await loadDriver()
   const pool = new Pool({

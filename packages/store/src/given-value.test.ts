@@ -12,12 +12,13 @@ const refused = (text: string): object => ({ code: 'INVALID_ARGUMENT', message: 
 describe('a value in the text of an error', () => {
   test.for<[string, unknown]>([
     ['"a\\nb"', 'a\nb'],
-    [JSON.stringify('x'.repeat(80)), 'x'.repeat(1000)],
+    [JSON.stringify('x'.repeat(80)), 'x'.repeat(80)],
+    ['a text of 81 characters', 'x'.repeat(81)],
     ['NaN', Number.NaN],
     ['undefined', undefined],
     ['null', null],
     ['false', false],
-    ['7n', 7n],
+    ['a bigint', 7n],
     ['a list', [1]],
     ['an object', Object.create(null)],
     ['an object', { toString: null }],
@@ -31,7 +32,11 @@ describe('a value in the text of an error', () => {
 test.for(['text', 7, null, undefined, [], () => 1])('no options: %j', (value) => {
   expect(() => {
     checkOptions('options', value)
-  }).toThrow(expect.objectContaining(refused(`options must be an object, got ${shown(value)}`)))
+  }).toThrow(
+    expect.objectContaining(
+      refused(`options must be an object, got ${typeof value === 'string' ? 'a text' : shown(value)}`),
+    ),
+  )
 })
 
 test.for([{}, Object.create(null), new Map()])('options: %j', (value) => {
@@ -43,7 +48,9 @@ test.for([{}, Object.create(null), new Map()])('options: %j', (value) => {
 test.for(['text', { length: 0 }, null, undefined, new Set()])('no list: %j', (value) => {
   expect(() => {
     checkList('tags', value)
-  }).toThrow(expect.objectContaining(refused(`tags must be a list, got ${shown(value)}`)))
+  }).toThrow(
+    expect.objectContaining(refused(`tags must be a list, got ${typeof value === 'string' ? 'a text' : shown(value)}`)),
+  )
 })
 
 test('what cannot even be read is an object, and neither options nor a list', () => {

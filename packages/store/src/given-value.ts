@@ -1,15 +1,15 @@
 import { StoreError } from './errors.ts'
 
-/**
- * A value for the text of an error: a text in quotes and cut at 80 characters, what is short as it is, of all else what kind
- * of thing it is. Never throws.
- */
+/** Of a longer text nothing is shown: whoever takes secrets out of an error's text finds none that was cut. */
+const MOST_SHOWN = 80
+
+/** A value for the text of an error: a short text in quotes, a number as it is, of all else what kind of thing it is. Never throws. */
 export function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return JSON.stringify(value.slice(0, 80))
+      return value.length > MOST_SHOWN ? `a text of ${value.length} characters` : JSON.stringify(value)
     case 'bigint':
-      return `${String(value).slice(0, 80)}n`
+      return 'a bigint'
     case 'object':
       return value === null ? 'null' : kindOf(value)
     case 'symbol':
@@ -28,16 +28,21 @@ function kindOf(value: object): string {
   }
 }
 
+/** Where a text is never right it may be anything, such as an address with a password. */
+function unquoted(value: unknown): string {
+  return typeof value === 'string' ? 'a text' : shown(value)
+}
+
 /** @throws StoreError `INVALID_ARGUMENT` for anything but an object, as a text or a list is given by mistake. */
 export function checkOptions(what: string, options: unknown): void {
   if (typeof options === 'object' && options !== null && kindOf(options) === 'an object') return
-  throw new StoreError('INVALID_ARGUMENT', `${what} must be an object, got ${shown(options)}`)
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be an object, got ${unquoted(options)}`)
 }
 
 /** A text is none, though it can be spread as one. @throws StoreError `INVALID_ARGUMENT`. */
 export function checkList(what: string, list: unknown): asserts list is readonly unknown[] {
   if (typeof list === 'object' && list !== null && kindOf(list) === 'a list') return
-  throw new StoreError('INVALID_ARGUMENT', `${what} must be a list, got ${shown(list)}`)
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be a list, got ${unquoted(list)}`)
 }
 
 /** @throws StoreError `INVALID_ARGUMENT` unless the value is one of these. */

@@ -1,7 +1,8 @@
-import { canonicalJson, sha256, type Json } from '@varve/store'
+import { canonicalJson, sha256, shown, type Json } from '@varve/store'
 import type { Timer } from '../clock.ts'
 import { KernelError, textOf } from '../errors.ts'
 import { copyJson } from '../log/copy-json.ts'
+import { detach } from '../log/detach.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { ActionError, errorInfoOf, hasKind, saysNotExecuted } from '../policy/action-error.ts'
@@ -131,12 +132,11 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
     const by = 'reconcile'
     switch (answer?.status) {
       case 'succeeded':
-        return recordable(env, await outputDraft(env, attempt, answer.output, { by, ...used }))
-      case 'failed':
-        return {
-          type: 'ActionFailed',
-          data: { key, attempts, error: { message: redact(answer.message), kind: 'permanent' }, by, ...used },
-        }
+        return recordable(env, succeeded(await outputDraft(env, attempt, answer.output, { by, ...used })))
+      case 'failed': {
+        const error = { message: messageOf(answer, opened?.redact), kind: 'permanent' } as const
+        return recordable(env, { type: 'ActionFailed', data: { key, attempts, error, by, ...used } })
+      }
       case 'not-executed':
         return action.fenced === true
           ? { type: 'ActionAttemptStarted', data: { key, attempt: attempts + 1 } }
@@ -150,11 +150,28 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
   }
 }
 
-/** An answer that cannot be recorded settles nothing: the doubt is as it was. @throws why. */
-function recordable(env: Environment, draft: LogDraft): LogDraft {
-  if (draft.type === 'ActionInDoubt') throw new KernelError('INVALID_INPUT', `reconcile: ${draft.data.reason}`)
-  checkRecordable(env, draft.type, draft.data, 'answer of reconcile')
+/** As that of any other failure: cut where it is too long, and without half characters. */
+function messageOf({ message }: { readonly message: unknown }, redact: Redact | undefined): string {
+  if (typeof message === 'string') return errorInfoOf(new Error(message), redact).message
+  throw new KernelError('INVALID_INPUT', `reconcile: the message of a failure must be a text, got ${shown(message)}`)
+}
+
+/** @throws why what was answered is recorded as something else. */
+function succeeded(draft: LogDraft): LogDraft {
+  if (draft.type === 'ActionFailed') throw new KernelError('INVALID_INPUT', `reconcile: ${draft.data.error.message}`)
   return draft
+}
+
+/**
+ * An answer as it is recorded, whatever becomes of the object that was given. One that cannot be settles nothing: the doubt is as
+ * it was.
+ *
+ * @throws why.
+ */
+function recordable(env: Environment, draft: LogDraft): LogDraft {
+  const data = detach(env, draft.data, 'answer of reconcile')
+  checkRecordable(env, draft.type, data as object, 'answer of reconcile')
+  return { ...draft, data } as LogDraft
 }
 
 function callHandler(env: Environment, attempt: Attempt, call: Call): unknown {

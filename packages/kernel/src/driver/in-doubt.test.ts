@@ -466,4 +466,49 @@ describe('reconciling', () => {
     expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining('reconcile')])
     expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionInDoubt'])
   })
+
+  test.for([5, undefined, null])(
+    'that says no text of a failure (%s) settles nothing, and warns of it',
+    async (message) => {
+      const warnings: Error[] = []
+      const { start, store } = payingRun(
+        unsure,
+        { reconcile: () => ({ status: 'failed', message: message as never }) },
+        { onWarning: (warning) => warnings.push(warning) },
+      )
+
+      expect(await start()).toMatchObject(inDoubt)
+      expect(warnings.map(({ message: text }) => text)).toEqual([expect.stringContaining('must be a text')])
+      expect(await typesOf(store, 'r')).toEqual(['RunStarted', 'ActionRequested', 'ActionInDoubt'])
+    },
+  )
+
+  test('that says a failure in a text with half a character, or one too long, has it recorded like any other', async () => {
+    const message = `${'declined 😀'.slice(0, 10)}${'x'.repeat(5_000_000)}`
+    const { start } = payingRun(unsure, { reconcile: () => ({ status: 'failed', message }) })
+
+    const outcome = await start()
+
+    expect(outcome).toMatchObject({
+      output: { status: 'failed', error: { message: expect.stringMatching(/^declined \ufffd/) as string } },
+    })
+  })
+
+  test('whose answer changes afterwards has it recorded as it was', async () => {
+    const status: Record<string, unknown> = { paid: true }
+    const reconcile = (): Reconciliation => {
+      const change = (turns: number): void => {
+        if (turns === 0) status['at'] = new Date(0)
+        else
+          queueMicrotask(() => {
+            change(turns - 1)
+          })
+      }
+      change(20)
+      return { status: 'succeeded', output: status }
+    }
+    const { start } = payingRun(unsure, { reconcile })
+
+    expect(await start()).toMatchObject({ output: { status: 'succeeded', output: { paid: true } } })
+  })
 })

@@ -23,11 +23,12 @@ export function isOfValue(error: unknown): boolean {
  * happened, though, and a failure would have the step do without it: it is in doubt, until somebody says what came of it.
  */
 export function unrecordable(
-  { key, attempt, effect }: Pick<OpenAction, 'key' | 'attempt' | 'effect'>,
+  { key, attempt, effect, inDoubt }: Pick<OpenAction, 'key' | 'attempt' | 'effect' | 'inDoubt'>,
   error: unknown,
   { redact, ...more }: More,
 ): LogDraft {
   const info = errorInfoOf(error, redact)
-  if (effect === 'at-most-once') return { type: 'ActionInDoubt', data: { key, attempt, reason: info.message } }
+  if (effect === 'at-most-once' && !inDoubt)
+    return { type: 'ActionInDoubt', data: { key, attempt, reason: info.message } }
   return { type: 'ActionFailed', data: { key, attempts: attempt, error: info, ...more } }
 }

@@ -25,6 +25,8 @@ const HOLD_MS = 5000
 
 const STORE = { object: ['capabilities', 'events', 'runs', 'inbox'], function: ['now'] }
 
+const ARTIFACTS = { object: [], function: ['put', 'get'] }
+
 const CLOCK = { object: [], function: ['now', 'monotonic', 'schedule'] }
 
 /** @throws KernelError `INVALID_DEFINITION` for what a kernel cannot even be begun with. */
@@ -42,7 +44,9 @@ function checkPort(what: string, port: unknown, members: typeof STORE | typeof C
   const isWhole = (['object', 'function'] as const).every((kind) =>
     members[kind].every((name) => typeof given[name] === kind && given[name] !== null),
   )
-  if (!isWhole) throw new KernelError('INVALID_DEFINITION', `${what}, got ${shown(port)}`)
+  // A text may be an address, and that may hold a password.
+  const got = typeof port === 'string' ? 'a text' : shown(port)
+  if (!isWhole) throw new KernelError('INVALID_DEFINITION', `${what}, got ${got}`)
 }
 
 /**
@@ -56,6 +60,7 @@ export function environmentOf(
 ): Omit<Environment, 'moved' | 'moving' | 'trailing'> {
   const { leaseMs = DEFAULT_LEASE_MS, maxRecoveries = DEFAULT_MAX_RECOVERIES } = options
   const { build, onCommitted, onWarning, onDrift = 'stop', guard = 'throw', policy = allowAll } = options
+  checkKinds(options)
   checkWhole('leaseMs', leaseMs, 100)
   checkWhole('maxRecoveries', maxRecoveries, 0)
   inDefinition(() => {
@@ -94,6 +99,22 @@ export function environmentOf(
       }
     },
   }
+}
+
+/** What is of another kind would be missed by the first run that needs it. */
+function checkKinds({ observer, secrets, limits, artifacts, onCommitted, onWarning, build }: KernelOptions): void {
+  inDefinition(() => {
+    for (const [name, part] of Object.entries({ observer, secrets, limits, artifacts })) {
+      if (part !== undefined) checkOptions(name, part)
+    }
+  })
+  if (artifacts !== undefined) checkPort('artifacts must be a store of artifacts', artifacts, ARTIFACTS)
+  for (const [name, part] of Object.entries({ onCommitted, onWarning })) {
+    if (part === undefined || typeof part === 'function') continue
+    throw new KernelError('INVALID_DEFINITION', `${name} must be a function, got ${shown(part)}`)
+  }
+  if (build === undefined || typeof build === 'string') return
+  throw new KernelError('INVALID_DEFINITION', `build must be a text, got ${shown(build)}`)
 }
 
 function checkWhole(name: string, value: unknown, least: number): void {

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import type { StoredEvent } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { kernelError, storeError } from '../testing/expected-errors.ts'
@@ -244,6 +245,14 @@ describe('an edit at the fork', () => {
     await kernel.fork('r', { at: 1, as: 'f', edit: { tags: ['retold'], queue: 'slow' } })
 
     expect(await kernel.get('f')).toMatchObject({ tags: ['retold'], queue: 'slow' })
+  })
+
+  test('may be an object of another realm', async () => {
+    const { kernel } = await summed()
+
+    const edit = runInNewContext('({ output: 100 })') as Record<string, unknown>
+
+    expect(await kernel.fork('r', { at: 3, as: 'f', edit })).toMatchObject({ output: { total: 105 } })
   })
 
   test.for<[what: string, edit: unknown]>([

@@ -11,6 +11,7 @@ import { applyEvent, type RunFold } from '../run/run-fold.ts'
 import { emptySystem, type System } from '../run/system.ts'
 import { enter, withSecrets, type NewSecret } from '../secrets/entering.ts'
 import { addReferences } from '../secrets/erase.ts'
+import { isPlain } from '../secrets/replace.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
 import { appendCopy, checkEditedArtifacts } from './append-copy.ts'
@@ -102,8 +103,7 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
 /** Whatever else has no fields of its own, and would edit nothing without a word. */
 function checkEdit(edit: unknown, runId: string): void {
   if (edit === undefined) return
-  const kind: unknown = typeof edit === 'object' && edit !== null ? Object.getPrototypeOf(edit) : undefined
-  if (kind === null || kind === Object.prototype) return
+  if (typeof edit === 'object' && edit !== null && isPlain(edit)) return
   throw new KernelError('INVALID_INPUT', `an edit must be a plain object of fields, got ${shown(edit)}`, { runId })
 }
 

@@ -127,9 +127,15 @@ describe('composed policies', () => {
   })
 })
 
+test('a policy that is asked nothing may have any name', () => {
+  const mine: Policy = { ...allowAll, name: 'mine' }
+
+  expect(composePolicies(mine, allowList({ actions: [] })).name).toBe('mine+allow-list')
+})
+
 test.for<[what: string, policy: unknown]>([
   ['that was not made', retryWithBackoff],
-  ['that has no method', { name: 'p' }],
+  ['whose method is misspelled', { name: 'p', authorise: () => undefined }],
   ['that is null', null],
 ])('a policy %s is not composed', ([, policy]) => {
   expect(() => composePolicies(allowAll, policy as Policy)).toThrow(

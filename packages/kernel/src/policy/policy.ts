@@ -1,6 +1,7 @@
 import { checkOptions, shown, type Json } from '@varve/store'
 import { inDefinition, KernelError } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
+import { isPlain } from '../secrets/replace.ts'
 import type { Effect } from '../workflow/action.ts'
 
 /**
@@ -97,11 +98,16 @@ export function checkPolicy(policy: unknown): void {
   const given = (typeof policy === 'object' ? policy : undefined) as
     { readonly [F in keyof Policy]?: unknown } | undefined
   const methods = METHODS.filter((method) => given?.[method] !== undefined)
-  const isAsked = methods.length > 0 || given?.name === allowAll.name
+  const isAsked = methods.length > 0 || (given !== undefined && hasNoMethods(given))
   if (typeof given?.name === 'string' && isAsked && methods.every((method) => typeof given[method] === 'function'))
     return
   const text = `a policy must be an object with a name and at least one function of ${METHODS.join(', ')}, got ${shown(policy)}`
   throw new KernelError('INVALID_DEFINITION', `${text}; to allow everything, give allowAll`)
+}
+
+/** True for one that is meant to be asked nothing: a method under another name is most likely a misspelled one. */
+function hasNoMethods(policy: object | null): boolean {
+  return policy !== null && isPlain(policy) && Object.values(policy).every((part) => typeof part !== 'function')
 }
 
 /** What may be used. A list that is left out restricts nothing, an empty one denies all. */

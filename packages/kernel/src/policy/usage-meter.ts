@@ -22,7 +22,8 @@ const MAX_NAMES = 100
 
 /**
  * @param warn - told of usage that comes too late to be recorded.
- * @param redact - there when the input holds secrets: with one taken out, two names could become one.
+ * @param redact - there when the input holds secrets: a name that holds one is recorded without, with a warning. To refuse it would
+ * throw the handler's work away, for a name such as that of the provider, which may be a part of a secret by chance.
  */
 export function usageMeter(
   where: { readonly runId: string; readonly key: string },
@@ -37,8 +38,12 @@ export function usageMeter(
   const meter: UsageMeter = {
     use: (amounts) => {
       const total = new Map(sum)
-      for (const [name, amount] of entriesOf(amounts, invalid)) {
-        if (redact(name) !== name) throw invalid('', 'a name holds a secret of the input, and would be recorded')
+      for (const [given, amount] of entriesOf(amounts, invalid)) {
+        const name = redact(given) === given ? given : redact(given).replaceAll(/[[\]]/g, '')
+        if (name !== given) {
+          const text = `use in ${key} of run ${runId}: a name holds a secret of the input; its amount is recorded as ${name}`
+          warn(new KernelError('INVALID_INPUT', text, where))
+        }
         if (!isUsageName(name)) throw invalid(name, `${JSON.stringify(name)} is no name: ${USAGE_NAMES}`)
         const more = typeof amount === 'number' ? (total.get(name) ?? 0) + amount : Number.NaN
         if (!((amount as number) >= 0) || !(more <= Number.MAX_SAFE_INTEGER)) {

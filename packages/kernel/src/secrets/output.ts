@@ -12,7 +12,7 @@ import { redactJson } from './redact.ts'
 /** Whose output it is. */
 interface Origin {
   readonly runId: string
-  readonly item: Pick<OpenAction, 'key' | 'attempt' | 'effect'>
+  readonly item: Pick<OpenAction, 'key' | 'attempt' | 'effect' | 'inDoubt'>
   readonly opened?: OpenedInput
 }
 

@@ -158,14 +158,16 @@ describe('a handler that says its secret', () => {
     expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
   })
 
-  test('in a name of what it has used is refused, for that is recorded as it is', async () => {
+  test('in a name of what it has used has the amount recorded without, and its work is kept', async () => {
     const { store, kernel, workflow } = secretRun(({ token }, { use }) => {
       use({ [`calls.${token}`]: 1 })
+      return 'done'
     })
 
     const outcome = await kernel.start(workflow, input, { runId: 'r' })
 
-    expect(outcome).toMatchObject({ output: { status: 'failed', error: { code: 'INVALID_INPUT' } } })
+    expect(outcome).toMatchObject({ output: { status: 'succeeded', output: 'done' } })
+    expect(await dataOf(store, 'r', 'ActionSucceeded')).toMatchObject([{ usage: { 'calls.secret': 1 } }])
     expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
   })
 
