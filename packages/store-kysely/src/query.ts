@@ -73,6 +73,19 @@ export function queryCompiler(dialect: SqlDialect): QueryCompiler {
   }
 }
 
+/**
+ * Makes what follows from a dialect once for each: to compile all queries of a store takes longer than to open it, so those
+ * on the same dialect share them.
+ */
+export function perDialect<T extends object>(make: (dialect: SqlDialect) => T): (dialect: SqlDialect) => T {
+  const made = new WeakMap<SqlDialect, T>()
+  return (dialect) => {
+    const known = made.get(dialect) ?? make(dialect)
+    made.set(dialect, known)
+    return known
+  }
+}
+
 /** The values to bind for one execution. */
 export function boundValues<Args>(query: Query<Args, unknown>, args: Args): unknown[] {
   const { bindings } = query

@@ -136,6 +136,18 @@ test('a query is compiled once: the same call asks for the same text', async () 
   expect(queries[2]).toBe(queries[3])
 })
 
+test('stores in the same place share what is compiled, and those of two schemas name each its own', async () => {
+  for (const dialectOf of [sqliteDialect, () => postgresDialect('shared')]) {
+    const [first, second] = [await queriesOf(dialectOf()), await queriesOf(dialectOf())]
+
+    expect(first.length).toBeGreaterThan(15)
+    expect(second.map((query, i) => query === first[i])).toEqual(first.map(() => true))
+  }
+  const texts = (await queriesOf(postgresDialect('other'))).map(({ sql }) => sql)
+
+  expect(texts.filter((sql) => sql.includes('"other".'))).toHaveLength(texts.length)
+})
+
 test('one event is read without asking how many of them make a page', async () => {
   for (const dialect of [sqliteDialect(), postgresDialect('varve')]) {
     const { executor, queries } = recorder()

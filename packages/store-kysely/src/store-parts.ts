@@ -2,7 +2,7 @@ import { isStoreError, StoreError, type ErrorWhere, type StoreErrorCode } from '
 import type { Changes } from './changes/changes.ts'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlExecutor } from './executor.ts'
-import { queryCompiler, type Params } from './query.ts'
+import { perDialect, queryCompiler, type Params } from './query.ts'
 import type { SqlWrites } from './writes.ts'
 
 /** What the parts of one store work with. */
@@ -18,15 +18,17 @@ export interface StoreParts {
 
 /** Asks for the store's time: the database where it is the server's, so that a closed store says so too. */
 export function storeTime({ executor, dialect, now }: StoreParts): () => Promise<number> {
-  const query = queryCompiler(dialect).read((p: Params<{ readonly now: number | null }>) =>
-    dialect.db.selectNoFrom(p.now.as('now')),
-  )
+  const query = timeQuery(dialect)
   return async () => {
     const row = await executor.get(query, { now: now() })
     if (row === undefined) throw new StoreError('STORE_FAILED', 'the database does not tell the time')
     return row.now
   }
 }
+
+const timeQuery = perDialect((dialect) =>
+  queryCompiler(dialect).read((p: Params<{ readonly now: number | null }>) => dialect.db.selectNoFrom(p.now.as('now'))),
+)
 
 /** The error for a run that is not there. */
 export function runNotFound(runId: string): StoreError {

@@ -1,6 +1,6 @@
 import { sql, type Expression, type QueryCreator, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import { asSchema, type ArtifactsTable, type Schema } from '../schema.ts'
 
 interface IdArgs {
@@ -43,7 +43,7 @@ export interface ArtifactQueries {
 }
 
 /** Compiles the queries of the artifact store. */
-export function artifactQueries(dialect: SqlDialect): ArtifactQueries {
+export const artifactQueries = perDialect((dialect): ArtifactQueries => {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
@@ -70,7 +70,7 @@ export function artifactQueries(dialect: SqlDialect): ArtifactQueries {
       db.deleteFrom('artifact_chunks').where('upload', '=', p.text('upload')),
     ),
   }
-}
+})
 
 function chunkQueries(dialect: SqlDialect): Pick<ArtifactQueries, 'chunk' | 'same'> {
   const { read } = queryCompiler(dialect)

@@ -1,6 +1,5 @@
 import { sql } from 'kysely'
-import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import type { ArtifactChunksTable } from '../schema.ts'
 import { naming, type NamedRecord, type NameArgs } from './artifact-queries.ts'
 
@@ -28,7 +27,7 @@ export interface UploadQueries {
 }
 
 /** Compiles the queries on uploads. */
-export function uploadQueries(dialect: SqlDialect): UploadQueries {
+export const uploadQueries = perDialect((dialect): UploadQueries => {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
@@ -60,4 +59,4 @@ export function uploadQueries(dialect: SqlDialect): UploadQueries {
         .returning('id'),
     ),
   }
-}
+})

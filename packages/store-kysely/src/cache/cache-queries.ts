@@ -1,6 +1,6 @@
 import { sql, type QueryCreator } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import { asSchema, type CacheEntriesTable, type Schema } from '../schema.ts'
 
 /** Names one entry. */
@@ -33,7 +33,7 @@ export interface CacheQueries {
 }
 
 /** Compiles the queries of the cache store. */
-export function cacheQueries(dialect: SqlDialect): CacheQueries {
+export const cacheQueries = perDialect((dialect): CacheQueries => {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
@@ -41,7 +41,7 @@ export function cacheQueries(dialect: SqlDialect): CacheQueries {
     delete: write((p: Params<KeyArgs>) => db.deleteFrom('cache_entries').where('key', '=', p.text('key'))),
     deleteReferences: write((p: Params<KeyArgs>) => db.deleteFrom('cache_artifacts').where('key', '=', p.text('key'))),
   }
-}
+})
 
 /** Compiles the list for arguments of this shape: newest first. */
 export function cacheListQuery(dialect: SqlDialect, shape: CacheListArgs): Query<CacheListArgs, CacheEntriesTable> {

@@ -15,7 +15,7 @@ import {
   type PageRequest,
 } from '@varve/store'
 import { run, type Steps } from '../executor.ts'
-import type { Query } from '../query.ts'
+import { perDialect, type Query } from '../query.ts'
 import { referredAmong } from '../references/referred.ts'
 import type { CacheEntriesTable } from '../schema.ts'
 import { settledOn, type StoreParts } from '../store-parts.ts'
@@ -64,7 +64,7 @@ type Position = readonly [createdAt: number, key: string]
 
 /** One query per combination of conditions, compiled when it is first asked for. */
 function cacheLister({ dialect, executor }: StoreParts): CacheStore['list'] {
-  const compiled = new Map<string, Query<CacheListArgs, CacheEntriesTable>>()
+  const compiled = compiledLists(dialect)
   return async (filter, page): Promise<Page<CacheEntry>> => {
     const args = listArgs(filter, page)
     const shape = Object.keys(args).join()
@@ -74,6 +74,8 @@ function cacheLister({ dialect, executor }: StoreParts): CacheStore['list'] {
     return pageOf(found, page.limit, entryOf, (record): Position => [record.created_at, record.key])
   }
 }
+
+const compiledLists = perDialect(() => new Map<string, Query<CacheListArgs, CacheEntriesTable>>())
 
 function listArgs(filter: CacheFilter, { limit, cursor }: PageRequest): CacheListArgs {
   const { group, createdBefore = Number.MAX_SAFE_INTEGER } = filter

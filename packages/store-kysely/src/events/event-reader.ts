@@ -2,7 +2,7 @@ import { checkId, type EventStore, type ReadRange, type StoredEvent, checkWhole 
 import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { SqlExecutor } from '../executor.ts'
-import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { EventsTable } from '../schema.ts'
 
 /** Bounds of one page: a log is never held in memory as a whole, however long it is and however large its events are. */
@@ -145,7 +145,7 @@ export const eventColumns = {
 } as const satisfies StoredColumns<EventRecord>
 
 /** One event needs no bounds: the plan of the other query takes longer than all the rest. */
-export function oneQuery(dialect: SqlDialect): ReadQueries['one'] {
+export const oneQuery = perDialect((dialect): ReadQueries['one'] => {
   const query = queryCompiler(dialect).read((p: Params<Pick<PageArgs, 'runId' | 'from'>>) =>
     dialect.db
       .selectFrom('events')
@@ -154,10 +154,10 @@ export function oneQuery(dialect: SqlDialect): ReadQueries['one'] {
       .where('seq', '=', p.int('from')),
   )
   return dialect.stored('read_event', eventColumns, query)
-}
+})
 
 /** The events from `from` to `to`, up to the first that begins beyond `bytes`: at least one, if there is one. */
-export function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
+export const pageQuery = perDialect((dialect): Query<PageArgs, PageRecord> => {
   const { db } = dialect
   const query = queryCompiler(dialect).read((p: Params<PageArgs>) => {
     const stretch = db
@@ -188,4 +188,4 @@ export function pageQuery(dialect: SqlDialect): Query<PageArgs, PageRecord> {
       .orderBy('seq')
   })
   return dialect.stored('read_events', { ...eventColumns, head: 'bigint' }, query)
-}
+})

@@ -1,6 +1,6 @@
 import { StoreError, type AppendOptions, type AppendResult, type EventStore, type StoredEvent } from '@varve/store'
 import type { CreatedRecord } from './append-queries.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import { claimOf } from '../runs/run-record.ts'
 import type { RunsTable } from '../schema.ts'
 import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
@@ -9,7 +9,7 @@ import { eventReader } from './event-reader.ts'
 
 /** The logs. */
 export function sqlEvents(parts: StoreParts): EventStore {
-  const compared = comparedQuery(parts)
+  const compared = comparedQuery(parts.dialect)
   return {
     append: (runId, events, options) =>
       options.run.create === undefined || options.expectedHead !== 0 || options.fencingToken !== 0
@@ -66,14 +66,14 @@ function runExists(runId: string): StoreError {
 
 type Compared = Pick<RunsTable, 'token' | 'lease_owner_id' | 'head' | 'waiting'>
 
-function comparedQuery({ dialect }: StoreParts): Query<{ readonly runId: string }, Compared> {
-  return queryCompiler(dialect).read((p: Params<{ readonly runId: string }>) =>
+const comparedQuery = perDialect((dialect): Query<{ readonly runId: string }, Compared> =>
+  queryCompiler(dialect).read((p: Params<{ readonly runId: string }>) =>
     dialect.db
       .selectFrom('runs')
       .select(['token', 'lease_owner_id', 'head', 'waiting'])
       .where('run_id', '=', p.text('runId')),
-  )
-}
+  ),
+)
 
 /** When a run that was just created may be claimed. */
 function dueInOf({ claim_at: claimAt, created_at: createdAt, lease_until: leaseUntil }: CreatedRecord): number | null {

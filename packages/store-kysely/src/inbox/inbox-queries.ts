@@ -1,6 +1,5 @@
 import { sql, type RawBuilder } from 'kysely'
-import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { PostsTable, RunsTable } from '../schema.ts'
 
 /** Names a post by its id. */
@@ -39,7 +38,7 @@ const columns: StoredColumns<PostRecord> = {
 }
 
 /** Compiles the queries of the inbox. States stand as literals, so that the partial indexes are found. */
-export function inboxQueries(dialect: SqlDialect): InboxQueries {
+export const inboxQueries = perDialect((dialect): InboxQueries => {
   const { db } = dialect
   const { read } = queryCompiler(dialect)
   const posts = db.selectFrom('posts').select(['number', 'id', 'type', 'body', 'error', 'posted_at']).orderBy('number')
@@ -75,7 +74,7 @@ export function inboxQueries(dialect: SqlDialect): InboxQueries {
         .limit(p.int('limit')),
     ),
   }
-}
+})
 
 /** A state as a literal. */
 function isIn(state: PostsTable['state']): RawBuilder<boolean> {

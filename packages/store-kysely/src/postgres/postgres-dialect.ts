@@ -5,11 +5,27 @@ import { all, run } from '../executor.ts'
 import { queryCompiler, type Params, type Query, type StoredStatement } from '../query.ts'
 import type { Schema } from '../schema.ts'
 import { postgresWrites } from './postgres-writes.ts'
+import { sharedQuery, type SharedQuery } from './shared-query.ts'
 import { stored, storedValue } from './stored-statement.ts'
 import { storedStatements } from './stored-statements.ts'
 
+/** The dialects of the stores that are open, by their schemas. What is compiled for one goes when the last of its stores does. */
+const dialects = new Map<string, WeakRef<SqlDialect>>()
+const forgotten = new FinalizationRegistry((schema: string) => {
+  if (dialects.get(schema)?.deref() === undefined) dialects.delete(schema)
+})
+
 /** The dialect of PostgreSQL, with its tables in one schema; every name is qualified with it. */
 export function postgresDialect(schema: string): SqlDialect {
+  const known = dialects.get(schema)?.deref()
+  if (known !== undefined) return known
+  const dialect = newDialect(schema)
+  dialects.set(schema, new WeakRef(dialect))
+  forgotten.register(dialect, schema)
+  return dialect
+}
+
+function newDialect(schema: string): SqlDialect {
   const db = new Kysely<Schema>({
     dialect: {
       createAdapter: () => new PostgresAdapter(),
@@ -22,7 +38,7 @@ export function postgresDialect(schema: string): SqlDialect {
     db: db.withSchema(schema),
     sharesPlaceholders: true,
     locksRows: true,
-    ddl: postgresDdl(db, schema, () => storedStatements(dialect, schema)),
+    ddl: postgresDdl(db, schema, () => (statements ??= storedStatements(dialect, shared()))),
     typed: (placeholder, type) => sql`cast(${placeholder} as ${sql.raw(type)})`,
     // Of one statement: the same wherever it stands, and a wait for a lock only makes leases shorter.
     now: (placeholder) => sql`coalesce(cast(${placeholder} as bigint),
@@ -50,8 +66,11 @@ export function postgresDialect(schema: string): SqlDialect {
     stored: (name, columns, query, options) => stored(schema, name, columns, query, options),
     storedValue: (name, column, query) => storedValue(schema, name, column, query),
     unflushed: (query) => query,
-    writes: (executor) => postgresWrites(dialect, executor, schema),
+    writes: (executor) => postgresWrites(dialect, executor, shared()),
   }
+  let share: SharedQuery | undefined
+  let statements: readonly StoredStatement[] | undefined
+  const shared = (): SharedQuery => (share ??= sharedQuery(dialect, schema))
   // Compiled with the dialect that it is a part of.
   const locking = queryCompiler(dialect).read((p: Params<{ readonly keys: readonly string[] }>) =>
     db

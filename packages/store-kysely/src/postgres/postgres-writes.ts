@@ -13,19 +13,20 @@ import {
 } from '../events/append-queries.ts'
 import type { SqlExecutor } from '../executor.ts'
 import { countingPost, keeping, targeting, type CountedPost, type PostArgs } from '../inbox/post-queries.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import { claimQuery, inTurns, type PlacedRecord } from './postgres-claim.ts'
 import { claimTypes } from '../runs/run-columns.ts'
 import { asSchema, type Schema } from '../schema.ts'
 import type { ClaimArgs, KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
 import { sharedCommits } from './shared-commits.ts'
+import type { SharedQuery } from './shared-query.ts'
 import { eventArgs, eventsForms, formOf, logging, type EventArgs, type EventsForm } from './logged-events.ts'
 import { pruneQuery, saveQuery, type PruneArgs } from '../snapshots/snapshot-queries.ts'
 import type { Snapshot } from '@varve/store'
 
 /** One statement and one round trip for each write. */
-export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor, schema: string): SqlWrites {
+export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor, shared: SharedQuery): SqlWrites {
   const queries = writeQueries(dialect)
   return {
     create: ({ run, tags, events, artifacts }) => {
@@ -38,7 +39,7 @@ export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor, schem
     },
     saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
     pruneSnapshots: (pruning) => executor.run(queries.pruneSnapshots, pruning),
-    shared: sharedCommits(dialect, executor, schema),
+    shared: sharedCommits(executor, shared),
     post: (args) => executor.get(queries.post, args),
     claim: async (args) => inTurns(await executor.all(queries.claim, args)),
     putArtifact: async (args) => (await executor.get(queries.putArtifact, args))?.sound === 1,
@@ -107,7 +108,7 @@ interface WriteQueries {
   readonly keepEntry: Query<EntryArgs & ArtifactList, KeptEntry>
 }
 
-function writeQueries(dialect: SqlDialect): WriteQueries {
+const writeQueries = perDialect((dialect): WriteQueries => {
   return {
     create: perForm((form) => createQuery(dialect, form)),
     append: perForm((form) => appendQuery(dialect, form)),
@@ -117,7 +118,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
     claim: claimQuery(dialect),
     ...contentQueries(dialect),
   }
-}
+})
 
 function perForm<T>(make: (form: EventsForm) => T): PerForm<T> {
   return { one: make('one'), two: make('two'), lists: make('lists') }

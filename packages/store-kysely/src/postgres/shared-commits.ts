@@ -1,6 +1,5 @@
 import { isStoreError, type Snapshot } from '@varve/store'
 import type { SharedAnswer, SharedCommits, SharedWrite } from '../commits/shared-write.ts'
-import type { SqlDialect } from '../dialect.ts'
 import type { CreatedRecord } from '../events/append-queries.ts'
 import type { SqlExecutor } from '../executor.ts'
 import type { Addition, Creation } from '../writes.ts'
@@ -9,11 +8,11 @@ import {
   arrivalColumns,
   loggedColumns,
   referenceColumns,
-  sharedQuery,
   snapshotColumns,
   tagColumns,
   type Columns,
   type SharedArgs,
+  type SharedQuery,
   type SharedRecord,
 } from './shared-query.ts'
 
@@ -27,8 +26,7 @@ const PATIENCE_MS = 50
  * same run; and all create in the order of the ids. Whoever has no answer, for whatever reason, is told that it was passed over:
  * alone it learns why. So are all, when the database gives the statement up: a time ran out, or somebody had to give way.
  */
-export function sharedCommits(dialect: SqlDialect, executor: SqlExecutor, schema: string): SharedCommits {
-  const query = sharedQuery(dialect, schema)
+export function sharedCommits(executor: SqlExecutor, query: SharedQuery): SharedCommits {
   return {
     lanes: 2,
     patienceMs: PATIENCE_MS,

@@ -135,6 +135,9 @@ const recordTypes: StoredColumns<SharedRecord> = {
   due_in: 'bigint',
 }
 
+/** Makes the writes of a batch. */
+export type SharedQuery = Query<SharedArgs, SharedRecord>
+
 /** Names a table of the store. */
 type NameOf = (table: keyof Schema) => RawBuilder<unknown>
 
@@ -145,7 +148,7 @@ type NameOf = (table: keyof Schema) => RawBuilder<unknown>
  * with "is true", and times with a map, which keeps the planner from joining lists of which it does not know how long they are: it
  * would compare each row of one with each of the other.
  */
-export function sharedQuery(dialect: SqlDialect, schema: string): Query<SharedArgs, SharedRecord> {
+export function sharedQuery(dialect: SqlDialect, schema: string): SharedQuery {
   const nameOf: NameOf = (table) => sql.id(schema, table)
   const query = queryCompiler(dialect).write((p: Params<SharedArgs>) => {
     const isKnown = (table: string) =>

@@ -4,11 +4,11 @@ import { inboxQueries } from '../inbox/inbox-queries.ts'
 import type { Query, StoredStatement } from '../query.ts'
 import { storedRunQueries } from '../runs/run-queries.ts'
 import { snapshotQueries } from '../snapshots/snapshot-queries.ts'
-import { sharedQuery } from './shared-query.ts'
+import type { SharedQuery } from './shared-query.ts'
 import { storedWrites } from './postgres-writes.ts'
 
 /** The functions that a store of this release calls. */
-export function storedStatements(dialect: SqlDialect, schema: string): readonly StoredStatement[] {
+export function storedStatements(dialect: SqlDialect, shared: SharedQuery): readonly StoredStatement[] {
   const queries: readonly Query<never, unknown>[] = [
     ...storedWrites(dialect),
     ...storedRunQueries(dialect),
@@ -16,7 +16,7 @@ export function storedStatements(dialect: SqlDialect, schema: string): readonly 
     pageQuery(dialect),
     snapshotQueries(dialect).latest,
     inboxQueries(dialect).waiting,
-    sharedQuery(dialect, schema),
+    shared,
   ]
   return queries.flatMap((query) => query.stored ?? [])
 }

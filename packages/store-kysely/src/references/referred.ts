@@ -1,13 +1,32 @@
 import { checkContentIds, type ContentId } from '@varve/store'
-import { queryCompiler, type Params } from '../query.ts'
+import type { SqlDialect } from '../dialect.ts'
+import { perDialect, queryCompiler, type Params } from '../query.ts'
 import type { StoreParts } from '../store-parts.ts'
+
+/** A table whose rows refer to artifacts. */
+type Referring = 'run_artifacts' | 'cache_artifacts'
 
 /** Answers which of some artifacts are referred to in a table: one query, which stops at the first reference to each. */
 export function referredAmong(
   { dialect, executor }: StoreParts,
-  table: 'run_artifacts' | 'cache_artifacts',
+  table: Referring,
 ): (artifacts: readonly ContentId[]) => Promise<readonly ContentId[]> {
-  const query = queryCompiler(dialect).read((p: Params<{ readonly artifacts: unknown }>) =>
+  const query = referredQueries(dialect)[table]
+  return async (artifacts) => {
+    checkContentIds(artifacts, 1)
+    const records = await executor.all(query, { artifacts: dialect.list(artifacts) })
+    const referred = new Set<string>(records.map(({ value }) => value))
+    return artifacts.filter((id) => referred.has(id))
+  }
+}
+
+const referredQueries = perDialect((dialect) => ({
+  run_artifacts: referredQuery(dialect, 'run_artifacts'),
+  cache_artifacts: referredQuery(dialect, 'cache_artifacts'),
+}))
+
+function referredQuery(dialect: SqlDialect, table: Referring) {
+  return queryCompiler(dialect).read((p: Params<{ readonly artifacts: unknown }>) =>
     dialect.db
       .selectFrom(dialect.rows(p.bare('artifacts')))
       .select('given.value')
@@ -17,10 +36,4 @@ export function referredAmong(
         ),
       ),
   )
-  return async (artifacts) => {
-    checkContentIds(artifacts, 1)
-    const records = await executor.all(query, { artifacts: dialect.list(artifacts) })
-    const referred = new Set<string>(records.map(({ value }) => value))
-    return artifacts.filter((id) => referred.has(id))
-  }
 }

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import type { RunsTable } from '../schema.ts'
 import { isDriven, isOfLevel, withLevels, type DrivenArgs } from './due-runs.ts'
 import { claimAt } from './claim-time.ts'
@@ -64,7 +64,7 @@ export interface ClaimQueries {
 }
 
 /** Compiles them. */
-export function claimQueries(dialect: SqlDialect): ClaimQueries {
+export const claimQueries = perDialect((dialect): ClaimQueries => {
   const { db } = dialect
   const { read } = queryCompiler(dialect)
   return {
@@ -87,7 +87,7 @@ export function claimQueries(dialect: SqlDialect): ClaimQueries {
     ),
     take: takeQuery(dialect),
   }
-}
+})
 
 function levelQueries(dialect: SqlDialect): Pick<ClaimQueries, 'dueLevels' | 'dueIn'> {
   const { read } = queryCompiler(dialect)

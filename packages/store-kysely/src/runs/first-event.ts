@@ -1,8 +1,7 @@
 import type { StoredEvent } from '@varve/store'
 import { sql } from 'kysely'
-import type { SqlDialect } from '../dialect.ts'
 import { eventColumns } from '../events/event-reader.ts'
-import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { EventsTable } from '../schema.ts'
 
 /** Longer bodies are read one by one, in bytes: a claim must not hold those of a thousand runs. */
@@ -51,7 +50,7 @@ export function firstOf({
 }
 
 /** The first events of the given runs, unless they are long. */
-export function firstsQuery(dialect: SqlDialect): Query<{ readonly runIds: unknown }, EventsTable> {
+export const firstsQuery = perDialect((dialect): Query<{ readonly runIds: unknown }, EventsTable> => {
   return queryCompiler(dialect).read((p: Params<{ readonly runIds: unknown }>) =>
     dialect.db
       .selectFrom('events')
@@ -59,4 +58,4 @@ export function firstsQuery(dialect: SqlDialect): Query<{ readonly runIds: unkno
       .where(p.textIn(sql.ref<string>('run_id'), 'runIds'))
       .where(isTold('events')),
   )
-}
+})

@@ -11,7 +11,7 @@ import {
 import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { SqlExecutor } from '../executor.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import type { RunsTable } from '../schema.ts'
 import { rowOf } from './run-record.ts'
 import { runColumn } from './run-columns.ts'
@@ -52,7 +52,7 @@ export function runLister(
   executor: SqlExecutor,
   dialect: SqlDialect,
 ): (filter: RunFilter, page: PageRequest) => Promise<Page<RunRow>> {
-  const compiled = new Map<string, Query<ListArgs, RunsTable>>()
+  const compiled = compiledLists(dialect)
   return async (filter, page) => {
     const args = listArgs(dialect, filter, page)
     const shape = `${Object.keys(args).join()} ${filter.parked} ${filter.owing} ${filter.leased} ${filter.statuses?.length}`
@@ -62,6 +62,8 @@ export function runLister(
     return pageOf(found, page.limit, rowOf, (record): Position => [record.created_at, record.run_id])
   }
 }
+
+const compiledLists = perDialect(() => new Map<string, Query<ListArgs, RunsTable>>())
 
 function listArgs(dialect: SqlDialect, filter: RunFilter, page: PageRequest): ListArgs {
   checkRunFilter(filter, page)

@@ -1,6 +1,6 @@
 import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import type { RunsTable } from '../schema.ts'
 import {
   claimColumns,
@@ -67,7 +67,7 @@ export interface RunQueries {
 }
 
 /** Compiles the queries of the run store. */
-export function runQueries(dialect: SqlDialect): RunQueries {
+export const runQueries = perDialect((dialect): RunQueries => {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
@@ -105,7 +105,7 @@ export function runQueries(dialect: SqlDialect): RunQueries {
       write((p: Params<RunArgs>) => db.deleteFrom(table).where('run_id', '=', p.text('runId'))),
     ),
   }
-}
+})
 
 /** The queries that are kept as functions where the database has them. */
 export function storedRunQueries(dialect: SqlDialect): readonly Query<never, unknown>[] {

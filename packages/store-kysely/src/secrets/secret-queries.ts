@@ -1,5 +1,4 @@
-import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import type { SecretsTable } from '../schema.ts'
 
 interface SecretArgs {
@@ -18,7 +17,7 @@ export interface SecretQueries {
 }
 
 /** Compiles the queries of the secret store. */
-export function secretQueries(dialect: SqlDialect): SecretQueries {
+export const secretQueries = perDialect((dialect): SecretQueries => {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
   return {
@@ -36,4 +35,4 @@ export function secretQueries(dialect: SqlDialect): SecretQueries {
         .onConflict((conflict) => conflict.column('id').doUpdateSet({ sealed: null })),
     ),
   }
-}
+})

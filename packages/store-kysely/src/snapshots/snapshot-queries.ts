@@ -1,7 +1,7 @@
 import type { Snapshot } from '@varve/store'
 import { sql } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
-import { queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { SnapshotsTable } from '../schema.ts'
 
 interface LatestArgs {
@@ -32,7 +32,7 @@ const columns: StoredColumns<SnapshotsTable> = {
 }
 
 /** Compiles the queries of the snapshot store. */
-export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
+export const snapshotQueries = perDialect((dialect): SnapshotQueries => {
   const { db } = dialect
   const { read } = queryCompiler(dialect)
   return {
@@ -53,7 +53,7 @@ export function snapshotQueries(dialect: SqlDialect): SnapshotQueries {
       ),
     ),
   }
-}
+})
 
 /**
  * Compiles the query that keeps a snapshot. It locks the run's row lightly while it inserts, so that a snapshot never outlives a

@@ -9,7 +9,7 @@ import {
 import { keepingEntry, type EntryArgs } from '../cache/cache-queries.ts'
 import type { SqlDialect } from '../dialect.ts'
 import { get, run, type SqlExecutor, type Steps } from '../executor.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import type { KeptEntry, SqlWrites } from '../writes.ts'
 
 /** The writes of artifacts and of the cache: small statements in one transaction. */
@@ -50,7 +50,7 @@ interface ContentQueries {
   readonly refer: Query<{ readonly key: string; readonly artifact: string }, unknown>
 }
 
-function contentQueries(dialect: SqlDialect): ContentQueries {
+const contentQueries = perDialect((dialect): ContentQueries => {
   const { db } = dialect
   const { write } = queryCompiler(dialect)
   return {
@@ -66,4 +66,4 @@ function contentQueries(dialect: SqlDialect): ContentQueries {
       db.insertInto('cache_artifacts').values({ artifact: p.text('artifact'), key: p.text('key') }),
     ),
   }
-}
+})

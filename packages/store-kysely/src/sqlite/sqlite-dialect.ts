@@ -8,8 +8,14 @@ import { sqliteWrites } from './sqlite-writes.ts'
 /** Marks a file as ours for tools such as `file`: "Varv". */
 const APPLICATION_ID = 0x56617276
 
+let known: SqlDialect | undefined
+
 /** The dialect of SQLite, 3.43 or newer. Its store passes the time with every query: the database has no clock of its own. */
 export function sqliteDialect(): SqlDialect {
+  return (known ??= newDialect())
+}
+
+function newDialect(): SqlDialect {
   const dialect: SqlDialect = {
     db: new Kysely<Schema>({
       dialect: {

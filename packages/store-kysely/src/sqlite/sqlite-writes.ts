@@ -11,7 +11,7 @@ import {
 } from '../events/append-queries.ts'
 import { get, run, type SqlExecutor, type Steps } from '../executor.ts'
 import { countingPost, keeping, targeting, type CountedPost, type PostArgs } from '../inbox/post-queries.ts'
-import { queryCompiler, type Params, type Query } from '../query.ts'
+import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import { isSteady, steadyAppend, type SteadyAppend } from './steady-append.ts'
 import { contentWrites } from './content-writes.ts'
@@ -124,7 +124,7 @@ interface WriteQueries {
   readonly countPost: Query<PostArgs, CountedPost>
 }
 
-function writeQueries(dialect: SqlDialect): WriteQueries {
+const writeQueries = perDialect((dialect): WriteQueries => {
   const { db } = dialect
   const { write } = queryCompiler(dialect)
   return {
@@ -139,7 +139,7 @@ function writeQueries(dialect: SqlDialect): WriteQueries {
     countPost: write((p: Params<PostArgs>) => countingPost(db, p).where('run_id', '=', p.text('runId'))),
     ...rowQueries(dialect),
   }
-}
+})
 
 function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 'refer' | 'countWaiting' | 'settle'> {
   const { db } = dialect

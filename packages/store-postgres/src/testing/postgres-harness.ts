@@ -25,31 +25,37 @@ export interface SchemaHarnesses {
  */
 export function schemaHarnesses(url: string, options: HarnessOptions = {}): SchemaHarnesses {
   const empty: string[] = []
+  const shared = new pg.Pool({ connectionString: url, max: 10 })
   return {
     make: async () => {
       const used = empty.pop()
       const schema = used ?? newSchemaName()
-      return harnessIn(schema, { ...options, url, isNew: used === undefined, onEmpty: () => empty.push(schema) })
+      return harnessIn(schema, {
+        ...options,
+        url,
+        pool: shared,
+        isNew: used === undefined,
+        onEmpty: () => empty.push(schema),
+      })
     },
     drop: async () => {
-      const pool = new pg.Pool({ connectionString: url, max: 1 })
-      for (const schema of empty.splice(0)) await dropSchema(pool, schema)
-      await pool.end()
+      for (const schema of empty.splice(0)) await dropSchema(shared, schema)
+      await shared.end()
     },
   }
 }
 
 interface Place extends HarnessOptions {
   readonly url: string
+  readonly pool: pg.Pool
   readonly isNew: boolean
   readonly onEmpty: () => void
 }
 
 /** Stores in one schema of the server. */
-function harnessIn(schema: string, { url, listenUrl, functions = true, isNew, onEmpty }: Place): Harness {
+function harnessIn(schema: string, { url, pool, listenUrl, functions = true, isNew, onEmpty }: Place): Harness {
   const notifications = listenUrl === undefined ? true : { url: listenUrl }
   const clock = createTestClock()
-  const pool = new pg.Pool({ connectionString: url, max: 10 })
   let forgets = false
   const forget = (): boolean => {
     const now = forgets
@@ -85,7 +91,6 @@ function harnessIn(schema: string, { url, listenUrl, functions = true, isNew, on
     },
     destroy: async () => {
       await (isShared ? dropSchema(pool, schema) : emptySchema(pool, schema))
-      await pool.end()
       if (!isShared) onEmpty()
     },
   }
