@@ -19,6 +19,9 @@ const folders = ['packages', 'apps'].flatMap((parent) =>
     .filter(({ root }) => existsSync(`${root}/package.json`)),
 )
 
+/** Needed by one package alone. */
+const bundles = path.join(import.meta.dirname, 'test/bundles/global-setup.ts')
+
 /** The files that take longest, by what their paths end in, longest first. */
 const longest = [
   'flight-report/src/main',
@@ -78,7 +81,10 @@ export default defineConfig({
     projects: [
       ...folders.map(({ name, root }) => ({
         extends: true as const,
-        test: { name, root, include: ['src/**/*.test.ts'], isolate: !sharing.includes(name) },
+        test: {
+          ...{ name, root, include: ['src/**/*.test.ts'], isolate: !sharing.includes(name) },
+          globalSetup: name === 'flight-report' ? [bundles] : [],
+        },
       })),
       { extends: true as const, test: { name: 'repository', include: ['{scripts,test}/**/*.test.ts'] } },
     ],

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import path from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
-import { runProgram, startProgram, temporaryFolder } from './testing/program.ts'
+import { runFromSources, runProgram, startProgram, temporaryFolder } from './testing/program.ts'
 import { runInTerminal } from './testing/terminal.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -71,6 +71,18 @@ describe('a run over the real flights', () => {
 })
 
 describe('a run over few flights', () => {
+  test('publishes from the sources, as `npm start` runs them, what it publishes as the one file that is tested here', async () => {
+    await runProgram(folder, [...few, '--approve'])
+    const expected = published()
+    rmSync(path.join(folder, '.varve'), { recursive: true })
+
+    const { code, stdout, stderr } = await runFromSources(folder, [...few, '--approve'])
+
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toContain('flight-report-1, completed, 88 events')
+    expect(published()).toBe(expected)
+  })
+
   test('prints the path, the timeline and the head hash that the report stands on', async () => {
     const { code, stdout } = await runProgram(folder, [...few, '--approve'])
 

@@ -1,8 +1,10 @@
+import type {} from '../../../../test/bundles/global-setup.ts'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
 
 /** How a run of the program ended. */
 export interface Ended {
@@ -21,11 +23,13 @@ export interface Program {
   kill(signal: NodeJS.Signals): void
 }
 
-const main = fileURLToPath(new URL('../main.ts', import.meta.url))
-
-/** Starts the program as `npm start` does, in a folder of the test's own and without a terminal. */
+/** Starts the program that `npm start` does, in a folder of the test's own and without a terminal. */
 export function startProgram(folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
-  const child = spawn(process.execPath, ['--conditions=@varve/source', main, ...args], {
+  return startNode(folder, [inject('flightReport'), ...args], env)
+}
+
+function startNode(folder: string, args: readonly string[], env: NodeJS.ProcessEnv): Program {
+  const child = spawn(process.execPath, args, {
     cwd: folder,
     env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -57,6 +61,14 @@ export function startProgram(folder: string, args: readonly string[], env: NodeJ
 /** Runs the program to its end. */
 export function runProgram(folder: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Ended> {
   return startProgram(folder, args, env).ended
+}
+
+/** Runs the program from its sources, by the very command of `npm start`. */
+export function runFromSources(folder: string, args: readonly string[]): Promise<Ended> {
+  const root = fileURLToPath(new URL('../../../../', import.meta.url))
+  const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { scripts: { app: string } }
+  const [, ...command] = scripts.app.split(' ')
+  return startNode(folder, [...command.map((part) => part.replace(/^apps/, `${root}apps`)), ...args], {}).ended
 }
 
 /** A new folder, and what deletes it. */

@@ -1,5 +1,6 @@
+import type {} from '../../../../test/bundles/global-setup.ts'
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
 
 /** How a program in a terminal ended. */
 export interface EndedInTerminal {
@@ -8,14 +9,12 @@ export interface EndedInTerminal {
   readonly screen: string
 }
 
-const main = fileURLToPath(new URL('../main.ts', import.meta.url))
-
 /**
  * Runs the program in a terminal of its own, made by `script` (of util-linux on Linux, of BSD on macOS), and types the
  * answer when it is asked.
  */
 export function runInTerminal(folder: string, args: readonly string[], answer: string): Promise<EndedInTerminal> {
-  const command = [process.execPath, '--conditions=@varve/source', main, ...args]
+  const command = [process.execPath, inject('flightReport'), ...args]
   const quoted = command.map((part) => `'${part.replaceAll("'", `'\\''`)}'`).join(' ')
   const script = process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qefc', quoted, '/dev/null']
   const child = spawn('script', script, {
