@@ -9,6 +9,7 @@ import { openNames } from '../manifest/named-secrets.ts'
 import { prepareRun, type RunConfigInput } from '../manifest/prepare-run.ts'
 import { planChanges } from '../manifest/manifest.ts'
 import type { AdoptedChild, PlanInput } from '../schedule/plan-input.ts'
+import { idOf } from './check-given.ts'
 import type { EngineParts } from './parts.ts'
 import { checkNotTwice, completedChildren } from './done-before.ts'
 import { pinnedRun, samePlan, type PinnedRun } from './pinned-run.ts'
@@ -146,8 +147,4 @@ async function replacement(
   if (!node.list) return keepOutput(node.id, node.output, output, storeWriter(artifacts))
   const text = `state ${node.id} makes a list, which cannot be replaced as a whole; replace what it is made from`
   throw new PlanError('INVALID_PARAMS', text, { details: { state: node.id } })
-}
-
-function idOf(state: AnyState | string): string {
-  return typeof state === 'string' ? state : state.id
 }
