@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { startingPrograms } from './test/bundles/global-setup.ts'
 
 /** Workspace packages resolve to their sources, so that tests need no build. */
 const conditions = ['@varve/source', 'module', 'node', 'development|production']
@@ -19,7 +20,6 @@ const folders = ['packages', 'apps'].flatMap((parent) =>
     .filter(({ root }) => existsSync(`${root}/package.json`)),
 )
 
-/** Needed by one package alone. */
 const bundles = path.join(import.meta.dirname, 'test/bundles/global-setup.ts')
 
 /** The files that take longest, by what their paths end in, longest first. */
@@ -83,7 +83,7 @@ export default defineConfig({
         extends: true as const,
         test: {
           ...{ name, root, include: ['src/**/*.test.ts'], isolate: !sharing.includes(name) },
-          globalSetup: name === 'flight-report' ? [bundles] : [],
+          globalSetup: startingPrograms.includes(name) ? [bundles] : [],
         },
       })),
       { extends: true as const, test: { name: 'repository', include: ['{scripts,test}/**/*.test.ts'] } },

@@ -5,18 +5,33 @@ import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** The example program, made of one file: tests start it hundreds of times, and a thousand files take half a second to load. */
-    readonly flightReport: string
+    /**
+     * The program that the tests of a project start: with all that it imports made of its sources into one file, as they start it
+     * many times, and the hundreds of files that it is made of take half a second to load.
+     */
+    readonly program: string
   }
 }
 
-const app = path.join(import.meta.dirname, '../../apps/flight-report')
+/** The programs, by the projects whose tests start them. */
+const programs: Readonly<Record<string, string>> = {
+  'flight-report': 'apps/flight-report/src/main.ts',
+  testing: 'packages/testing/src/seams/victim.ts',
+  worker: 'packages/worker/src/testing/worker-process.ts',
+}
 
-/** Provides `flightReport`: what `npm start` runs, with all that it imports, from the sources as they are now. */
-export default async function bundlePrograms(project: TestProject): Promise<void> {
-  const outdir = path.join(app, '.cache', 'bundle')
+/** Projects whose tests start a program. */
+export const startingPrograms: readonly string[] = Object.keys(programs)
+
+/** Provides `program`, from the sources as they are now. */
+export default async function bundleProgram(project: TestProject): Promise<void> {
+  const source = programs[project.name]
+  if (source === undefined) throw new Error(`the tests of ${project.name} start no program`)
+  const root = path.join(import.meta.dirname, '../..')
+  // Beside its package, whose dependencies it finds by their names.
+  const outdir = path.join(root, source.replace(/src\/.*/, '.cache/program'))
   await build({
-    entryPoints: [path.join(app, 'src/main.ts')],
+    entryPoints: [path.join(root, source)],
     outdir,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -32,7 +47,7 @@ export default async function bundlePrograms(project: TestProject): Promise<void
     },
     logLevel: 'error',
   })
-  project.provide('flightReport', path.join(outdir, 'main.mjs'))
+  project.provide('program', path.join(outdir, `${path.basename(source, '.ts')}.mjs`))
 }
 
 /** The driver of SQLite stays where it is: it looks for its binary beside itself. */

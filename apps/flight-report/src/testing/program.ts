@@ -25,7 +25,7 @@ export interface Program {
 
 /** Starts the program that `npm start` does, in a folder of the test's own and without a terminal. */
 export function startProgram(folder: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
-  return startNode(folder, [inject('flightReport'), ...args], env)
+  return startNode(folder, [inject('program'), ...args], env)
 }
 
 function startNode(folder: string, args: readonly string[], env: NodeJS.ProcessEnv): Program {

@@ -14,7 +14,7 @@ export interface EndedInTerminal {
  * answer when it is asked.
  */
 export function runInTerminal(folder: string, args: readonly string[], answer: string): Promise<EndedInTerminal> {
-  const command = [process.execPath, inject('flightReport'), ...args]
+  const command = [process.execPath, inject('program'), ...args]
   const quoted = command.map((part) => `'${part.replaceAll("'", `'\\''`)}'`).join(' ')
   const script = process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qefc', quoted, '/dev/null']
   const child = spawn('script', script, {

@@ -1,10 +1,10 @@
+import type {} from '../../../../test/bundles/global-setup.ts'
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import type { BoundaryName } from '../boundaries.ts'
 import { isDecisive, PATIENCE_MS } from './depth.ts'
 import type { VictimEnd, VictimTask } from './victim.ts'
@@ -77,9 +77,8 @@ interface VictimDeath {
 
 /** Runs a process, and kills it when it says that it has come to its boundary. */
 async function runVictim(tasks: readonly VictimTask[]): Promise<VictimDeath> {
-  const script = fileURLToPath(new URL('victim.ts', import.meta.url))
   const { NODE_OPTIONS: _, ...env } = process.env
-  const victim = spawn(process.execPath, ['--conditions=@varve/source', script, JSON.stringify(tasks)], {
+  const victim = spawn(process.execPath, [inject('program'), JSON.stringify(tasks)], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

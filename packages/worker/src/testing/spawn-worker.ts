@@ -1,6 +1,7 @@
+import type {} from '../../../../test/bundles/global-setup.ts'
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
 import type { WorkerTask } from './worker-process.ts'
 
 /** How a process ended. */
@@ -28,9 +29,8 @@ export interface WorkerProcess {
  * @param before - a command, with its arguments, that starts the process in its turn.
  */
 export function spawnWorker(task: WorkerTask, before: readonly string[] = []): WorkerProcess {
-  const script = fileURLToPath(new URL('worker-process.ts', import.meta.url))
   const { NODE_OPTIONS: _, ...env } = process.env
-  const node = [process.execPath, '--conditions=@varve/source', script, JSON.stringify(task)]
+  const node = [process.execPath, inject('program'), JSON.stringify(task)]
   const [command = '', ...args] = [...before, ...node]
   const child = spawn(command, args, {
     env,
