@@ -83,7 +83,9 @@ class BundleCheck {
     this.#line = line
     const content = parseBundleLine(text, line)
     if (this.#signature !== undefined) throw this.#misplaced('it comes after the signature')
-    if (content.kind !== 'end' && content.kind !== 'signature') this.#digest.update(`${text}\n`)
+    // What comes behind the end is refused below, and the digest has been taken.
+    const isDigested = content.kind !== 'end' && content.kind !== 'signature' && this.#end === undefined
+    if (isDigested) this.#digest.update(`${text}\n`)
     if (content.kind !== 'artifact') this.#artifacts.checkWhole(line)
     switch (content.kind) {
       case 'header':

@@ -213,6 +213,14 @@ describe('a change is found in its line', () => {
     }
   })
 
+  test('where any of its lines comes again behind the last one of a bundle that nobody has signed', async () => {
+    const lines = linesOf(rich)
+    for (const [i, line] of lines.entries()) {
+      const refused = { ok: false, code: 'INVALID_BUNDLE', where: { line: lines.length + 1 } }
+      expect(await verifyEvidence([...lines, line]), `line ${i + 1}`).toMatchObject(refused)
+    }
+  })
+
   test('with run and seq, where it is an event', async () => {
     const lines = linesOf(rich)
     const changed = lines.with(4, lines[4]!.replace('"at":1', '"at":2'))
