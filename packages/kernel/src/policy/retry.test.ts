@@ -28,6 +28,12 @@ describe('delays without jitter', () => {
     expect(retryDelay({ maxAttempts: 5000, baseMs: 50, jitter: 'none' }, failure(4000))).toBe(300_000)
   })
 
+  test('are none where none is asked for, however many failures there were', () => {
+    for (const jitter of ['none', 'full'] as const) {
+      expect(retryDelay({ maxAttempts: 5000, baseMs: 0, jitter }, failure(4000))).toBe(0)
+    }
+  })
+
   test('are whole milliseconds', () => {
     expect(delays({ maxAttempts: 4, baseMs: 1.5, factor: 1.1 }, 3)).toEqual([2, 2, 2])
   })

@@ -31,7 +31,8 @@ export function retryDelay(options: RetryOptions, failure: AttemptFailure): numb
   const { kind, retryAfterMs } = failure.error
   if (kind === 'permanent' || failure.failures >= maxAttempts) return undefined
   if (retryAfterMs !== undefined) return Math.ceil(Math.min(retryAfterMs, capMs))
-  const bound = Math.min(capMs, baseMs * factor ** (failure.failures - 1))
+  // After a thousand failures the power is infinite, and zero times infinity is no number.
+  const bound = baseMs === 0 ? 0 : Math.min(capMs, baseMs * factor ** (failure.failures - 1))
   return Math.ceil(jitter === 'none' ? bound : bound * share(failure))
 }
 
