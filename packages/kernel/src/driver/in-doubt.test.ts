@@ -341,6 +341,20 @@ describe('reconciling', () => {
     expect(await start()).toMatchObject(inDoubt)
   })
 
+  test.for<unknown>([undefined, null, 'no network', { status: 503 }])(
+    'that throws %j warns by an error',
+    async (thrown) => {
+      const warnings: unknown[] = []
+      const reconcile = (): Reconciliation => {
+        throw thrown
+      }
+      const { start } = payingRun(unsure, { reconcile }, { onWarning: (warning) => warnings.push(warning) })
+
+      expect(await start()).toMatchObject(inDoubt)
+      expect(warnings).toEqual([expect.any(Error)])
+    },
+  )
+
   test('that finds nothing executed behind a fence permits another attempt, which is durable first', async () => {
     let calls = 0
     const { start, store } = payingRun(() => (++calls === 1 ? unsure() : 'paid'), {
