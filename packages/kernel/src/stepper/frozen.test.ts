@@ -50,6 +50,27 @@ describe('in development, a state that is', () => {
   })
 })
 
+test.for(['input', 'results'] as const)(
+  'in development, the stock state fails a step that changes its %s',
+  async (part) => {
+    const workflow = defineWorkflow(
+      {
+        ...{ name: 'reversing', version: '1', input: z.array(z.string()) },
+        actions: { names: { run: () => ['ada', 'grace'] } },
+      },
+      {
+        step: ({ input, results: { names } }, next) => {
+          if (names?.status !== 'succeeded') return next.run('names')
+          return next.complete((part === 'input' ? input : (names.output as string[])).reverse())
+        },
+      },
+    )
+    const starting = createKernel({ store: memoryStore(), workflows: [workflow] }).start(workflow, ['a', 'b'])
+
+    await expect(starting).rejects.toMatchObject(kernelError('STEP_FAILED'))
+  },
+)
+
 test('in production states are not frozen', async () => {
   vi.stubEnv('NODE_ENV', 'production')
 

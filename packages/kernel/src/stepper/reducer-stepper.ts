@@ -103,8 +103,7 @@ function guardedCalls({ name: workflow, version }: PureParts, guard: Guard): Gua
 }
 
 function reducedState(definition: PureParts, guarded: GuardedCalls, initialState: Json | undefined): StateKeeper {
-  // A reducer that changes the state it is given is found in development; production does not pay for the search.
-  const kept = process.env['NODE_ENV'] === 'production' ? (state: unknown) => state : frozen
+  const kept = keeping()
   let state: unknown = kept(initialState)
   const call = (what: 'initialState' | 'reduce', pure: () => unknown, seq?: number): unknown =>
     kept(guarded(what, () => callPure(definition, what, pure, seq), seq))
@@ -124,22 +123,28 @@ function reducedState(definition: PureParts, guarded: GuardedCalls, initialState
   }
 }
 
+/** A function that changes the state it is given is found in development; production does not pay for the search. */
+function keeping(): (state: unknown) => unknown {
+  return process.env['NODE_ENV'] === 'production' ? (state) => state : frozen
+}
+
 function begin(definition: PureParts, event: Extract<SeenEvent, { type: 'RunStarted' }>): unknown {
   return definition.initialState?.(event.data.input as Json)
 }
 
 /** The stock state. Changed in place: copying it for each result would make long runs quadratic. */
 function resultsKeeper(): StateKeeper {
+  const kept = keeping() as (part: unknown) => never
   let input: Json = null
   let results: Record<string, ItemResult> = emptyRecord()
   let sinceHold = new Set<string>()
   return {
     apply: (event) => {
-      if (event.type === 'RunStarted') input = event.data.input as Json
+      if (event.type === 'RunStarted') input = kept(event.data.input)
       const result = resultOf(event)
       if (result === undefined) return
       const { key } = event.data as { readonly key: string }
-      results[key] = result
+      results[key] = kept(result)
       sinceHold.add(key)
     },
     current: () => ({ input, results }),
@@ -150,8 +155,8 @@ function resultsKeeper(): StateKeeper {
     },
     load: (saved) => {
       const state = saved as unknown as { readonly input: Json; readonly results: Readonly<Record<string, ItemResult>> }
-      input = state.input
-      results = without(state.results, new Set())
+      input = kept(state.input)
+      results = without(kept(state.results), new Set())
     },
   }
 }
