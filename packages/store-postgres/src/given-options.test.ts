@@ -19,6 +19,8 @@ describe('what is no location is refused before anybody connects:', () => {
     { url: '' },
     { url: 7 },
     { url: undefined },
+    { url: 'localhost:1/database' },
+    { url: 'http://localhost:1/database' },
     { pool: {} },
     { pool: null },
     { pool: undefined },
@@ -28,6 +30,15 @@ describe('what is no location is refused before anybody connects:', () => {
   ])('%o', async (location) => {
     await expect(postgresStore(location as unknown as PostgresLocation)).rejects.toEqual(refused)
     await expect(migratePostgres(location as unknown as PostgresLocation)).rejects.toEqual(refused)
+  })
+
+  test('an address without its postgres://, and its password is not told', async () => {
+    const error: unknown = await postgresStore({ url: 'user:hidden@localhost:1/database' }).catch(
+      (thrown: unknown) => thrown,
+    )
+
+    expect(error).toEqual(refused)
+    expect(String(error)).not.toContain('hidden')
   })
 
   test('the address itself, and its password is not told', async () => {

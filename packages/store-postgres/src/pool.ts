@@ -79,10 +79,17 @@ export function checkLocation(location: PostgresLocation): void {
   }
 }
 
-/** @throws StoreError `INVALID_ARGUMENT`: without an address the driver would take one from the environment, or a default. */
+/** What pg takes for an address: of a server, or of a socket. */
+const ADDRESS = /^\s*(?:postgres(?:ql)?:\/\/|socket:|\/)/i
+
+/**
+ * @throws StoreError `INVALID_ARGUMENT`: without an address the driver would take one from the environment, or a default; without
+ * its `postgres://` it would take parts of it for others, and call another server.
+ */
 export function checkUrl(what: string, url: unknown): void {
-  if (typeof url === 'string' && url !== '') return
-  throw new StoreError('INVALID_ARGUMENT', `${what} must be the address of a server, postgres://..., got ${shown(url)}`)
+  if (typeof url === 'string' && ADDRESS.test(url)) return
+  const got = typeof url === 'string' && url !== '' ? 'a text that begins otherwise' : shown(url)
+  throw new StoreError('INVALID_ARGUMENT', `${what} must be the address of a server, postgres://..., got ${got}`)
 }
 
 /** The given pool, which is not ours to end, or a new one. */
