@@ -81,7 +81,6 @@ const CLOSING = ['ActionSucceeded', 'TimerFired', 'SignalDelivered', 'WaitTimedO
 function manyOf({ ask, isHeld }: Kind, { ends }: Pick<World, 'ends'>): Workflow<number> {
   const actions = {
     call: {
-      input: z.number(),
       run: (at: number) =>
         new Promise((resolve) =>
           ends.set(at, () => {
@@ -90,7 +89,6 @@ function manyOf({ ask, isHeld }: Kind, { ends }: Pick<World, 'ends'>): Workflow<
         ),
     },
     flaky: {
-      input: z.number(),
       retry: { maxAttempts: 2, baseMs: 1 },
       run: (retryAfterMs: number, { attempt }: { readonly attempt: number }) => {
         if (attempt === 1) throw new ActionError('rate-limited', 'later', { retryAfterMs })

@@ -1,5 +1,6 @@
 import { checkOptions, isFrom, sha256, shown } from '@varve/store'
 import { inDefinition, KernelError } from '../errors.ts'
+import { checkNames } from '../known-names.ts'
 import type { AttemptFailure, Policy } from './policy.ts'
 
 /** When a failed attempt is followed by another. Applies to `transient` and `rate-limited` failures alone. */
@@ -41,9 +42,14 @@ function share({ runId, key, failures }: AttemptFailure): number {
   return Number.parseInt(sha256(JSON.stringify([runId, key, failures])).slice(0, 12), 16) / 2 ** 48
 }
 
+const OF_RETRY = Object.keys({
+  ...{ maxAttempts: true, baseMs: true, factor: true, capMs: true, jitter: true },
+} satisfies Record<keyof RetryOptions, true>)
+
 /** @throws KernelError `INVALID_DEFINITION` for options that would retry for ever, at once, or never as meant. */
 export function checkRetry(options: RetryOptions, what: string): void {
   inDefinition(() => checkOptions(what, options))
+  checkNames(what, options, OF_RETRY)
   const { maxAttempts, baseMs, factor = 2, capMs = 300_000, jitter = 'full' } = options
   const refuse = (field: string, value: unknown, rule: string): never => {
     throw new KernelError('INVALID_DEFINITION', `${what}: ${field} must be ${rule}, got ${shown(value)}`)

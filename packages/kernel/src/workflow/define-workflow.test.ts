@@ -30,6 +30,13 @@ describe('a definition that cannot work is refused', () => {
     ['an inquiry that is no function', { actions: { a: { run, effect: 'at-most-once', reconcile: 5 } } }],
     ['an inquiry about what is idempotent', { actions: { a: { run, reconcile: run } } }],
     ['a fence for what is pure', { actions: { a: { run, effect: 'pure', fenced: true } } }],
+    ['a misspelt effect', { actions: { a: { run, efect: 'at-most-once' } } }],
+    ['an option that no action has', { actions: { a: { run, retries: 3 } } }],
+    ['an option that no retry has', { actions: { a: { run, retry: { maxAttempts: 2, baseMs: 1, maxMs: 9 } } } }],
+    [
+      'a question with what its request says',
+      { interrupts: { a: { ask: z.null(), answer: z.null(), expiresInMs: 5 } } },
+    ],
     ['actions that are a text', { actions: 'a' }],
     ['an input that is no schema', { input: 'text' }],
     ['an input of another kind of schema', { input: { parse: run } }],
@@ -68,6 +75,18 @@ describe('a definition that cannot work is refused', () => {
 
     expect(defining).toThrow(expect.objectContaining(storeError('INVALID_ARGUMENT')))
   })
+})
+
+test('an action may be an instance of a class, with what is its own', () => {
+  class Payment {
+    readonly effect = 'at-most-once'
+    readonly currency = 'EUR'
+    run(): string {
+      return this.currency
+    }
+  }
+
+  expect(() => defineWorkflow({ ...base, actions: { pay: new Payment() } }, { step })).not.toThrow()
 })
 
 describe('the build of a workflow', () => {

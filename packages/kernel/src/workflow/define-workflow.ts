@@ -1,6 +1,7 @@
 import { checkId, checkOneOf, checkOptions, isFrom, sha256, shown, type Json } from '@varve/store'
 import { inDefinition, KernelError } from '../errors.ts'
 import type { Guard } from '../guard/guard.ts'
+import { checkNames } from '../known-names.ts'
 import { checkLabels } from '../policy/labels.ts'
 import { checkRetry } from '../policy/retry.ts'
 import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
@@ -8,7 +9,7 @@ import type { Stepper } from '../stepper/stepper.ts'
 import { EFFECTS, type ActionInput, type AnyAction, type ActionOutput, type Actions, type LabelsFit } from './action.ts'
 import type { Decision, Emit, OutputOf, Requests } from './decision.ts'
 import type { MustBeJson } from './json-check.ts'
-import type { DomainEvents, Interrupts, Next, Signals } from './next.ts'
+import type { DomainEvents, Interrupts, InterruptSpec, Next, Signals } from './next.ts'
 import type { ReduceEvent, WorkflowTypes } from './reduce-event.ts'
 import type { ResultsState } from './results-state.ts'
 import type { Schema, SchemaInput, SchemaOutput } from './schema.ts'
@@ -114,7 +115,8 @@ type ActionsMustBeJson<A extends Actions> = {
  * Declares a workflow: what it is, and what it does. Two objects, so that the types of the second are inferred from the
  * first whatever the order of their properties.
  *
- * @throws KernelError `INVALID_DEFINITION`.
+ * @throws KernelError `INVALID_DEFINITION`, also for an option that no action or interrupt has; StoreError `INVALID_ARGUMENT` (a name or
+ * the version).
  */
 export function defineWorkflow<
   I extends Schema,
@@ -195,6 +197,9 @@ export function checkNamesAndActions(spec: CheckedSpec): void {
     }
     for (const [kind, question] of Object.entries(interrupts)) checkOptions(`the interrupt ${name}.${kind}`, question)
   })
+  for (const [kind, question] of Object.entries(interrupts)) {
+    checkNames(`the interrupt ${name}.${kind}`, question, OF_INTERRUPT)
+  }
   for (const [action, is] of Object.entries(actions)) {
     checkId(`the name of an action of ${name}`, action)
     checkAction(`${name}.${action}`, is)
@@ -209,6 +214,7 @@ export function checkNamesAndActions(spec: CheckedSpec): void {
 
 function checkAction(what: string, action: AnyAction): void {
   inDefinition(() => checkOptions(`the action ${what}`, action))
+  checkNames(`the action ${what}`, action, OF_ACTION)
   const { run, retry, reconcile, fenced, timeoutMs, effect = 'idempotent' } = action
   checkFunctions(what, { run }, { reconcile })
   if (retry !== undefined) checkRetry(retry, `retry of ${what}`)
@@ -222,6 +228,21 @@ function checkAction(what: string, action: AnyAction): void {
     throw new KernelError('INVALID_DEFINITION', text)
   }
 }
+
+const OF_ACTION = Object.keys({
+  ...{
+    run: true,
+    effect: true,
+    retry: true,
+    timeoutMs: true,
+    tool: true,
+    provider: true,
+    reconcile: true,
+    fenced: true,
+  },
+} satisfies Record<keyof AnyAction, true>)
+
+const OF_INTERRUPT = Object.keys({ ask: true, answer: true } satisfies Record<keyof InterruptSpec, true>)
 
 function checkFunctions(what: string, needed: object, optional: object): void {
   for (const [name, given] of Object.entries<unknown>({ ...optional, ...needed })) {
