@@ -12,7 +12,7 @@ import type { EvidenceSource } from './text-lines.ts'
 export interface VerifyEvidenceOptions {
   /** End of the run's log, as it was noted where nobody could change it: seq and hash of the last event. */
   readonly head?: LogEnd
-  /** Ed25519 public keys of those who may vouch for a bundle. */
+  /** Ed25519 public keys of those who may vouch for a bundle. One without a signature is `unanchored` for them, and not refused. */
   readonly trustedKeys?: readonly KeyObject[]
   /** How much to take. Default: what a store allows, for 10,000 runs. */
   readonly limits?: Partial<EvidenceLimits>
