@@ -6,11 +6,21 @@ export function isBusy(error: unknown): boolean {
   return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')
 }
 
+/** True where the disk had no room for what was to be written. */
+export function isFull(error: unknown): boolean {
+  return codeOf(error).startsWith('SQLITE_FULL')
+}
+
+/** What the driver says of it. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
 /** The error of the ports for what the driver threw. */
 export function sqliteError(error: unknown): StoreError {
   if (isStoreError(error)) return error
   const code = codeOf(error)
-  const detail = error instanceof Error ? error.message : String(error)
+  const detail = textOf(error)
   const [as, remedy] = meaningOf(code, detail)
   return new StoreError(as, `${remedy} (${detail})`, { cause: error })
 }

@@ -2,7 +2,7 @@ import { StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
-import { isBusy, sqliteError } from './sqlite-error.ts'
+import { isBusy, isFull, sqliteError, textOf } from './sqlite-error.ts'
 
 /** Pauses between two tries for a lock, in milliseconds; the last one repeats. */
 const PAUSES_MS = [1, 2, 3, 5]
@@ -157,7 +157,9 @@ export class SqliteExecutor implements SqlExecutor {
         this.#rollback()
         throw error
       }
-      throw new StoreError('UNKNOWN_OUTCOME', 'the commit failed half-way; read what is there', { cause: error })
+      // SQLite has rolled back by itself: of a frame for which there was no room, nobody reads the part that was written.
+      if (isFull(error)) throw error
+      throw halfWay(error)
     }
   }
 
@@ -180,6 +182,11 @@ export class SqliteExecutor implements SqlExecutor {
 
 function* only(step: Step): Steps<unknown> {
   return yield step
+}
+
+function halfWay(cause: unknown): StoreError {
+  const text = `the commit failed half-way (${textOf(cause)}); read what is there`
+  return new StoreError('UNKNOWN_OUTCOME', text, { cause })
 }
 
 function stillBusy(timeoutMs: number, cause: unknown): StoreError {

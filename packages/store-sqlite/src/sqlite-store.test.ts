@@ -377,6 +377,30 @@ describe('statements', () => {
     database.close()
   })
 
+  test('a commit for which the disk has no room changed nothing, and one that fails otherwise half-way says how', async () => {
+    let code = ''
+    const database = new SQLite(file)
+    const failing = observed(database, (sql, execute) => {
+      if (sql !== 'commit' || code === '') return execute()
+      // As SQLite does with what it could not write.
+      database.exec('rollback')
+      throw Object.assign(new Error('no more can be written'), { code })
+    })
+    const store = await sqliteStore({ database: failing })
+    const put = async (): Promise<unknown> => store.artifacts.put(Uint8Array.of(1))
+
+    const saying = (text: string): unknown => expect.stringContaining(text)
+
+    code = 'SQLITE_FULL'
+    await expect(put()).rejects.toMatchObject({ code: 'STORE_FAILED', message: saying('the disk is full') })
+    code = 'SQLITE_IOERR_FSYNC'
+    await expect(put()).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME', message: saying('no more can be written') })
+    code = ''
+
+    expect((await store.artifacts.list({}, { limit: 1 })).items).toEqual([])
+    database.close()
+  })
+
   test('claims, lists and reads go through an index', async () => {
     const database = new SQLite(file)
     const plans: string[] = []
