@@ -10,6 +10,9 @@ const PAUSES_MS = [1, 2, 3, 5]
 /** When a commit is on the disk: before it is answered, or some time later, in order. */
 export type Synchronous = 'FULL' | 'NORMAL'
 
+/** What each connection is set to, where that is known: several stores may have the same one. */
+const levels = new WeakMap<SqliteDatabase, Synchronous>()
+
 /** How long calls that follow one another may keep the event loop to themselves. */
 const BREATH_MS = 10
 
@@ -24,8 +27,6 @@ export class SqliteExecutor implements SqlExecutor {
   readonly #busyTimeoutMs: number
   readonly #statements = new Map<string, SqliteStatement>()
   #synchronous: Synchronous = 'FULL'
-  /** What the connection is set to; undefined when that is not known. */
-  #level: Synchronous | undefined
   /** True where a commit that is not flushed can be taken back by a power failure, and nothing else can happen to the file. */
   #mayBeLax = false
   #closed = false
@@ -93,9 +94,9 @@ export class SqliteExecutor implements SqlExecutor {
 
   /** Prepared each time: that, not the execution, is what sets it. */
   #setLevel(level: Synchronous): void {
-    this.#level = undefined
+    levels.delete(this.#database)
     this.#database.prepare(`pragma synchronous = ${level}`).run([])
-    this.#level = level
+    levels.set(this.#database, level)
   }
 
   async #patiently<T>(act: () => T): Promise<T> {
@@ -121,7 +122,7 @@ export class SqliteExecutor implements SqlExecutor {
 
   #transact<T>(mode: 'read' | 'write', steps: () => Steps<T>, level = this.#synchronous): T {
     // Each sees to its own, whatever became of the one before. Until the journal is set, the file may be somebody else's.
-    if (mode === 'write' && this.#mayBeLax && this.#level !== level) this.#setLevel(level)
+    if (mode === 'write' && this.#mayBeLax && levels.get(this.#database) !== level) this.#setLevel(level)
     // Immediate: a transaction that reads first and then wants to write could never be made to wait for its turn.
     this.#prepared(mode === 'write' ? 'begin immediate' : 'begin').run([])
     let result: T
