@@ -30,6 +30,9 @@ describe('an error of the driver', () => {
     ['shutdown during a write', answer('57P01'), 'committing', 'UNKNOWN_OUTCOME', false],
     ['crash during a write', answer('57P02'), 'committing', 'UNKNOWN_OUTCOME', false],
     ['shutdown before the commit', answer('57P01'), 'uncommitted', 'STORE_UNREACHABLE', true],
+    ['end of a session that stood still in a transaction', answer('25P03'), 'uncommitted', 'STORE_UNREACHABLE', true],
+    ['end of a session whose transaction took too long', answer('25P04'), 'uncommitted', 'STORE_UNREACHABLE', true],
+    ['end of a session whose write took too long', answer('25P04'), 'committing', 'UNKNOWN_OUTCOME', false],
     ['serialization failure', answer('40001'), 'committing', 'STORE_BUSY', true],
     ['deadlock', answer('40P01'), 'committing', 'STORE_BUSY', true],
     ['statement timeout', answer('57014'), 'committing', 'STORE_BUSY', true],
@@ -53,7 +56,8 @@ describe('an error of the driver', () => {
   })
 
   test('a connection is given up unless the server said that it goes on', () => {
-    expect([broken, unsent, answer('57P01')].map(isConnectionLost)).toEqual([true, true, true])
+    const ends = [broken, unsent, ...['57P01', '25P03', '25P04'].map(answer)]
+    expect(ends.map(isConnectionLost)).toEqual(ends.map(() => true))
     expect([answer('40P01'), answer('23505')].map(isConnectionLost)).toEqual([false, false])
   })
 })

@@ -69,9 +69,9 @@ function refusal(cause: unknown, code: string, message: string, phase: Phase): S
 /** Serialization failure, deadlock, lock not available, statement timeout: rolled back for certain. */
 const ROLLED_BACK: ReadonlySet<string> = new Set(['40001', '40P01', '55P03', '57014'])
 
-/** The session is ended, perhaps after the commit: an administrator, a crash, a timeout of the session. */
+/** The session is ended, perhaps after the commit: an administrator, a crash, a timeout of the session or of its transaction. */
 function isShutdown(code: string): boolean {
-  return code.startsWith('08') || (code.startsWith('57P') && code !== '57P04')
+  return code.startsWith('08') || (code.startsWith('57P') && code !== '57P04') || code === '25P03' || code === '25P04'
 }
 
 function lostConnection(cause: unknown, message: string, phase: Phase): StoreError {
