@@ -3,6 +3,7 @@ import { createTestClock, type TestClock } from '@varve/store-contract'
 import * as fs from 'node:fs/promises'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Disk } from './disk.ts'
 import { artifactsOn, fileArtifacts } from './file-artifacts.ts'
@@ -37,6 +38,22 @@ function diskWithout(refusals: Partial<Record<keyof Disk, string>>): Disk {
       }
     },
   })
+}
+
+/** A file system that tells when a part of a file was written. */
+function diskThatTells(written: () => void): Disk {
+  const open = async (...args: Parameters<typeof fs.open>): Promise<fs.FileHandle> => {
+    const handle = await fs.open(...args)
+    const write = handle.write.bind(handle) as (...args: unknown[]) => Promise<unknown>
+    return Object.assign(handle, {
+      write: async (...given: unknown[]) => {
+        const answer = await write(...given)
+        written()
+        return answer
+      },
+    })
+  }
+  return { ...fs, open }
 }
 
 test('the bytes are a plain file below the digits of their hash', async () => {
@@ -118,9 +135,24 @@ describe('uploads', () => {
   })
 
   test('one that comes to a halt for longer than a day is, and may be tried again', async () => {
-    const refusal = failed('STORE_FAILED')
-    await expect(artifacts.put(slowly([DAY_MS + 1]))).rejects.toEqual(refusal)
-    await expect(artifacts.put(slowly([DAY_MS + 1, 0]))).rejects.toMatchObject({ retryable: true })
+    for (const more of [0, 1]) {
+      const written = Promise.withResolvers<unknown>()
+      const on = artifactsOn(
+        diskThatTells(() => written.resolve(undefined)),
+        { folder, now: clock.now },
+      )
+      async function* halting() {
+        // The first chunk is given out when there is more.
+        for (const part of ['first', 'second']) yield Buffer.alloc(MIB, part)
+        await written.promise
+        await nextTurn()
+        clock.advance(DAY_MS + 1)
+        await artifacts.put(Buffer.from(`another, at ${clock.now()}`))
+        for (let n = 0; n < more; n++) yield Buffer.alloc(MIB)
+      }
+
+      await expect(on.put(halting())).rejects.toMatchObject({ code: 'STORE_FAILED', retryable: true })
+    }
 
     expect(await uploads()).toEqual([])
   })
@@ -200,6 +232,22 @@ describe('refuses', () => {
     await expect(wrong.put(Buffer.from('hello'))).rejects.toEqual(failed('STORE_UNREACHABLE'))
     await expect(wrong.has(contentId('hello'))).rejects.toEqual(failed('STORE_UNREACHABLE'))
     await expect(wrong.list({}, { limit: 1 })).rejects.toEqual(failed('STORE_UNREACHABLE'))
+  })
+
+  test('a stream that there is nowhere to keep, and tells it so', async () => {
+    const on = artifactsOn(diskWithout({ mkdir: 'EROFS' }), { folder, now: clock.now })
+    let isTold = false
+    async function* endless() {
+      try {
+        for (;;) yield Buffer.alloc(MIB)
+      } finally {
+        isTold = true
+      }
+    }
+
+    await expect(on.put(endless())).rejects.toEqual(failed('STORE_UNREACHABLE'))
+
+    expect(isTold).toBe(true)
   })
 
   test.for([

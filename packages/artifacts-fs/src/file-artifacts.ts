@@ -91,15 +91,35 @@ export function artifactsOn(disk: Disk, options: FileArtifactsOptions): Artifact
 }
 
 async function put(place: Place, content: unknown, mediaType: string): Promise<ContentId> {
-  const upload = await onDisk(async () => {
+  const chunks = inChunks(content)
+  try {
+    // Before anything of the disk is waited for: a stream that fails while nobody listens to it ends the process.
+    const first = await chunks.next()
+    return await upload(place, continued(first, chunks), mediaType)
+  } finally {
+    await chunks.return()
+  }
+}
+
+async function* continued(
+  { value, done }: IteratorResult<Uint8Array, void>,
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (done === true) return
+  yield value
+  yield* rest
+}
+
+async function upload(place: Place, chunks: AsyncIterable<Uint8Array>, mediaType: string): Promise<ContentId> {
+  const started = await onDisk(async () => {
     await sweep(place)
     return Upload.start(place)
   })
   try {
-    const received = await upload.receive(inChunks(content))
-    return await onDisk(async () => keep(place, upload, { ...received, mediaType }))
+    const received = await started.receive(chunks)
+    return await onDisk(async () => keep(place, started, { ...received, mediaType }))
   } finally {
-    await onDisk(async () => upload.discard())
+    await onDisk(async () => started.discard())
   }
 }
 

@@ -131,6 +131,17 @@ const streamCases = artifactGroup('artifacts', {
     }
   },
 
+  'a stream is listened to from the call on, so that its failure ends no process': async ({ artifacts }) => {
+    const stream = new Readable({ read: () => undefined })
+    const error = new Error('there is no such file')
+
+    const putting = artifacts.put(stream)
+    ok(stream.listenerCount('error') > 0, 'nobody would hear the stream fail')
+    stream.destroy(error)
+
+    await rejects(putting, (thrown) => thrown === error)
+  },
+
   'a producer is told when no more is wanted of it': async ({ artifacts }) => {
     let isTold = false
     async function* producing(): AsyncGenerator<Uint8Array> {
