@@ -21,6 +21,7 @@ describe('what is no location opens nothing:', () => {
     ['a path with NUL', (file) => ({ path: `${file}\0.db` })],
     ['no path', () => ({})],
     ['an empty path', () => ({ path: '' })],
+    ['a path of blanks', () => ({ path: ' \n' })],
     ['a path that is no text', (file) => ({ path: new URL(`file://${file}`) })],
     ['the path itself', (file) => file],
     ['nothing', () => undefined],
