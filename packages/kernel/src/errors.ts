@@ -14,6 +14,7 @@ import { CodedError, isCodedError, isStoreError, type CodedErrorOptions, type Js
  * | `WORKFLOW_MISSING` | the run's workflow, or its version, is not registered here |
  * | `CODE_CHANGED` | the code decides otherwise than the log says it did |
  * | `REUSE_GONE` | a fork reuses results of a log that is not there any more |
+ * | `REUSE_IN_DOUBT` | a fork asks for an at-most-once action that the forked run may have done, nobody knows |
  * | `NO_PROGRESS` | the step wants nothing that is not done already |
  * | `KEY_REUSED` | the step asks a key again with another input |
  * | `STEP_FAILED`, `REDUCER_FAILED`, `POLICY_FAILED` | the step, the reducer, or the policy or a label threw |
@@ -42,6 +43,7 @@ export type KernelErrorCode =
   | 'WORKFLOW_MISSING'
   | 'CODE_CHANGED'
   | 'REUSE_GONE'
+  | 'REUSE_IN_DOUBT'
   | 'NO_PROGRESS'
   | 'KEY_REUSED'
   | 'STEP_FAILED'

@@ -10,6 +10,7 @@ const RETRY_MS = 60_000
 const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
   'CODE_CHANGED',
   'REUSE_GONE',
+  'REUSE_IN_DOUBT',
   'NO_PROGRESS',
   'KEY_REUSED',
   'STEP_FAILED',

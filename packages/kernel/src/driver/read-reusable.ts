@@ -1,31 +1,68 @@
 import type { Store } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import { ReusableResults, type FindReusable } from '../run/reuse.ts'
-import type { System } from '../run/system.ts'
+import type { Reuse, System } from '../run/system.ts'
 import { readSystem } from '../views/read-fold.ts'
 
 /**
  * What a fork with `reuse` need not execute: the results that the run it was taken from has recorded behind the fork. Read
  * anew whenever the fork is taken up, so that results come in while that run goes on.
  *
- * @returns undefined for a run that reuses nothing. Without the log that was forked, the function throws `REUSE_GONE`: what
- * was done already must not be done again because a log is missing.
+ * @returns undefined for a run that reuses nothing. What was done already must not be done again because a log is missing, or
+ * does not say yet what came of it: the function throws `REUSE_GONE` without the log that was forked, and `REUSE_IN_DOUBT` for an
+ * at-most-once action that is under way there, or that was done by a run which that one reuses, without having come to it.
  */
-export async function readReusable(store: Store, { runId, reuse }: System): Promise<FindReusable | undefined> {
+export async function readReusable(store: Store, system: System): Promise<FindReusable | undefined> {
+  return reusableFor(store, system, system.runId)
+}
+
+/** @param fork - the run that is driven: `system` is that, or one that it was forked from. */
+async function reusableFor(store: Store, { runId, reuse }: System, fork: string): Promise<FindReusable | undefined> {
   if (reuse === undefined) return undefined
   const { fromRunId, atSeq, fromHash } = reuse
   const results = new ReusableResults(fromRunId, atSeq)
   let hash = ''
-  await readSystem(store, fromRunId, (event) => {
+  const from = await readSystem(store, fromRunId, (event) => {
     results.add(event)
     if (event.seq === atSeq) hash = event.hash
   })
   // Another run may have got the id since.
-  if (hash === fromHash) return results.find
-  return ({ key }) => {
-    const text =
-      `run ${runId} reuses what run ${fromRunId} did behind seq ${atSeq}, and that log is not in this store any more; ` +
-      'restore it, or fork this run once more without reuse'
-    throw new KernelError('REUSE_GONE', text, { runId, key })
+  if (hash !== fromHash) {
+    return ({ key }) => {
+      throw gone(runId, reuse, { runId: fork, key })
+    }
   }
+  const former = await reusableFor(store, from, fork)
+  return (request) => {
+    const result = results.find(request)
+    if (result !== undefined) return result
+    const where = { runId: fork, key: request.key }
+    if (results.isInDoubt(request)) {
+      throw inDoubt(where, doubtOf(from))
+    }
+    if (request.effect !== 'at-most-once' || results.hasAsked(request)) return undefined
+    if (former?.(request) !== undefined) throw inDoubt(where, `a run that ${fromRunId} was forked from has done it`)
+    return undefined
+  }
+}
+
+type Where = { readonly runId: string; readonly key: string }
+
+function gone(runId: string, { fromRunId, atSeq }: Reuse, where: Where): KernelError {
+  const text =
+    `run ${runId} reuses what run ${fromRunId} did behind seq ${atSeq}, and that log is not in this store any more; ` +
+    `restore it, or fork run ${where.runId} once more without reuse`
+  return new KernelError('REUSE_GONE', text, where)
+}
+
+function doubtOf({ runId, terminal }: System): string {
+  if (terminal !== undefined) return `run ${runId} ended without knowing what became of it`
+  return `it is under way in run ${runId}; wait for that, or settle it`
+}
+
+function inDoubt(where: Where, why: string): KernelError {
+  const text =
+    `run ${where.runId} would do ${where.key} a second time, which must happen at most once: ${why}; ` +
+    `to do it all the same, fork run ${where.runId} once more without reuse`
+  return new KernelError('REUSE_IN_DOUBT', text, where)
 }

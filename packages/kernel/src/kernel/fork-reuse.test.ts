@@ -145,8 +145,15 @@ describe('a fork with reuse, by the same code,', () => {
   })
 })
 
+interface ShopOptions {
+  readonly cents?: number
+  readonly fails?: boolean
+  /** What a payment waits for once it has begun. */
+  readonly bank?: Promise<void>
+}
+
 /** Fetches, pays with what it got, asks, and reports. Fetching may fail; the input of the payment can be said otherwise. */
-function shop(executed: string[], { cents = 5, fails = false }: { cents?: number; fails?: boolean } = {}) {
+function shop(executed: string[], { cents = 5, fails = false, bank }: ShopOptions = {}) {
   const note = (key: string) => executed.push(key)
   return defineWorkflow(
     {
@@ -160,7 +167,14 @@ function shop(executed: string[], { cents = 5, fails = false }: { cents?: number
             return 'goods'
           },
         },
-        pay: { effect: 'at-most-once', run: (n: number) => `receipt ${note('pay')} of ${n}` },
+        pay: {
+          effect: 'at-most-once',
+          run: async (n: number) => {
+            const receipt = `receipt ${note('pay')} of ${n}`
+            await bank
+            return receipt
+          },
+        },
         report: { run: (_: boolean) => note('report') },
         refund: { run: () => note('refund') },
       },
@@ -344,6 +358,60 @@ describe('a fork with reuse', () => {
     expect(executed).toEqual([])
     expect(await kernel.fork('f', { at: 2, as: 'g' })).toMatchObject({ status: 'blocked' })
     expect(executed).toEqual(['fetch', 'pay'])
+  })
+
+  test('waits, parked, for what must not happen twice and is under way in the run', async () => {
+    const { store, executed, another } = await shopped()
+    const { promise: bank, resolve: pay } = Promise.withResolvers<undefined>()
+    const workflow = shop(executed, { bank })
+    const kernel = another({ workflows: [workflow] })
+    const paying = kernel.start(workflow, null, { runId: 'slow' })
+    await settled()
+    expect(executed).toEqual(['fetch', 'pay'])
+
+    const forking = kernel.fork('slow', { at: 1, as: 'f', reuse: true })
+
+    await expect(forking).rejects.toMatchObject({ ...kernelError('REUSE_IN_DOUBT'), where: { runId: 'f', key: 'pay' } })
+    await expect(forking).rejects.toThrow('under way in run slow')
+    pay(undefined)
+    await paying
+    expect(await kernel.retry('f')).toMatchObject({ status: 'blocked' })
+    expect(executed).toEqual(['fetch', 'pay'])
+    expect((await dataOf(store, 'f', 'ActionReused')).map(({ key }) => key)).toEqual(['fetch', 'pay'])
+  })
+
+  test('does not do what the run was doing when it was canceled, and must not happen twice', async () => {
+    const { executed, another } = await shopped()
+    const { promise: bank, resolve: pay } = Promise.withResolvers<undefined>()
+    const workflow = shop(executed, { bank })
+    const kernel = another({ workflows: [workflow] })
+    const paying = kernel.start(workflow, null, { runId: 'slow' })
+    await settled()
+    await kernel.cancel('slow', { reason: 'no', wait: false })
+    pay(undefined)
+    expect(await paying).toMatchObject({ status: 'canceled' })
+    executed.length = 0
+
+    const forking = kernel.fork('slow', { at: 1, as: 'f', reuse: true })
+
+    await expect(forking).rejects.toThrow('run slow ended without knowing what became of it')
+    expect(executed).toEqual([])
+    await kernel.fork('f', { at: 2, as: 'g' })
+    expect(executed).toEqual(['fetch', 'pay'])
+  })
+
+  test('of a fork with reuse does not do what that one has not come to take over, and must not happen twice', async () => {
+    const { store, executed, kernel } = await shopped()
+    await kernel.fork('r', { at: 1, as: 'f', reuse: true, wait: false })
+
+    const forking = kernel.fork('f', { at: 2, as: 'g', reuse: true })
+
+    await expect(forking).rejects.toMatchObject({ ...kernelError('REUSE_IN_DOUBT'), where: { runId: 'g', key: 'pay' } })
+    expect(executed).toEqual(['fetch'])
+    await kernel.run('f')
+    expect(await kernel.retry('g')).toMatchObject({ status: 'blocked' })
+    expect(executed).toEqual(['fetch'])
+    expect(await dataOf(store, 'g', 'ActionReused')).toMatchObject([{ key: 'pay', from: { runId: 'f' } }])
   })
 
   test('may edit what it was given, and executes what follows from that', async () => {
