@@ -1,16 +1,22 @@
 import { shown } from '@varve/store'
-import { KernelError } from './errors.ts'
+import { KernelError, type KernelErrorCode } from './errors.ts'
+import { isPlain } from './secrets/replace.ts'
 
 /**
- * Actions, their retries and interrupts take part in what is inferred, so the compiler lets a misspelt name pass: an effect that
- * nobody reads would have a payment made twice. What an instance of a class has besides is its own.
+ * What nobody reads is passed over in silence: by an effect that is misspelt a payment is made twice. The compiler lets such a
+ * name pass where options take part in what is inferred, or were put together before, and JavaScript lets all of them pass. What an
+ * instance of a class has besides is its own.
  *
- * @throws KernelError `INVALID_DEFINITION`.
+ * @throws KernelError with `code`.
  */
-export function checkNames(what: string, given: object, names: readonly string[]): void {
-  const made = Object.getPrototypeOf(given) as unknown
-  if (made !== Object.prototype && made !== null) return
+export function checkNames(
+  what: string,
+  given: object,
+  names: readonly string[],
+  code: KernelErrorCode = 'INVALID_DEFINITION',
+): void {
+  if (!isPlain(given)) return
   const unknown = Object.keys(given).find((name) => !names.includes(name))
   if (unknown === undefined) return
-  throw new KernelError('INVALID_DEFINITION', `${what} has no option ${shown(unknown)}, only ${names.join(', ')}`)
+  throw new KernelError(code, `${what} has no option ${shown(unknown)}, only ${names.join(', ')}`)
 }

@@ -12,6 +12,7 @@ import {
 } from '@varve/store'
 import { artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError } from '../errors.ts'
+import { checkNames } from '../known-names.ts'
 import { eventSchemas } from '../log/event-data.ts'
 import { bundleText, PART_BYTES, type ArtifactPart, type BundleLine, type RunFacts } from './bundle-line.ts'
 import { signStatement, type EvidenceSigner } from './signature.ts'
@@ -28,6 +29,10 @@ export interface ExportEvidenceOptions {
   /** Whether the artifacts that the runs refer to go into the bundle, each once. Default `include`. */
   readonly artifacts?: 'include' | 'omit'
 }
+
+const NAMES = Object.keys({
+  ...{ sign: true, children: true, artifacts: true },
+} satisfies Record<keyof ExportEvidenceOptions, true>)
 
 /** Where a bundle comes from. */
 export interface EvidenceOrigin {
@@ -47,6 +52,7 @@ export async function* exportEvidence(
   options: ExportEvidenceOptions,
 ): AsyncGenerator<string, void, undefined> {
   checkOptions('the options of exportEvidence', options)
+  checkNames('exportEvidence', options, NAMES, 'INVALID_INPUT')
   const { sign, children = false, artifacts: which = 'include' } = options
   checkWhat(children, which)
   const digest = createHash('sha256')

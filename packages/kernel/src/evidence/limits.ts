@@ -1,5 +1,6 @@
-import { defaultLimits, type Limits } from '@varve/store'
+import { defaultLimits, shown, type Limits } from '@varve/store'
 import { KernelError } from '../errors.ts'
+import { checkNames } from '../known-names.ts'
 import { PART_BYTES } from './bundle-line.ts'
 
 /** How much a reader of foreign bundles takes. */
@@ -15,10 +16,12 @@ export interface EvidenceLimits extends Pick<Limits, 'depth' | 'bodyBytes' | 'ke
 /** @throws KernelError `INVALID_INPUT` for a limit that is no whole number from 1. */
 export function evidenceLimits(given: Partial<EvidenceLimits> = {}): EvidenceLimits {
   const { depth, bodyBytes, keptSignals, runEvents } = defaultLimits
-  const limits = { depth, bodyBytes, keptSignals, runEvents, runs: 10_000, forks: 100, artifacts: 1_000_000, ...given }
+  const usual = { depth, bodyBytes, keptSignals, runEvents, runs: 10_000, forks: 100, artifacts: 1_000_000 }
+  checkNames('limits', given, Object.keys({ ...defaultLimits, ...usual }), 'INVALID_INPUT')
+  const limits = { ...usual, ...given }
   for (const [name, value] of Object.entries(limits)) {
     if (Number.isSafeInteger(value) && value >= 1) continue
-    throw new KernelError('INVALID_INPUT', `limits.${name} must be a whole number from 1, got ${value}`)
+    throw new KernelError('INVALID_INPUT', `limits.${name} must be a whole number from 1, got ${shown(value)}`)
   }
   return limits
 }

@@ -14,6 +14,7 @@ import { readLog, runStarted, sealLog, writeLog } from '../testing/sealed-log.ts
 import { recordCalls } from '../testing/store-calls.ts'
 import { bundleText, parseBundleLine, type BundleLine, type RunFacts } from './bundle-line.ts'
 import { verifyEvidence, type VerifyEvidenceOptions } from './verify-evidence.ts'
+import { verifyHistories } from './verify-histories.ts'
 
 const ann = generateKeyPairSync('ed25519')
 const bob = generateKeyPairSync('ed25519')
@@ -463,6 +464,20 @@ describe('a hostile bundle is refused before it does harm:', () => {
 
     expect(verified).toMatchObject({ ok: false, code: 'LIMIT_EXCEEDED', where: { line: 6 } })
     expect(await verifyEvidence(text, limits)).toMatchObject({ ok: true })
+  })
+
+  test('an option that there is none of is refused: a key that nobody reads would vouch for nothing', async () => {
+    const misspelt: [object, string][] = [
+      [{ trustedKey: [bob.publicKey] }, 'trustedKeys'],
+      [{ limits: { bodyByte: 1 } }, 'bodyBytes'],
+    ]
+    for (const [options, remedy] of misspelt) {
+      const verifying = verifyEvidence(rich, options)
+      await expect(verifying).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+      await expect(verifying).rejects.toThrow(remedy)
+    }
+    await expect(verifyHistories([], { workflow: [] } as never)).rejects.toThrow('workflows')
+    await expect(bundleOf(kernel, 'rich', { child: true } as never)).rejects.toThrow('children')
   })
 
   test('limits that are none are refused', async () => {

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
-import type { LogEnd } from '@varve/store'
+import { checkOptions, type LogEnd } from '@varve/store'
+import { checkNames } from '../known-names.ts'
 import { checkBundle, type CheckedBundle } from './bundle-check.ts'
 import type { EvidenceCode, EvidenceWhere } from './evidence-error.ts'
 import { lifecycle } from './lifecycle.ts'
@@ -17,6 +18,10 @@ export interface VerifyEvidenceOptions {
   /** How much to take. Default: what a store allows, for 10,000 runs. */
   readonly limits?: Partial<EvidenceLimits>
 }
+
+const NAMES = Object.keys({
+  ...{ head: true, trustedKeys: true, limits: true },
+} satisfies Record<keyof VerifyEvidenceOptions, true>)
 
 /**
  * Why a run is the one that ran, and no consistent forgery: a trusted key signed the bundle; its log ends with a head that was
@@ -54,13 +59,15 @@ export type EvidenceVerification =
  * What is wrong with the bundle is an answer. The source is read once, in pieces; memory grows with the number of items of one
  * run, of the children it names and of the artifacts referred to, not with the size of values.
  *
- * @throws KernelError `INVALID_INPUT` for options that cannot work, or a source of something else than text or bytes; and
- * whatever the source throws.
+ * @throws KernelError `INVALID_INPUT` for options that cannot work or that there are none of, or a source of something else than
+ * text or bytes; StoreError `INVALID_ARGUMENT` for what is no options; and whatever the source throws.
  */
 export async function verifyEvidence(
   source: EvidenceSource,
   options: VerifyEvidenceOptions = {},
 ): Promise<EvidenceVerification> {
+  checkOptions('the options of verifyEvidence', options)
+  checkNames('verifyEvidence', options, NAMES, 'INVALID_INPUT')
   const { head, trustedKeys = [] } = options
   for (const key of trustedKeys) publicText(key)
   const limits = evidenceLimits(options.limits)

@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { defaultLimits, type Limits } from '@varve/store'
+import { checkOptions, defaultLimits, type Limits } from '@varve/store'
 import { KernelError, textOf, type Divergence } from '../errors.ts'
 import { createGuard, type Guard, type GuardMode } from '../guard/guard.ts'
 import { createRegistry, type Registry } from '../kernel/registry.ts'
+import { checkNames } from '../known-names.ts'
 import { decisionChecker } from '../run/check-decisions.ts'
 import { emptySystem } from '../run/system.ts'
 import type { RunFold } from '../run/run-fold.ts'
@@ -26,6 +27,10 @@ export interface VerifyHistoriesOptions {
   /** Told of warnings of the guard. Default `process.emitWarning`. */
   readonly onWarning?: (warning: Error) => void
 }
+
+const NAMES = Object.keys({
+  ...{ workflows: true, limits: true, guard: true, onWarning: true },
+} satisfies Record<keyof VerifyHistoriesOptions, true>)
 
 /** Whether the runs of a file are whole, and whether the code would make the same decisions again. */
 export type HistoryVerification =
@@ -56,6 +61,8 @@ export async function verifyHistories(
   files: string | readonly string[],
   options: VerifyHistoriesOptions,
 ): Promise<readonly HistoryVerification[]> {
+  checkOptions('the options of verifyHistories', options)
+  checkNames('verifyHistories', options, NAMES, 'INVALID_INPUT')
   const { workflows, guard = 'throw', onWarning = (warning: Error) => process.emitWarning(warning) } = options
   const { definitionOf } = createRegistry(workflows)
   const code = { definitionOf, limits: { ...defaultLimits, ...options.limits }, guard: createGuard(guard, onWarning) }

@@ -12,6 +12,7 @@ import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { KernelError } from '../errors.ts'
 import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
+import { checkNames } from '../known-names.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { kinOf, whyKept, type KeptReason } from './kept-run.ts'
 import { sweepArtifacts } from './sweep-artifacts.ts'
@@ -97,8 +98,7 @@ const NAMES = Object.keys({
 /** What would be passed over in silence removes more than was meant, for good. */
 function checkPrune(options: PruneOptions): void {
   checkOptions('the options of a prune', options)
-  const unknown = Object.keys(options).find((name) => !NAMES.includes(name))
-  if (unknown !== undefined) throw invalid(`a prune has no option ${shown(unknown)}, only ${NAMES.join(', ')}`)
+  checkNames('a prune', options, NAMES, 'INVALID_INPUT')
   const { olderThanMs, artifactsUnusedMs, limit, artifacts = true, secrets } = options
   checkWhole('olderThanMs', olderThanMs, 0)
   if (artifactsUnusedMs !== undefined) checkWhole('artifactsUnusedMs', artifactsUnusedMs, 0)
