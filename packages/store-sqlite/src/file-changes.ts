@@ -1,6 +1,7 @@
 import type { StoreChange } from '@varve/store'
 import type { Query, RemoteChanges, Step, Steps } from '@varve/store-kysely'
 import { onLogWrites } from './log-writes.ts'
+import { mainFileQuery } from './main-file.ts'
 import type { SqliteExecutor } from './sqlite-executor.ts'
 
 /** For a database that nobody else can reach: there is nobody to tell, and nothing to hear. */
@@ -110,14 +111,7 @@ function ask(query: Query<object, unknown>): Step {
 }
 
 function* mainFile(): Steps<string> {
-  return ((yield ask(fileQuery)) as { readonly file: string }).file
-}
-
-/** The absolute path of the file, whatever it was opened by. */
-const fileQuery: Query<object, unknown> = {
-  sql: "select file from pragma_database_list where name = 'main'",
-  bindings: [],
-  writes: false,
+  return ((yield ask(mainFileQuery)) as { readonly file: string }).file
 }
 
 const versionQuery: Query<object, unknown> = { sql: 'pragma data_version', bindings: [], writes: false }

@@ -2,6 +2,7 @@ import { StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
+import { MainFile, mainFileQuery } from './main-file.ts'
 import { isBusy, isFull, sqliteError, textOf } from './sqlite-error.ts'
 
 /** Pauses between two tries for a lock, in milliseconds; the last one repeats. */
@@ -29,6 +30,8 @@ export class SqliteExecutor implements SqlExecutor {
   #synchronous: Synchronous = 'FULL'
   /** True where a commit that is not flushed can be taken back by a power failure, and nothing else can happen to the file. */
   #mayBeLax = false
+  /** Undefined for a database without one, and while the store is being opened. */
+  #file: MainFile | undefined
   #closed = false
   #breathedAt = performance.now()
   #wroteAt = -Infinity
@@ -46,6 +49,12 @@ export class SqliteExecutor implements SqlExecutor {
       this.#mayBeLax = mode.journal_mode === 'wal'
     })
     this.#synchronous = synchronous
+  }
+
+  /** From now on a call is `STORE_FAILED` when the file is not the one any more that was opened. */
+  async keepToFile(): Promise<void> {
+    const { file = '' } = (await this.get(mainFileQuery, {})) ?? {}
+    if (file !== '') this.#file = new MainFile(file)
   }
 
   async get<Args, Row>(query: Query<Args, Row>, args: Args): Promise<Row | undefined> {
@@ -105,6 +114,7 @@ export class SqliteExecutor implements SqlExecutor {
     for (let tries = 0; ; tries++) {
       if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
       try {
+        this.#file?.check()
         return act()
       } catch (error) {
         if (!isBusy(error)) throw sqliteError(error)

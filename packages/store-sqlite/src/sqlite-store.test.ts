@@ -1,8 +1,8 @@
-import { isStoreError, type RunUpdate, type Store, type StoredEvent } from '@varve/store'
+import { isStoreError, sealEvent, type RunUpdate, type Store, type StoredEvent } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import SQLite from 'better-sqlite3'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -215,6 +215,50 @@ describe('opening', () => {
     expect(database.open).toBe(true)
     expect(database.prepare('select head from runs').get()).toEqual({ head: 1 })
     expect(store.capabilities).toEqual({ durable: false, shared: false, notify: true })
+  })
+})
+
+describe('a file that is taken away while it is open', () => {
+  /** Appends one event after another until one is refused: what is lost on the way is bounded by time. */
+  async function refusal(store: Store): Promise<unknown> {
+    const options = { fencingToken: 1, run: running }
+    let [end] = (await Array.fromAsync(store.events.read('run-1'))) as [StoredEvent]
+    for (;;) {
+      const { stored } = sealEvent('run-1', end, { type: 'Noted', data: {} }, 0)
+      try {
+        await store.events.append('run-1', [stored], { ...options, expectedHead: end.seq })
+      } catch (error) {
+        return error
+      }
+      end = stored
+    }
+  }
+
+  test.for(['deleted', 'replaced by another'])('is not written to for long when it was %s', async (how) => {
+    await using store = await sqliteStore({ path: file }, { synchronous: 'NORMAL' })
+    await startRun(store)
+    const other = path.join(folder, 'other.sqlite')
+    await migrateSqlite({ path: other })
+
+    await (how === 'deleted' ? rm(file) : rename(other, file))
+
+    expect(await refusal(store)).toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringContaining(file) as unknown,
+    })
+    expect(await codeOf(store.runs.find('run-1'))).toBe('STORE_FAILED')
+  })
+
+  test('is used again once it is back', async () => {
+    await using store = await sqliteStore({ path: file }, { synchronous: 'NORMAL' })
+    await startRun(store)
+    const elsewhere = path.join(folder, 'elsewhere.sqlite')
+    await rename(file, elsewhere)
+    expect(await refusal(store)).toMatchObject({ code: 'STORE_FAILED' })
+
+    await rename(elsewhere, file)
+
+    expect((await store.runs.find('run-1'))?.status).toBe('running')
   })
 })
 

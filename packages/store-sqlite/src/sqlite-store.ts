@@ -53,6 +53,7 @@ export async function sqliteStore(location: SqliteLocation, options: SqliteStore
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))
     // Only now that the file is known to be ours: the journal mode is written into it.
     await executor.setJournal(synchronous)
+    await executor.keepToFile()
   } catch (error) {
     await close()
     throw error
