@@ -23,7 +23,7 @@ export interface SqliteStatement {
 
 /** Where the store is: a file, or a connection that you opened. */
 export type SqliteLocation =
-  /** Path of the file, or `:memory:`; a text without NUL, not only of blanks. */
+  /** Path of the file, or `:memory:`; a text without NUL, not only of blanks, and no `file:` URI. */
   | { readonly path: string }
   /**
    * A better-sqlite3 database that nobody else uses from now on: the store sets its journal mode, its `synchronous` and its
@@ -39,7 +39,14 @@ export function checkLocation(location: SqliteLocation): void {
     if (typeof database?.prepare === 'function') return
     throw new StoreError('INVALID_ARGUMENT', `database must be one of better-sqlite3, got ${shown(database)}`)
   }
-  // The driver would open the file that is named before a NUL, and for blanks alone one that it deletes in the end.
+  // The driver takes no URIs: it would make a file of that name, also where a database in memory was meant.
+  if (typeof file === 'string' && file.startsWith('file:')) {
+    throw new StoreError(
+      'INVALID_ARGUMENT',
+      `path must be a path, not a URI, got ${shown(file)}; fileURLToPath makes one of it`,
+    )
+  }
+  // It would open the file that is named before a NUL, and for blanks alone one that it deletes in the end.
   if (typeof file === 'string' && file.trim() !== '' && !file.includes('\0')) return
   throw new StoreError('INVALID_ARGUMENT', `path must name a file, or be :memory:, got ${shown(file)}`)
 }
