@@ -49,6 +49,7 @@ const impure: readonly (readonly [written: string, name: string, call: () => unk
       queueMicrotask(ignore)
     },
   ],
+  ['AbortSignal.timeout()', 'AbortSignal.timeout', () => AbortSignal.timeout(0)],
   ['setTimeout() of node:timers', 'setTimeout', () => nodeSetTimeout(ignore)],
   ['setTimeout() of node:timers/promises', 'timers/promises.setTimeout', () => promisedTimeout(0)],
   ['scheduler.wait() of node:timers/promises', 'timers/promises.scheduler.wait', () => scheduler.wait(0)],

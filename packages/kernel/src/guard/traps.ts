@@ -64,10 +64,14 @@ const MODULES: readonly ModuleSite[] = [
   { kind: 'process', prefix: 'worker_threads.', namespace: workerThreads, names: ['Worker'] },
 ]
 
-const SCHEDULER: Site = {
-  ...{ kind: 'timer', prefix: 'timers/promises.scheduler.', names: ['wait', 'yield'] },
-  holder: () => timersPromises.scheduler,
-}
+/** What no test tool replaces, and is not looked at again. */
+const UNREPLACED: readonly Site[] = [
+  {
+    ...{ kind: 'timer', prefix: 'timers/promises.scheduler.', names: ['wait', 'yield'] },
+    holder: () => timersPromises.scheduler,
+  },
+  { kind: 'timer', prefix: 'AbortSignal.', holder: () => AbortSignal, names: ['timeout'] },
+]
 
 /**
  * Puts a trap in the place of everything that a pure function may not use, once per process. Traps stay: they do nothing
@@ -75,7 +79,7 @@ const SCHEDULER: Site = {
  */
 export function installTraps(): void {
   renewTraps()
-  for (const name of SCHEDULER.names) renew(SCHEDULER, name)
+  for (const site of UNREPLACED) for (const name of site.names) renew(site, name)
   installInModules()
 }
 
