@@ -1,10 +1,22 @@
+import { StoreError } from '@varve/store'
 import type { PostgresClient, PostgresPool, PostgresQuery } from './pool.ts'
 
-/** A connection of the pool, which is to be given back. */
+/** A connection of the pool, which is to be given back. @throws StoreError `INVALID_ARGUMENT` for what is no pool, after all. */
 export async function take(pool: PostgresPool): Promise<PostgresClient> {
-  const client = await pool.connect()
+  const client: Partial<PostgresClient> | undefined = await pool.connect()
+  if (!isConnection(client)) {
+    throw new StoreError(
+      'INVALID_ARGUMENT',
+      'pool must be a pool of pg, of which connections are taken, such as pg.Pool, not one pg.Client',
+    )
+  }
   client.on('error', hear)
   return client
+}
+
+/** A `pg.Client` has a function connect, too, and answers nothing or itself. */
+function isConnection(client: Partial<PostgresClient> | undefined): client is PostgresClient {
+  return typeof client?.release === 'function'
 }
 
 /**

@@ -1,5 +1,6 @@
 import type {} from '../../../test/postgres/global-setup.ts'
 import { StoreError } from '@varve/store'
+import pg from 'pg'
 import { describe, expect, inject, test } from 'vitest'
 import type { PostgresLocation } from './pool.ts'
 import { migratePostgres, postgresStore, type PostgresStoreOptions } from './postgres-store.ts'
@@ -50,6 +51,14 @@ describe('what is no location is refused before anybody connects:', () => {
     expect(String(error)).toContain('{ url }')
     expect(String(error)).not.toContain('hidden')
   })
+})
+
+test('a single connection in place of a pool is refused', async () => {
+  const client = new pg.Client(inject('pgUrl'))
+
+  await expect(postgresStore({ pool: client as never })).rejects.toEqual(refused)
+
+  await client.end()
 })
 
 describe('what is no option is refused before anybody connects:', () => {
