@@ -1,11 +1,9 @@
-import { shown } from '@varve/store'
+import { checkNames as checkGivenNames, isStoreError } from '@varve/store'
 import { KernelError, type KernelErrorCode } from './errors.ts'
-import { isPlain } from './secrets/replace.ts'
 
 /**
- * What nobody reads is passed over in silence: by an effect that is misspelt a payment is made twice. The compiler lets such a
- * name pass where options take part in what is inferred, or were put together before, and JavaScript lets all of them pass. What an
- * instance of a class has besides is its own.
+ * By an effect that is misspelt a payment would be made twice. Actions, their retries and interrupts take part in what is inferred,
+ * so the compiler lets a misspelt name pass; it sees nothing at all where options come from a variable, or from JavaScript.
  *
  * @throws KernelError with `code`.
  */
@@ -15,8 +13,10 @@ export function checkNames(
   names: readonly string[],
   code: KernelErrorCode = 'INVALID_DEFINITION',
 ): void {
-  if (!isPlain(given)) return
-  const unknown = Object.keys(given).find((name) => !names.includes(name))
-  if (unknown === undefined) return
-  throw new KernelError(code, `${what} has no option ${shown(unknown)}, only ${names.join(', ')}`)
+  try {
+    checkGivenNames(what, given, names)
+  } catch (cause) {
+    if (!isStoreError(cause)) throw cause
+    throw new KernelError(code, cause.message.slice(`${cause.code}: `.length), { cause })
+  }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkList, checkOneOf, checkOptions, isFrom, shown } from './given-value.ts'
+import { checkList, checkNames, checkOneOf, checkOptions, isFrom, shown } from './given-value.ts'
 
 const revoked = (): object => {
   const { proxy, revoke } = Proxy.revocable({}, {})
@@ -42,6 +42,21 @@ test.for(['text', 7, null, undefined, [], () => 1])('no options: %j', (value) =>
 test.for([{}, Object.create(null), new Map()])('options: %j', (value) => {
   expect(() => {
     checkOptions('options', value)
+  }).not.toThrow()
+})
+
+test('an option that nobody reads is refused by its name, unless it is of an instance of a class', () => {
+  class Whole {
+    readonly a = 1
+    readonly own = 2
+  }
+
+  expect(() => {
+    checkNames('a worker', { a: 1, own: undefined }, ['a', 'b'])
+  }).toThrow(expect.objectContaining(refused('a worker has no option "own", only a, b')))
+  expect(() => {
+    checkNames('a worker', new Whole(), ['a', 'b'])
+    checkNames('a worker', { a: 1 }, ['a', 'b'])
   }).not.toThrow()
 })
 

@@ -51,6 +51,20 @@ export function checkOneOf(what: string, value: unknown, allowed: readonly strin
   throw new StoreError('INVALID_ARGUMENT', `${what} must be ${allowed.join(' or ')}, got ${shown(value)}`)
 }
 
+/**
+ * What an object of options has that nobody reads is misspelt, and what was meant would be passed over without a word. What an
+ * instance of a class has besides is its own.
+ *
+ * @throws StoreError `INVALID_ARGUMENT`.
+ */
+export function checkNames(what: string, options: object, names: readonly string[]): void {
+  const made = Object.getPrototypeOf(options) as unknown
+  if (made !== Object.prototype && made !== null) return
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  if (unknown === undefined) return
+  throw new StoreError('INVALID_ARGUMENT', `${what} has no option ${shown(unknown)}, only ${names.join(', ')}`)
+}
+
 /** True for a number from there on: neither NaN nor what only compares as one, such as a text of digits. */
 export function isFrom(least: number, value: unknown): value is number {
   return typeof value === 'number' && value >= least

@@ -1,5 +1,5 @@
 import type { Kernel } from '@varve/kernel'
-import { checkId, checkList, checkOptions, shown, type QueueClaim } from '@varve/store'
+import { checkId, checkList, checkNames, checkOptions, shown, type QueueClaim } from '@varve/store'
 import { asOption, WorkerError } from './errors.ts'
 import type { Schedule } from './schedules/schedule.ts'
 
@@ -53,6 +53,19 @@ export interface WorkerSettings {
   readonly warn: (warning: Error) => void
 }
 
+const OF_WORKER = Object.keys({
+  ...{ kernel: true, concurrency: true, leaseMs: true, workflows: true, queues: true, schedules: true },
+  ...{ pollMs: true, graceMs: true, signals: true, onWarning: true },
+} satisfies Record<keyof WorkerOptions, true>)
+
+const OF_QUEUE = Object.keys({
+  ...{ name: true, concurrency: true, concurrencyPerKey: true, rate: true },
+} satisfies Record<keyof QueueClaim, true>)
+
+const OF_RATE = Object.keys({
+  ...{ limit: true, periodMs: true },
+} satisfies Record<keyof NonNullable<QueueClaim['rate']>, true>)
+
 /** @throws WorkerError `INVALID_OPTION`; StoreError `INVALID_ARGUMENT` for a queue's name. */
 export function settingsOf(options: WorkerOptions): WorkerSettings {
   asOption(checkGiven, options)
@@ -75,6 +88,7 @@ export function settingsOf(options: WorkerOptions): WorkerSettings {
 /** What is of another kind would be driven by letters, or fail at the first claim. */
 function checkGiven(options: WorkerOptions): void {
   checkOptions('what a worker is made of', options)
+  checkNames('a worker', options, OF_WORKER)
   const { kernel, workflows = [], queues = [], schedules = [], signals = [] } = options
   checkOptions('the kernel of a worker', kernel)
   checkOptions('the kernel of a worker must be made by createKernel: its dispatcher', kernel.dispatcher)
@@ -91,7 +105,10 @@ function checkText(what: string, value: unknown): void {
 
 function checkQueue(what: string, queue: QueueClaim): void {
   checkOptions(what, queue)
-  if (queue.rate !== undefined) checkOptions(`${what}.rate`, queue.rate)
+  checkNames(what, queue, OF_QUEUE)
+  if (queue.rate === undefined) return
+  checkOptions(`${what}.rate`, queue.rate)
+  checkNames(`${what}.rate`, queue.rate, OF_RATE)
 }
 
 /** The cron of one that was put together by hand is a text. */

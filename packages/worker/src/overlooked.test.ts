@@ -315,6 +315,9 @@ describe('a worker is not made', () => {
     ['for schedules that are a number', { schedules: 5 }],
     ['for a schedule that is not there', { schedules: [null] }],
     ['for a schedule that was put together by hand', { schedules: [byHand] }],
+    ['with a misspelt option', { concurency: 2 }],
+    ['for a queue with a misspelt limit', { queues: [{ name: 'mail', concurencyPerKey: 1 }] }],
+    ['for a rate with a misspelt period', { queues: [{ name: 'mail', rate: { limit: 5, periodMs: 1, period: 9 } }] }],
     ['with a concurrency that no text can show', { concurrency: Symbol('many') }],
   ])('%s', ([, options]) => {
     const { kernel } = sceneOf([simple])
@@ -332,7 +335,10 @@ test('a worker goes on working when it is stopped with what are no options', asy
   const worker = createWorker({ kernel, signals: [] })
   worker.start()
 
-  await expect(worker.stop(null as never)).rejects.toMatchObject({ name: 'WorkerError', code: 'INVALID_OPTION' })
+  for (const options of [null, { graceMS: 5 }]) {
+    const stopping = worker.stop(options as never)
+    await expect(stopping).rejects.toMatchObject({ name: 'WorkerError', code: 'INVALID_OPTION' })
+  }
   expect(worker.health().status).toBe('working')
   await worker.stop()
 })

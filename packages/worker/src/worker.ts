@@ -1,5 +1,5 @@
 import type { Timer } from '@varve/kernel'
-import { checkOptions, type Owner } from '@varve/store'
+import { checkNames, checkOptions, type Owner } from '@varve/store'
 import { ClaimLoop, type LoopCounts } from './claim-loop.ts'
 import { asOption, WorkerError } from './errors.ts'
 import { settingsOf, whole, type WorkerOptions, type WorkerSettings } from './options.ts'
@@ -100,6 +100,7 @@ class RunningWorker implements Worker {
 
   async stop(options: { readonly graceMs?: number } = {}): Promise<void> {
     asOption(checkOptions, 'what stop is given', options)
+    asOption(checkNames, 'stop', options, ['graceMs'])
     const { graceMs = this.#settings.graceMs } = options
     whole('graceMs', graceMs, 0)
     if (this.#status === 'new') await this.#over()

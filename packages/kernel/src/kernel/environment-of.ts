@@ -7,9 +7,10 @@ import { observation } from '../driver/observer.ts'
 import { inDefinition, KernelError } from '../errors.ts'
 import { createGuard } from '../guard/guard.ts'
 import { randomIds } from '../ids.ts'
+import { checkNames } from '../known-names.ts'
 import { processOwner } from '../owner.ts'
 import { allowAll, checkPolicy } from '../policy/policy.ts'
-import { secretsSetup } from '../secrets/options.ts'
+import { secretsSetup, type SecretsOptions } from '../secrets/options.ts'
 import { storeClock } from '../store-clock.ts'
 import { checkedLimits } from './checked-limits.ts'
 import type { KernelOptions } from './options.ts'
@@ -29,12 +30,23 @@ const ARTIFACTS = { object: [], function: ['put', 'get'] }
 
 const CLOCK = { object: [], function: ['now', 'monotonic', 'schedule'] }
 
+const OF_KERNEL = Object.keys({
+  ...{ store: true, artifacts: true, workflows: true, policy: true, leaseMs: true, onDrift: true, guard: true },
+  ...{ limits: true, secrets: true, onCommitted: true, observer: true, onWarning: true, build: true, clock: true },
+  ...{ maxRecoveries: true, newId: true, owner: true },
+} satisfies Record<keyof KernelOptions, true>)
+
+const OF_SECRETS = Object.keys({
+  ...{ keys: true, resolve: true, randomBytes: true },
+} satisfies Record<keyof SecretsOptions, true>)
+
 /** @throws KernelError `INVALID_DEFINITION` for what a kernel cannot even be begun with. */
 export function checkSurroundings(options: KernelOptions): void {
   inDefinition(() => {
     checkOptions('the options of createKernel', options)
     checkList('workflows', options.workflows)
   })
+  checkNames('createKernel', options, OF_KERNEL)
   checkPort('store must be a store, as memoryStore() makes one', options.store, STORE)
   if (options.clock !== undefined) checkPort('clock must be a clock, as systemClock is one', options.clock, CLOCK)
 }
@@ -108,6 +120,7 @@ function checkKinds({ observer, secrets, limits, artifacts, onCommitted, onWarni
       if (part !== undefined) checkOptions(name, part)
     }
   })
+  if (secrets !== undefined) checkNames('secrets of createKernel', secrets, OF_SECRETS)
   if (artifacts !== undefined) checkPort('artifacts must be a store of artifacts', artifacts, ARTIFACTS)
   for (const [name, part] of Object.entries({ onCommitted, onWarning })) {
     if (part === undefined || typeof part === 'function') continue

@@ -110,6 +110,15 @@ test.for(Object.entries(optional))('%s needs no options', async ([, verb]) => {
   await expect(verb(kernel, undefined as never)).resolves.toBeDefined()
 })
 
+test.for([{ delay: 60_000 }, { deadlineMS: 5, wait: false }])('no run is started with %j', async (options) => {
+  const kernel = createKernel({ store: memoryStore(), workflows: [simple] })
+
+  await expect(kernel.start(simple, null, { runId: 'r', ...options })).rejects.toMatchObject(
+    kernelError('INVALID_INPUT'),
+  )
+  expect(await kernel.find('r')).toBeUndefined()
+})
+
 test.for([null, {}, 'stop', { aborted: false }])('%j is no signal that could end a wait', async (given) => {
   const kernel = await setup()
   const signal = given as AbortSignal

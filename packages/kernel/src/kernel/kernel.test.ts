@@ -319,6 +319,8 @@ describe('options that cannot work are refused', () => {
     ['an observer that is none', { observer: 'me' }, 'observer must be an object, got a text'],
     ['no limits', { limits: null }, 'limits must be an object, got null'],
     ['a limit that there is not', { limits: { bodybytes: 5 } }, 'there is no limit "bodybytes"'],
+    ['an option that there is not', { onWarn: () => undefined }, 'createKernel has no option "onWarn", only store'],
+    ['an option of secrets that there is not', { secrets: { key: {} } }, 'no option "key", only keys, resolve'],
     ['a listener that is none', { onWarning: 'me' }, 'onWarning must be a function, got "me"'],
     ['a build that is no text', { build: 7 }, 'build must be a text, got 7'],
     ['half a store', { store: { now: () => 0, capabilities: {}, events: {}, runs: {}, inbox: null } }, 'got an object'],

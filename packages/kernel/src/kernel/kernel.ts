@@ -69,7 +69,7 @@ export interface Kernel extends AsyncDisposable {
    * Starts a run and drives it until it ends or blocks, as it does until its `startAt`. Idempotent by run id: the same input
    * returns that run as it is.
    *
-   * @throws KernelError `INVALID_INPUT` | `RUN_EXISTS` (another workflow or input) | `WORKFLOW_MISSING` | `INVALID_DEFINITION` (no
+   * @throws KernelError `INVALID_INPUT` (also for an option that there is not) | `RUN_EXISTS` (another workflow or input) | `WORKFLOW_MISSING` | `INVALID_DEFINITION` (no
    * workflow) | `SECRET_KEY_MISSING` | `SECRET_GONE`, or what parks the run; StoreError `INVALID_ARGUMENT` | `LIMIT_EXCEEDED` | `NOT_JSON`.
    * When the very first decision fails, nothing is written.
    */
@@ -235,7 +235,7 @@ export interface Kernel extends AsyncDisposable {
   list(filter?: RunFilter, page?: Partial<PageRequest>): Promise<Page<RunRow>>
 }
 
-/** @throws KernelError `INVALID_DEFINITION` for options that cannot work. */
+/** @throws KernelError `INVALID_DEFINITION` for options that cannot work, and for one that there is not. */
 export function createKernel(options: KernelOptions): Kernel {
   checkSurroundings(options)
   const registry = createRegistry(options.workflows)

@@ -1,14 +1,48 @@
-import { checkList, checkOptions, shown } from '@varve/store'
+import { checkList, checkNames, checkOptions, shown } from '@varve/store'
 import { isState, type AnyState } from '../definition/need.ts'
 import { isPlan, type AnyPlan } from '../definition/plan.ts'
 import { asDefinition, PlanError } from '../errors.ts'
-import type { EngineOptions } from './engine.ts'
+import type { EngineOptions, GivenKernelOptions, OwnKernelOptions, PlanEngineOptions } from './engine.ts'
+import type { PlanStartOptions } from './start-run.ts'
 import type { PlanForkOptions } from './fork-plan.ts'
+
+const OF_PLANS = Object.keys({
+  ...{ plans: true, resolver: true, transports: true, config: true, environment: true, provenance: true },
+} satisfies Record<keyof PlanEngineOptions, true>)
+
+const OF_KERNEL = Object.keys({
+  ...{ store: true, artifacts: true, workflows: true, policy: true, leaseMs: true, onDrift: true, guard: true },
+  ...{ limits: true, secrets: true, onCommitted: true, observer: true, onWarning: true, build: true, clock: true },
+  ...{ maxRecoveries: true, newId: true, owner: true },
+} satisfies Record<Exclude<keyof OwnKernelOptions, 'kernel'>, true>)
+
+const OF_GIVEN = Object.keys({
+  ...{ kernel: true, store: true, clock: true, newId: true },
+} satisfies Record<keyof GivenKernelOptions, true>)
+
+const OF_START = Object.keys({
+  ...{ runId: true, tags: true, queue: true, priority: true, concurrencyKey: true },
+  ...{ startAt: true, delayMs: true, deadlineMs: true, wait: true, config: true },
+} satisfies Record<keyof PlanStartOptions, true>)
+
+/** What of an engine's options is its kernel's, which refuses all else. */
+export function kernelOptions(options: OwnKernelOptions): OwnKernelOptions {
+  const entries = Object.entries(options).filter(([name]) => OF_KERNEL.includes(name))
+  return Object.fromEntries(entries) as unknown as OwnKernelOptions
+}
+
+/** @throws StoreError `INVALID_ARGUMENT`. */
+export function checkStart(options: PlanStartOptions): void {
+  checkOptions('the options of start', options)
+  checkNames('start', options, OF_START)
+}
 
 /** @throws PlanError `INVALID_DEFINITION` for what no engine can be made of. */
 export function checkEngine(options: EngineOptions): void {
   asDefinition(checkOptions, 'what an engine is made of', options)
   const { kernel, store, plans = [], transports = {}, environment = {}, resolver, newId } = options
+  if (kernel === undefined) asDefinition(checkNames, 'an engine', options, [...OF_PLANS, 'kernel', ...OF_KERNEL])
+  else asDefinition(checkNames, 'an engine on a kernel', options, [...OF_PLANS, ...OF_GIVEN])
   asDefinition(checkOptions, 'the store of an engine', store)
   if (kernel !== undefined && typeof (kernel as Partial<typeof kernel> | null)?.register !== 'function') {
     throw new PlanError(

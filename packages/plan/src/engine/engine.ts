@@ -23,7 +23,7 @@ import type { RunConfigInput } from '../manifest/prepare-run.ts'
 import { provenanceOf, type Provenance } from '../manifest/provenance.ts'
 import type { PlanStatus } from '../view/plan-status.ts'
 import { answerApproval, type ApprovalAnswer } from './answer-approval.ts'
-import { checkEngine, checkFork, checkPlan, idOf } from './check-given.ts'
+import { checkEngine, checkFork, checkPlan, checkStart, idOf, kernelOptions } from './check-given.ts'
 import { collect, type Collected, type CollectOptions } from './collect.ts'
 import { diffPlans, type PlanDiff } from './diff-plans.ts'
 import { explainState, type ExplainOptions, type Explanation } from './explain.ts'
@@ -223,7 +223,7 @@ function drivingVerbs(parts: EngineParts, newId: (() => string) | undefined): Dr
   return {
     start: async (plan, params, startOptions = {}) => {
       checkPlan('what start is given first', plan)
-      checkOptions('the options of start', startOptions)
+      checkStart(startOptions)
       const runId = startOptions.runId ?? newId?.()
       const outcome = await startPlan(parts, plan, params, { ...startOptions, ...(runId !== undefined && { runId }) })
       return (await planOutcome(parts, plan.definition, outcome)) as never
@@ -326,5 +326,5 @@ function engineParts(options: EngineOptions): EngineParts {
 
 function ownKernel(options: OwnKernelOptions): Kernel {
   const { store, artifacts = store.artifacts, workflows = [] } = options
-  return createKernel({ ...options, artifacts: mendingArtifacts(artifacts), workflows })
+  return createKernel({ ...kernelOptions(options), artifacts: mendingArtifacts(artifacts), workflows })
 }

@@ -1,5 +1,5 @@
 import type { Workflow } from '@varve/kernel'
-import { checkId, checkList, checkOptions, checkPriority, shown } from '@varve/store'
+import { checkId, checkList, checkNames, checkOptions, checkPriority, shown } from '@varve/store'
 import { Cron } from 'croner'
 import { asOption, WorkerError } from '../errors.ts'
 
@@ -47,6 +47,11 @@ export interface ScheduleOptions<Input> {
   readonly tags?: readonly string[]
 }
 
+const OF_SCHEDULE = Object.keys({
+  ...{ id: true, cron: true, timezone: true, workflow: true, input: true, missed: true },
+  ...{ queue: true, priority: true, concurrencyKey: true, tags: true },
+} satisfies Record<keyof ScheduleOptions<unknown>, true>)
+
 /**
  * A schedule: one run per tick of a cron pattern, by the store's clock. The run of a tick has the id `schedule:<id>:<time>`, with
  * the time in ISO 8601.
@@ -56,6 +61,7 @@ export interface ScheduleOptions<Input> {
  */
 export function defineSchedule<Input>(options: ScheduleOptions<Input>): Schedule {
   asOption(checkOptions, 'what a schedule is made of', options)
+  asOption(checkNames, 'a schedule', options, OF_SCHEDULE)
   const { id, workflow, input, missed = 'latest', queue = 'default', priority = 0, concurrencyKey, tags = [] } = options
   checkId('the id of a schedule', id)
   checkId('the queue of a schedule', queue)

@@ -220,6 +220,7 @@ describe('a schedule', () => {
       { timezone: Symbol('zone') as never },
       { input: { n: 1 } as never },
       { workflow: undefined as never },
+      { timeZone: 'Europe/Berlin' },
     ]) {
       expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
