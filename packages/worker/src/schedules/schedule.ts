@@ -82,6 +82,11 @@ export function defineSchedule<Input>(options: ScheduleOptions<Input>): Schedule
     )
   }
   asOption(checkOptions, `workflow of schedule ${id}`, workflow)
+  asOption(
+    checkOptions,
+    `workflow of schedule ${id} must be made by defineWorkflow: its definition`,
+    workflow.definition,
+  )
   if (id.length > 150) throw new WorkerError('INVALID_OPTION', 'the id of a schedule has at most 150 characters')
   return {
     ...{ id, missed, queue, priority, tags },
@@ -93,14 +98,25 @@ export function defineSchedule<Input>(options: ScheduleOptions<Input>): Schedule
 }
 
 function cronOf({ id, cron, timezone = 'UTC' }: Pick<ScheduleOptions<never>, 'id' | 'cron' | 'timezone'>): Cron {
+  const given = `(pattern ${shown(cron)}, time zone ${shown(timezone)})`
+  // A number would be minutes from UTC, and nothing UTC.
+  if (typeof timezone !== 'string' || timezone === '') {
+    throw new WorkerError('INVALID_OPTION', `schedule ${id}: the time zone must be an IANA name ${given}`)
+  }
+  const parsed = parsedCron(id, cron, timezone, given)
+  // A date has no pattern, and such a thing as the 30th of February never comes.
+  if (parsed.getPattern() !== undefined && parsed.nextRun() !== null) return parsed
+  throw new WorkerError('INVALID_OPTION', `schedule ${id}: the pattern must be one of times that come again ${given}`)
+}
+
+function parsedCron(id: string, cron: string, timezone: string, given: string): Cron {
   try {
     const parsed = new Cron(cron, { timezone, paused: true, mode: '5-or-6-parts' })
     // A time zone is looked at when it is first needed.
     parsed.nextRun()
     return parsed
   } catch (error) {
-    const text = `schedule ${id}: ${(error as Error).message} (pattern ${shown(cron)}, time zone ${shown(timezone)})`
-    throw new WorkerError('INVALID_OPTION', text)
+    throw new WorkerError('INVALID_OPTION', `schedule ${id}: ${(error as Error).message} ${given}`)
   }
 }
 

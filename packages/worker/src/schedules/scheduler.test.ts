@@ -221,6 +221,9 @@ describe('a schedule', () => {
       { input: { n: 1 } as never },
       { workflow: undefined as never },
       { timeZone: 'Europe/Berlin' },
+      ...[{ timezone: '' }, { timezone: null as never }, { timezone: 120 as never }],
+      ...[{ cron: '0 0 30 2 *' }, { cron: '2100-01-01T00:00:00Z' }, { cron: new Date(4e12) as never }],
+      { workflow: { name: 'simple', version: '1' } as never },
     ]) {
       expect(() => defineSchedule({ ...options, ...wrong })).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION' }),
