@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { setImmediate } from 'node:timers/promises'
 import { createKernel, type Kernel } from '@varve/kernel'
 import type { Store } from '@varve/store'
@@ -192,4 +193,32 @@ describe('a worker with nothing to do', () => {
     ])
     await worker.stop()
   })
+})
+
+test('a run whose dead driver lost its lease to the clock does not pass over one of its key that was claimed since', async () => {
+  const clock = virtualClock()
+  const store = memoryStore({ now: clock.now })
+  const called: number[] = []
+  const paid = calling((n) => called.push(n))
+  await using kernel = createKernel({ store, clock, workflows: [paid] })
+  for (const n of [0, 1]) {
+    await kernel.start(paid, { n }, { runId: `r${n}`, queue: 'mail', concurrencyKey: 'ada', wait: false })
+  }
+  const { owner } = kernel.dispatcher
+  const dead = { ...owner, id: 'dead', pid: spawnSync('true').pid }
+  const { token } = await store.runs.acquire('r0', { owner: dead, leaseMs: 1000 })
+  clock.advance(1000)
+  const other = await store.runs.acquire('r1', { owner: { ...owner, id: 'other' }, leaseMs: 600_000 })
+
+  const queues = [{ name: 'mail', concurrencyPerKey: 1 }]
+  await using worker = createWorker({ kernel, queues, signals: [] })
+  worker.start()
+  await until(() => clock.timers > 0)
+  expect(await store.runs.find('r0')).toMatchObject({ token })
+  expect(called).toEqual([])
+
+  await store.runs.release(other, { expectedHead: 1 })
+  clock.advance(5000)
+  await until(() => worker.health().counts.ended === 2)
+  expect(called.toSorted()).toEqual([0, 1])
 })

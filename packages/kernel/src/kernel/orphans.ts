@@ -10,7 +10,8 @@ export interface Orphan {
 }
 
 /**
- * Takes over runs whose lease is held by a process that is known to be dead, one after the other.
+ * Takes over runs whose lease is held by a process that is known to be dead, one after the other. One whose lease has run out is
+ * due like any other: it does not count against the limits of its queue any more, so it is left to a claim, which does count.
  *
  * @param mayTake - asked before each; nothing more comes when it says no.
  */
@@ -20,8 +21,10 @@ export async function* orphans(
   mayTake: () => boolean,
 ): AsyncGenerator<Orphan, void, undefined> {
   if (!canRecognizeDead(env.owner)) return
+  await env.clock.check()
   for await (const row of leasedRuns(env)) {
-    if (!isOf(row, request) || row.lease === undefined || !isKnownDead(row.lease.owner, env.owner)) continue
+    if (!isOf(row, request) || row.lease === undefined || row.lease.until <= env.clock.now()) continue
+    if (!isKnownDead(row.lease.owner, env.owner)) continue
     if (!mayTake()) return
     const claimedAt = env.clock.monotonic()
     const claim = await takeOver(env, row)
