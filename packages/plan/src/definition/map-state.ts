@@ -32,9 +32,12 @@ export interface MapSpec<
     readonly needs: NeedValues<N>
     readonly params: SchemaOutput<P>
   }) => readonly Item[] | Promise<readonly Item[]>
-  /** Tells an item from all others, in this run and the next ones: 1-100 characters, none of which is a control character. */
+  /**
+   * Tells an item from all others, in this run and the next ones: 1-100 characters as `length` counts them, none of which is a
+   * control character.
+   */
   readonly key: (item: NoInfer<Item>, index: number) => string
-  /** Outputs that every item sees besides itself. An item depends on these and on itself, not on the list. */
+  /** Outputs that every item sees besides itself. An item depends on these, on the params and on itself, not on the list. */
   readonly with?: W
   /** Items at once. Default: as many as the run allows. */
   readonly concurrency?: number

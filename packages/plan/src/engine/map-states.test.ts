@@ -178,6 +178,12 @@ describe('a map', { timeout: 30_000 }, () => {
     ['two items have one key', { items: () => [1, 1] }, 'DUPLICATE_ITEM'],
     ['a key is empty', { key: () => '' }, 'OUTPUT_INVALID'],
     ['a key has more than 100 characters', { key: () => 'k'.repeat(101) }, 'OUTPUT_INVALID'],
+    [
+      'a key has more than 100 characters as length counts them',
+      { key: () => '\u{1f600}'.repeat(51) },
+      'OUTPUT_INVALID',
+    ],
+    ['a key holds half a character', { key: () => '\ud83d' }, 'OUTPUT_INVALID'],
     ['a key is no text', { key: () => 5 }, 'OUTPUT_INVALID'],
     ['the items are no list', { items: () => 'abc' }, 'OUTPUT_INVALID'],
     ['an item is no JSON', { items: () => [new Date(0)], key: () => 'k' }, 'NOT_JSON'],

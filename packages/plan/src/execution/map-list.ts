@@ -1,6 +1,5 @@
 import type { ActionContext, ArtifactRef } from '@varve/kernel'
-import { canonicalJson, type Json } from '@varve/store'
-import { z } from 'zod'
+import { canonicalJson, shown, type Json } from '@varve/store'
 import type { MapNode } from '../definition/node.ts'
 import { PlanError } from '../errors.ts'
 import type { ItemsResult } from '../schedule/requests.ts'
@@ -69,11 +68,10 @@ function stretchesOf(node: MapNode, list: unknown): readonly (readonly ListedIte
   return stretches
 }
 
-/** The kernel takes no others as part of a key. */
-const itemKey = z
-  .string()
-  .max(100)
-  .regex(/^\P{Cc}+$/u)
+/** The kernel takes no others as part of a key. It counts as `length` does, which is 2 for many a character. */
+function isItemKey(key: unknown): key is string {
+  return typeof key === 'string' && key.length <= 100 && /^\P{Cc}+$/u.test(key) && key.isWellFormed()
+}
 
 /** @throws PlanError `OUTPUT_INVALID` | `DUPLICATE_ITEM`. */
 function* itemsOf({ id, key }: MapNode, list: unknown): Generator<ListedItem> {
@@ -83,19 +81,19 @@ function* itemsOf({ id, key }: MapNode, list: unknown): Generator<ListedItem> {
   const seen = new Set<string>()
   // A list may have holes.
   for (let i = 0; i < list.length; i++) {
-    const name = itemKey.safeParse(key(list[i] as never, i))
-    if (!name.success) {
+    const name: unknown = key(list[i] as never, i)
+    if (!isItemKey(name)) {
       throw new PlanError(
         'OUTPUT_INVALID',
-        `the key of item ${i} of state ${id} must be text of 1-100 characters without control characters`,
+        `the key of item ${i} of state ${id} must be text of 1-100 characters without control characters, got ${shown(name)}`,
       )
     }
-    if (seen.has(name.data)) {
-      const text = `two items of state ${id} have the key ${JSON.stringify(name.data)}; give each its own`
+    if (seen.has(name)) {
+      const text = `two items of state ${id} have the key ${JSON.stringify(name)}; give each its own`
       throw new PlanError('DUPLICATE_ITEM', text, { details: { state: id, index: i } })
     }
-    seen.add(name.data)
-    const text = canonicalJson((list[i] as Json | undefined) ?? null, { name: `item ${name.data} of state ${id}` })
-    yield { key: name.data, text }
+    seen.add(name)
+    const text = canonicalJson((list[i] as Json | undefined) ?? null, { name: `item ${name} of state ${id}` })
+    yield { key: name, text }
   }
 }
