@@ -25,7 +25,7 @@ export async function describe({ disk }: Place, folder: string): Promise<Describ
     if (kept === undefined) return null
     const stats = await unless(['ENOENT'], disk.stat(bytesFile(folder, kept)))
     if (stats === undefined) return undefined
-    const text = await unless(['ENOENT'], disk.readFile(aboutFile(folder, kept.upload), 'utf8'))
+    const text = await unless(['ENOENT', 'EISDIR'], disk.readFile(aboutFile(folder, kept.upload), 'utf8'))
     // Gone together with its artifact, or alone?
     if (text === undefined && (await lookAt(disk, folder)).kept?.upload !== kept.upload) return undefined
     const about = parse(text ?? '')

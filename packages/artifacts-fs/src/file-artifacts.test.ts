@@ -173,6 +173,33 @@ describe('uploads', () => {
 })
 
 describe('what is damaged', () => {
+  test('a file in the place of an artifact hides no other one, and gives way to it when it is put again', async () => {
+    const id = await artifacts.put(Buffer.from('hello'))
+    const other = await artifacts.put(Buffer.from('other'))
+    await rm(artifactFolder(folder, id), { recursive: true })
+    await writeFile(artifactFolder(folder, id), 'what a bad restore has left')
+
+    expect((await artifacts.list({}, { limit: 10 })).items.map((row) => row.id)).toEqual([other])
+    expect(await artifacts.has(id)).toBe(false)
+    expect(await artifacts.touch([id, other])).toEqual([other])
+    await expect(artifacts.get(id)).rejects.toEqual(failed('ARTIFACT_NOT_FOUND'))
+    expect(await artifacts.put(Buffer.from('hello'))).toBe(id)
+    expect(await (await artifacts.get(id)).bytes()).toEqual(new Uint8Array(Buffer.from('hello')))
+  })
+
+  test('a folder in the place of what says what an artifact is hides no other one', async () => {
+    const id = await artifacts.put(Buffer.from('hello'))
+    const other = await artifacts.put(Buffer.from('other'))
+    const name = (await readdir(artifactFolder(folder, id))).find((each) => each.endsWith('.json')) ?? ''
+    const file = path.join(artifactFolder(folder, id), name)
+    await rm(file)
+    await mkdir(file)
+
+    const { items } = await artifacts.list({}, { limit: 10 })
+    expect(items.map((row) => row.id).toSorted()).toEqual([id, other].toSorted())
+    await expect(artifacts.get(id)).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
+  })
+
   test('a file that was cut short is ARTIFACT_CORRUPT, to readers and to puts', async () => {
     const bytes = Buffer.alloc(3 * MIB, 'varve')
     const id = await artifacts.put(bytes)

@@ -19,10 +19,17 @@ export async function lookAt(disk: Disk, folder: string): Promise<Look> {
 }
 
 async function lookOnce(disk: Disk, folder: string): Promise<Look> {
-  const names = (await unless(['ENOENT'], disk.readdir(folder))) ?? []
+  const names = (await unless(['ENOENT'], namesIn(disk, folder))) ?? []
   const found = names.map(keptAs).filter((each) => each !== undefined)
   const kept = found.toSorted((a, b) => b.usedAt - a.usedAt)[0]
   return kept === undefined ? { leftovers: names } : { kept, leftovers: [] }
+}
+
+/** A file in the place of the folder has none, and must not hide all other artifacts; one further up is no folder of artifacts. */
+async function namesIn(disk: Disk, folder: string): Promise<readonly string[]> {
+  const names = await unless(['ENOTDIR'], disk.readdir(folder))
+  if (names === undefined) await disk.stat(folder)
+  return names ?? []
 }
 
 /**
@@ -56,8 +63,10 @@ export async function remove({ disk }: Place, folder: string, ifUnusedSince: num
   })
 }
 
-/** Removes what a deletion left behind, by names that no later artifact has, and the folder when it is empty. */
+/** Removes what a deletion left behind, by names that no later artifact has, and the folder when it is empty or none. */
 export async function clear(disk: Disk, folder: string, leftovers: readonly string[]): Promise<void> {
   await inBatches(leftovers, 1, async (name) => unless(['ENOENT'], disk.unlink(path.join(folder, name))))
-  await unless(['ENOENT', 'ENOTEMPTY', 'EEXIST'], disk.rmdir(folder))
+  const isFolder = await succeeds(['ENOTDIR'], unless(['ENOENT', 'ENOTEMPTY', 'EEXIST'], disk.rmdir(folder)))
+  // Unless it has become an artifact's meanwhile, which no unlink takes away.
+  if (!isFolder) await unless(['ENOENT', 'EISDIR', 'EPERM'], disk.unlink(folder))
 }

@@ -111,7 +111,7 @@ export class Upload {
     }
     this.#kept = kept
     await syncFolder(disk, this.#folder)
-    if (!(await succeeds(['ENOTEMPTY', 'EEXIST'], disk.rename(this.#folder, target)))) return false
+    if (!(await succeeds(['ENOTEMPTY', 'EEXIST', 'ENOTDIR'], disk.rename(this.#folder, target)))) return false
     // Not only what was made here: another process may not be done with flushing what it made.
     const { folder } = this.#place
     for (const each of [shard, artifactsFolder(folder), folder, path.dirname(folder)]) await syncFolder(disk, each)
