@@ -1,3 +1,4 @@
+import type { ArtifactRef } from '@varve/kernel'
 import { canonicalJson, contentId, type ContentId, type Json } from '@varve/store'
 import type { RunRequest } from '../schedule/requests.ts'
 
@@ -22,7 +23,7 @@ export function keyParts(
   const { needs, params, item } = request
   return {
     ...{ state: state.id, version: state.version, code: state.code, output: state.output },
-    ...named('needs', needs, (ref) => ref?.$artifact ?? 'skipped'),
+    ...named('needs', needs, needPart),
     ...(params !== undefined && paramParts(params)),
     ...(item !== undefined && {
       item: 'value' in item ? hashOf(item.value) : item.artifact.$artifact,
@@ -31,6 +32,13 @@ export function keyParts(
     }),
     ...named('environment', environment, (hash) => hash),
   }
+}
+
+/** Of bytes the code also sees the media type, which equal bytes of another state may have another of. */
+function needPart(ref: ArtifactRef | null): string {
+  if (ref === null) return 'skipped'
+  const { $artifact, mediaType } = ref
+  return mediaType === 'application/json' ? $artifact : `${$artifact} ${mediaType}`
 }
 
 /** The key that outputs computed from these parts are kept under. */
@@ -45,7 +53,9 @@ export function changedParts(before: KeyParts, now: KeyParts): readonly string[]
 
 /** The params one by one, so that it can be told which of them changed. */
 function paramParts(params: Json): KeyParts {
-  if (typeof params !== 'object' || params === null || Array.isArray(params)) return { params: hashOf(params) }
+  const isTold = typeof params === 'object' && params !== null && !Array.isArray(params)
+  // Nothing would be told of an object without params, as of a state that declares none.
+  if (!isTold || Object.keys(params).length === 0) return { params: hashOf(params) }
   return named('params', params as Readonly<Record<string, Json>>, hashOf)
 }
 

@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { bytes } from '../definition/output.ts'
+import { definePlan } from '../definition/plan.ts'
+import { defineState } from '../definition/state.ts'
+import { testEngine } from '../testing/test-engine.ts'
+
+/** Shows the media type of a page that is the same bytes whatever its type. */
+function showing(version: string, mediaType: string) {
+  const page = defineState({ id: 'page', output: bytes({ mediaType }), run: () => Buffer.from('a,b') })
+  const link = defineState({
+    ...{ id: 'link', needs: { page }, output: z.string(), cache: true },
+    run: ({ needs }) => `${needs.page.mediaType} of ${needs.page.size} bytes`,
+  })
+  return definePlan({ id: 'p', version, states: [page, link], output: link })
+}
+
+test('a cached state that sees other media types of equal bytes is computed for each', async () => {
+  const engine = testEngine()
+
+  const outputs: unknown[] = []
+  for (const [version, mediaType] of [
+    ['1', 'text/csv'],
+    ['2', 'text/plain'],
+    ['3', 'text/csv'],
+  ] as const) {
+    outputs.push(await engine.start(showing(version, mediaType), undefined, { runId: `r${version}` }))
+  }
+
+  expect(outputs).toMatchObject([
+    { output: 'text/csv of 3 bytes' },
+    { output: 'text/plain of 3 bytes' },
+    { output: 'text/csv of 3 bytes' },
+  ])
+  expect(await engine.explain('r2', 'link', { against: 'r1' })).toMatchObject([{ reason: 'changed: needs.page' }])
+  expect(await engine.explain('r3', 'link')).toMatchObject([{ status: 'cached' }])
+})
+
+test('a cached state with params that are empty is not the one without params', async () => {
+  const engine = testEngine()
+  const run = (context: { readonly params: unknown }): string => typeof context.params
+  const told = defineState({ id: 'a', params: z.object({}), output: z.string(), cache: true, run })
+  const untold = defineState({ id: 'a', output: z.string(), cache: true, run })
+  const first = definePlan({ id: 'p', version: '1', params: z.object({}), states: [told], output: told })
+  const second = definePlan({ id: 'p', version: '2', states: [untold], output: untold })
+
+  expect(await engine.start(first, {})).toMatchObject({ output: 'object' })
+  expect(await engine.start(second, undefined)).toMatchObject({ output: 'undefined' })
+})
