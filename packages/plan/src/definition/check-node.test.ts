@@ -5,6 +5,7 @@ import { namedState } from '../testing/simple-states.ts'
 import { approvalState } from './approval-state.ts'
 import { childState } from './child-state.ts'
 import { mapState } from './map-state.ts'
+import { bytes } from './output.ts'
 import { definePlan } from './plan.ts'
 import { defineState } from './state.ts'
 
@@ -56,6 +57,9 @@ describe('a state is refused', () => {
     ['a predecessor that is not there', { after: [undefined] }],
     ['code that is no function', { run: 'code' }],
     ['an output that is neither a schema nor bytes', { output: undefined }],
+    ['bytes whose media type is no text', { output: bytes({ mediaType: 5 as never }) }],
+    ['bytes whose media type is empty', { output: bytes({ mediaType: '' }) }],
+    ['bytes whose media type has more than 200 characters', { output: bytes({ mediaType: 'x'.repeat(201) }) }],
     [
       'more than 1,000 needs',
       { needs: Object.fromEntries(Array.from({ length: 1001 }, (_, i) => [`n${i}`, `n${i}`])) },
@@ -107,6 +111,13 @@ describe('a state is refused', () => {
     const plan = definePlan({ id: 'p', version: '1', states: [namedState('a')] })
     expect(() => childState({ id: 'a', plan, childParams: undefined } as never)).toThrow(refusal)
   })
+})
+
+test.for<[what: string, options: unknown]>([
+  ['null', null],
+  ['a text', 'text/csv'],
+])('bytes are refused with %s for options', ([, options]) => {
+  expect(() => bytes(options as never)).toThrow(expect.objectContaining(planError('INVALID_DEFINITION')) as Error)
 })
 
 test('a refusal of a need says what may be behind it', () => {

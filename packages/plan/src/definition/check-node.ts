@@ -1,5 +1,5 @@
 import { isKernelError, retryWithBackoff, type RetryOptions } from '@varve/kernel'
-import { checkList, checkOptions, isFrom, shown } from '@varve/store'
+import { checkId, checkList, checkOptions, isFrom, shown } from '@varve/store'
 import { asDefinition, PlanError } from '../errors.ts'
 import { allEdges, type StateNode } from './node.ts'
 import { isSchema } from './validate.ts'
@@ -47,7 +47,7 @@ export function checkNode(node: StateNode): StateNode {
   for (const [name, part] of Object.entries(functionsOf(node))) {
     if (typeof part !== 'function') throw invalid(`${name} must be a function, got ${shown(part)}`)
   }
-  if (!isOutput(node.output)) throw invalid('its output must be a schema (https://standardschema.dev) or bytes()')
+  checkOutput(id, node.output)
   if (node.params !== undefined && !isSchema(node.params)) throw invalid('its params must be a schema')
   for (const text of [...node.tags, ...environment]) {
     if (typeof (text as unknown) !== 'string') throw invalid(`tags and environment are texts, got ${shown(text)}`)
@@ -107,7 +107,13 @@ function functionsOf(node: StateNode): Readonly<Record<string, unknown>> {
   }
 }
 
-function isOutput(output: unknown): boolean {
-  if (isSchema(output)) return true
-  return typeof output === 'object' && output !== null && 'kind' in output && output.kind === 'bytes'
+/** @throws PlanError `INVALID_DEFINITION`. */
+function checkOutput(id: string, output: unknown): void {
+  if (isSchema(output)) return
+  if (typeof output !== 'object' || output === null || !('kind' in output) || output.kind !== 'bytes') {
+    const text = `state ${id}: its output must be a schema (https://standardschema.dev) or bytes()`
+    throw new PlanError('INVALID_DEFINITION', text)
+  }
+  const { mediaType } = output as Partial<Record<'mediaType', unknown>>
+  asDefinition(checkId, `the media type of state ${id}`, mediaType)
 }

@@ -1,6 +1,7 @@
 import type { Schema } from '@varve/kernel'
 import type { ArtifactRef } from '@varve/kernel'
-import type { StoredArtifact } from '@varve/store'
+import { checkOptions, type StoredArtifact } from '@varve/store'
+import { asDefinition } from '../errors.ts'
 
 /** Output of bytes instead of JSON. Made by {@link bytes}. */
 export interface BytesSpec {
@@ -45,8 +46,10 @@ export type OutputValue<O> = O extends BytesSpec
  * never held whole.
  *
  * @param options - `mediaType` of the bytes. Default `application/octet-stream`.
+ * @throws PlanError `INVALID_DEFINITION` for options that are none.
  */
 export function bytes(options: { readonly mediaType?: string } = {}): BytesSpec {
+  asDefinition(checkOptions, 'the options of bytes', options)
   return { kind: 'bytes', mediaType: options.mediaType ?? 'application/octet-stream' }
 }
 
