@@ -3,6 +3,7 @@ import { memoryStore } from '@varve/store-memory'
 import { faultyStore, interceptStore } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { approvalState } from '../definition/approval-state.ts'
 import { definePlan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
 import { planError } from '../testing/expected-errors.ts'
@@ -231,4 +232,20 @@ test('a plan whose states take other params is another plan', async () => {
   await expect(starting).rejects.toMatchObject(planError('PLAN_CHANGED'))
   expect(other.definition.hash).not.toBe(one.definition.hash)
   expect(priced(z.object({ cents: z.int() })).definition.hash).toBe(one.definition.hash)
+})
+
+test('params and questions keep a name that JSON has and objects are made with', async () => {
+  const odd = JSON.parse('{"__proto__":{"cents":1}}') as z.core.util.JSONType
+  const params = z.custom<z.core.util.JSONType>()
+  const shown = defineState({ id: 'shown', params, output: z.custom<typeof odd>(), run: ({ params: given }) => given })
+  const ask = approvalState({ id: 'ask', needs: { shown }, question: ({ needs }) => needs.shown })
+  const plan = definePlan({ id: 'p', version: '1', params, states: [shown, ask] })
+  const engine = testEngine()
+
+  await engine.start(plan, odd, { runId: 'r' })
+
+  expect(JSON.stringify(await engine.output('r', shown))).toBe('{"__proto__":{"cents":1}}')
+  const { items } = await engine.kernel.listInterrupts()
+  expect(JSON.stringify(items[0]?.value)).toBe('{"__proto__":{"cents":1}}')
+  expect(await engine.start(plan, odd, { runId: 'r' })).toMatchObject({ status: 'blocked' })
 })

@@ -1,11 +1,10 @@
 import type { Workflow } from '@varve/kernel'
 import { stepperWorkflow, type AnyAction } from '@varve/kernel/stepper'
-import { z } from 'zod'
 import { approvalAnswer } from '../definition/approval-state.ts'
 import type { StateNode } from '../definition/node.ts'
 import type { AnyPlan, PlanDefinition } from '../definition/plan.ts'
 import type { Provenance } from '../manifest/provenance.ts'
-import { planInput } from '../schedule/plan-input.ts'
+import { jsonValue, planInput } from '../schedule/plan-input.ts'
 import { PlanStepper } from '../schedule/plan-stepper.ts'
 import { partAction as partActionName } from '../schedule/task.ts'
 import { partAction } from './part-action.ts'
@@ -26,7 +25,7 @@ export function planWorkflow({ id, version, definition: plan }: AnyPlan, runtime
   return stepperWorkflow({
     ...{ name: id, version, input: planInput, build: plan.hash },
     actions: Object.fromEntries(nodes.flatMap((node) => actionsOf(plan, node, runtime))),
-    interrupts: Object.fromEntries(approvals.map((node) => [node.id, { ask: z.json(), answer: approvalAnswer }])),
+    interrupts: Object.fromEntries(approvals.map((node) => [node.id, { ask: jsonValue, answer: approvalAnswer }])),
     stepper: () => new PlanStepper(plan),
   })
 }

@@ -49,11 +49,14 @@ const adoptedChild = z.strictObject({
   skipTags: z.array(z.string()).optional(),
 })
 
+/** JSON as it is: `z.json()` makes a copy in which an own `__proto__` is gone. That it is JSON is checked by whoever writes it. */
+export const jsonValue = z.custom<Json>((value) => value !== undefined)
+
 /** Checks what a run of a plan starts with. */
 export const planInput = z.strictObject({
   manifest: artifactRef,
   planHash: contentId,
-  params: z.json(),
+  params: jsonValue,
   config: runConfig,
   depth: z.int().min(0),
   fresh: z.record(z.string(), z.string()).optional(),
