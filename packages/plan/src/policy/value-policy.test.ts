@@ -26,7 +26,7 @@ test('a secret is refused with its path and what to do, and without its value', 
   })
   expect(error?.message).toBe(
     'SECRET_IN_MANIFEST: manifest.params.apiKey looks like a secret: it is called api key; ' +
-      'refer to it with secretRef(), or allow "manifest.params.apiKey" in the policy if it is none',
+      'refer to it with secretRef(), or if it is none, allow it in the config by secrets: { allow: ["manifest.params.apiKey"] }',
   )
 })
 
@@ -34,7 +34,9 @@ test('a number that is not exact is refused with its path and what to do, and wi
   const error = errorOf({ params: { rate: 0.5771 } }, strict)
 
   expect(error).toMatchObject({ code: 'INEXACT_NUMBER', where: { path: 'manifest.params.rate' } })
-  expect(error?.message).toMatch(/^INEXACT_NUMBER: manifest.params.rate is no whole number .*smaller unit/)
+  expect(error?.message).toMatch(
+    /^INEXACT_NUMBER: manifest.params.rate is no whole number .*smaller unit.* numbers: 'any' in the config/,
+  )
   expect(error?.message).not.toContain('0.5771')
 })
 

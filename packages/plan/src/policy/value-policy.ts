@@ -29,11 +29,12 @@ export function checkValues(what: string, value: Json, policy: ValuePolicy): voi
 }
 
 function secretError(path: string, why: string): PlanError {
-  const remedy = `refer to it with secretRef(), or allow ${JSON.stringify(path)} in the policy if it is none`
+  const allowed = `secrets: { allow: [${JSON.stringify(path)}] }`
+  const remedy = `refer to it with secretRef(), or if it is none, allow it in the config by ${allowed}`
   return new PlanError('SECRET_IN_MANIFEST', `${path} looks like a secret: ${why}; ${remedy}`, { path })
 }
 
 function numberError(path: string): PlanError {
-  const remedy = "count in a smaller unit, write it as text, or set the policy's numbers to 'any'"
+  const remedy = "count in a smaller unit, write it as text, or set numbers: 'any' in the config"
   return new PlanError('INEXACT_NUMBER', `${path} is no whole number that JSON keeps exactly; ${remedy}`, { path })
 }
