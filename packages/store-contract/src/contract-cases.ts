@@ -9,6 +9,7 @@ import { acquireCases, claimCases, firstEventCases, recoveryCases } from './case
 import { concurrentWriterCases } from './cases/concurrent-writers.ts'
 import { conflictCases } from './cases/conflicts.ts'
 import { dueInCases } from './cases/due-in.ts'
+import { dueSinceCases } from './cases/due-since.ts'
 import { fencingCases } from './cases/fencing.ts'
 import { idCases } from './cases/ids.ts'
 import { postingCases, takingCases } from './cases/inbox.ts'
@@ -43,6 +44,7 @@ export const contractCases: readonly ContractCase[] = [
   ...postingCases,
   ...takingCases,
   ...claimCases,
+  ...dueSinceCases,
   ...firstEventCases,
   ...recoveryCases,
   ...acquireCases,

@@ -13,6 +13,7 @@ import { runMutants } from './testing/run-mutants.ts'
 import { secretMutants } from './testing/secret-mutants.ts'
 import { sharedMemoryHarness } from './testing/shared-memory.ts'
 import { sharedCommitMutants } from './testing/shared-commit-mutants.ts'
+import { standingMutants } from './testing/standing-mutants.ts'
 import { storeMutants } from './testing/store-mutants.ts'
 
 const mutants: readonly Mutant[] = [
@@ -27,6 +28,7 @@ const mutants: readonly Mutant[] = [
   ...artifactUseMutants,
   ...cacheMutants,
   ...storeMutants,
+  ...standingMutants,
   ...capabilityMutants,
 ]
 

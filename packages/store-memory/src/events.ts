@@ -100,7 +100,10 @@ function commit(run: RunDraft, added: readonly StoredEvent[], options: AppendOpt
 
 async function* read(memory: Memory, runId: string, range: ReadRange = {}): AsyncGenerator<StoredEvent> {
   memory.checkOpen()
-  const { from = 1, to = Infinity, limit = Infinity } = range
+  const { from = 1, to = Number.MAX_SAFE_INTEGER, limit = Number.MAX_SAFE_INTEGER } = range
+  checkWhole('from', from, 0)
+  checkWhole('to', to, 0)
+  checkWhole('limit', limit, 0)
   const first = Math.max(from, 1)
   const last = Math.min(to, first + limit - 1)
   // Not `yield*`, which takes twice as long for the values of an array.

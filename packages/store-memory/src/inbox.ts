@@ -5,6 +5,7 @@ import {
   type InboxStore,
   type PostDraft,
   checkLimit,
+  checkWhole,
   pageOf,
   readCursor,
 } from '@varve/store'
@@ -41,6 +42,7 @@ function keep(memory: Memory, runId: string, draft: PostDraft, maxWaiting: numbe
   memory.checkOpen()
   const { id, type, body } = draft
   checkId('the id of the post', id)
+  checkWhole('maxWaiting', maxWaiting, 0)
   const run = memory.get(runId)
   if (run.waiting.has(id) || run.taken.has(id)) return 'duplicate'
   if (isTerminal(run.status)) throw new StoreError('RUN_TERMINAL', `run ${runId} has ended`, { runId })

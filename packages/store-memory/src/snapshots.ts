@@ -1,4 +1,4 @@
-import type { Snapshot, SnapshotStore } from '@varve/store'
+import { checkWhole, type Snapshot, type SnapshotStore } from '@varve/store'
 import type { Memory } from './memory.ts'
 
 /** The snapshots. */
@@ -8,12 +8,14 @@ export function memorySnapshots(memory: Memory): SnapshotStore {
 
     latest: async (runId, options = {}) => {
       memory.checkOpen()
-      const { atOrBefore = Infinity } = options
+      const { atOrBefore = Number.MAX_SAFE_INTEGER } = options
+      checkWhole('atOrBefore', atOrBefore, 0)
       return memory.find(runId)?.snapshots.findLast(({ seq }) => seq <= atOrBefore)
     },
 
     prune: async (runId, options) => {
       memory.checkOpen()
+      checkWhole('keep', options.keep, 0)
       const snapshots = memory.find(runId)?.snapshots ?? []
       snapshots.splice(0, Math.max(0, snapshots.length - options.keep))
     },
@@ -23,6 +25,7 @@ export function memorySnapshots(memory: Memory): SnapshotStore {
 function save(memory: Memory, snapshot: Snapshot): void {
   memory.checkOpen()
   const { runId, seq, hash, format, workflowVersion, build, body } = snapshot
+  checkWhole('seq', seq, 0)
   const { snapshots } = memory.get(runId)
   const newest = snapshots.at(-1)?.seq ?? 0
   if (seq < newest) return

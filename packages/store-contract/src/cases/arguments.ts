@@ -84,6 +84,28 @@ export const argumentCases: readonly ContractCase[] = contractGroup('arguments',
     equal((await readAll(store, 'run-1')).length, 1)
   },
 
+  'what bounds a read, an inbox and the snapshots is a whole number, at least 0': async ({ store }) => {
+    await startRun(store)
+    const { snapshots, inbox } = store
+    const snapshot = { runId: 'run-1', hash: 'h', format: 1, workflowVersion: '1', build: 'b', body: '{}' }
+
+    for (const bound of [-1, 0.5, NaN, Infinity, '1', null] as unknown as number[]) {
+      for (const name of ['from', 'to', 'limit']) {
+        await rejectsWith('INVALID_ARGUMENT', async () => readAll(store, 'run-1', { [name]: bound }))
+      }
+      const draft = { id: 'p', type: 'Resumed', body: '{}' }
+      await rejectsWith('INVALID_ARGUMENT', async () => inbox.post('run-1', draft, { maxWaiting: bound }))
+      await rejectsWith('INVALID_ARGUMENT', async () => inbox.list('run-1', { limit: bound }))
+      await rejectsWith('INVALID_ARGUMENT', async () => inbox.rejected('run-1', { limit: bound }))
+      await rejectsWith('INVALID_ARGUMENT', async () => snapshots.save({ ...snapshot, seq: bound }))
+      await rejectsWith('INVALID_ARGUMENT', async () => snapshots.latest('run-1', { atOrBefore: bound }))
+      await rejectsWith('INVALID_ARGUMENT', async () => snapshots.prune('run-1', { keep: bound }))
+    }
+
+    deepEqual(await inbox.list('run-1', { limit: 1 }), [])
+    equal(await snapshots.latest('run-1'), undefined)
+  },
+
   'a lease lasts a whole number of milliseconds, at least 1': async ({ store }) => {
     await startIdleRun(store, { runId: 'run-2' })
     const { claim } = await startRun(store)

@@ -4,7 +4,7 @@ import { contractGroup, type ContractCase } from '../contract-case.ts'
 import { allPages, atOnce, rejectsWith } from '../expectations.ts'
 import type { TestClock } from '../harness.ts'
 import { sampleIds, wrongIds } from '../sample-ids.ts'
-import { odd, wrong } from './ids.ts'
+import { byBytes, odd, wrong } from './ids.ts'
 
 const [a, b, c] = sampleIds(3) as [CacheDraft['artifacts'][0], CacheDraft['artifacts'][0], CacheDraft['artifacts'][0]]
 
@@ -139,6 +139,14 @@ const entryCases = contractGroup('cache', {
 })
 
 const listCases = contractGroup('cache', {
+  'entries of one instant stand in the order of the bytes of their keys': async ({ store }) => {
+    const keys = [...odd, 'a', 'aa', 'a\uffff', 'a𝒳', 'a\ue000', 'b'].toSorted(byBytes)
+    for (const key of keys) await store.cache.putIfAbsent(draft({ key }))
+
+    deepEqual(keysOf((await store.cache.list({}, { limit: 1000 })).items), keys.toReversed())
+    deepEqual(await listed(store, {}), keys.toReversed())
+  },
+
   'entries are listed newest first, by group and by time': async ({ store, clock }) => {
     const start = clock.now()
     await fiveEntries(store, clock)

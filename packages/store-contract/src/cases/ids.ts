@@ -16,7 +16,7 @@ import {
   startRun,
 } from '../test-run.ts'
 
-function byBytes(a: string, b: string): number {
+export function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 

@@ -247,6 +247,15 @@ export const takingCases: readonly ContractCase[] = contractGroup('inbox', {
     deepEqual(await store.inbox.list('run-1', { limit: 10 }), [])
   },
 
+  'rejected posts fill no inbox': async ({ store }) => {
+    const run = await startRun(store)
+    await post(store, 'run-1', 'p', 1)
+    await extend(store, run, { reject: [{ id: 'p', error: '"no"' }] })
+
+    equal(await post(store, 'run-1', 'q', 1), 'kept')
+    await rejectsWith('INBOX_FULL', async () => post(store, 'run-1', 'r', 1))
+  },
+
   'rejected posts come in pages, oldest first': async ({ store }) => {
     const run = await startRun(store)
     const ids = Array.from({ length: 25 }, (_, i) => `p${i}`)

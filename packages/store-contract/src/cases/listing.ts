@@ -156,6 +156,23 @@ export const listingCases: readonly ContractCase[] = contractGroup('listing', {
     }
   },
 
+  'a lease that ran out, and a problem whose time has come, are told until they end': async ({ store, clock }) => {
+    const leased = await startRun(store, { runId: 'leased' })
+    const { claim } = await startRun(store, { runId: 'parked' })
+    const lease = { owner: leased.claim.owner, until: leased.claim.leaseUntil }
+    const problem = { ...parkedProblem, retryAt: clock.now() + 1000 }
+    await store.runs.release(claim, { expectedHead: 1, problem })
+
+    clock.advance(LEASE_MS + 1)
+
+    deepEqual((await rowOf(store, 'leased')).lease, lease)
+    deepEqual((await rowOf(store, 'parked')).problem, problem)
+    deepEqual(runIds((await store.runs.list({ leased: true }, { limit: 10 })).items), ['leased'])
+    deepEqual(runIds((await store.runs.list({ leased: false }, { limit: 10 })).items), ['parked'])
+    deepEqual(runIds((await store.runs.list({ parked: true }, { limit: 10 })).items), ['parked'])
+    deepEqual(runIds((await store.runs.list({ parked: false }, { limit: 10 })).items), ['leased'])
+  },
+
   'runs that are created meanwhile shift no later page': async ({ store, clock }) => {
     for (let i = 0; i < 20; i++) {
       await startRun(store, { runId: `run-${i}` })

@@ -36,6 +36,18 @@ export const takeoverCases: readonly ContractCase[] = contractGroup('takeover', 
     ok((await acquire(store, 'run-1', 'b', { takeover: token })).token > token)
   },
 
+  'a takeover that names an older lease gets a run that nobody is at work on': async ({ store, clock }) => {
+    const run = await startRun(store)
+    const second = await acquire(store, 'run-1', 'a')
+    clock.advance(LEASE_MS + 1)
+
+    const third = await acquire(store, 'run-1', 'b', { takeover: 1 })
+    ok(third.token > second.token)
+    await release(store, { ...run, claim: third })
+
+    ok((await acquire(store, 'run-1', 'c', { takeover: 1 })).token > third.token)
+  },
+
   'of 2 x 20 owners that break one lease one gets the run': async ({ store, open }) => {
     const other = store.capabilities.shared ? await open() : store
     await startRun(store)

@@ -24,7 +24,7 @@ const postMutants = spoiling('inbox', 'inbox', {
     },
   }),
   'an inbox is never full': (healthy) => ({
-    post: (runId, post) => healthy.post(runId, post, { maxWaiting: Infinity }),
+    post: (runId, post) => healthy.post(runId, post, { maxWaiting: Number.MAX_SAFE_INTEGER }),
   }),
   'others get in between the count and the post': (healthy, store) => ({
     post: async (runId, post, options) => {
@@ -33,7 +33,7 @@ const postMutants = spoiling('inbox', 'inbox', {
       if (options.maxWaiting < 10) return healthy.post(runId, post, options)
       await pause()
       if (waiting >= options.maxWaiting) throw new StoreError('INBOX_FULL', 'full')
-      return healthy.post(runId, post, { maxWaiting: Infinity })
+      return healthy.post(runId, post, { maxWaiting: Number.MAX_SAFE_INTEGER })
     },
   }),
   'posts are listed by id': (healthy) => ({

@@ -20,7 +20,7 @@ export interface CacheStore {
   /** @returns false when there is none. */
   delete(key: string): Promise<boolean>
 
-  /** Newest first (by `createdAt`, then key). Entries that come meanwhile shift no later page. */
+  /** Newest first (by `createdAt`, then key, as the bytes of UTF-8). Entries that come meanwhile shift no later page. */
   list(filter: CacheFilter, page: PageRequest): Promise<Page<CacheEntry>>
 
   /** Those of the given artifacts, 1-1000, that any entry refers to, in the order given. */

@@ -23,7 +23,11 @@ export interface EventStore {
    */
   append(runId: string, events: readonly StoredEvent[], options: AppendOptions): Promise<AppendResult>
 
-  /** A run's events in order, both bounds inclusive; nothing for an unknown run. Reads in pages inside. */
+  /**
+   * A run's events in order, both bounds inclusive; nothing for an unknown run. Reads in pages inside.
+   *
+   * @throws StoreError `INVALID_ARGUMENT` for a bound that is no whole number of at least 0.
+   */
   read(runId: string, range?: ReadRange): AsyncIterable<StoredEvent>
 }
 

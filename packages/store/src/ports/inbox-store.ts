@@ -11,11 +11,12 @@ export interface InboxStore {
    * Checked in this order: the run exists (`RUN_NOT_FOUND`); no post of this id waits or was taken (`duplicate`, nothing
    * changes); the run has not ended (`RUN_TERMINAL`); fewer than `maxWaiting` posts wait (`INBOX_FULL`).
    *
-   * @throws StoreError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `INBOX_FULL` | `UNKNOWN_OUTCOME`.
+   * @throws StoreError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `INBOX_FULL` | `UNKNOWN_OUTCOME` | `INVALID_ARGUMENT` (an id that is none,
+   * a `maxWaiting` that is no whole number of at least 0).
    */
   post(runId: string, post: PostDraft, options: { readonly maxWaiting: number }): Promise<'kept' | 'duplicate'>
 
-  /** Posts that wait, in the order in which they were kept. */
+  /** Posts that wait, in the order in which they were kept; `limit` is 1-1000. */
   list(runId: string, options: { readonly limit: number }): Promise<readonly Post[]>
 
   /**

@@ -41,7 +41,8 @@ export interface RunStore {
   /**
    * Leases one run, due or not. The owner of the living lease gets it anew, with a higher token.
    *
-   * `takeover` breaks the living lease that has this token, and loses with `RUN_BUSY` when the token has grown.
+   * `takeover` breaks the living lease that has this token, and loses with `RUN_BUSY` when another one is alive. A `problem` stays until an
+   * append, a post or a release.
    *
    * @throws StoreError `RUN_NOT_FOUND` | `RUN_TERMINAL` (ended, and owes nothing) | `RUN_BUSY` while another's lease is alive.
    */

@@ -1,4 +1,4 @@
-/** Stored states: a cache, which may lose anything at any time. */
+/** Stored states: a cache, which may lose anything at any time. What is no whole number of at least 0 is `INVALID_ARGUMENT`. */
 export interface SnapshotStore {
   /**
    * Keeps a snapshot. One of the same seq replaces the old one; one below the newest is passed over, so that a slow
