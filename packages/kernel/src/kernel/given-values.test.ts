@@ -110,6 +110,24 @@ test.for(Object.entries(optional))('%s needs no options', async ([, verb]) => {
   await expect(verb(kernel, undefined as never)).resolves.toBeDefined()
 })
 
+test.for(Object.entries({ ...optional, ...needed }))('%s refuses an option that there is not', async ([, verb]) => {
+  const kernel = await setup()
+
+  const calling = verb(kernel, { misspelt: true } as never)
+
+  await expect(calling).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+  await expect(calling).rejects.toThrow('has no option "misspelt", only ')
+})
+
+test('a fork whose reuse is misspelt executes nothing', async () => {
+  const kernel = await setup()
+
+  const forking = kernel.fork('r', { at: 1, as: 'f', resue: true } as never)
+
+  await expect(forking).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+  expect(await kernel.find('f')).toBeUndefined()
+})
+
 test.for([{ delay: 60_000 }, { deadlineMS: 5, wait: false }])('no run is started with %j', async (options) => {
   const kernel = createKernel({ store: memoryStore(), workflows: [simple] })
 

@@ -1,6 +1,5 @@
 import {
   checkId,
-  checkOptions,
   shown,
   type ArtifactStore,
   type Page,
@@ -42,7 +41,7 @@ import { pruneRuns, type PruneOptions, type PruneReport } from '../retention/pru
 import { eraseSecretsOf } from '../secrets/erase.ts'
 import { readingVerbs, stateOf } from './reading.ts'
 import { createDispatcher, type Dispatcher } from './dispatcher.ts'
-import { checkingOptions } from './checked-verbs.ts'
+import { checkFirst, checkingOptions } from './checked-verbs.ts'
 import { checkSurroundings, environmentOf } from './environment-of.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { resumeRun, type AnswerOptions } from './resume.ts'
@@ -331,7 +330,7 @@ function followingVerbs(kernel: KernelParts): Pick<Kernel, 'watch' | 'follow'> {
   return {
     watch: async function* (runId, watchOptions = {}) {
       drives.checkOpen()
-      checkOptions('the options of watch', watchOptions)
+      checkFirst('watch', watchOptions)
       await findRun(env, runId)
       const { from = 1, signal } = watchOptions
       checkAbortSignal(signal)

@@ -1,4 +1,4 @@
-import { canonicalize, checkId, checkOptions, shown, type Json, type RunRow } from '@varve/store'
+import { canonicalize, checkId, shown, type Json, type RunRow } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { KernelError } from '../errors.ts'
 import { exportEvidence } from '../evidence/export-evidence.ts'
@@ -10,6 +10,7 @@ import { readEvents } from '../views/read-events.ts'
 import { readFold, type ReplayedRun } from '../views/read-fold.ts'
 import { readTimeline } from '../views/timeline.ts'
 import { truncated, verifyLog } from '../views/verify.ts'
+import { checkFirst } from './checked-verbs.ts'
 import { runNotFound } from './run-not-found.ts'
 import type { Kernel } from './kernel.ts'
 import type { RunOptions } from './options.ts'
@@ -50,7 +51,7 @@ export function readingVerbs(env: Environment): ReadingVerbs {
       return readTimeline(env.store, runId)
     },
     executionLog: async function* (runId, options = {}) {
-      checkOptions('the options of executionLog', options)
+      checkFirst('executionLog', options)
       const definition = env.definitionOf(await get(runId))
       yield* readExecutionLog(env, runId, definition, stateOf(options)?.initialState)
     },

@@ -7,7 +7,6 @@ import { newRun, placeOf, type NewRun } from '../driver/new-run.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { runUpdate } from '../driver/turn.ts'
 import { isKernelError, KernelError } from '../errors.ts'
-import { checkNames } from '../known-names.ts'
 import { asLogEvent, readLogEvent } from '../log/log-event.ts'
 import { applyToSystem, emptySystem } from '../run/system.ts'
 import { withSecrets } from '../secrets/entering.ts'
@@ -85,14 +84,7 @@ async function unlessExists<T>(creating: Promise<T>): Promise<T | 'exists'> {
   }
 }
 
-const NAMES = Object.keys({
-  ...{ runId: true, tags: true, queue: true, priority: true, concurrencyKey: true },
-  ...{ startAt: true, delayMs: true, deadlineMs: true, wait: true },
-} satisfies Record<keyof StartOptions, true>)
-
 function runOf({ env }: KernelParts, definition: Definition, input: unknown, options: StartOptions): NewRun {
-  // A run that was to wait, or to end in time, would begin at once and never end.
-  checkNames('start', options, NAMES, 'INVALID_INPUT')
   const { runId = env.newId(), tags, queue, deadlineMs } = options
   const startAt = startOf(env, runId, options)
   if (deadlineMs !== undefined && !(isFrom(0, deadlineMs) && Number.isFinite(deadlineMs))) {

@@ -113,6 +113,13 @@ describe('the output of a cached state', () => {
     expect(log).not.toContain('CET')
   })
 
+  test('takes a variable that every object has for unset where the environment has none of that name', async () => {
+    const { plan } = pricing({ zone: ['constructor'] })
+    const engine = testEngine({ environment: {} })
+
+    expect(await engine.start(plan, { cents: 5 }, { runId: 'r' })).toMatchObject({ status: 'completed' })
+  })
+
   test('that its own run had kept before its process died is its own', async () => {
     const clock = virtualClock()
     const shared = memoryStore({ now: clock.now })

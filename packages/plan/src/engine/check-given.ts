@@ -1,40 +1,69 @@
+import type { CancelOptions, FollowOptions } from '@varve/kernel'
 import { checkList, checkNames, checkOptions, shown } from '@varve/store'
 import { isState, type AnyState } from '../definition/need.ts'
 import { isPlan, type AnyPlan } from '../definition/plan.ts'
 import { asDefinition, PlanError } from '../errors.ts'
-import type { EngineOptions, GivenKernelOptions, OwnKernelOptions, PlanEngineOptions } from './engine.ts'
+import type { ApprovalAnswer } from './answer-approval.ts'
+import type { CollectOptions } from './collect.ts'
+import type { Engine, EngineOptions, GivenKernelOptions, OwnKernelOptions, PlanEngineOptions } from './engine.ts'
+import type { ExplainOptions } from './explain.ts'
+import type { ProgressOptions } from './progress.ts'
+import type { StateSettlement } from './settle-state.ts'
 import type { PlanStartOptions } from './start-run.ts'
 import type { PlanForkOptions } from './fork-plan.ts'
 
-const OF_PLANS = Object.keys({
-  ...{ plans: true, resolver: true, transports: true, config: true, environment: true, provenance: true },
-} satisfies Record<keyof PlanEngineOptions, true>)
+/** Every name of a type of options, by an object that the compiler holds complete. */
+function namesOf<T>(names: Readonly<Record<KeyOf<T>, true>>): readonly string[] {
+  return Object.keys(names)
+}
 
-const OF_KERNEL = Object.keys({
+type KeyOf<T> = T extends unknown ? keyof T : never
+
+const OF_PLANS = namesOf<PlanEngineOptions>({
+  ...{ plans: true, resolver: true, transports: true, config: true, environment: true, provenance: true },
+})
+
+const OF_KERNEL = namesOf<Omit<OwnKernelOptions, 'kernel'>>({
   ...{ store: true, artifacts: true, workflows: true, policy: true, leaseMs: true, onDrift: true, guard: true },
   ...{ limits: true, secrets: true, onCommitted: true, observer: true, onWarning: true, build: true, clock: true },
   ...{ maxRecoveries: true, newId: true, owner: true },
-} satisfies Record<Exclude<keyof OwnKernelOptions, 'kernel'>, true>)
+})
 
-const OF_GIVEN = Object.keys({
-  ...{ kernel: true, store: true, clock: true, newId: true },
-} satisfies Record<keyof GivenKernelOptions, true>)
+const OF_GIVEN = namesOf<GivenKernelOptions>({ kernel: true, store: true, clock: true, newId: true })
 
-const OF_START = Object.keys({
-  ...{ runId: true, tags: true, queue: true, priority: true, concurrencyKey: true },
-  ...{ startAt: true, delayMs: true, deadlineMs: true, wait: true, config: true },
-} satisfies Record<keyof PlanStartOptions, true>)
+/** What each verb takes as options. */
+const OF_VERBS = {
+  start: namesOf<PlanStartOptions>({
+    ...{ runId: true, tags: true, queue: true, priority: true, concurrencyKey: true },
+    ...{ startAt: true, delayMs: true, deadlineMs: true, wait: true, config: true },
+  }),
+  follow: namesOf<FollowOptions>({ signal: true }),
+  recover: namesOf<NonNullable<Parameters<Engine['recover']>[0]>>({ concurrency: true }),
+  approve: namesOf<ApprovalAnswer>({ approved: true, comment: true, by: true }),
+  settle: namesOf<StateSettlement>({ status: true, output: true, message: true, by: true }),
+  cancel: namesOf<CancelOptions>({ reason: true, by: true, graceMs: true, wait: true }),
+  fork: namesOf<PlanForkOptions>({
+    ...{ as: true, from: true, output: true, params: true, config: true, plan: true, wait: true },
+  }),
+  explain: namesOf<ExplainOptions>({ against: true }),
+  progress: namesOf<ProgressOptions>({ signal: true }),
+  collect: namesOf<CollectOptions>({ graceMs: true, cacheOlderThanMs: true, dryRun: true }),
+} as const satisfies { readonly [V in keyof Engine]?: readonly string[] }
+
+/**
+ * What nobody reads would be passed over without a word: a collection deletes where a misspelt `dryRun` was to keep it from that.
+ *
+ * @throws StoreError `INVALID_ARGUMENT`.
+ */
+export function checkVerb(verb: keyof typeof OF_VERBS, options: object): void {
+  checkOptions(`what ${verb} is given`, options)
+  checkNames(verb, options, OF_VERBS[verb])
+}
 
 /** What of an engine's options is its kernel's, which refuses all else. */
 export function kernelOptions(options: OwnKernelOptions): OwnKernelOptions {
   const entries = Object.entries(options).filter(([name]) => OF_KERNEL.includes(name))
   return Object.fromEntries(entries) as unknown as OwnKernelOptions
-}
-
-/** @throws StoreError `INVALID_ARGUMENT`. */
-export function checkStart(options: PlanStartOptions): void {
-  checkOptions('the options of start', options)
-  checkNames('start', options, OF_START)
 }
 
 /** @throws PlanError `INVALID_DEFINITION` for what no engine can be made of. */
@@ -69,7 +98,7 @@ export function checkPlan(what: string, plan: AnyPlan): void {
 
 /** @throws PlanError `STATE_NOT_FOUND` | `INVALID_DEFINITION`; StoreError `INVALID_ARGUMENT`. */
 export function checkFork(options: PlanForkOptions): void {
-  checkOptions('the options of fork', options)
+  checkVerb('fork', options)
   const { from, plan } = options
   if (from !== undefined) idOf(from)
   if (plan !== undefined) checkPlan('the plan of a fork', plan)

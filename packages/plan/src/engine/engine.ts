@@ -11,7 +11,7 @@ import {
   systemClock,
   type Workflow,
 } from '@varve/kernel'
-import { checkOptions, type ContentId, type Store, type StoredArtifact } from '@varve/store'
+import { type ContentId, type Store, type StoredArtifact } from '@varve/store'
 import { randomUUID } from 'node:crypto'
 import { outputCache } from '../cache/output-cache.ts'
 import type { AnyState } from '../definition/need.ts'
@@ -23,7 +23,7 @@ import type { RunConfigInput } from '../manifest/prepare-run.ts'
 import { provenanceOf, type Provenance } from '../manifest/provenance.ts'
 import type { PlanStatus } from '../view/plan-status.ts'
 import { answerApproval, type ApprovalAnswer } from './answer-approval.ts'
-import { checkEngine, checkFork, checkPlan, checkStart, idOf, kernelOptions } from './check-given.ts'
+import { checkEngine, checkFork, checkPlan, checkVerb, idOf, kernelOptions } from './check-given.ts'
 import { collect, type Collected, type CollectOptions } from './collect.ts'
 import { diffPlans, type PlanDiff } from './diff-plans.ts'
 import { explainState, type ExplainOptions, type Explanation } from './explain.ts'
@@ -197,7 +197,7 @@ export function createEngine(options: EngineOptions): Engine {
     ...drivingVerbs(parts, newId),
     ...readingVerbs(parts),
     collect: async (collectOptions = {}) => {
-      checkOptions('what collect is given', collectOptions)
+      checkVerb('collect', collectOptions)
       return collect(parts, await parts.store.now(), collectOptions)
     },
     pin: async (name, artifacts) => pinArtifacts(parts, name, artifacts),
@@ -223,33 +223,33 @@ function drivingVerbs(parts: EngineParts, newId: (() => string) | undefined): Dr
   return {
     start: async (plan, params, startOptions = {}) => {
       checkPlan('what start is given first', plan)
-      checkStart(startOptions)
+      checkVerb('start', startOptions)
       const runId = startOptions.runId ?? newId?.()
       const outcome = await startPlan(parts, plan, params, { ...startOptions, ...(runId !== undefined && { runId }) })
       return (await planOutcome(parts, plan.definition, outcome)) as never
     },
     run: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.run(runId)),
     follow: async (runId, followOptions = {}) => {
-      checkOptions('the options of follow', followOptions)
+      checkVerb('follow', followOptions)
       return followPlan(parts, runId, followOptions)
     },
     resume: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.retry(runId)),
     recover: async (recoverOptions = {}) => {
-      checkOptions('what recover is given', recoverOptions)
+      checkVerb('recover', recoverOptions)
       return recoverPlans(parts, recoverOptions)
     },
     approve: async (runId, state, answer) => {
-      checkOptions('an answer', answer)
+      checkVerb('approve', answer)
       const id = idOf(state)
       return drive(runId, async () => answerApproval(parts, runId, id, answer))
     },
     settle: async (runId, state, settlement) => {
-      checkOptions('what became of an execution', settlement)
+      checkVerb('settle', settlement)
       const key = idOf(state)
       return drive(runId, async (plan) => settleState(parts, runId, { plan, key }, settlement))
     },
     cancel: async (runId, cancelOptions) => {
-      checkOptions('the options of cancel', cancelOptions)
+      checkVerb('cancel', cancelOptions)
       // A run that has ended says so, whether its plan is there or not.
       return (await endOf(parts, runId)) === undefined
         ? drive(runId, async () => kernel.cancel(runId, cancelOptions))
@@ -293,12 +293,12 @@ function readingVerbs(parts: EngineParts): ReadingVerbs {
     verify: async (runId) => verifyPlan(parts, runId),
     diff: async (a, b) => diffPlans(parts, a, b),
     explain: async (runId, state, explainOptions = {}) => {
-      checkOptions('the options of explain', explainOptions)
+      checkVerb('explain', explainOptions)
       return explainState(parts, runId, idOf(state), explainOptions)
     },
     origins: (artifact) => artifactOrigins(parts, artifact),
     progress: (runId, progressOptions = {}) => {
-      checkOptions('the options of progress', progressOptions)
+      checkVerb('progress', progressOptions)
       return planProgress(parts, runId, progressOptions)
     },
     remake: async (runId, key) => remakeArtifact(parts, runId, key),

@@ -55,7 +55,12 @@ function environmentHashes(
   { environment: names }: WorkNode | MapNode,
   values: Runtime['environment'],
 ): Record<string, string> {
-  return Object.fromEntries(names.map((name) => [name, values[name] === undefined ? 'unset' : sha256(values[name])]))
+  return Object.fromEntries(
+    names.map((name) => {
+      const value = Object.hasOwn(values, name) ? values[name] : undefined
+      return [name, value === undefined ? 'unset' : sha256(value)]
+    }),
+  )
 }
 
 /** Says of which state an artifact is gone or corrupt, and what helps. */
