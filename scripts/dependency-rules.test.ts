@@ -20,7 +20,7 @@ function packageOf(
 }
 
 const dependsOn = (...names: string[]) => ({
-  dependencies: Object.fromEntries(names.map((name) => [name, 'workspace:*'])),
+  dependencies: Object.fromEntries(names.map((name) => [name, 'workspace:^'])),
 })
 
 test('reads the packages of this repository', () => {
@@ -152,6 +152,11 @@ describe('catches', () => {
           },
         ),
       ],
+    ],
+    [
+      'packages leave each other a range',
+      'one version of a package',
+      [packageOf('worker', { dependencies: { '@varve/kernel': 'workspace:*' } })],
     ],
     ['every adapter runs the contract suite', 'an adapter without', [packageOf('store-redis')]],
     ['every adapter runs the contract suite', 'artifacts without', [packageOf('artifacts-s3')]],

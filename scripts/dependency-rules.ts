@@ -110,6 +110,16 @@ export const rules = {
       )
       .map(({ folder }) => `${folder}: has no *.contract.test.ts that imports @varve/store-contract`),
 
+  'packages leave each other a range': (packages) =>
+    packages
+      .filter(({ folder }) => folder.startsWith('packages/'))
+      .flatMap(({ folder, manifest: { dependencies, peerDependencies } }) =>
+        // Packed, `workspace:*` is one version: who upgrades one package alone would get a second copy of the others.
+        Object.entries({ ...dependencies, ...peerDependencies })
+          .filter(([, version]) => version.startsWith('workspace:') && version !== 'workspace:^')
+          .map(([name, version]) => `${folder}: depends on ${name} by ${version}, not by workspace:^`),
+      ),
+
   'every package says what it is': (packages) =>
     packages.flatMap(({ folder, manifest, hasReadme }) => [
       ...(hasReadme ? [] : [`${folder}: has no README.md`]),
