@@ -154,9 +154,14 @@ describe('catches', () => {
       ],
     ],
     [
-      'packages leave each other a range',
-      'one version of a package',
+      'packages depend on ranges',
+      'one version of a package of ours',
       [packageOf('worker', { dependencies: { '@varve/kernel': 'workspace:*' } })],
+    ],
+    [
+      'packages depend on ranges',
+      "one version of somebody else's",
+      [packageOf('worker', { dependencies: { croner: '11.0.1' } })],
     ],
     ['every adapter runs the contract suite', 'an adapter without', [packageOf('store-redis')]],
     ['every adapter runs the contract suite', 'artifacts without', [packageOf('artifacts-s3')]],

@@ -110,14 +110,14 @@ export const rules = {
       )
       .map(({ folder }) => `${folder}: has no *.contract.test.ts that imports @varve/store-contract`),
 
-  'packages leave each other a range': (packages) =>
+  'packages depend on ranges': (packages) =>
     packages
       .filter(({ folder }) => folder.startsWith('packages/'))
       .flatMap(({ folder, manifest: { dependencies, peerDependencies } }) =>
-        // Packed, `workspace:*` is one version: who upgrades one package alone would get a second copy of the others.
+        // By one version, which `workspace:*` is when it is packed, who upgrades a package alone would get a second copy of others.
         Object.entries({ ...dependencies, ...peerDependencies })
-          .filter(([, version]) => version.startsWith('workspace:') && version !== 'workspace:^')
-          .map(([name, version]) => `${folder}: depends on ${name} by ${version}, not by workspace:^`),
+          .filter(([, version]) => !/^(?:workspace:)?\^|^>=/.test(version))
+          .map(([name, version]) => `${folder}: depends on ${name} by ${version}, which is no range`),
       ),
 
   'every package says what it is': (packages) =>
