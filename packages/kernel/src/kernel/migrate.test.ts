@@ -122,7 +122,7 @@ describe('a run that is migrated', () => {
 
   test('and was parked because its code fails goes on with what is mended, and loses nothing', async () => {
     const broken = defineWorkflow(
-      { ...v1.definition, name: 'asking', version: '0', input: z.null(), actions: { act: { run: (n: number) => n } } },
+      { name: 'asking', version: '0', input: z.null(), actions: { act: { run: (n: number) => n } } },
       {
         step: ({ results }, next) => {
           if (results['act']) throw new Error('bug')

@@ -3,7 +3,7 @@ import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
-import { kernelError, storeError } from '../testing/expected-errors.ts'
+import { kernelError } from '../testing/expected-errors.ts'
 import { dataOf } from '../testing/sealed-log.ts'
 import { stepperWorkflow, type ItemRequest, type Stepper, type StepperSpec } from './index.ts'
 
@@ -157,10 +157,11 @@ describe('a stepper of one’s own', () => {
     })
   })
 
-  test.for<[string, Partial<StepperSpec>, object]>([
-    ['a name', { name: '' }, storeError('INVALID_ARGUMENT')],
-    ['a version', { version: '\n' }, storeError('INVALID_ARGUMENT')],
-    ['an action', { actions: { '': { run: () => null } } }, storeError('INVALID_ARGUMENT')],
+  test.for<[string, object, object]>([
+    ['a part', { signal: {} }, kernelError('INVALID_DEFINITION')],
+    ['a name', { name: '' }, kernelError('INVALID_DEFINITION')],
+    ['a version', { version: '\n' }, kernelError('INVALID_DEFINITION')],
+    ['an action', { actions: { '': { run: () => null } } }, kernelError('INVALID_DEFINITION')],
     ['a timeout', { actions: { a: { run: () => null, timeoutMs: 0 } } }, kernelError('INVALID_DEFINITION')],
   ])('is refused with %s that cannot work', ([, change, error]) => {
     expect(() => stepperWorkflow({ ...spec, ...change })).toThrow(expect.objectContaining(error))

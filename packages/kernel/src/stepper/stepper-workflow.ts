@@ -6,6 +6,11 @@ export interface StepperSpec
     Pick<Definition, 'name' | 'version' | 'input' | 'stepper' | 'build'>,
     Partial<Pick<Definition, 'actions' | 'interrupts' | 'signals' | 'events'>> {}
 
+const PARTS = Object.keys({
+  ...{ name: true, version: true, input: true, stepper: true, build: true },
+  ...{ actions: true, interrupts: true, signals: true, events: true },
+} satisfies Record<keyof StepperSpec, true>)
+
 /**
  * Makes a workflow of a stepper: for engines that decide otherwise than by a reducer and a step function. `stepper` is
  * called once for every run that is opened, checked or replayed. What of it has to be pure, it calls through the guard that
@@ -14,12 +19,12 @@ export interface StepperSpec
  * The log that it is asked for again must lead it to the same answers: whatever changes them needs another version, and
  * whatever changes the state that it holds another `build`.
  *
- * @throws KernelError `INVALID_DEFINITION`; StoreError `INVALID_ARGUMENT` for a name that is no id.
+ * @throws KernelError `INVALID_DEFINITION`, also for a part that no workflow has.
  */
 export function stepperWorkflow<Input = unknown, Output = unknown, State = unknown>(
   spec: StepperSpec,
 ): Workflow<Input, Output, State> {
-  checkNamesAndActions(spec)
+  checkNamesAndActions(spec, PARTS)
   const { name, version } = spec
   return { name, version, definition: { actions: {}, interrupts: {}, signals: {}, events: {}, ...spec } }
 }

@@ -115,8 +115,7 @@ type ActionsMustBeJson<A extends Actions> = {
  * Declares a workflow: what it is, and what it does. Two objects, so that the types of the second are inferred from the
  * first whatever the order of their properties.
  *
- * @throws KernelError `INVALID_DEFINITION`, also for an option that no action or interrupt has; StoreError `INVALID_ARGUMENT` (a name or
- * the version).
+ * @throws KernelError `INVALID_DEFINITION`, also for an option that no workflow, action or interrupt has.
  */
 export function defineWorkflow<
   I extends Schema,
@@ -130,9 +129,10 @@ export function defineWorkflow<
   spec: WorkflowSpec<I, A, Q, G, E, S> & MustBeJson<S> & ActionsMustBeJson<A>,
   behavior: WorkflowBehavior<TypesOf<I, Declared<A>, Q, G, E>, S, D>,
 ): Workflow<SchemaInput<I>, OutputOf<D>, NoInfer<S>> {
-  checkNamesAndActions(spec)
+  checkNamesAndActions(spec, OF_WORKFLOW)
   const { name, version, input, initialState } = spec
   inDefinition(() => checkOptions(`what ${name} does`, behavior))
+  checkNames(`what ${name} does`, behavior, OF_BEHAVIOR)
   const { reduce, step, cancel } = behavior
   checkFunctions(name, { step }, { reduce, cancel, initialState })
   if ((initialState !== undefined) !== (reduce !== undefined)) {
@@ -184,12 +184,18 @@ interface CheckedSpec {
   readonly events?: DomainEvents
 }
 
-/** @throws KernelError `INVALID_DEFINITION`; StoreError `INVALID_ARGUMENT` (a name). */
-export function checkNamesAndActions(spec: CheckedSpec): void {
+/**
+ * @param parts - names of what a workflow is made of.
+ * @throws KernelError `INVALID_DEFINITION`.
+ */
+export function checkNamesAndActions(spec: CheckedSpec, parts: readonly string[]): void {
   inDefinition(() => checkOptions('a workflow', spec))
   const { name, actions = {}, interrupts = {}, signals = {}, events = {} } = spec
-  checkId('the name of a workflow', name)
-  checkId(`the version of ${name}`, spec.version)
+  inDefinition(() => {
+    checkId('the name of a workflow', name)
+    checkId(`the version of ${name}`, spec.version)
+  })
+  checkNames(`the workflow ${name}`, spec, parts)
   checkSchema(`the input of ${name}`, spec.input)
   inDefinition(() => {
     for (const [what, parts] of Object.entries({ actions, interrupts, signals, events })) {
@@ -201,7 +207,9 @@ export function checkNamesAndActions(spec: CheckedSpec): void {
     checkNames(`the interrupt ${name}.${kind}`, question, OF_INTERRUPT)
   }
   for (const [action, is] of Object.entries(actions)) {
-    checkId(`the name of an action of ${name}`, action)
+    inDefinition(() => {
+      checkId(`the name of an action of ${name}`, action)
+    })
     checkAction(`${name}.${action}`, is)
   }
   for (const [kind, { ask, answer }] of Object.entries(interrupts)) {
@@ -228,6 +236,15 @@ function checkAction(what: string, action: AnyAction): void {
     throw new KernelError('INVALID_DEFINITION', text)
   }
 }
+
+const OF_WORKFLOW = Object.keys({
+  ...{ name: true, version: true, input: true, actions: true, interrupts: true, signals: true, events: true },
+  ...{ initialState: true },
+} satisfies Record<keyof WorkflowSpec<Schema, Actions, Interrupts, Signals, DomainEvents, unknown>, true>)
+
+const OF_BEHAVIOR = Object.keys({
+  ...{ reduce: true, step: true, cancel: true },
+} satisfies Record<keyof WorkflowBehavior<WorkflowTypes, unknown, unknown>, true>)
 
 const OF_ACTION = Object.keys({
   ...{

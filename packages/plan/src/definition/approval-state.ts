@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { checkNode, checkSpec, checkTime } from './check-node.ts'
 import type { NeedIds, NoNeeds, Needs, NeedValues } from './need.ts'
 import type { StateNode } from './node.ts'
-import { baseOf, type NoParams, type State, type StateOptions } from './state.ts'
+import { baseOf, OF_ALL_STATES, type NoParams, type State, type StateOptions } from './state.ts'
 
 /** An answer to an approval. */
 export const approvalAnswer = z.strictObject({
@@ -37,6 +37,11 @@ export interface ApprovalSpec<Id extends string, N extends Needs, P extends Sche
   readonly expiresInMs?: number
 }
 
+const PARTS = Object.keys({
+  ...OF_ALL_STATES,
+  ...({ question: true, expiresInMs: true } as const),
+} satisfies Record<keyof ApprovalSpec<string, Needs, Schema>, true>)
+
 /**
  * Declares a state that waits for a yes. A no fails it with `APPROVAL_REFUSED`. What it needs is what the decision is about;
  * what comes only after it says so with `after` or `needs`.
@@ -46,7 +51,7 @@ export interface ApprovalSpec<Id extends string, N extends Needs, P extends Sche
 export function approvalState<const Id extends string, const N extends Needs = NoNeeds, P extends Schema = NoParams>(
   spec: ApprovalSpec<Id, N, P>,
 ): State<Id, Approval, SchemaInput<P>, NeedIds<N> & string> {
-  checkSpec(spec)
+  checkSpec(spec, PARTS)
   const { question, expiresInMs } = spec
   if (expiresInMs !== undefined) checkTime(`expiresInMs of state ${spec.id}`, expiresInMs)
   const fixed = { effect: 'idempotent', cache: false, environment: [], output: approval, list: false } as const

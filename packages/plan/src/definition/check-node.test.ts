@@ -23,6 +23,7 @@ describe('a state is refused', () => {
     ['a version that is empty', { version: '' }],
     ['a version of more than 100 characters', { version: 'v'.repeat(101) }],
     ['an effect that is none', { effect: 'twice' }],
+    ['a misspelt effect', { efect: 'at-most-once' }],
     ['a cache for what is not pure', { cache: true, effect: 'idempotent' }],
     ['an environment without a cache', { environment: ['TZ'] }],
     ['a timeout of nothing', { timeoutMs: 0 }],
@@ -80,6 +81,8 @@ describe('a state is refused', () => {
 
   test.for<[what: string, spec: object]>([
     ['a concurrency of none', { concurrency: 0 }],
+    ['a misspelt concurrency', { concurency: 5 }],
+    ['a need with the name that what its items see has in manifests', { needs: { 'with a': 'b' }, with: { a: 'c' } }],
     ['a concurrency that is a text', { concurrency: '5' }],
     ['a concurrency that no text can show', { concurrency: Symbol('many') }],
     ['a text where the states are meant that its items see', { with: 'rates' }],
@@ -97,6 +100,7 @@ describe('a state is refused', () => {
     const refusal = expect.objectContaining(planError('INVALID_DEFINITION')) as Error
 
     expect(() => approvalState({ id: 'a', expiresInMs: 0 })).toThrow(refusal)
+    expect(() => approvalState({ id: 'a', expiresMs: 5 } as never)).toThrow(refusal)
     expect(() => approvalState({ id: 'a', expiresInMs: '5' as never })).toThrow(refusal)
     expect(() => approvalState({ id: 'a', expiresInMs: Symbol('soon') as never })).toThrow(refusal)
     expect(() => approvalState({ id: 'a', question: 'why?' } as never)).toThrow(refusal)
@@ -110,6 +114,7 @@ describe('a state is refused', () => {
     }
     const plan = definePlan({ id: 'p', version: '1', states: [namedState('a')] })
     expect(() => childState({ id: 'a', plan, childParams: undefined } as never)).toThrow(refusal)
+    expect(() => childState({ id: 'a', plan, childParams: () => undefined, retry: {} } as never)).toThrow(refusal)
   })
 })
 
@@ -127,6 +132,7 @@ test('a refusal of a need says what may be behind it', () => {
 describe('a plan is refused', () => {
   test.for<[what: string, spec: object]>([
     ['an id with a dot', { id: 'a.b' }],
+    ['a misspelt output', { ouput: namedState('a') }],
     ['no version', { version: undefined }],
     ['states that are no list', { states: undefined }],
     ['states that are a text', { states: 'a' }],

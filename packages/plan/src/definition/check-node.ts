@@ -1,5 +1,5 @@
 import { isKernelError, retryWithBackoff, type RetryOptions } from '@varve/kernel'
-import { checkId, checkList, checkOptions, isFrom, shown } from '@varve/store'
+import { checkId, checkList, checkNames, checkOptions, isFrom, shown } from '@varve/store'
 import { asDefinition, PlanError } from '../errors.ts'
 import { allEdges, type StateNode } from './node.ts'
 import { isSchema } from './validate.ts'
@@ -22,12 +22,14 @@ interface SpecParts {
 /**
  * Checks what the parts of a state are, before a text is taken apart into its letters.
  *
+ * @param names - of all parts that there are: by an effect that is misspelt a payment would be made twice.
  * @throws PlanError `INVALID_DEFINITION`.
  */
-export function checkSpec(spec: SpecParts): void {
+export function checkSpec(spec: SpecParts, names: readonly string[]): void {
   asDefinition(checkOptions, 'what a state is made of', spec)
   const { id, needs, with: shared, retry, after, tags, environment } = spec
   checkName('the id of a state', id)
+  asDefinition(checkNames, `state ${id}`, spec, names)
   for (const [name, part] of Object.entries({ needs, with: shared, retry })) {
     if (part !== undefined) asDefinition(checkOptions, `${name} of state ${id}`, part)
   }

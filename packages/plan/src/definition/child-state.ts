@@ -7,7 +7,7 @@ import { checkNode, checkSpec } from './check-node.ts'
 import type { NeedIds, NoNeeds, Needs, NeedValues } from './need.ts'
 import type { NodeBase, StateNode } from './node.ts'
 import { isPlan, type AnyPlan, type Plan } from './plan.ts'
-import { baseOf, type NoParams, type State, type StateOptions } from './state.ts'
+import { baseOf, OF_ALL_STATES, type NoParams, type State, type StateOptions } from './state.ts'
 
 /** A state that runs another plan. */
 export interface ChildSpec<Id extends string, Params, Output, N extends Needs, P extends Schema> extends Omit<
@@ -22,6 +22,11 @@ export interface ChildSpec<Id extends string, Params, Output, N extends Needs, P
   }) => NoInfer<Params> | Promise<NoInfer<Params>>
 }
 
+const PARTS = Object.keys({
+  ...OF_ALL_STATES,
+  ...({ plan: true, childParams: true } as const),
+} satisfies Record<keyof ChildSpec<string, unknown, unknown, Needs, Schema>, true>)
+
 /**
  * Declares a state that runs another plan as a run of its own, with an id derived from this run's. Its output is that plan's
  * output. A cancel of this run cancels it.
@@ -35,7 +40,7 @@ export function childState<
   const N extends Needs = NoNeeds,
   P extends Schema = NoParams,
 >(spec: ChildSpec<Id, Params, Output, N, P>): State<Id, Output, SchemaInput<P>, NeedIds<N> & string> {
-  checkSpec(spec)
+  checkSpec(spec, PARTS)
   const { plan, childParams } = spec
   const fixed = { effect: 'idempotent', cache: false, environment: [] } as const
   if (!isPlan(plan)) {

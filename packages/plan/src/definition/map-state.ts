@@ -11,6 +11,7 @@ import {
   runOf,
   type ContextOf,
   type NoParams,
+  OF_STATES_WITH_CODE,
   type RunOptions,
   type State,
   type StateOptions,
@@ -46,6 +47,11 @@ export interface MapSpec<
   ) => OutputInput<O> | Promise<OutputInput<O>>
 }
 
+const PARTS = Object.keys({
+  ...OF_STATES_WITH_CODE,
+  ...({ items: true, key: true, with: true, concurrency: true } as const),
+} satisfies Record<keyof MapSpec<string, unknown, OutputSpec, Needs, Needs, Schema, boolean>, true>)
+
 /**
  * Declares a state that fans out over a list known at run time. Each item is an execution of its own, retried and cached by
  * itself; the output is the list of theirs, in the order of the items.
@@ -63,10 +69,16 @@ export function mapState<
 >(
   spec: MapSpec<Id, Item, O, N, W, P, C>,
 ): State<Id, readonly MapEntry<OutputValue<O>>[], SchemaInput<P>, (NeedIds<N> | NeedIds<W>) & string> {
-  checkSpec(spec)
+  checkSpec(spec, PARTS)
   const { items, key, with: shared = {}, concurrency, run } = spec
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1)) {
     const text = `state ${spec.id}: concurrency must be a whole number from 1, got ${shown(concurrency)}`
+    throw new PlanError('INVALID_DEFINITION', text)
+  }
+  // The manifest names what items see so, beside what the list is made of.
+  const twice = Object.keys(shared).find((name) => Object.hasOwn(spec.needs ?? {}, `with ${name}`))
+  if (twice !== undefined) {
+    const text = `state ${spec.id}: the need "with ${twice}" has the name that ${twice} of with has in manifests; rename it`
     throw new PlanError('INVALID_DEFINITION', text)
   }
   const common = { ...baseOf(spec), ...runOf(spec) }

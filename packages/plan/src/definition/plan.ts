@@ -2,7 +2,7 @@ import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import { asDefinition, PlanError } from '../errors.ts'
 import { statesOf, type ManifestState } from '../manifest/manifest-state.ts'
-import { canonicalJson, checkOptions, contentId, shown, type ContentId } from '@varve/store'
+import { canonicalJson, checkNames, checkOptions, contentId, shown, type ContentId } from '@varve/store'
 import { checkName, checkVersion } from './check-node.ts'
 import { graphOf, type Graph } from './graph.ts'
 import { isState, type AnyState } from './need.ts'
@@ -85,6 +85,10 @@ type PlanOutput<O> = O extends { readonly types?: infer T }
     : never
   : null
 
+const PARTS = Object.keys({
+  ...{ id: true, version: true, params: true, states: true, output: true },
+} satisfies Record<keyof PlanSpec<Schema, readonly AnyState[]>, true>)
+
 /**
  * Declares a plan, and checks it entirely: what is returned can be run.
  *
@@ -98,6 +102,7 @@ export function definePlan<
   asDefinition(checkOptions, 'what a plan is made of', spec)
   const { id, version, params, states, output } = spec
   checkName('the id of a plan', id)
+  asDefinition(checkNames, `plan ${id}`, spec, PARTS)
   checkVersion(`the version of plan ${id}`, version)
   checkStates(id, states)
   if (params !== undefined && !isSchema(params)) {

@@ -109,6 +109,27 @@ export interface StateSpec<
   readonly run: (context: ContextOf<N, P, C>) => OutputInput<O> | Promise<OutputInput<O>>
 }
 
+/** The names of what all states may declare. */
+export const OF_ALL_STATES = { id: true, version: true, needs: true, after: true, params: true, tags: true } as const
+
+const OF_CODE = {
+  run: true,
+  retry: true,
+  timeoutMs: true,
+  output: true,
+  effect: true,
+  cache: true,
+  environment: true,
+} as const
+
+/** The names of what states with code may declare. */
+export const OF_STATES_WITH_CODE = { ...OF_ALL_STATES, ...OF_CODE } as const
+
+const PARTS = Object.keys({
+  ...OF_STATES_WITH_CODE,
+  ...({ reconcile: true, fenced: true } as const),
+} satisfies Record<keyof StateSpec<string, OutputSpec, Needs, Schema, boolean>, true>)
+
 /**
  * Declares a state. Its dependencies are states themselves, so what it sees of them is typed by what they make.
  *
@@ -126,7 +147,7 @@ export function defineState<
   P extends Schema = NoParams,
   const C extends boolean = false,
 >(spec: StateSpec<Id, O, N, P, C>): State<Id, OutputValue<O>, SchemaInput<P>, NeedIds<N> & string> {
-  checkSpec(spec)
+  checkSpec(spec, PARTS)
   const { run, reconcile, fenced = false } = spec
   const own = { list: false, run, reconcile, fenced } as const
   const node: StateNode = { kind: 'state', ...baseOf(spec), ...runOf(spec), ...own }
