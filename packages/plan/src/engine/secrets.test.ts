@@ -41,6 +41,18 @@ describe('params that are kept in a manifest for good', () => {
     await expect(testEngine().start(open, { n })).rejects.toMatchObject({ code, where: { path: 'params.n' } })
   })
 
+  test('are refused where they name a secret as only the run itself does', async () => {
+    const params = { login: [{ $planSecret: 'db' }] }
+    const starting = testEngine().start(open, params, { config: { secrets: 'allow' } })
+
+    await expect(starting).rejects.toMatchObject(planError('INVALID_PARAMS'))
+    await expect(starting).rejects.toThrow('secretRef()')
+    const other = { $planSecret: 'db', and: { $planSecret: 5 }, text: '$planSecret' }
+    expect(await testEngine().start(open, other, { config: { secrets: 'allow' } })).toMatchObject({
+      status: 'completed',
+    })
+  })
+
   test('are taken where the config allows them, which the manifest says', async () => {
     const engine = testEngine()
     const params = { password: 'hunter2', n: 1.5 }

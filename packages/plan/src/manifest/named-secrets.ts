@@ -1,4 +1,4 @@
-import type { Json } from '@varve/store'
+import { canonicalJson, type Canonical, type Json } from '@varve/store'
 
 const OPEN = '$secretRef'
 const CLOSED = '$planSecret'
@@ -14,6 +14,11 @@ export function closeNames(value: Json): Json {
 /** Params with `secretRef`s, which the kernel resolves for the code that gets them. */
 export function openNames(value: Json): Json {
   return renamed(value, CLOSED, OPEN)
+}
+
+/** True for a value that says by itself what only {@link closeNames} says: read back, it would name a secret that nobody gave. */
+export function holdsClosedNames({ copy, text }: Canonical): boolean {
+  return text.includes(CLOSED) && canonicalJson(openNames(copy)) !== text
 }
 
 function renamed(value: Json, from: string, to: string): Json {

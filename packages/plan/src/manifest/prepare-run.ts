@@ -6,7 +6,7 @@ import { PlanError } from '../errors.ts'
 import { checkValues } from '../policy/value-policy.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
 import { manifestOf, type Manifest } from './manifest.ts'
-import { closeNames } from './named-secrets.ts'
+import { closeNames, holdsClosedNames } from './named-secrets.ts'
 import type { Provenance } from './provenance.ts'
 import { runConfig, type RunConfig } from './run-config.ts'
 
@@ -36,7 +36,14 @@ export function prepareRun(
 ): PreparedRun {
   const chosen = validate(runConfig, config, 'config') as RunConfig
   const value = 'recorded' in params ? params.recorded : checkedParams(plan, params.given)
-  const { copy } = canonicalize(value ?? null, { name: 'params' })
+  const canonical = canonicalize(value ?? null, { name: 'params' })
+  const { copy } = canonical
+  if (holdsClosedNames(canonical)) {
+    throw new PlanError(
+      'INVALID_PARAMS',
+      'params hold { "$planSecret": … }, which is how a run records secretRef(); use that',
+    )
+  }
   const { secrets, numbers } = chosen
   checkValues('params', copy, { secrets, numbers })
   checkStates(plan, copy)
