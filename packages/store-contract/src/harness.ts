@@ -4,7 +4,7 @@ import type { ContentId, Json, Store } from '@varve/store'
 export interface TestClock {
   /** Unix milliseconds; pass it to the store as its `now`. */
   readonly now: () => number
-  /** Moves the clock forward. */
+  /** Moves the clock forward, or back when the time is below zero. */
   readonly advance: (ms: number) => void
 }
 

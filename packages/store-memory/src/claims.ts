@@ -90,6 +90,6 @@ function useOf(memory: Memory, { name, concurrency, concurrencyPerKey, rate }: Q
       if (key !== undefined) leasedByKey.set(key, (leasedByKey.get(key) ?? 0) + 1)
     }
   }
-  const begun = rate === undefined ? [] : [...memory.index.begunAfter(name, now - rate.periodMs)]
+  const begun = rate === undefined ? [] : [...memory.index.begunWithin(name, now - rate.periodMs, now)]
   return { leased, leasedByKey, begun: begun.length }
 }

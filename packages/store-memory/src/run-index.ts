@@ -80,9 +80,12 @@ export class RunIndex {
     return this.#ofRank(this.#lines.get(leasedLine(queue)), 0, at)
   }
 
-  /** The runs of a queue that a claim with a rate let begin after an instant. */
-  begunAfter(queue: string, at: number): Iterable<RunRecord> {
-    return this.#ofRank(this.#lines.get(begunLine(queue)), 0, at)
+  /** The runs of a queue that a claim with a rate let begin after an instant and no later than another one. */
+  *begunWithin(queue: string, after: number, until: number): Generator<RunRecord> {
+    for (const [[, at], run] of this.walk(this.#lines.get(begunLine(queue)), [0, after, null])) {
+      if (at > until) return
+      yield run
+    }
   }
 
   /**

@@ -70,6 +70,15 @@ async function started({ events }: Store): Promise<string> {
   return runId
 }
 
+async function claimWithinRate(store: Store): Promise<unknown> {
+  const runId = `due-${crypto.randomUUID()}`
+  const create = { workflow: 'w', version: '1', tags: [], queue: 'rated' }
+  const run = { ...running, create }
+  await store.events.append(runId, sampleEvents(runId, 1), { expectedHead: 0, fencingToken: 0, run })
+  const queues = [{ name: 'rated', rate: { limit: 1, periodMs: 1000 } }]
+  return store.runs.claim({ ...driven, queues, owner, leaseMs: 1, limit: 1 })
+}
+
 const append = async (
   { events }: Store,
   runId: string,
@@ -92,6 +101,7 @@ type Call = (store: Store) => Promise<unknown>
 /** Every call that workers make again and again, and the index that serves it. */
 const calls: readonly (readonly [what: string, index: string, call: Call])[] = [
   ['a claim', 'runs_due', async ({ runs }) => runs.claim({ ...driven, owner, leaseMs: 1, limit: 1 })],
+  ['a claim within a rate', 'runs_begun', claimWithinRate],
   ['the time of the next due run', 'runs_due', async ({ runs }) => runs.dueIn(driven)],
   ['a list of all runs', 'runs_newest', list({})],
   ['a list by workflow', 'runs_by_workflow', list({ workflow: 'w7' })],

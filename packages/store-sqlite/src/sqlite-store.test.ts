@@ -469,7 +469,9 @@ describe('statements', () => {
     expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_due \(queue=\? AND priority=\? AND <expr>>\?\)/)
     expect(plans.join('\n')).toMatch(/SEARCH runs USING COVERING INDEX runs_due \(queue=\? AND priority<\?\)/)
     expect(plans.join('\n')).toMatch(/SEARCH runs USING INDEX runs_leased \(queue=\?\)/)
-    expect(plans.join('\n')).toMatch(/SEARCH runs USING (COVERING )?INDEX runs_begun \(queue=\? AND begun_at>\?\)/)
+    expect(plans.join('\n')).toMatch(
+      /SEARCH runs USING (COVERING )?INDEX runs_begun \(queue=\? AND begun_at>\? AND begun_at<\?\)/,
+    )
     expect(plans.join('\n')).toMatch(/runs_by_workflow \(workflow=\?/)
     expect(plans.join('\n')).not.toMatch(/TEMP B-TREE FOR ORDER BY/)
     expect(plans.join('\n')).toMatch(/SEARCH posts USING INDEX posts_by_id \(run_id=\? AND id=\?\)/)

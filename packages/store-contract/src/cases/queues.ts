@@ -273,6 +273,19 @@ export const rateCases: readonly ContractCase[] = contractGroup('queues', {
     deepEqual(runIds(await claimDue(store, 'w', { queues })), ['run-4'])
   },
 
+  'what began by a clock that was ahead holds nothing back once the clock is right again': async ({ store, clock }) => {
+    const aheadMs = 86_400_000
+    for (let n = 0; n < 4; n++) await createRun(store, `run-${n}`)
+    clock.advance(aheadMs)
+    deepEqual(runIds(await claimDue(store, 'w', { queues: [paced(1)] })), ['run-0'])
+    clock.advance(-aheadMs)
+
+    deepEqual(runIds(await claimDue(store, 'w', { queues: [paced(1)] })), ['run-1'])
+    deepEqual(await claimDue(store, 'w', { queues: [paced(1)] }), [])
+    clock.advance(1000)
+    deepEqual(runIds(await claimDue(store, 'w', { queues: [paced(1)] })), ['run-2'])
+  },
+
   'the rates of two queues are counted each for itself': async ({ store }) => {
     for (const queue of ['p', 'q']) for (let n = 0; n < 3; n++) await createRun(store, `${queue}-${n}`, { queue })
     const queues = [

@@ -83,7 +83,9 @@ export const claimQueries = perDialect((dialect): ClaimQueries => {
         .selectFrom('runs')
         .select(sql<number>`count(*)`.as('begun'))
         .where('queue', '=', p.text('queue'))
-        .where('begun_at', '>', sql<number>`${p.now} - ${p.int('periodMs')}`),
+        .where('begun_at', '>', sql<number>`${p.now} - ${p.int('periodMs')}`)
+        // What lies ahead was begun by a clock that was wrong: it would hold the queue back until then, and the period besides.
+        .where('begun_at', '<=', p.now),
     ),
     take: takeQuery(dialect),
   }

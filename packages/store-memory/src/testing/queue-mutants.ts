@@ -190,6 +190,7 @@ const rateMutants = spoiling('queues', 'runs', {
     begins,
     (at, now, periodMs) => Math.floor(at / periodMs) !== Math.floor(now / periodMs),
   ),
+  'what began by a clock that was ahead counts until its time is over': pacing(begins, slides),
   'runs that go on use up the rate': pacing(() => true, slides),
   'a period is a millisecond longer': asking(({ rate, ...queue }) => ({
     ...queue,

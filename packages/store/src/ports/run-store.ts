@@ -123,7 +123,8 @@ export interface QueueClaim {
   readonly concurrencyPerKey?: number
   /**
    * In any `periodMs` milliseconds at most `limit` of its runs are leased by such claims for the first time ever. Runs that
-   * go on are not counted and not held back; runs that were removed are forgotten.
+   * go on are not counted and not held back; runs that were removed are forgotten. A run that was leased by a clock that was
+   * ahead is not counted before its time.
    */
   readonly rate?: { readonly limit: number; readonly periodMs: number }
 }
