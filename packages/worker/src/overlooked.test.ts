@@ -238,6 +238,46 @@ describe('what was taken over from a dead process when the store fails', () => {
   })
 })
 
+describe('a run of a dead process that cannot be driven', () => {
+  test('is parked and told of, although others are still being taken over', async () => {
+    const broken = defineWorkflow(
+      { name: 'broken', version: '1', input: z.null(), actions: {} },
+      {
+        step: () => {
+          throw new Error('no way on')
+        },
+      },
+    )
+    const parked = Promise.withResolvers<undefined>()
+    const { data, kernel, work } = sceneOf([broken, simple], async (call, proceed) => {
+      if (call.name === 'runs.acquire' && call.args[0] === 'r1') {
+        await parked.promise
+        await settled()
+      }
+      const answer = await proceed()
+      if (call.name === 'runs.release') parked.resolve(undefined)
+      return answer
+    })
+    const owner = await deadOwner()
+    await kernel.start(simple, { n: 1 }, { runId: 'r1', wait: false })
+    await kernel.start(broken, null, { runId: 'r2', wait: false })
+    for (const runId of ['r1', 'r2']) await data.runs.acquire(runId, { owner, leaseMs: 600_000 })
+    const warnings: Error[] = []
+    const unhandled: unknown[] = []
+    const note = (error: unknown): void => void unhandled.push(error)
+    process.on('unhandledRejection', note)
+
+    await using worker = work({ onWarning: (warning) => warnings.push(warning) })
+    await until(() => worker.health().counts.ended + worker.health().counts.givenUp === 2)
+    process.off('unhandledRejection', note)
+
+    expect(unhandled).toEqual([])
+    expect(warnings).toMatchObject([{ where: { runId: 'r2' } }])
+    expect((await data.runs.find('r1'))?.status).toBe('completed')
+    expect((await data.runs.find('r2'))?.problem).toMatchObject({ code: expect.any(String) as string })
+  })
+})
+
 describe('a store that fails for a moment', () => {
   test('holds a worker up for a moment, however many runs it has failed', async () => {
     let fails = false

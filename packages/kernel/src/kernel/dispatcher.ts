@@ -173,7 +173,10 @@ async function adopt(
   const adopted: DispatchedRun[] = []
   try {
     for await (const orphan of found) {
-      adopted.push(begin(orphan))
+      const run = begin(orphan)
+      // It may fail while others are still being taken over: the caller hears of it with them, and nobody does before.
+      run.outcome.catch(() => undefined)
+      adopted.push(run)
       if (adopted.length >= limit) break
     }
   } catch (error) {
