@@ -12,8 +12,8 @@ export const mainFileQuery: Query<object, { readonly file: string }> = {
 /** How long a file that was deleted may go on being written to, in milliseconds. */
 const LOOK_MS = 100
 
-/** Which file a path names. */
-type Identity = { readonly dev: bigint; readonly ino: bigint }
+/** Which file a path names: none, or one that cannot be looked at. */
+type Identity = { readonly dev: bigint; readonly ino: bigint } | 'none' | 'hidden'
 
 /**
  * The file that a connection has open. SQLite goes on with it when somebody deletes it or puts another one in its place, as a
@@ -21,7 +21,7 @@ type Identity = { readonly dev: bigint; readonly ino: bigint }
  */
 export class MainFile {
   readonly #path: string
-  readonly #opened: Identity | undefined
+  readonly #opened: Identity
   #lookedAt = performance.now()
 
   constructor(path: string) {
@@ -33,8 +33,7 @@ export class MainFile {
   check(): void {
     const now = performance.now()
     if (now - this.#lookedAt < LOOK_MS) return
-    const { dev, ino } = identityOf(this.#path) ?? {}
-    if (ino !== this.#opened?.ino || dev !== this.#opened?.dev) {
+    if (isAnother(this.#opened, identityOf(this.#path))) {
       const text =
         `${this.#path} was deleted or replaced while it was open, and what is written now would be lost with it; ` +
         'put it back, or open a new store'
@@ -44,6 +43,19 @@ export class MainFile {
   }
 }
 
-function identityOf(path: string): Identity | undefined {
-  return statSync(path, { bigint: true, throwIfNoEntry: false })
+function isAnother(opened: Identity, named: Identity): boolean {
+  // A process that has given up its rights may write to what it has open, and not look for it: that says nothing.
+  if (opened === 'hidden' || named === 'hidden') return false
+  if (opened === 'none' || named === 'none') return opened !== named
+  return opened.ino !== named.ino || opened.dev !== named.dev
+}
+
+function identityOf(path: string): Identity {
+  try {
+    return statSync(path, { bigint: true, throwIfNoEntry: false }) ?? 'none'
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES' || code === 'EPERM') return 'hidden'
+    throw error
+  }
 }

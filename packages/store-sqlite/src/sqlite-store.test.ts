@@ -1,10 +1,12 @@
 import { isStoreError, sealEvent, type RunUpdate, type Store, type StoredEvent } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import SQLite from 'better-sqlite3'
+import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { migrateSqlite, sqliteStore } from './sqlite-store.ts'
 import { observed } from './testing/observed-database.ts'
@@ -260,6 +262,19 @@ describe('a file that is taken away while it is open', () => {
 
     expect((await store.runs.find('run-1'))?.status).toBe('running')
   })
+
+  test(
+    'is none of those that a process may not look for any more, since it gave up its rights',
+    { timeout: 30_000 },
+    async () => {
+      const program = path.join(import.meta.dirname, 'testing', 'write-without-rights.ts')
+      const args = ['--conditions=@varve/source', program, file]
+
+      const writing = promisify(execFile)(process.execPath, args).finally(async () => chmod(folder, 0o700))
+
+      expect((await writing).stdout).toBe('running')
+    },
+  )
 })
 
 describe('a lock of another connection', () => {
