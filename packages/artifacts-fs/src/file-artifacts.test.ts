@@ -200,6 +200,23 @@ describe('what is damaged', () => {
     await expect(artifacts.get(id)).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
   })
 
+  test.for(['.json', '.bytes'])(
+    'a folder in the place of a %s is deleted with its artifact, which is put again',
+    async (end) => {
+      const id = await artifacts.put(Buffer.from('hello'))
+      const name = (await readdir(artifactFolder(folder, id))).find((each) => each.endsWith(end)) ?? ''
+      const file = path.join(artifactFolder(folder, id), name)
+      await rm(file)
+      await mkdir(file)
+      clock.advance(1)
+
+      expect(await artifacts.delete(id, { ifUnusedSince: clock.now() })).toBe(true)
+
+      expect(await artifacts.put(Buffer.from('hello'))).toBe(id)
+      expect(await (await artifacts.get(id)).bytes()).toEqual(new Uint8Array(Buffer.from('hello')))
+    },
+  )
+
   test('a file that was cut short is ARTIFACT_CORRUPT, to readers and to puts', async () => {
     const bytes = Buffer.alloc(3 * MIB, 'varve')
     const id = await artifacts.put(bytes)

@@ -57,7 +57,7 @@ export async function remove({ disk }: Place, folder: string, ifUnusedSince: num
     const { kept, leftovers } = await lookAt(disk, folder)
     if (kept === undefined) await clear(disk, folder, leftovers)
     if (kept === undefined || kept.usedAt >= ifUnusedSince) return false
-    if (!(await succeeds(['ENOENT'], disk.unlink(bytesFile(folder, kept))))) return undefined
+    if (!(await succeeds(['ENOENT'], removeName(disk, bytesFile(folder, kept))))) return undefined
     await clear(disk, folder, [path.basename(aboutFile(folder, kept.upload))])
     return true
   })
@@ -65,8 +65,13 @@ export async function remove({ disk }: Place, folder: string, ifUnusedSince: num
 
 /** Removes what a deletion left behind, by names that no later artifact has, and the folder when it is empty or none. */
 export async function clear(disk: Disk, folder: string, leftovers: readonly string[]): Promise<void> {
-  await inBatches(leftovers, 1, async (name) => unless(['ENOENT'], disk.unlink(path.join(folder, name))))
+  await inBatches(leftovers, 1, async (name) => unless(['ENOENT'], removeName(disk, path.join(folder, name))))
   const isFolder = await succeeds(['ENOTDIR'], unless(['ENOENT', 'ENOTEMPTY', 'EEXIST'], disk.rmdir(folder)))
   // Unless it has become an artifact's meanwhile, which no unlink takes away.
   if (!isFolder) await unless(['ENOENT', 'EISDIR', 'EPERM'], disk.unlink(folder))
+}
+
+/** An empty folder in the place of a file goes like one: nothing could be put there again otherwise. */
+async function removeName(disk: Disk, file: string): Promise<void> {
+  if (!(await succeeds(['EISDIR', 'EPERM'], disk.unlink(file)))) await disk.rmdir(file)
 }
