@@ -41,7 +41,8 @@ async function reusableFor(store: Store, { runId, reuse }: System, fork: string)
       throw inDoubt(where, doubtOf(from))
     }
     if (request.effect !== 'at-most-once' || results.hasAsked(request)) return undefined
-    if (former?.(request) !== undefined) throw inDoubt(where, `a run that ${fromRunId} was forked from has done it`)
+    const done = former?.(request)
+    if (done !== undefined) throw inDoubt(where, notTakenOver(from, done.from.runId))
     return undefined
   }
 }
@@ -58,6 +59,15 @@ function gone(runId: string, { fromRunId, atSeq }: Reuse, where: Where): KernelE
 function doubtOf({ runId, terminal }: System): string {
   if (terminal !== undefined) return `run ${runId} ended without knowing what became of it`
   return `it is under way in run ${runId}; wait for that, or settle it`
+}
+
+/** What a run has done that `system` was forked from. */
+function notTakenOver({ runId, terminal }: System, doneBy: string): string {
+  const remedy =
+    terminal === undefined
+      ? `has not come to take that over; wait for that, or fork run ${doneBy} with reuse`
+      : `ended without taking that over; fork run ${doneBy} with reuse`
+  return `run ${doneBy} has done it, and run ${runId} ${remedy}`
 }
 
 function inDoubt(where: Where, why: string): KernelError {

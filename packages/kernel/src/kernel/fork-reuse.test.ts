@@ -407,11 +407,26 @@ describe('a fork with reuse', () => {
     const forking = kernel.fork('f', { at: 2, as: 'g', reuse: true })
 
     await expect(forking).rejects.toMatchObject({ ...kernelError('REUSE_IN_DOUBT'), where: { runId: 'g', key: 'pay' } })
+    await expect(forking).rejects.toThrow('wait for that, or fork run r with reuse')
     expect(executed).toEqual(['fetch'])
     await kernel.run('f')
     expect(await kernel.retry('g')).toMatchObject({ status: 'blocked' })
     expect(executed).toEqual(['fetch'])
     expect(await dataOf(store, 'g', 'ActionReused')).toMatchObject([{ key: 'pay', from: { runId: 'f' } }])
+  })
+
+  test('of a fork that ended before it took over what must not happen twice says which run has done it', async () => {
+    const { executed, kernel } = await shopped()
+    await kernel.fork('r', { at: 1, as: 'f', reuse: true, wait: false })
+    await kernel.cancel('f', { reason: 'no' })
+
+    const forking = kernel.fork('f', { at: 2, as: 'g', reuse: true })
+
+    await expect(forking).rejects.toThrow(
+      'run r has done it, and run f ended without taking that over; fork run r with reuse',
+    )
+    await kernel.fork('r', { at: 1, as: 'h', reuse: true })
+    expect(executed).not.toContain('pay')
   })
 
   test('may edit what it was given, and executes what follows from that', async () => {
