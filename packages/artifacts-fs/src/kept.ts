@@ -73,5 +73,10 @@ export async function clear(disk: Disk, folder: string, leftovers: readonly stri
 
 /** An empty folder in the place of a file goes like one: nothing could be put there again otherwise. */
 async function removeName(disk: Disk, file: string): Promise<void> {
-  if (!(await succeeds(['EISDIR', 'EPERM'], disk.unlink(file)))) await disk.rmdir(file)
+  try {
+    await disk.unlink(file)
+  } catch (error) {
+    // Of a folder some systems say that it is not permitted, as they do of a file that must stay.
+    if (!(await succeeds(['ENOTDIR', 'ENOENT'], disk.rmdir(file)))) throw error
+  }
 }

@@ -28,8 +28,10 @@ async function reusableFor(store: Store, { runId, reuse }: System, fork: string)
   })
   // Another run may have got the id since.
   if (hash !== fromHash) {
+    // Not the run that was forked, but one before it: whoever removed that log has given up what it says.
+    if (runId !== fork) return undefined
     return ({ key }) => {
-      throw gone(runId, reuse, { runId: fork, key })
+      throw gone(reuse, { runId: fork, key })
     }
   }
   const former = await reusableFor(store, from, fork)
@@ -49,9 +51,9 @@ async function reusableFor(store: Store, { runId, reuse }: System, fork: string)
 
 type Where = { readonly runId: string; readonly key: string }
 
-function gone(runId: string, { fromRunId, atSeq }: Reuse, where: Where): KernelError {
+function gone({ fromRunId, atSeq }: Reuse, where: Where): KernelError {
   const text =
-    `run ${runId} reuses what run ${fromRunId} did behind seq ${atSeq}, and that log is not in this store any more; ` +
+    `run ${where.runId} reuses what run ${fromRunId} did behind seq ${atSeq}, and that log is not in this store any more; ` +
     `restore it, or fork run ${where.runId} once more without reuse`
   return new KernelError('REUSE_GONE', text, where)
 }

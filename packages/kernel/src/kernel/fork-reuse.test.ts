@@ -429,6 +429,18 @@ describe('a fork with reuse', () => {
     expect(executed).not.toContain('pay')
   })
 
+  test('of a fork with reuse does what only a run that is gone may have done', async () => {
+    const { store, executed, kernel } = await shopped()
+    await kernel.fork('r', { at: 1, as: 'f', reuse: true, wait: false })
+    await kernel.cancel('f', { reason: 'no' })
+    await store.runs.remove('r', { ifTerminal: true })
+    executed.length = 0
+
+    expect(await kernel.fork('f', { at: 2, as: 'g', reuse: true })).toMatchObject({ status: 'blocked' })
+
+    expect(executed).toEqual(['fetch', 'pay'])
+  })
+
   test('may edit what it was given, and executes what follows from that', async () => {
     const { kernel, executed, seqOf, log } = await shopped()
     const at = log.find(({ type }) => type === 'Resumed')!.seq
