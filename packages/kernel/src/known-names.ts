@@ -10,7 +10,7 @@ import { KernelError, type KernelErrorCode } from './errors.ts'
 export function checkNames(
   what: string,
   given: object,
-  names: readonly string[],
+  names: Readonly<Record<string, true>>,
   code: KernelErrorCode = 'INVALID_DEFINITION',
 ): void {
   try {

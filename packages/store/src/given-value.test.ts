@@ -1,5 +1,6 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
-import { checkList, checkNames, checkOneOf, checkOptions, isFrom, shown } from './given-value.ts'
+import { checkList, checkNames, checkOneOf, checkOptions, isFrom, shown, type NamesOf } from './given-value.ts'
 
 const revoked = (): object => {
   const { proxy, revoke } = Proxy.revocable({}, {})
@@ -50,14 +51,27 @@ test('an option that nobody reads is refused by its name, unless it is of an ins
     readonly a = 1
     readonly own = 2
   }
+  const names: NamesOf<{ readonly a: number; readonly b?: number }> = { a: true, b: true }
 
   expect(() => {
-    checkNames('a worker', { a: 1, own: undefined }, ['a', 'b'])
+    checkNames('a worker', { a: 1, own: undefined }, names)
   }).toThrow(expect.objectContaining(refused('a worker has no option "own", only a, b')))
   expect(() => {
-    checkNames('a worker', new Whole(), ['a', 'b'])
-    checkNames('a worker', { a: 1 }, ['a', 'b'])
+    checkNames('a worker', new Whole(), names)
+    checkNames('a worker', { a: 1 }, names)
   }).not.toThrow()
+})
+
+test('an option of another realm is refused by its name, too; one that every object has is none', () => {
+  const names = { a: true } as const
+  const foreign = runInNewContext('({ a: 1, own: 2 })') as object
+
+  expect(() => {
+    checkNames('a worker', foreign, names)
+  }).toThrow(expect.objectContaining(refused('a worker has no option "own", only a')))
+  expect(() => {
+    checkNames('a worker', { constructor: 1 }, names)
+  }).toThrow(expect.objectContaining(refused('a worker has no option "constructor", only a')))
 })
 
 test.for(['text', { length: 0 }, null, undefined, new Set()])('no list: %j', (value) => {

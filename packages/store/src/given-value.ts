@@ -51,18 +51,27 @@ export function checkOneOf(what: string, value: unknown, allowed: readonly strin
   throw new StoreError('INVALID_ARGUMENT', `${what} must be ${allowed.join(' or ')}, got ${shown(value)}`)
 }
 
+/** The names that options of a type may have, in an object, so that the compiler holds the list complete. */
+export type NamesOf<Options> = Readonly<Record<Options extends unknown ? keyof Options : never, true>>
+
 /**
  * What an object of options has that nobody reads is misspelt, and what was meant would be passed over without a word. What an
  * instance of a class has besides is its own.
  *
  * @throws StoreError `INVALID_ARGUMENT`.
  */
-export function checkNames(what: string, options: object, names: readonly string[]): void {
-  const made = Object.getPrototypeOf(options) as unknown
-  if (made !== Object.prototype && made !== null) return
-  const unknown = Object.keys(options).find((name) => !names.includes(name))
+export function checkNames(what: string, options: object, names: Readonly<Record<string, true>>): void {
+  if (!isPlain(options)) return
+  const unknown = Object.keys(options).find((name) => !Object.hasOwn(names, name))
   if (unknown === undefined) return
-  throw new StoreError('INVALID_ARGUMENT', `${what} has no option ${shown(unknown)}, only ${names.join(', ')}`)
+  const known = Object.keys(names).join(', ')
+  throw new StoreError('INVALID_ARGUMENT', `${what} has no option ${shown(unknown)}, only ${known}`)
+}
+
+/** Also for an object of another realm, such as a test runner's. */
+function isPlain(options: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(options)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** True for a number from there on: neither NaN nor what only compares as one, such as a text of digits. */

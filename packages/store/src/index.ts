@@ -3,11 +3,12 @@ export { CodedError, isCodedError, isStoreError, StoreError } from './errors.ts'
 export type { CodedErrorOptions, ErrorWhere, StoreErrorCode } from './errors.ts'
 export type { Json } from './json/json.ts'
 export { canonicalize, canonicalJson, formatPath } from './json/canonical-json.ts'
-export type { Canonical, CanonicalOptions } from './json/canonical-json.ts'
+export type { Canonical } from './json/canonical-json.ts'
 export { contentId, isContentId, sha256 } from './content-id.ts'
 export type { ContentId } from './content-id.ts'
 export { checkId, defaultLimits } from './limits.ts'
 export { checkList, checkNames, checkOneOf, checkOptions, isFrom, shown } from './given-value.ts'
+export type { NamesOf } from './given-value.ts'
 export type { Limits } from './limits.ts'
 
 // The log's format.

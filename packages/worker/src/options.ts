@@ -1,5 +1,5 @@
 import type { Kernel } from '@varve/kernel'
-import { checkId, checkList, checkNames, checkOptions, shown, type QueueClaim } from '@varve/store'
+import { checkId, checkList, checkNames, checkOptions, shown, type QueueClaim, type NamesOf } from '@varve/store'
 import { asOption, WorkerError } from './errors.ts'
 import type { Schedule } from './schedules/schedule.ts'
 
@@ -53,18 +53,18 @@ export interface WorkerSettings {
   readonly warn: (warning: Error) => void
 }
 
-const OF_WORKER = Object.keys({
+const OF_WORKER: NamesOf<WorkerOptions> = {
   ...{ kernel: true, concurrency: true, leaseMs: true, workflows: true, queues: true, schedules: true },
   ...{ pollMs: true, graceMs: true, signals: true, onWarning: true },
-} satisfies Record<keyof WorkerOptions, true>)
+}
 
-const OF_QUEUE = Object.keys({
+const OF_QUEUE: NamesOf<QueueClaim> = {
   ...{ name: true, concurrency: true, concurrencyPerKey: true, rate: true },
-} satisfies Record<keyof QueueClaim, true>)
+}
 
-const OF_RATE = Object.keys({
+const OF_RATE: NamesOf<NonNullable<QueueClaim['rate']>> = {
   ...{ limit: true, periodMs: true },
-} satisfies Record<keyof NonNullable<QueueClaim['rate']>, true>)
+}
 
 /** @throws WorkerError `INVALID_OPTION`; StoreError `INVALID_ARGUMENT` for a queue's name. */
 export function settingsOf(options: WorkerOptions): WorkerSettings {

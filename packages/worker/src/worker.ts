@@ -100,7 +100,7 @@ class RunningWorker implements Worker {
 
   async stop(options: { readonly graceMs?: number } = {}): Promise<void> {
     asOption(checkOptions, 'what stop is given', options)
-    asOption(checkNames, 'stop', options, ['graceMs'])
+    asOption(checkNames, 'stop', options, { graceMs: true })
     const { graceMs = this.#settings.graceMs } = options
     whole('graceMs', graceMs, 0)
     if (this.#status === 'new') await this.#over()

@@ -9,6 +9,7 @@ import {
   type RunRow,
   type Store,
   type StoredEvent,
+  type NamesOf,
 } from '@varve/store'
 import { artifactsIn } from '../artifacts/artifacts-in.ts'
 import { KernelError } from '../errors.ts'
@@ -30,9 +31,9 @@ export interface ExportEvidenceOptions {
   readonly artifacts?: 'include' | 'omit'
 }
 
-const NAMES = Object.keys({
+const NAMES: NamesOf<ExportEvidenceOptions> = {
   ...{ sign: true, children: true, artifacts: true },
-} satisfies Record<keyof ExportEvidenceOptions, true>)
+}
 
 /** Where a bundle comes from. */
 export interface EvidenceOrigin {

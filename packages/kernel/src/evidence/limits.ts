@@ -1,4 +1,4 @@
-import { defaultLimits, shown, type Limits } from '@varve/store'
+import { defaultLimits, shown, type Limits, type NamesOf } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import { checkNames } from '../known-names.ts'
 import { PART_BYTES } from './bundle-line.ts'
@@ -13,11 +13,17 @@ export interface EvidenceLimits extends Pick<Limits, 'depth' | 'bodyBytes' | 'ke
   readonly artifacts: number
 }
 
+/** Whoever reads a bundle with the limits of a kernel need not take out those that it does not ask for. */
+const NAMES: NamesOf<Limits & EvidenceLimits> = {
+  ...{ depth: true, bodyBytes: true, appendBytes: true, appendEvents: true, waitingPosts: true, keptSignals: true },
+  ...{ runEvents: true, sealedBytes: true, runs: true, forks: true, artifacts: true },
+}
+
 /** @throws KernelError `INVALID_INPUT` for a limit that is no whole number from 1. */
 export function evidenceLimits(given: Partial<EvidenceLimits> = {}): EvidenceLimits {
   const { depth, bodyBytes, keptSignals, runEvents } = defaultLimits
   const usual = { depth, bodyBytes, keptSignals, runEvents, runs: 10_000, forks: 100, artifacts: 1_000_000 }
-  checkNames('limits', given, Object.keys({ ...defaultLimits, ...usual }), 'INVALID_INPUT')
+  checkNames('limits', given, NAMES, 'INVALID_INPUT')
   const limits = { ...usual, ...given }
   for (const [name, value] of Object.entries(limits)) {
     if (Number.isSafeInteger(value) && value >= 1) continue

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import { checkOptions, type LogEnd } from '@varve/store'
+import { checkOptions, type LogEnd, type NamesOf } from '@varve/store'
 import { checkNames } from '../known-names.ts'
 import { checkBundle, type CheckedBundle } from './bundle-check.ts'
 import type { EvidenceCode, EvidenceWhere } from './evidence-error.ts'
@@ -19,9 +19,9 @@ export interface VerifyEvidenceOptions {
   readonly limits?: Partial<EvidenceLimits>
 }
 
-const NAMES = Object.keys({
+const NAMES: NamesOf<VerifyEvidenceOptions> = {
   ...{ head: true, trustedKeys: true, limits: true },
-} satisfies Record<keyof VerifyEvidenceOptions, true>)
+}
 
 /**
  * Why a run is the one that ran, and no consistent forgery: a trusted key signed the bundle; its log ends with a head that was

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { checkOptions, defaultLimits, type Limits } from '@varve/store'
+import { checkOptions, defaultLimits, type Limits, type NamesOf } from '@varve/store'
 import { KernelError, textOf, type Divergence } from '../errors.ts'
 import { createGuard, type Guard, type GuardMode } from '../guard/guard.ts'
 import { createRegistry, type Registry } from '../kernel/registry.ts'
@@ -28,9 +28,9 @@ export interface VerifyHistoriesOptions {
   readonly onWarning?: (warning: Error) => void
 }
 
-const NAMES = Object.keys({
+const NAMES: NamesOf<VerifyHistoriesOptions> = {
   ...{ workflows: true, limits: true, guard: true, onWarning: true },
-} satisfies Record<keyof VerifyHistoriesOptions, true>)
+}
 
 /** Whether the runs of a file are whole, and whether the code would make the same decisions again. */
 export type HistoryVerification =

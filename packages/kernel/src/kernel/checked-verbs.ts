@@ -1,4 +1,4 @@
-import { checkOptions, type PageRequest, type RunFilter } from '@varve/store'
+import { checkOptions, type NamesOf, type PageRequest, type RunFilter } from '@varve/store'
 import { checkNames } from '../known-names.ts'
 import type { PruneOptions } from '../retention/prune.ts'
 import type { InterruptFilter } from '../views/open-interrupts.ts'
@@ -14,12 +14,11 @@ import type { AnswerOptions } from './resume.ts'
 /** Where a verb takes options, and which there are. */
 interface Place {
   readonly at: number
-  readonly names: readonly string[]
+  readonly names: Readonly<Record<string, true>>
 }
 
-/** All names of a type of options, by an object that the compiler holds complete. */
-function place<T>(at: number, names: Readonly<Record<keyof T, true>>): Place {
-  return { at, names: Object.keys(names) }
+function place<Options>(at: number, names: NamesOf<Options>): Place {
+  return { at, names }
 }
 
 const initialState = { initialState: true } as const
@@ -105,16 +104,16 @@ function checked(kernel: Kernel, verb: Checked, places: readonly Place[], isNeed
 
 /** What verbs take that answer event by event, and check it when they are asked for the first. */
 const BY_EVENT = {
-  watch: place<WatchOptions>(1, { from: true, signal: true }),
-  executionLog: place<RunOptions>(1, initialState),
-} as const satisfies { readonly [V in keyof Kernel]?: Place }
+  watch: { from: true, signal: true } satisfies NamesOf<WatchOptions>,
+  executionLog: initialState satisfies NamesOf<RunOptions>,
+} as const satisfies { readonly [V in keyof Kernel]?: Place['names'] }
 
 /** @throws StoreError `INVALID_ARGUMENT` for what are no options, KernelError `INVALID_INPUT` for one that there is not. */
 export function checkFirst(verb: keyof typeof BY_EVENT, options: unknown): void {
-  checkGiven(verb, options, BY_EVENT[verb].names)
+  checkGiven(verb, options, BY_EVENT[verb])
 }
 
-function checkGiven(verb: string, options: unknown, names: readonly string[]): void {
+function checkGiven(verb: string, options: unknown, names: Place['names']): void {
   checkOptions(`what ${verb} is given`, options)
   checkNames(verb, options as object, names, 'INVALID_INPUT')
 }

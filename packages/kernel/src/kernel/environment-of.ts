@@ -1,4 +1,4 @@
-import { checkId, checkList, checkOneOf, checkOptions, defaultLimits, isFrom, shown } from '@varve/store'
+import { checkId, checkList, checkOneOf, checkOptions, defaultLimits, isFrom, shown, type NamesOf } from '@varve/store'
 import { systemClock, type Clock } from '../clock.ts'
 import { repeatable } from '../driver/append.ts'
 import { breathing } from '../driver/breath.ts'
@@ -30,15 +30,15 @@ const ARTIFACTS = { object: [], function: ['put', 'get'] }
 
 const CLOCK = { object: [], function: ['now', 'monotonic', 'schedule'] }
 
-const OF_KERNEL = Object.keys({
+const OF_KERNEL: NamesOf<KernelOptions> = {
   ...{ store: true, artifacts: true, workflows: true, policy: true, leaseMs: true, onDrift: true, guard: true },
   ...{ limits: true, secrets: true, onCommitted: true, observer: true, onWarning: true, build: true, clock: true },
   ...{ maxRecoveries: true, newId: true, owner: true },
-} satisfies Record<keyof KernelOptions, true>)
+}
 
-const OF_SECRETS = Object.keys({
+const OF_SECRETS: NamesOf<SecretsOptions> = {
   ...{ keys: true, resolve: true, randomBytes: true },
-} satisfies Record<keyof SecretsOptions, true>)
+}
 
 /** @throws KernelError `INVALID_DEFINITION` for what a kernel cannot even be begun with. */
 export function checkSurroundings(options: KernelOptions): void {

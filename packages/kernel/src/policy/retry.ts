@@ -1,4 +1,4 @@
-import { checkOptions, isFrom, sha256, shown } from '@varve/store'
+import { checkOptions, isFrom, sha256, shown, type NamesOf } from '@varve/store'
 import { inDefinition, KernelError } from '../errors.ts'
 import { checkNames } from '../known-names.ts'
 import type { AttemptFailure, Policy } from './policy.ts'
@@ -42,9 +42,9 @@ function share({ runId, key, failures }: AttemptFailure): number {
   return Number.parseInt(sha256(JSON.stringify([runId, key, failures])).slice(0, 12), 16) / 2 ** 48
 }
 
-const OF_RETRY = Object.keys({
+const OF_RETRY: NamesOf<RetryOptions> = {
   ...{ maxAttempts: true, baseMs: true, factor: true, capMs: true, jitter: true },
-} satisfies Record<keyof RetryOptions, true>)
+}
 
 /** @throws KernelError `INVALID_DEFINITION` for options that would retry for ever, at once, or never as meant. */
 export function checkRetry(options: RetryOptions, what: string): void {

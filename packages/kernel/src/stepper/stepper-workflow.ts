@@ -1,3 +1,4 @@
+import type { NamesOf } from '@varve/store'
 import { checkNamesAndActions, type Definition, type Workflow } from '../workflow/define-workflow.ts'
 
 /** A workflow whose decisions come from a stepper of one's own. */
@@ -6,10 +7,10 @@ export interface StepperSpec
     Pick<Definition, 'name' | 'version' | 'input' | 'stepper' | 'build'>,
     Partial<Pick<Definition, 'actions' | 'interrupts' | 'signals' | 'events'>> {}
 
-const PARTS = Object.keys({
+const PARTS: NamesOf<StepperSpec> = {
   ...{ name: true, version: true, input: true, stepper: true, build: true },
   ...{ actions: true, interrupts: true, signals: true, events: true },
-} satisfies Record<keyof StepperSpec, true>)
+}
 
 /**
  * Makes a workflow of a stepper: for engines that decide otherwise than by a reducer and a step function. `stepper` is

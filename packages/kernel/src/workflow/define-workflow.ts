@@ -1,4 +1,4 @@
-import { checkId, checkOneOf, checkOptions, isFrom, sha256, shown, type Json } from '@varve/store'
+import { checkId, checkOneOf, checkOptions, isFrom, sha256, shown, type Json, type NamesOf } from '@varve/store'
 import { inDefinition, KernelError } from '../errors.ts'
 import type { Guard } from '../guard/guard.ts'
 import { checkNames } from '../known-names.ts'
@@ -185,17 +185,17 @@ interface CheckedSpec {
 }
 
 /**
- * @param parts - names of what a workflow is made of.
+ * @param names - of what a workflow is made of.
  * @throws KernelError `INVALID_DEFINITION`.
  */
-export function checkNamesAndActions(spec: CheckedSpec, parts: readonly string[]): void {
+export function checkNamesAndActions(spec: CheckedSpec, names: Readonly<Record<string, true>>): void {
   inDefinition(() => checkOptions('a workflow', spec))
   const { name, actions = {}, interrupts = {}, signals = {}, events = {} } = spec
   inDefinition(() => {
     checkId('the name of a workflow', name)
     checkId(`the version of ${name}`, spec.version)
   })
-  checkNames(`the workflow ${name}`, spec, parts)
+  checkNames(`the workflow ${name}`, spec, names)
   checkSchema(`the input of ${name}`, spec.input)
   inDefinition(() => {
     for (const [what, parts] of Object.entries({ actions, interrupts, signals, events })) {
@@ -237,16 +237,16 @@ function checkAction(what: string, action: AnyAction): void {
   }
 }
 
-const OF_WORKFLOW = Object.keys({
+const OF_WORKFLOW: NamesOf<WorkflowSpec<Schema, Actions, Interrupts, Signals, DomainEvents, unknown>> = {
   ...{ name: true, version: true, input: true, actions: true, interrupts: true, signals: true, events: true },
   ...{ initialState: true },
-} satisfies Record<keyof WorkflowSpec<Schema, Actions, Interrupts, Signals, DomainEvents, unknown>, true>)
+}
 
-const OF_BEHAVIOR = Object.keys({
+const OF_BEHAVIOR: NamesOf<WorkflowBehavior<WorkflowTypes, unknown, unknown>> = {
   ...{ reduce: true, step: true, cancel: true },
-} satisfies Record<keyof WorkflowBehavior<WorkflowTypes, unknown, unknown>, true>)
+}
 
-const OF_ACTION = Object.keys({
+const OF_ACTION: NamesOf<AnyAction> = {
   ...{
     run: true,
     effect: true,
@@ -257,9 +257,9 @@ const OF_ACTION = Object.keys({
     reconcile: true,
     fenced: true,
   },
-} satisfies Record<keyof AnyAction, true>)
+}
 
-const OF_INTERRUPT = Object.keys({ ask: true, answer: true } satisfies Record<keyof InterruptSpec, true>)
+const OF_INTERRUPT: NamesOf<InterruptSpec> = { ask: true, answer: true }
 
 function checkFunctions(what: string, needed: object, optional: object): void {
   for (const [name, given] of Object.entries<unknown>({ ...optional, ...needed })) {

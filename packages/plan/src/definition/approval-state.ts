@@ -1,6 +1,6 @@
 import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
-import type { Json } from '@varve/store'
+import type { Json, NamesOf } from '@varve/store'
 import { z } from 'zod'
 import { checkNode, checkSpec, checkTime } from './check-node.ts'
 import type { NeedIds, NoNeeds, Needs, NeedValues } from './need.ts'
@@ -37,10 +37,10 @@ export interface ApprovalSpec<Id extends string, N extends Needs, P extends Sche
   readonly expiresInMs?: number
 }
 
-const PARTS = Object.keys({
+const PARTS: NamesOf<ApprovalSpec<string, Needs, Schema>> = {
   ...OF_ALL_STATES,
   ...({ question: true, expiresInMs: true } as const),
-} satisfies Record<keyof ApprovalSpec<string, Needs, Schema>, true>)
+}
 
 /**
  * Declares a state that waits for a yes. A no fails it with `APPROVAL_REFUSED`. What it needs is what the decision is about;

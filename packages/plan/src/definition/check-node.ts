@@ -25,7 +25,7 @@ interface SpecParts {
  * @param names - of all parts that there are: by an effect that is misspelt a payment would be made twice.
  * @throws PlanError `INVALID_DEFINITION`.
  */
-export function checkSpec(spec: SpecParts, names: readonly string[]): void {
+export function checkSpec(spec: SpecParts, names: Readonly<Record<string, true>>): void {
   asDefinition(checkOptions, 'what a state is made of', spec)
   const { id, needs, with: shared, retry, after, tags, environment } = spec
   checkName('the id of a state', id)

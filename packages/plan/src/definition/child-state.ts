@@ -1,6 +1,6 @@
 import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
-import { shown } from '@varve/store'
+import { shown, type NamesOf } from '@varve/store'
 import { z } from 'zod'
 import { PlanError } from '../errors.ts'
 import { checkNode, checkSpec } from './check-node.ts'
@@ -22,10 +22,10 @@ export interface ChildSpec<Id extends string, Params, Output, N extends Needs, P
   }) => NoInfer<Params> | Promise<NoInfer<Params>>
 }
 
-const PARTS = Object.keys({
+const PARTS: NamesOf<ChildSpec<string, unknown, unknown, Needs, Schema>> = {
   ...OF_ALL_STATES,
   ...({ plan: true, childParams: true } as const),
-} satisfies Record<keyof ChildSpec<string, unknown, unknown, Needs, Schema>, true>)
+}
 
 /**
  * Declares a state that runs another plan as a run of its own, with an id derived from this run's. Its output is that plan's

@@ -1,6 +1,6 @@
 import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
-import { shown } from '@varve/store'
+import { shown, type NamesOf } from '@varve/store'
 import { PlanError } from '../errors.ts'
 import { checkNode, checkSpec } from './check-node.ts'
 import { edgesOf, type NeedIds, type NoNeeds, type Needs, type NeedValues } from './need.ts'
@@ -47,10 +47,10 @@ export interface MapSpec<
   ) => OutputInput<O> | Promise<OutputInput<O>>
 }
 
-const PARTS = Object.keys({
+const PARTS: NamesOf<MapSpec<string, unknown, OutputSpec, Needs, Needs, Schema, boolean>> = {
   ...OF_STATES_WITH_CODE,
   ...({ items: true, key: true, with: true, concurrency: true } as const),
-} satisfies Record<keyof MapSpec<string, unknown, OutputSpec, Needs, Needs, Schema, boolean>, true>)
+}
 
 /**
  * Declares a state that fans out over a list known at run time. Each item is an execution of its own, retried and cached by

@@ -2,7 +2,7 @@ import type { Schema } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import { asDefinition, PlanError } from '../errors.ts'
 import { statesOf, type ManifestState } from '../manifest/manifest-state.ts'
-import { canonicalJson, checkNames, checkOptions, contentId, shown, type ContentId } from '@varve/store'
+import { canonicalJson, checkNames, checkOptions, contentId, shown, type ContentId, type NamesOf } from '@varve/store'
 import { checkName, checkVersion } from './check-node.ts'
 import { graphOf, type Graph } from './graph.ts'
 import { isState, type AnyState } from './need.ts'
@@ -85,9 +85,9 @@ type PlanOutput<O> = O extends { readonly types?: infer T }
     : never
   : null
 
-const PARTS = Object.keys({
+const PARTS: NamesOf<PlanSpec<Schema, readonly AnyState[]>> = {
   ...{ id: true, version: true, params: true, states: true, output: true },
-} satisfies Record<keyof PlanSpec<Schema, readonly AnyState[]>, true>)
+}
 
 /**
  * Declares a plan, and checks it entirely: what is returned can be run.

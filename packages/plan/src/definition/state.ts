@@ -1,3 +1,4 @@
+import type { NamesOf } from '@varve/store'
 import type { ActionContext, Effect, RetryOptions, Schema, Secret } from '@varve/kernel'
 import type { SchemaInput, SchemaOutput } from '@varve/kernel/stepper'
 import type { Io } from './io.ts'
@@ -125,10 +126,10 @@ const OF_CODE = {
 /** The names of what states with code may declare. */
 export const OF_STATES_WITH_CODE = { ...OF_ALL_STATES, ...OF_CODE } as const
 
-const PARTS = Object.keys({
+const PARTS: NamesOf<StateSpec<string, OutputSpec, Needs, Schema, boolean>> = {
   ...OF_STATES_WITH_CODE,
   ...({ reconcile: true, fenced: true } as const),
-} satisfies Record<keyof StateSpec<string, OutputSpec, Needs, Schema, boolean>, true>)
+}
 
 /**
  * Declares a state. Its dependencies are states themselves, so what it sees of them is typed by what they make.

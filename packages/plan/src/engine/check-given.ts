@@ -1,5 +1,5 @@
 import type { CancelOptions, FollowOptions } from '@varve/kernel'
-import { checkList, checkNames, checkOptions, shown } from '@varve/store'
+import { checkList, checkNames, checkOptions, shown, type NamesOf } from '@varve/store'
 import { isState, type AnyState } from '../definition/need.ts'
 import { isPlan, type AnyPlan } from '../definition/plan.ts'
 import { asDefinition, PlanError } from '../errors.ts'
@@ -12,43 +12,36 @@ import type { StateSettlement } from './settle-state.ts'
 import type { PlanStartOptions } from './start-run.ts'
 import type { PlanForkOptions } from './fork-plan.ts'
 
-/** Every name of a type of options, by an object that the compiler holds complete. */
-function namesOf<T>(names: Readonly<Record<KeyOf<T>, true>>): readonly string[] {
-  return Object.keys(names)
+const OF_PLANS: NamesOf<PlanEngineOptions> = {
+  ...{ plans: true, resolver: true, transports: true, config: true, environment: true, provenance: true },
 }
 
-type KeyOf<T> = T extends unknown ? keyof T : never
-
-const OF_PLANS = namesOf<PlanEngineOptions>({
-  ...{ plans: true, resolver: true, transports: true, config: true, environment: true, provenance: true },
-})
-
-const OF_KERNEL = namesOf<Omit<OwnKernelOptions, 'kernel'>>({
+const OF_KERNEL: NamesOf<Omit<OwnKernelOptions, 'kernel'>> = {
   ...{ store: true, artifacts: true, workflows: true, policy: true, leaseMs: true, onDrift: true, guard: true },
   ...{ limits: true, secrets: true, onCommitted: true, observer: true, onWarning: true, build: true, clock: true },
   ...{ maxRecoveries: true, newId: true, owner: true },
-})
+}
 
-const OF_GIVEN = namesOf<GivenKernelOptions>({ kernel: true, store: true, clock: true, newId: true })
+const OF_GIVEN: NamesOf<GivenKernelOptions> = { kernel: true, store: true, clock: true, newId: true }
 
 /** What each verb takes as options. */
 const OF_VERBS = {
-  start: namesOf<PlanStartOptions>({
+  start: {
     ...{ runId: true, tags: true, queue: true, priority: true, concurrencyKey: true },
     ...{ startAt: true, delayMs: true, deadlineMs: true, wait: true, config: true },
-  }),
-  follow: namesOf<FollowOptions>({ signal: true }),
-  recover: namesOf<NonNullable<Parameters<Engine['recover']>[0]>>({ concurrency: true }),
-  approve: namesOf<ApprovalAnswer>({ approved: true, comment: true, by: true }),
-  settle: namesOf<StateSettlement>({ status: true, output: true, message: true, by: true }),
-  cancel: namesOf<CancelOptions>({ reason: true, by: true, graceMs: true, wait: true }),
-  fork: namesOf<PlanForkOptions>({
+  } satisfies NamesOf<PlanStartOptions>,
+  follow: { signal: true } satisfies NamesOf<FollowOptions>,
+  recover: { concurrency: true } satisfies NamesOf<NonNullable<Parameters<Engine['recover']>[0]>>,
+  approve: { approved: true, comment: true, by: true } satisfies NamesOf<ApprovalAnswer>,
+  settle: { status: true, output: true, message: true, by: true } satisfies NamesOf<StateSettlement>,
+  cancel: { reason: true, by: true, graceMs: true, wait: true } satisfies NamesOf<CancelOptions>,
+  fork: {
     ...{ as: true, from: true, output: true, params: true, config: true, plan: true, wait: true },
-  }),
-  explain: namesOf<ExplainOptions>({ against: true }),
-  progress: namesOf<ProgressOptions>({ signal: true }),
-  collect: namesOf<CollectOptions>({ graceMs: true, cacheOlderThanMs: true, dryRun: true }),
-} as const satisfies { readonly [V in keyof Engine]?: readonly string[] }
+  } satisfies NamesOf<PlanForkOptions>,
+  explain: { against: true } satisfies NamesOf<ExplainOptions>,
+  progress: { signal: true } satisfies NamesOf<ProgressOptions>,
+  collect: { graceMs: true, cacheOlderThanMs: true, dryRun: true } satisfies NamesOf<CollectOptions>,
+} as const satisfies { readonly [V in keyof Engine]?: object }
 
 /**
  * What nobody reads would be passed over without a word: a collection deletes where a misspelt `dryRun` was to keep it from that.
@@ -62,7 +55,7 @@ export function checkVerb(verb: keyof typeof OF_VERBS, options: object): void {
 
 /** What of an engine's options is its kernel's, which refuses all else. */
 export function kernelOptions(options: OwnKernelOptions): OwnKernelOptions {
-  const entries = Object.entries(options).filter(([name]) => OF_KERNEL.includes(name))
+  const entries = Object.entries(options).filter(([name]) => Object.hasOwn(OF_KERNEL, name))
   return Object.fromEntries(entries) as unknown as OwnKernelOptions
 }
 
@@ -70,8 +63,8 @@ export function kernelOptions(options: OwnKernelOptions): OwnKernelOptions {
 export function checkEngine(options: EngineOptions): void {
   asDefinition(checkOptions, 'what an engine is made of', options)
   const { kernel, store, plans = [], transports = {}, environment = {}, resolver, newId } = options
-  if (kernel === undefined) asDefinition(checkNames, 'an engine', options, [...OF_PLANS, 'kernel', ...OF_KERNEL])
-  else asDefinition(checkNames, 'an engine on a kernel', options, [...OF_PLANS, ...OF_GIVEN])
+  if (kernel === undefined) asDefinition(checkNames, 'an engine', options, { ...OF_PLANS, kernel: true, ...OF_KERNEL })
+  else asDefinition(checkNames, 'an engine on a kernel', options, { ...OF_PLANS, ...OF_GIVEN })
   asDefinition(checkOptions, 'the store of an engine', store)
   if (kernel !== undefined && typeof (kernel as Partial<typeof kernel> | null)?.register !== 'function') {
     throw new PlanError(

@@ -1,5 +1,5 @@
 import type { Workflow } from '@varve/kernel'
-import { checkId, checkList, checkNames, checkOptions, checkPriority, shown } from '@varve/store'
+import { checkId, checkList, checkNames, checkOptions, checkPriority, shown, type NamesOf } from '@varve/store'
 import { Cron } from 'croner'
 import { asOption, WorkerError } from '../errors.ts'
 
@@ -47,10 +47,10 @@ export interface ScheduleOptions<Input> {
   readonly tags?: readonly string[]
 }
 
-const OF_SCHEDULE = Object.keys({
+const OF_SCHEDULE: NamesOf<ScheduleOptions<unknown>> = {
   ...{ id: true, cron: true, timezone: true, workflow: true, input: true, missed: true },
   ...{ queue: true, priority: true, concurrencyKey: true, tags: true },
-} satisfies Record<keyof ScheduleOptions<unknown>, true>)
+}
 
 /**
  * A schedule: one run per tick of a cron pattern, by the store's clock. The run of a tick has the id `schedule:<id>:<time>`, with
