@@ -1,29 +1,25 @@
 import type { ArtifactRef } from '@varve/kernel'
 import { canonicalJson, contentId, type ContentId, type Json } from '@varve/store'
+import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { RunRequest } from '../schedule/requests.ts'
-
-/** What a state is, as far as its output depends on it. */
-export interface KeyedState {
-  readonly id: string
-  readonly version: string
-  /** As in its manifest. */
-  readonly code: string
-  readonly output: string
-}
 
 /** All that an output was computed from, each part by its name: a text where it is short, its hash where it is not. */
 export type KeyParts = Readonly<Record<string, string>>
 
+/** Finds a state of the same plan by its id. */
+export type FindState = (id: string) => ManifestState | undefined
+
 /** The parts that the output of an execution depends on. */
 export function keyParts(
-  state: KeyedState,
+  state: ManifestState,
+  find: FindState,
   request: RunRequest,
   environment: Readonly<Record<string, string>>,
 ): KeyParts {
   const { needs, params, item } = request
   return {
     ...{ state: state.id, version: state.version, code: state.code, output: state.output },
-    ...named('needs', needs, needPart),
+    ...named('needs', needs, (ref, name) => needPart(ref, find(state.needs[name]?.state ?? ''))),
     ...(params !== undefined && paramParts(params)),
     ...(item !== undefined && {
       item: 'value' in item ? hashOf(item.value) : item.artifact.$artifact,
@@ -34,11 +30,12 @@ export function keyParts(
   }
 }
 
-/** Of bytes the code also sees the media type, which equal bytes of another state may have another of. */
-function needPart(ref: ArtifactRef | null): string {
+/** Equal bytes reach the code as a value, as bytes with a media type, or as a list of either: as the state says that made them. */
+function needPart(ref: ArtifactRef | null, made: ManifestState | undefined): string {
   if (ref === null) return 'skipped'
   const { $artifact, mediaType } = ref
-  return mediaType === 'application/json' ? $artifact : `${$artifact} ${mediaType}`
+  if (made?.list === true) return `${$artifact} list of ${made.makes}`
+  return made?.makes === 'bytes' ? `${$artifact} ${mediaType}` : $artifact
 }
 
 /** The key that outputs computed from these parts are kept under. */
@@ -59,8 +56,12 @@ function paramParts(params: Json): KeyParts {
   return named('params', params as Readonly<Record<string, Json>>, hashOf)
 }
 
-function named<T>(prefix: string, values: Readonly<Record<string, T>>, text: (value: T) => string): KeyParts {
-  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}.${name}`, text(value)]))
+function named<T>(
+  prefix: string,
+  values: Readonly<Record<string, T>>,
+  text: (value: T, name: string) => string,
+): KeyParts {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}.${name}`, text(value, name)]))
 }
 
 function hashOf(value: Json): string {

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { bytes } from '../definition/output.ts'
 import { definePlan } from '../definition/plan.ts'
+import { mapState } from '../definition/map-state.ts'
+import type { AnyState } from '../definition/need.ts'
 import { defineState } from '../definition/state.ts'
 import { testEngine } from '../testing/test-engine.ts'
 
@@ -34,6 +36,40 @@ test('a cached state that sees other media types of equal bytes is computed for 
   ])
   expect(await engine.explain('r2', 'link', { against: 'r1' })).toMatchObject([{ reason: 'changed: needs.page' }])
   expect(await engine.explain('r3', 'link')).toMatchObject([{ status: 'cached' }])
+})
+
+/** Shows how it is given what another state makes. */
+function reading(version: string, made: AnyState) {
+  const kind = defineState({
+    ...{ id: 'kind', needs: { made }, output: z.string(), cache: true },
+    run: ({ needs }) => `${typeof needs.made} ${Object.keys(needs.made as object).join(' ')}`,
+  })
+  return definePlan({ id: 'p', version, states: [made, kind], output: kind })
+}
+
+test('a cached state that sees equal bytes as a value and as bytes is computed for each', async () => {
+  const engine = testEngine()
+  const value = defineState({ id: 'made', output: z.object({ a: z.int() }), run: () => ({ a: 1 }) })
+  const output = bytes({ mediaType: 'application/json' })
+  const raw = defineState({ id: 'made', output, run: () => Buffer.from('{"a":1}') })
+
+  expect(await engine.start(reading('1', value), undefined)).toMatchObject({ output: 'object a' })
+  expect(await engine.start(reading('2', raw), undefined, { runId: 'r2' })).not.toMatchObject({ output: 'object a' })
+  expect(await engine.explain('r2', 'kind')).toMatchObject([{ reason: 'changed: needs.made' }])
+})
+
+test('a cached state that sees equal bytes as a value and as a list of outputs is computed for each', async () => {
+  const engine = testEngine()
+  const listed = mapState({ id: 'made', items: () => [7], key: String, output: z.int(), run: ({ item }) => item })
+  await engine.start(reading('1', listed), undefined, { runId: 'r1' })
+  const { made } = await engine.outputs('r1')
+  const list: unknown = JSON.parse(Buffer.from(await (await engine.artifact(made!.$artifact)).bytes()).toString())
+  const value = defineState({ id: 'made', output: z.unknown(), run: () => list })
+
+  await engine.start(reading('2', value), undefined, { runId: 'r2' })
+
+  expect(await engine.outputs('r2')).toMatchObject({ made: { $artifact: made!.$artifact } })
+  expect(await engine.explain('r2', 'kind')).toMatchObject([{ reason: 'changed: needs.made' }])
 })
 
 test('a cached state with params that are empty is not the one without params', async () => {

@@ -1,4 +1,4 @@
-import { changedParts, keyParts, type KeyParts } from '../cache/cache-key.ts'
+import { changedParts, keyParts, type FindState, type KeyParts } from '../cache/cache-key.ts'
 import { cacheGroup, type CachedOutput } from '../cache/output-cache.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { RunRequest } from '../schedule/requests.ts'
@@ -93,7 +93,7 @@ async function explainItem(parts: EngineParts, { run, state, view, item, other }
   if (own !== undefined && key === state.id) {
     return status === 'failed' ? ownExplanation(state, view) : { key, status, reason: own, changed: [] }
   }
-  const now = partsOf(state, item)
+  const now = partsOf(state, run, item)
   const before = other === undefined ? await nearest(parts, run.record, state, item, now) : formerParts(other, item)
   if (before === undefined) return { key, status, reason: firstReason(state, key), changed: [] }
   return { key, status, ...compared(before, now, item, state) }
@@ -141,10 +141,11 @@ function changedNames(before: ItemParts, now: ItemParts): readonly string[] {
   return names.filter((name) => !name.startsWith('environment.'))
 }
 
-function formerParts({ record, manifest }: PinnedRun, { key }: ItemRecord): Former | undefined {
+function formerParts(run: PinnedRun, { key }: ItemRecord): Former | undefined {
+  const { record, manifest } = run
   const item = record.items.get(key)
   const state = manifest.states.find(({ id }) => id === stateIdOf(key))
-  return item && state && { runId: record.runId, key, parts: partsOf(state, item) }
+  return item && state && { runId: record.runId, key, parts: partsOf(state, run, item) }
 }
 
 /** So many of the newest entries of an execution are looked at. */
@@ -178,10 +179,11 @@ async function nearest(
   return others.toSorted((a, b) => a.distance - b.distance)[0]?.former
 }
 
-function partsOf(state: ManifestState, item: ItemRecord): ItemParts {
+function partsOf(state: ManifestState, { manifest }: PinnedRun, item: ItemRecord): ItemParts {
+  const find: FindState = (id) => manifest.states.find((each) => each.id === id)
   const environment = resultOf(item)?.cache?.environment
   return {
-    known: keyParts(state, item.input as unknown as RunRequest, environment ?? {}),
+    known: keyParts(state, find, item.input as unknown as RunRequest, environment ?? {}),
     knowsEnvironment: environment !== undefined || state.environment.length === 0,
   }
 }

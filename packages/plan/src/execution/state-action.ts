@@ -1,6 +1,6 @@
 import { ActionError, type ActionContext } from '@varve/kernel'
 import { isStoreError, sha256, type ArtifactStore } from '@varve/store'
-import { cacheKey, keyParts } from '../cache/cache-key.ts'
+import { cacheKey, keyParts, type FindState } from '../cache/cache-key.ts'
 import type { OutputCache } from '../cache/output-cache.ts'
 import type { MapNode, WorkNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
@@ -32,10 +32,11 @@ export function stateAction(plan: PlanDefinition, node: WorkNode | MapNode, runt
 type Run = (request: RunRequest, ctx: ActionContext) => Promise<StateResult>
 
 function cached(plan: PlanDefinition, node: WorkNode | MapNode, { cache, environment }: Runtime, run: Run): Run {
-  const state = plan.states[plan.graph.indexOf.get(node.id) as number] as ManifestState
+  const find: FindState = (id) => plan.states[plan.graph.indexOf.get(id) as number]
+  const state = find(node.id) as ManifestState
   return async (request, ctx) => {
     const hashes = environmentHashes(node, environment)
-    const parts = keyParts(state, request, hashes)
+    const parts = keyParts(state, find, request, hashes)
     const { runId, key } = ctx
     const record: CacheRecord = { key: cacheKey(parts), environment: hashes }
     const hit = request.fresh === undefined ? await cache.find(parts) : undefined
