@@ -165,7 +165,7 @@ export class Drive {
       : await repeatable(this.#env, () => loadForDrive(this.#env, runId, asked))
     this.#fold = fold
     this.#running.read(fold.system)
-    this.#reusable = await repeatable(this.#env, () => readReusable(this.#env.store, fold.system))
+    this.#reusable = await repeatable(this.#env, () => readReusable(this.#env.store, fold.system, definition))
     this.#snapshots = new SnapshotWriter(this.#env, definition, read, this.#snapshots)
     this.#undecided = true
   }

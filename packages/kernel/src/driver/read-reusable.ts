@@ -3,6 +3,7 @@ import { KernelError } from '../errors.ts'
 import { ReusableResults, type FindReusable } from '../run/reuse.ts'
 import type { Reuse, System } from '../run/system.ts'
 import { readSystem } from '../views/read-fold.ts'
+import type { Definition } from '../workflow/define-workflow.ts'
 
 /**
  * What a fork with `reuse` need not execute: the results that the run it was taken from has recorded behind the fork. Read
@@ -12,13 +13,27 @@ import { readSystem } from '../views/read-fold.ts'
  * does not say yet what came of it: the function throws `REUSE_GONE` without the log that was forked, and `REUSE_IN_DOUBT` for an
  * at-most-once action that is under way there, or that was done by a run which that one reuses, without having come to it.
  */
-export async function readReusable(store: Store, system: System): Promise<FindReusable | undefined> {
-  return reusableFor(store, system, system.runId)
+export async function readReusable(
+  store: Store,
+  system: System,
+  { actions }: Pick<Definition, 'actions'>,
+): Promise<FindReusable | undefined> {
+  if (system.reuse === undefined) return undefined
+  // What may be done again need not be looked for in the logs before the one that was forked.
+  const isOnce = Object.values(actions).some(({ effect }) => effect === 'at-most-once')
+  return reusableFor(store, system, { fork: system.runId, isOnce })
 }
 
-/** @param fork - the run that is driven: `system` is that, or one that it was forked from. */
-async function reusableFor(store: Store, { runId, reuse }: System, fork: string): Promise<FindReusable | undefined> {
+interface Asking {
+  /** The run that is driven: the system is that, or one that it was forked from. */
+  readonly fork: string
+  /** True when something that it does must not happen twice. */
+  readonly isOnce: boolean
+}
+
+async function reusableFor(store: Store, { runId, reuse }: System, asking: Asking): Promise<FindReusable | undefined> {
   if (reuse === undefined) return undefined
+  const { fork, isOnce } = asking
   const { fromRunId, atSeq, fromHash } = reuse
   const results = new ReusableResults(fromRunId, atSeq)
   let hash = ''
@@ -34,7 +49,7 @@ async function reusableFor(store: Store, { runId, reuse }: System, fork: string)
       throw gone(reuse, { runId: fork, key })
     }
   }
-  const former = await reusableFor(store, from, fork)
+  const former = isOnce ? await reusableFor(store, from, asking) : undefined
   return (request) => {
     const result = results.find(request)
     if (result !== undefined) return result
