@@ -1,5 +1,7 @@
 import { checkOptions, shown, StoreError } from '@varve/store'
+import { Socket } from 'node:net'
 import type pg from 'pg'
+import { within } from './within.ts'
 
 /** What the store needs of a pool: `pg.Pool` has it. */
 export interface PostgresPool {
@@ -103,7 +105,9 @@ export async function openPool(location: PostgresLocation): Promise<OwnPool> {
     )
   }
   const { Pool } = await loadDriver()
+  const sockets = new Set<Socket>()
   const pool = new Pool({
+    stream: () => newSocket(sockets),
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: CONNECT_MS,
@@ -113,7 +117,23 @@ export async function openPool(location: PostgresLocation): Promise<OwnPool> {
   pool.on('error', () => undefined)
   // Nor is that of one which ends in the same breath in which it is opened, before anybody could listen to it.
   pool.on('connect', (client) => client.on('error', () => undefined))
-  return { pool, end: async () => pool.end() }
+  return { pool, end: async () => ended(pool, sockets) }
+}
+
+/** How long the server may take to say goodbye. */
+const END_MS = 1000
+
+/** One that the driver connects. */
+function newSocket(sockets: Set<Socket>): Socket {
+  const socket = new Socket()
+  sockets.add(socket)
+  return socket.once('close', () => sockets.delete(socket))
+}
+
+/** Nothing is under way any more: a server that does not answer would keep us, and our process, until the network gives it up. */
+async function ended(pool: pg.Pool, sockets: ReadonlySet<Socket>): Promise<void> {
+  await within(END_MS, pool.end())
+  for (const socket of sockets) socket.destroy()
 }
 
 /** Imports the driver. @throws StoreError `STORE_FAILED` when it is not installed. */

@@ -3,7 +3,7 @@ import { giveBack, take } from '../connection.ts'
 import { CONNECT_MS, loadDriver, type PostgresClient, type PostgresPool } from '../pool.ts'
 import { postgresError } from '../postgres-error.ts'
 import type { Ear, OpenEar } from './listen-connection.ts'
-import { within } from './within.ts'
+import { within } from '../within.ts'
 
 /** How often the system asks whether a silent server is still there. */
 const KEEP_ALIVE_MS = 10_000

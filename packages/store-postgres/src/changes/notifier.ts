@@ -2,7 +2,7 @@ import { giveBack, statement, take } from '../connection.ts'
 import type { PostgresClient, PostgresPool } from '../pool.ts'
 import { isConnectionLost } from '../postgres-error.ts'
 import { anyRun, payloadsOf } from './payload.ts'
-import { within } from './within.ts'
+import { within } from '../within.ts'
 
 /**
  * So many changes wait at most; instead of more the others are told that any run may have moved. Else a connection that no
