@@ -2,6 +2,7 @@ import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
+import { kernelError } from '../testing/expected-errors.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import type { Effect } from '../workflow/action.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
@@ -40,4 +41,40 @@ test('where everything may happen twice it is not read', async () => {
 
   expect(read).toContain('second')
   expect(read).not.toContain('first')
+})
+
+/** A run that has paid 5 and no other amount, a fork of it that paid 7 instead, and how to fork that once more. */
+async function paidTwice() {
+  const paid: number[] = []
+  const pay = { effect: 'at-most-once', run: (cents: number) => paid.push(cents) } as const
+  const workflow = defineWorkflow(
+    { name: 'paying', version: '1', input: z.int(), actions: { pay } },
+    { step: ({ input, results }, next) => (results['pay'] ? next.complete(null) : next.run('pay', input)) },
+  )
+  const kernel = createKernel({ store: memoryStore(), workflows: [workflow] })
+  await kernel.start(workflow, 5, { runId: 'five' })
+  await kernel.fork('five', { at: 1, as: 'seven', edit: { input: 7 }, reuse: true })
+  const again = (input: number, as: string) => kernel.fork('seven', { at: 1, as, edit: { input }, reuse: true })
+  return { kernel, paid, again }
+}
+
+test('what a run before the edited one has done is not done again where the edit is taken back', async () => {
+  const { paid, again } = await paidTwice()
+
+  const forking = again(5, 'five-again')
+
+  await expect(forking).rejects.toMatchObject({
+    ...kernelError('REUSE_IN_DOUBT'),
+    where: { runId: 'five-again', key: 'pay' },
+  })
+  await expect(forking).rejects.toThrow('run five has done it')
+  expect(paid).toEqual([5, 7])
+})
+
+test('what none of the runs before has done is done', async () => {
+  const { paid, again } = await paidTwice()
+
+  expect(await again(9, 'nine')).toMatchObject({ status: 'completed' })
+
+  expect(paid).toEqual([5, 7, 9])
 })

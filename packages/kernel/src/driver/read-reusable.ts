@@ -57,7 +57,7 @@ async function reusableFor(store: Store, { runId, reuse }: System, asking: Askin
     if (results.isInDoubt(request)) {
       throw inDoubt(where, doubtOf(from))
     }
-    if (request.effect !== 'at-most-once' || results.hasAsked(request)) return undefined
+    if (request.effect !== 'at-most-once') return undefined
     const done = former?.(request)
     if (done !== undefined) throw inDoubt(where, notTakenOver(from, done.from.runId))
     return undefined

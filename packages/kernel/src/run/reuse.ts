@@ -70,11 +70,6 @@ export class ReusableResults {
     return { output, attempts, from }
   }
 
-  /** True when the run has asked for it by itself, and was not told that it did not happen. */
-  hasAsked({ key }: ReuseRequest): boolean {
-    return this.#requests.has(key) || this.#results.has(key)
-  }
-
   /**
    * True for a request without a result here that this run has made, too, when that may come to something, or has, nobody
    * knows what: it is under way, or was when the run ended; and it must not happen twice.
