@@ -15,8 +15,7 @@ test(
   { timeout: 60_000 },
   async () => {
     const role = freshSchema()
-    const admin = new pg.Client({ connectionString: inject('pgUrl') })
-    await admin.connect()
+    const admin = new pg.Pool({ connectionString: inject('pgUrl'), max: 1 })
     await admin.query(`create role ${role} superuser login`)
     const url = new URL(inject('pgUrl'))
     url.username = role
