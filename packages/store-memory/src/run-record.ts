@@ -137,7 +137,7 @@ export function giveLease(run: RunDraft, owner: Owner, leaseMs: number, now: num
   const isOwn = run.lease?.owner.id === owner.id && isLeased(run, now)
   if (run.lease !== undefined && !isOwn) run.recoveries++
   run.token++
-  run.lease = { owner: frozenCopy(owner), until: now + leaseMs }
+  run.lease = Object.freeze({ owner: frozenCopy(owner), until: now + leaseMs })
   return claimOf(run, run.lease)
 }
 

@@ -66,7 +66,7 @@ function renew(memory: Memory, claim: Claim, leaseMs: number): Claim {
   if (run.lease === undefined || run.token !== token) {
     throw new StoreError('FENCED', `token ${token} is not that of the lease on run ${runId}`, { runId })
   }
-  const lease = { ...run.lease, until: memory.now() + leaseMs }
+  const lease = Object.freeze({ ...run.lease, until: memory.now() + leaseMs })
   memory.change(run, (draft) => {
     draft.lease = lease
   })

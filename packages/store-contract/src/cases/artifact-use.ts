@@ -71,6 +71,18 @@ const useCases = artifactGroup('artifact use', {
     equal(rows.has(unknown), false)
   },
 
+  'a use by a clock that was set back leaves the time of the one before': async ({ artifacts, clock }) => {
+    const bytes = Buffer.from('hello')
+    const id = await artifacts.put(bytes)
+    const before = clock.now()
+    clock.advance(-1000)
+
+    await artifacts.touch([id])
+    equal(await usedAt(artifacts, id), before)
+    await artifacts.put(bytes)
+    equal(await usedAt(artifacts, id), before)
+  },
+
   'a touch takes 1-1000 ids': async ({ artifacts }) => {
     const [id] = (await putMany(artifacts, 1)) as [ContentId]
     const others = Array.from({ length: 1000 }, (_, n) => contentId(`other ${n}`))

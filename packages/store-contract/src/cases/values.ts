@@ -166,6 +166,29 @@ export const valueCases: readonly ContractCase[] = [
       equal((await acquire(store, 'run-1', 'a')).recoveries, 0)
     },
 
+    'a store hands out copies of what it holds': async ({ store }) => {
+      const tags = ['a']
+      const blockedOn = [{ kind: 'timer' as const, key: 't' }]
+      await startRun(store, {
+        creation: { tags, lease: { owner: owner('a'), leaseMs: LEASE_MS } },
+        update: { blockedOn },
+      })
+      await store.inbox.post('run-1', { id: 'p', type: 'Resumed', body: '1' }, { maxWaiting: 10 })
+      await store.snapshots.save(snapshotOf('1'))
+      const everything = async (): Promise<readonly unknown[]> => [
+        await rowOf(store, 'run-1'),
+        ...(await store.runs.list({}, { limit: 10 })).items,
+        ...(await readAll(store, 'run-1')),
+        ...(await store.inbox.list('run-1', { limit: 1 })),
+        await store.snapshots.latest('run-1'),
+      ]
+      const before = structuredClone(await everything())
+
+      for (const each of await everything()) spoil(each)
+
+      deepEqual(await everything(), before)
+    },
+
     'an event is its envelope and nothing else': async ({ store }) => {
       const event = eventOf('run-1', genesis('run-1'), {})
 
@@ -178,6 +201,15 @@ export const valueCases: readonly ContractCase[] = [
 
 function problemOf(message: string): Problem {
   return { code: 'ODD', message, retryAt: null }
+}
+
+/** Puts something else in the place of every text and number in it; what is frozen stays. */
+function spoil(held: unknown): void {
+  if (typeof held !== 'object' || held === null) return
+  for (const [name, part] of Object.entries(held)) {
+    if (typeof part === 'string' || typeof part === 'number') Reflect.set(held, name, 'spoilt')
+    else spoil(part)
+  }
 }
 
 function nested(levels: number): never {

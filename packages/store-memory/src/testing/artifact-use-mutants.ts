@@ -22,6 +22,21 @@ export const artifactUseMutants: readonly Mutant[] = spoiling('artifact use', 'a
       return ids.filter((_, n) => there[n])
     },
   }),
+  'a touch by a clock that was set back sets the time back': (healthy, store) => {
+    const touchedAt = new Map<ContentId, number>()
+    return {
+      touch: async (ids) => {
+        const touched = await healthy.touch(ids)
+        const now = await store.now()
+        for (const id of touched) touchedAt.set(id, now)
+        return touched
+      },
+      list: async (filter, page) => {
+        const { items, ...rest } = await healthy.list(filter, page)
+        return { ...rest, items: items.map((row) => ({ ...row, usedAt: touchedAt.get(row.id) ?? row.usedAt })) }
+      },
+    }
+  },
   'a touch touches all there is': (healthy) => ({
     touch: async (ids) => {
       const { items } = await healthy.list({}, { limit: 1000 })

@@ -1,4 +1,4 @@
-import { StoreError, type Snapshot, type Store, type StoredEvent } from '@varve/store'
+import { StoreError, type RunRow, type Snapshot, type Store, type StoredEvent } from '@varve/store'
 import type { Harness } from '@varve/store-contract'
 import { memoryStore } from '../memory-store.ts'
 import { opening, spoiling, unless, type Mutant } from './mutant.ts'
@@ -29,6 +29,16 @@ const valueMutants: readonly Mutant[] = [
         return healthy.release(claim, request)
       },
     }),
+    'a row is handed out as it is held': (healthy) => {
+      const held = new Map<string, RunRow | undefined>()
+      return {
+        find: async (runId) => {
+          const row = await healthy.find(runId)
+          const state = JSON.stringify(row ?? runId)
+          return held.get(state) ?? held.set(state, row).get(state)
+        },
+      }
+    },
     'instants are 32 bits wide': (healthy) => ({
       find: async (runId) => {
         const found = await healthy.find(runId)

@@ -77,6 +77,6 @@ export interface ArtifactRow {
   readonly mediaType: string
   /** Unix milliseconds. */
   readonly createdAt: number
-  /** When it was last put or touched, Unix milliseconds. */
+  /** When it was last put or touched, Unix milliseconds. Never goes back, though the clock may. */
   readonly usedAt: number
 }
