@@ -121,6 +121,7 @@ describe('a state is refused', () => {
 test.for<[what: string, options: unknown]>([
   ['null', null],
   ['a text', 'text/csv'],
+  ['a misspelt media type', { mediatype: 'text/csv' }],
 ])('bytes are refused with %s for options', ([, options]) => {
   expect(() => bytes(options as never)).toThrow(expect.objectContaining(planError('INVALID_DEFINITION')) as Error)
 })

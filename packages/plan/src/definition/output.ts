@@ -1,6 +1,6 @@
 import type { Schema } from '@varve/kernel'
 import type { ArtifactRef } from '@varve/kernel'
-import { checkOptions, type StoredArtifact } from '@varve/store'
+import { checkNames, checkOptions, type StoredArtifact } from '@varve/store'
 import { asDefinition } from '../errors.ts'
 
 /** Output of bytes instead of JSON. Made by {@link bytes}. */
@@ -50,6 +50,7 @@ export type OutputValue<O> = O extends BytesSpec
  */
 export function bytes(options: { readonly mediaType?: string } = {}): BytesSpec {
   asDefinition(checkOptions, 'the options of bytes', options)
+  asDefinition(checkNames, 'bytes', options, { mediaType: true })
   return { kind: 'bytes', mediaType: options.mediaType ?? 'application/octet-stream' }
 }
 

@@ -113,16 +113,36 @@ test.for<[name: string, make: (options: never) => unknown, wrong: readonly unkno
   ['fetch', fetchTransport, [undefined, { allow: 'https://a.example' }, { allow: [Symbol('a')], maxBytes: 5 }]],
   ['fetch', fetchTransport, [{ allow: ['https://a.example'], acceptStatus: [Symbol('404')] }]],
   ['fetch', fetchTransport, [{ allow: ['https://a.example'], maxBytes: Symbol('5') }]],
+  ['fetch', fetchTransport, [{ allow: ['https://a.example'], headers: 'authorization: x' }]],
   ['file', fileTransport, [undefined, 'root', { root: 5 }, { root: '/', maxBytes: Symbol('5') }]],
+  ['file', fileTransport, [{ root: '/', write: 'false' }]],
   [
     'program',
     programTransport,
     [undefined, { allow: '/bin/true' }, { allow: [5] }, { allow: ['/bin/true'], maxStdin: Symbol('5') }],
   ],
+  [
+    'program',
+    programTransport,
+    [
+      { allow: ['/bin/true'], env: null },
+      { allow: ['/bin/true'], env: { DEBUG: 1 } },
+    ],
+  ],
 ])('a %s transport is not made of what it cannot be made of', ([, make, wrong]) => {
   for (const options of wrong) {
     expect(() => make(none(options))).toThrow(expect.objectContaining(planError('INVALID_DEFINITION')) as Error)
   }
+})
+
+test.for<[name: string, make: (options: never) => unknown, options: object]>([
+  ['fetchTransport', fetchTransport, { allow: ['https://a.example'], timeout: 5000 }],
+  ['fileTransport', fileTransport, { root: '/', maxbytes: 10 }],
+  ['programTransport', programTransport, { allow: ['/bin/true'], timeout: 5000 }],
+])('%s refuses an option that there is not, and names those that there are', ([name, make, options]) => {
+  const misspelt = Object.keys(options)[1]
+
+  expect(() => make(none(options))).toThrow(`INVALID_DEFINITION: ${name} has no option "${misspelt}", only `)
 })
 
 describe('ids of runs that are given none', () => {

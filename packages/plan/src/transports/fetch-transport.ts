@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '@varve/kernel'
-import { checkList, checkOptions, shown, type Json } from '@varve/store'
+import { checkList, checkOptions, shown, type Json, type NamesOf } from '@varve/store'
 import { z } from 'zod'
 import { asDefinition, PlanError } from '../errors.ts'
 import { decodeContent, encodeJson, type ContentForm } from './content.ts'
@@ -7,7 +7,7 @@ import { beforeDeadline, orAborted } from './deadline.ts'
 import { connectionFailure, describeTarget, readBounded, statusFailure } from './http-response.ts'
 import { originsAllowed } from './origins.ts'
 import { redirectOf, type Hop } from './redirect.ts'
-import { checkBound, failure, parseRequest, refusal } from './transport-error.ts'
+import { checkBound, checkTransport, failure, parseRequest, refusal } from './transport-error.ts'
 import type { Transport, TransportContext } from './transport.ts'
 
 type HeaderValues = Readonly<Record<string, string>>
@@ -34,6 +34,10 @@ export interface FetchTransportOptions {
   readonly fetch?: typeof fetch
   /** Default: the clock of this machine. */
   readonly clock?: Clock
+}
+
+const OPTIONS: NamesOf<FetchTransportOptions> = {
+  ...{ allow: true, maxBytes: true, timeoutMs: true, acceptStatus: true, headers: true, fetch: true, clock: true },
 }
 
 /** One HTTP request. It is recorded: credentials go into the transport's `headers`. */
@@ -77,7 +81,7 @@ const MAX_REDIRECTS = 5
  */
 export function fetchTransport(options: FetchTransportOptions): Transport<FetchRequest, FetchResponse> {
   const what = 'fetchTransport'
-  asDefinition(checkOptions, `what ${what} is given`, options)
+  checkTransport(what, options, OPTIONS)
   asDefinition(checkList, `${what}: allow`, options.allow)
   asDefinition(checkList, `${what}: acceptStatus`, options.acceptStatus ?? [])
   const settings: Settings = {
@@ -91,6 +95,7 @@ export function fetchTransport(options: FetchTransportOptions): Transport<FetchR
   const timeoutMs = options.timeoutMs ?? 30_000
   checkBound(what, 'maxBytes', settings.maxBytes)
   checkBound(what, 'timeoutMs', timeoutMs)
+  if (typeof settings.headers !== 'function') asDefinition(checkOptions, `${what}: headers`, settings.headers)
   return {
     call: async (given, ctx) => {
       const request = parseRequest(requestSchema, given) as FetchRequest

@@ -1,13 +1,13 @@
 import { ActionError } from '@varve/kernel'
-import { checkOptions, type Json } from '@varve/store'
+import { shown, type Json, type NamesOf } from '@varve/store'
 import { lstat, opendir, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
-import { asDefinition, PlanError } from '../errors.ts'
+import { PlanError } from '../errors.ts'
 import { decodeContent, encodeJson, type ContentForm } from './content.ts'
 import { failureOf, kindOf, type FileKind } from './file-failure.ts'
 import { openWithin, placeWithin, realPathWithin, type Place } from './rooted-path.ts'
-import { checkBound, failure, parseRequest, refusal } from './transport-error.ts'
+import { checkBound, checkTransport, failure, parseRequest, refusal } from './transport-error.ts'
 import type { Transport } from './transport.ts'
 import { isTemporary, replaceFile } from './write-file.ts'
 
@@ -48,6 +48,10 @@ const requestSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('write'), path: pathSchema, content: z.unknown(), as: form }),
 ])
 
+const OPTIONS: NamesOf<FileTransportOptions> = {
+  ...{ root: true, maxBytes: true, write: true },
+}
+
 interface Settings {
   readonly root: string
   readonly maxBytes: number
@@ -61,12 +65,16 @@ interface Settings {
  * @throws PlanError `INVALID_DEFINITION` for options that can never work.
  */
 export function fileTransport(options: FileTransportOptions): Transport<FileRequest, FileResponse> {
-  asDefinition(checkOptions, 'what fileTransport is given', options)
+  checkTransport('fileTransport', options, OPTIONS)
   const { root, maxBytes = 2 ** 20, write = false } = options
   if (typeof (root as unknown) !== 'string' || !path.isAbsolute(root) || root.includes('\0')) {
     throw new PlanError('INVALID_DEFINITION', 'fileTransport: root must be an absolute path')
   }
   checkBound('fileTransport', 'maxBytes', maxBytes)
+  // The text `false`, as an environment has it, would permit it.
+  if (typeof (write as unknown) !== 'boolean') {
+    throw new PlanError('INVALID_DEFINITION', `fileTransport: write must be true or false, got ${shown(write)}`)
+  }
   const settings = { root, maxBytes, write }
   return {
     call: async (given, { signal }) => {

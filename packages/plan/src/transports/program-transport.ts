@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '@varve/kernel'
-import { checkList, checkOptions, type Json } from '@varve/store'
+import { checkList, checkOptions, type Json, type NamesOf } from '@varve/store'
 import path from 'node:path'
 import { z } from 'zod'
 import { asDefinition, PlanError } from '../errors.ts'
@@ -8,7 +8,7 @@ import { beforeDeadline } from './deadline.ts'
 import { findProgram } from './find-program.ts'
 import { programFailure } from './program-failure.ts'
 import { runProgram, type ProgramRun } from './run-program.ts'
-import { checkBound, failure, parseRequest, refusal } from './transport-error.ts'
+import { checkBound, checkTransport, failure, parseRequest, refusal } from './transport-error.ts'
 import type { Transport } from './transport.ts'
 
 /** Which programs may be run, and within which bounds. */
@@ -27,6 +27,19 @@ export interface ProgramTransportOptions {
   readonly cwd?: string
   /** Default: the clock of this machine. */
   readonly clock?: Clock
+}
+
+const OPTIONS: NamesOf<ProgramTransportOptions> = {
+  ...{
+    allow: true,
+    maxStdin: true,
+    maxStdout: true,
+    maxStderr: true,
+    timeoutMs: true,
+    env: true,
+    cwd: true,
+    clock: true,
+  },
 }
 
 /** One run of a program. It is recorded: credentials go into the transport's `env`. */
@@ -79,7 +92,7 @@ const requestSchema = z.strictObject({
  */
 export function programTransport(options: ProgramTransportOptions): Transport<ProgramRequest, ProgramResponse> {
   const what = 'programTransport'
-  asDefinition(checkOptions, `what ${what} is given`, options)
+  checkTransport(what, options, OPTIONS)
   asDefinition(checkList, `${what}: allow`, options.allow)
   const { maxStdin = 2 ** 20, maxStdout = 2 ** 20, maxStderr = 2 ** 20, timeoutMs = 300_000 } = options
   const { allow, env = {}, cwd = '/', clock = systemClock } = options
@@ -87,7 +100,8 @@ export function programTransport(options: ProgramTransportOptions): Transport<Pr
     const rule = 'allow takes absolute paths, at least one, and cwd takes an absolute path'
     throw new PlanError('INVALID_DEFINITION', `${what}: ${rule}`)
   }
-  if (Object.entries(env).some(([name, value]) => !/^[^=\0]+$/.test(name) || value.includes('\0'))) {
+  asDefinition(checkOptions, `${what}: env`, env)
+  if (!Object.entries(env).every(isVariable)) {
     throw new PlanError('INVALID_DEFINITION', `${what}: env holds a name or a value that no environment can hold`)
   }
   for (const [name, value] of Object.entries({ maxStdin, maxStdout, maxStderr, timeoutMs })) {
@@ -113,6 +127,10 @@ export function programTransport(options: ProgramTransportOptions): Transport<Pr
       return { stdout: decodeContent(stdout, request.as ?? 'json', `what ${shown(request)} wrote`) }
     },
   }
+}
+
+function isVariable([name, value]: readonly [string, unknown]): boolean {
+  return /^[^=\0]+$/.test(name) && typeof value === 'string' && !value.includes('\0')
 }
 
 function isPlainAbsolute(given: unknown): boolean {

@@ -1,7 +1,7 @@
 import { ActionError, type ErrorInfo } from '@varve/kernel'
-import { shown } from '@varve/store'
+import { checkNames, checkOptions, shown } from '@varve/store'
 import type { z } from 'zod'
-import { PlanError } from '../errors.ts'
+import { asDefinition, PlanError } from '../errors.ts'
 
 /**
  * Why a transport failed. No text of these errors holds headers, bodies, values of the environment, or what a program was sent.
@@ -68,6 +68,16 @@ export function parseRequest(schema: z.ZodType, request: unknown): unknown {
   const path = isName ? issue.path.slice(0, -1) : (issue?.path ?? [])
   const message = isName ? `a name ${issue.issues[0]?.message ?? 'does not fit'}` : (issue?.message ?? 'does not fit')
   throw refusal('REQUEST_INVALID', `${['request', ...path].map(String).join('.')}: ${message}`)
+}
+
+/**
+ * By a bound that is misspelt a program would have 5 minutes where it was to have 5 seconds.
+ *
+ * @throws PlanError `INVALID_DEFINITION` for what are no options, and for one that there is not.
+ */
+export function checkTransport(what: string, options: object, names: Readonly<Record<string, true>>): void {
+  asDefinition(checkOptions, `what ${what} is given`, options)
+  asDefinition(checkNames, what, options, names)
 }
 
 /** @throws PlanError `INVALID_DEFINITION` unless the option is a whole number from 1. */
