@@ -198,6 +198,25 @@ describe('a map', { timeout: 30_000 }, () => {
     expect(await testEngine().start(plan, undefined as never)).toMatchObject({ status: 'failed', error: { code } })
   })
 
+  test.for<[what: string, list: readonly unknown[]]>([
+    ['undefined', [1, undefined]],
+    // eslint-disable-next-line no-sparse-arrays -- a hole is what this is about.
+    ['a hole of the list', [1, , 3]],
+  ])('fails before any item runs when one is %s, and says which', async ([, list]) => {
+    const ran: unknown[] = []
+    const state = mapState({
+      ...{ id: 'map', items: () => list, key: (_, i) => `k${i}`, output: z.int() },
+      run: ({ item }) => ran.push(item),
+    })
+    const plan = definePlan({ id: 'p', version: '1', states: [state] })
+
+    expect(await testEngine().start(plan, undefined)).toMatchObject({
+      status: 'failed',
+      error: { code: 'OUTPUT_INVALID', message: expect.stringContaining('item 1 of state map is undefined') as string },
+    })
+    expect(ran).toEqual([])
+  })
+
   test('takes keys of any characters', async () => {
     const keys = ['a:b', ':item:', 'ü 💧', '__proto__', 'k'.repeat(100), '0']
     const state = mapState({

@@ -79,17 +79,3 @@ test('what decides the order of a run, or when an approval is too late, is part 
   expect(mapped(1).definition.hash).not.toBe(mapped(2).definition.hash)
   expect(asked(1000).definition.hash).not.toBe(asked(2000).definition.hash)
 })
-
-test('a list with holes is a list of nulls', async () => {
-  const sparse: number[] = []
-  sparse[1] = 4
-  const map = mapState({
-    ...{ id: 'map', items: () => sparse, key: (_: number, i: number) => `n${i}`, output: z.unknown() },
-    run: ({ item }) => item,
-  })
-  const engine = testEngine()
-
-  const outcome = await engine.start(definePlan({ id: 'p', version: '1', states: [map], output: map }), undefined)
-
-  expect(outcome).toMatchObject({ output: [{ value: null }, { value: 4 }] })
-})

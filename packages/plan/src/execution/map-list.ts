@@ -79,9 +79,14 @@ function* itemsOf({ id, key }: MapNode, list: unknown): Generator<ListedItem> {
     throw new PlanError('OUTPUT_INVALID', `the items of state ${id} are no list; return an array`)
   }
   const seen = new Set<string>()
-  // A list may have holes.
+  // By index, since a list may have holes; JSON has no word for those, and null is not what the code of the state was told of.
   for (let i = 0; i < list.length; i++) {
-    const name: unknown = key(list[i] as never, i)
+    const item: unknown = list[i]
+    if (item === undefined) {
+      const text = `item ${i} of state ${id} is undefined; leave it out of the list, or let null stand for it`
+      throw new PlanError('OUTPUT_INVALID', text, { details: { state: id, index: i } })
+    }
+    const name: unknown = key(item as never, i)
     if (!isItemKey(name)) {
       throw new PlanError(
         'OUTPUT_INVALID',
@@ -93,7 +98,7 @@ function* itemsOf({ id, key }: MapNode, list: unknown): Generator<ListedItem> {
       throw new PlanError('DUPLICATE_ITEM', text, { details: { state: id, index: i } })
     }
     seen.add(name)
-    const text = canonicalJson((list[i] as Json | undefined) ?? null, { name: `item ${name} of state ${id}` })
+    const text = canonicalJson(item, { name: `item ${name} of state ${id}` })
     yield { key: name, text }
   }
 }
