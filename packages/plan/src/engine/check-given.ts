@@ -55,8 +55,17 @@ export function checkVerb(verb: keyof typeof OF_VERBS, options: object): void {
 
 /** What of an engine's options is its kernel's, which refuses all else. */
 export function kernelOptions(options: OwnKernelOptions): OwnKernelOptions {
-  const entries = Object.entries(options).filter(([name]) => Object.hasOwn(OF_KERNEL, name))
-  return Object.fromEntries(entries) as unknown as OwnKernelOptions
+  return onlyOf(OF_KERNEL, options)
+}
+
+/** What a verb is given, to be spread: that would leave out what an instance of a class inherits. */
+export function givenTo<T extends object>(verb: keyof typeof OF_VERBS, options: T): T {
+  return onlyOf(OF_VERBS[verb], options)
+}
+
+function onlyOf<T extends object>(names: object, options: T): T {
+  const found = Object.keys(names).filter((name) => name in options)
+  return Object.fromEntries(found.map((name) => [name, options[name as keyof T]])) as T
 }
 
 /** @throws PlanError `INVALID_DEFINITION` for what no engine can be made of. */

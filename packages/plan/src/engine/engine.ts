@@ -23,7 +23,7 @@ import type { RunConfigInput } from '../manifest/prepare-run.ts'
 import { provenanceOf, type Provenance } from '../manifest/provenance.ts'
 import type { PlanStatus } from '../view/plan-status.ts'
 import { answerApproval, type ApprovalAnswer } from './answer-approval.ts'
-import { checkEngine, checkFork, checkPlan, checkVerb, idOf, kernelOptions } from './check-given.ts'
+import { checkEngine, checkFork, checkPlan, checkVerb, givenTo, idOf, kernelOptions } from './check-given.ts'
 import { collect, type Collected, type CollectOptions } from './collect.ts'
 import { diffPlans, type PlanDiff } from './diff-plans.ts'
 import { explainState, type ExplainOptions, type Explanation } from './explain.ts'
@@ -41,7 +41,7 @@ import { recoverPlans } from './recover-plans.ts'
 import { remakeArtifact, type Remade } from './remake.ts'
 import { replayPlan, type PlanReplay } from './replay-run.ts'
 import { settleState, type StateSettlement } from './settle-state.ts'
-import { steadyArtifacts, steadyCache } from './steady-stores.ts'
+import { steadyArtifacts, steadyStore } from './steady-stores.ts'
 import { startPlan, type PlanStartOptions } from './start-run.ts'
 import { planStatus } from '../view/plan-status.ts'
 import { verifyPlan, type PlanVerification } from './verify-plan.ts'
@@ -225,7 +225,8 @@ function drivingVerbs(parts: EngineParts, newId: (() => string) | undefined): Dr
       checkPlan('what start is given first', plan)
       checkVerb('start', startOptions)
       const runId = startOptions.runId ?? newId?.()
-      const outcome = await startPlan(parts, plan, params, { ...startOptions, ...(runId !== undefined && { runId }) })
+      const own = { ...givenTo('start', startOptions), ...(runId !== undefined && { runId }) }
+      const outcome = await startPlan(parts, plan, params, own)
       return (await planOutcome(parts, plan.definition, outcome)) as never
     },
     run: async (runId) => (await endOf(parts, runId)) ?? drive(runId, async () => kernel.run(runId)),
@@ -257,7 +258,7 @@ function drivingVerbs(parts: EngineParts, newId: (() => string) | undefined): Dr
     },
     fork: async (runId, forkOptions = {}) => {
       checkFork(forkOptions)
-      const { plan, outcome } = await forkPlan(parts, runId, forkOptions)
+      const { plan, outcome } = await forkPlan(parts, runId, givenTo('fork', forkOptions))
       return planOutcome(parts, plan.definition, outcome)
     },
   }
@@ -310,7 +311,7 @@ function engineParts(options: EngineOptions): EngineParts {
   const { newId = randomUUID, clock = systemClock } = options
   const kernel = options.kernel ?? ownKernel(options)
   const artifacts = steadyArtifacts(kernel.artifacts, clock)
-  const store = { ...options.store, cache: steadyCache(options.store.cache, clock) }
+  const store = steadyStore(options.store, clock)
   let found: Promise<Provenance> | undefined
   const runtime: WorkflowRuntime = {
     cache: outputCache(store.cache, artifacts),

@@ -145,6 +145,31 @@ test.for<[name: string, make: (options: never) => unknown, options: object]>([
   expect(() => make(none(options))).toThrow(`INVALID_DEFINITION: ${name} has no option "${misspelt}", only `)
 })
 
+describe('what is inherited, as by an instance of a class, is given like anything else', () => {
+  const inheriting = <T extends object>(options: T): T => Object.create(options) as T
+  let runs = 0
+  const one = defineState({ id: 'one', output: z.int(), run: () => ++runs })
+  const plan = definePlan({ id: 'inherits', version: '1', states: [one], output: one })
+
+  test('to an engine, to start and to fork', async () => {
+    const engine = createEngine(inheriting({ store: memoryStore(), provenance: noBuild, plans: [plan] }))
+
+    await engine.start(plan, undefined, inheriting({ runId: 'r', tags: ['nightly'] }))
+    const fork = await engine.fork('r', inheriting({ from: one, output: 70, as: 'f' }))
+
+    expect(await engine.kernel.find('r')).toMatchObject({ tags: ['nightly'] })
+    expect(fork).toMatchObject({ runId: 'f', output: 70 })
+    expect(runs).toBe(1)
+  })
+
+  test('as a store', async () => {
+    const engine = createEngine({ store: inheriting(memoryStore()), provenance: noBuild })
+
+    expect(await engine.start(plan, undefined)).toMatchObject({ status: 'completed' })
+    expect(await engine.collect()).toMatchObject({ artifacts: [] })
+  })
+})
+
 describe('ids of runs that are given none', () => {
   const one = defineState({ id: 'one', output: z.int(), run: () => 1 })
   const plan = definePlan({ id: 'numbered', version: '1', states: [one], output: one })

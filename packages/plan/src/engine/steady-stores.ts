@@ -1,9 +1,21 @@
 import type { Clock } from '@varve/kernel'
 import { repeatable } from '@varve/kernel/stepper'
-import type { ArtifactStore, CacheStore } from '@varve/store'
+import type { ArtifactStore, CacheStore, Store } from '@varve/store'
+
+/** The same store with a cache as {@link steadyCache} makes it. It may be an instance of a class, which cannot be spread. */
+export function steadyStore(store: Store, clock: Clock): Store {
+  const { capabilities, events, runs, inbox, snapshots, artifacts, secrets, notifications } = store
+  return {
+    ...{ capabilities, events, runs, inbox, snapshots, artifacts, secrets },
+    ...(notifications !== undefined && { notifications }),
+    cache: steadyCache(store.cache, clock),
+    now: async () => store.now(),
+    [Symbol.asyncDispose]: async () => store[Symbol.asyncDispose](),
+  }
+}
 
 /** The same cache, each call made again when its answer was lost or the store was away: none of them counts twice. */
-export function steadyCache(cache: CacheStore, clock: Clock): CacheStore {
+function steadyCache(cache: CacheStore, clock: Clock): CacheStore {
   const steady = async <T>(call: () => Promise<T>): Promise<T> => repeatable({ clock }, call)
   return {
     find: async (key) => steady(async () => cache.find(key)),
