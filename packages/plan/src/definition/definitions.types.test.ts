@@ -48,6 +48,30 @@ describe('what a state sees of its needs is typed', () => {
     })
   })
 
+  test('as null where an output is left out, since JSON has no word for undefined', () => {
+    const note = defineState({ id: 'note', output: z.string().optional(), run: () => undefined })
+    const notes = mapState({
+      ...{ id: 'notes', items: () => [1], key: String, output: z.int().optional() },
+      run: () => undefined,
+    })
+    const all = defineState({
+      ...{ id: 'all', needs: { note, notes, maybe: optional(note) }, output: z.unknown() },
+      run: ({ needs }) => {
+        expectTypeOf(needs.note).toEqualTypeOf<string | null>()
+        expectTypeOf(needs.notes).toEqualTypeOf<readonly MapEntry<number | null>[]>()
+        expectTypeOf(needs.maybe).toEqualTypeOf<string | null | undefined>()
+      },
+    })
+    defineState({
+      ...{ id: 'last', needs: { all }, output: z.any() },
+      run: ({ needs }) => expectTypeOf(needs.all).toBeUnknown(),
+    })
+    const plan = definePlan({ id: 'p', version: '1', states: [note, notes], output: note })
+    expectTypeOf(plan.types).toEqualTypeOf<
+      { readonly params: (params: undefined) => void; readonly output: string | null } | undefined
+    >()
+  })
+
   test('also when the function stands before the needs', () => {
     defineState({
       id: 'a',

@@ -37,9 +37,12 @@ export type OutputValue<O> = O extends BytesSpec
   ? BytesOutput
   : O extends { readonly '~standard': { readonly types?: infer T } }
     ? NonNullable<T> extends { readonly output: infer Out }
-      ? Out
+      ? Kept<Out>
       : never
     : never
+
+/** What is kept of a value: JSON has no word for undefined, so null is. */
+type Kept<T> = undefined extends T ? Exclude<T, undefined> | null : T
 
 /**
  * Declares that a state makes bytes: it returns them whole, as a stream, or as an artifact that it passes on. Streams are
