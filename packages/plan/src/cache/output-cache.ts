@@ -1,6 +1,8 @@
 import type { ArtifactRef } from '@varve/kernel'
 import type { ArtifactStore, CacheStore, ContentId } from '@varve/store'
+import { z } from 'zod'
 import { PlanError } from '../errors.ts'
+import { artifactRef } from '../schedule/plan-input.ts'
 import { cacheKey, type KeyParts } from './cache-key.ts'
 import { verified } from './verified.ts'
 import { TouchBatch } from './touch-batch.ts'
@@ -16,10 +18,22 @@ export interface CachedOutput {
 
 /** Outputs of pure states, shared by all runs on one store. */
 export interface OutputCache {
-  /** The output of an equal execution; a hit counts only when its bytes are there and have their hash. */
+  /** The output of an equal execution; a hit counts only when it reads as one, and its bytes are there and have their hash. */
   readonly find: (parts: KeyParts) => Promise<CachedOutput | undefined>
   /** @throws PlanError `NOT_REPRODUCIBLE` when another execution made another output from the same parts. */
   readonly keep: (output: CachedOutput) => Promise<void>
+}
+
+const schema = z.object({
+  artifact: artifactRef,
+  runId: z.string(),
+  key: z.string(),
+  parts: z.record(z.string(), z.string()),
+})
+
+/** What an entry of the cache keeps; undefined for one that was damaged. */
+export function keptOutput(body: unknown): CachedOutput | undefined {
+  return schema.safeParse(body).success ? (body as CachedOutput) : undefined
 }
 
 /** The group under which the outputs of an execution are listed: those of a state, or of one item of a map. */
@@ -34,7 +48,12 @@ export function outputCache(cache: CacheStore, artifacts: ArtifactStore): Output
     find: async (parts) => {
       const entry = await cache.find(cacheKey(parts))
       if (entry === undefined) return undefined
-      const found = entry.body as unknown as CachedOutput
+      const found = keptOutput(entry.body)
+      if (found === undefined) {
+        // It would stand in the way of the one that is made now.
+        await cache.delete(entry.key)
+        return undefined
+      }
       // Used before it is read, so that it is not collected in between.
       const isThere = await touches.touch(found.artifact.$artifact)
       return isThere && (await verified(artifacts, found.artifact.$artifact)) ? found : undefined
@@ -47,7 +66,8 @@ export function outputCache(cache: CacheStore, artifacts: ArtifactStore): Output
         artifacts: [artifact.$artifact],
         body: output as never,
       })
-      checkSame(kept.body as unknown as CachedOutput, output)
+      const first = keptOutput(kept.body)
+      if (first !== undefined) checkSame(first, output)
     },
   }
 }

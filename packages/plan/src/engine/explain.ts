@@ -1,5 +1,5 @@
 import { changedParts, keyParts, type FindState, type KeyParts } from '../cache/cache-key.ts'
-import { cacheGroup, type CachedOutput } from '../cache/output-cache.ts'
+import { cacheGroup, keptOutput } from '../cache/output-cache.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { RunRequest } from '../schedule/requests.ts'
 import { planStatus, stateIdOf, type StateStatus, type StateView } from '../view/plan-status.ts'
@@ -163,8 +163,10 @@ async function nearest(
   const filter = { group: cacheGroup(key), createdBefore: startedAt + 1 }
   const { items } = await store.cache.list(filter, { limit: LOOKED_AT })
   const others = items
-    .map(({ body, createdAt }) => ({ kept: body as unknown as CachedOutput, createdAt }))
-    .filter(({ kept }) => kept.runId !== runId)
+    .flatMap(({ body, createdAt }) => {
+      const kept = keptOutput(body)
+      return kept === undefined || kept.runId === runId ? [] : [{ kept, createdAt }]
+    })
     .map(({ kept, createdAt }) => {
       const parts = { known: kept.parts, knowsEnvironment: true }
       return {

@@ -40,7 +40,7 @@ export function childInput({ planHash, params, config: { skipTags } }: PlanInput
 const contentId = z.templateLiteral(['sha256:', z.string().regex(/^[0-9a-f]{64}$/)])
 
 /** An artifact as requests and results refer to it. */
-const artifactRef = z.strictObject({ $artifact: contentId, size: z.int().min(0), mediaType: z.string() })
+export const artifactRef = z.strictObject({ $artifact: contentId, size: z.int().min(0), mediaType: z.string() })
 
 const adoptedChild = z.strictObject({
   input: contentId,
