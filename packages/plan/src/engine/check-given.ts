@@ -2,7 +2,9 @@ import type { CancelOptions, FollowOptions } from '@varve/kernel'
 import { checkList, checkNames, checkOptions, shown, type NamesOf } from '@varve/store'
 import { isState, type AnyState } from '../definition/need.ts'
 import { isPlan, type AnyPlan } from '../definition/plan.ts'
+import { validate } from '../definition/validate.ts'
 import { asDefinition, PlanError } from '../errors.ts'
+import { runConfig } from '../manifest/run-config.ts'
 import type { ApprovalAnswer } from './answer-approval.ts'
 import type { CollectOptions } from './collect.ts'
 import type { Engine, EngineOptions, GivenKernelOptions, OwnKernelOptions, PlanEngineOptions } from './engine.ts'
@@ -71,7 +73,7 @@ function onlyOf<T extends object>(names: object, options: T): T {
 /** @throws PlanError `INVALID_DEFINITION` for what no engine can be made of. */
 export function checkEngine(options: EngineOptions): void {
   asDefinition(checkOptions, 'what an engine is made of', options)
-  const { kernel, store, plans = [], transports = {}, environment = {}, resolver, newId } = options
+  const { kernel, store, plans = [], transports = {}, environment = {}, config = {}, resolver, newId } = options
   if (kernel === undefined) asDefinition(checkNames, 'an engine', options, { ...OF_PLANS, kernel: true, ...OF_KERNEL })
   else asDefinition(checkNames, 'an engine on a kernel', options, { ...OF_PLANS, ...OF_GIVEN })
   asDefinition(checkOptions, 'the store of an engine', store)
@@ -85,6 +87,8 @@ export function checkEngine(options: EngineOptions): void {
   for (const [i, plan] of plans.entries()) checkPlan(`plans[${i}] of an engine`, plan)
   asDefinition(checkOptions, 'the transports of an engine', transports)
   asDefinition(checkOptions, 'the environment of an engine', environment)
+  // Else every start would fail, and none of them where the config was given.
+  validate(runConfig, config, 'the config of an engine', 'INVALID_DEFINITION')
   const makers = Object.entries(transports).map(([name, make]) => [`transports.${name}`, make] as const)
   for (const [what, part] of [['resolver', resolver], ['newId', newId], ...makers] as const) {
     if (part === undefined || typeof part === 'function') continue
