@@ -20,7 +20,7 @@ export interface Io {
    * Sends a request over a transport that the engine has under this name. With `fact` the answer is recorded under that key
    * with the request's hash, and asked for once; without, it is not recorded, and a replay refuses it.
    *
-   * @throws PlanError `TRANSPORT_MISSING` | `MISSING_FACT` | `LIVE_IO_IN_REPLAY`, or what the transport throws.
+   * @throws PlanError `TRANSPORT_MISSING` | `INVALID_DEFINITION` | `MISSING_FACT` | `LIVE_IO_IN_REPLAY`, or what the transport throws.
    */
   call(transport: string, request: Json, options?: { readonly fact?: string }): Promise<Json>
 }

@@ -198,6 +198,31 @@ describe('a call over a transport', () => {
     expect((outcome as { error: Error }).error.message).toContain('registered: http')
   })
 
+  test.for<[what: string, call: (io: Io) => Promise<Json>, code: string]>([
+    ['a misspelt fact', async (io) => io.call('http', 1, { fakt: 'rates' } as never), 'INVALID_DEFINITION'],
+    ['a text in place of options', async (io) => io.call('http', 1, 'rates' as never), 'INVALID_DEFINITION'],
+    ['a fact that is no text', async (io) => io.call('http', 1, { fact: 5 as never }), 'INVALID_ARGUMENT'],
+  ])('with %s is refused and not sent, since nothing of it would be recorded', async ([, call, code]) => {
+    const { transports, calls } = counting()
+
+    expect(await testEngine({ transports }).start(reaching(call), undefined)).toMatchObject({ error: { code } })
+    expect(calls).toEqual([])
+  })
+
+  test.for<[what: string, made: unknown]>([
+    ['nothing', undefined],
+    ['a promise of one', Promise.resolve({ call: () => 1 })],
+  ])('over what its maker makes %s of says so', async ([, made]) => {
+    const engine = testEngine({ transports: { http: () => made as never } })
+
+    const outcome = await engine.start(
+      reaching(async (io) => io.call('http', 1)),
+      undefined,
+    )
+
+    expect(outcome).toMatchObject({ status: 'failed', error: { code: 'INVALID_DEFINITION' } })
+  })
+
   test('over one named as what all objects have is missing, too', async () => {
     const plan = reaching(async (io) => io.call('constructor', 1))
 

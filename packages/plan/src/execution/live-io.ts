@@ -1,7 +1,7 @@
 import type { ActionContext, FactOptions } from '@varve/kernel'
-import type { Json } from '@varve/store'
+import { checkNames, checkOptions, type Json } from '@varve/store'
 import type { Io } from '../definition/io.ts'
-import { PlanError } from '../errors.ts'
+import { asDefinition, PlanError } from '../errors.ts'
 import type { TransportRegistry } from './transport-registry.ts'
 
 /** Keys of facts that are the engine's own. */
@@ -23,6 +23,9 @@ export function liveIo(ctx: ActionContext, transports: TransportRegistry): Io {
     random: async () => draw('random', ctx.random) as Promise<number>,
     uuid: async () => draw('uuid', ctx.uuid) as Promise<string>,
     call: async (name, request, options = {}) => {
+      // Without its fact a call would be sent again after a crash.
+      asDefinition(checkOptions, 'what io.call is given last', options)
+      asDefinition(checkNames, 'io.call', options, { fact: true })
       const send = async (part: string): Promise<Json> => {
         const { signal } = ctx
         return transports.get(name).call(request, { signal, idempotencyKey: `${ctx.idempotencyKey}-${part}` })
@@ -45,7 +48,8 @@ export function drawnFact(what: 'now' | 'random' | 'uuid', ordinal: number): str
 
 /** @throws PlanError `INVALID_DEFINITION`. */
 function checkFactKey(key: string): void {
-  if (!key.startsWith(OWN_FACTS)) return
+  // What is no text the kernel refuses.
+  if (typeof (key as unknown) !== 'string' || !key.startsWith(OWN_FACTS)) return
   throw new PlanError(
     'INVALID_DEFINITION',
     `the fact ${key} begins with ${OWN_FACTS}, which is the engine's; rename it`,

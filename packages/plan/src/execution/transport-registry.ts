@@ -1,4 +1,4 @@
-import type { Json } from '@varve/store'
+import { shown, type Json } from '@varve/store'
 import { PlanError } from '../errors.ts'
 import type { Transport } from '../transports/transport.ts'
 
@@ -7,7 +7,7 @@ export type TransportFactories = Readonly<Record<string, () => Transport<never, 
 
 /** The transports of an engine. */
 export interface TransportRegistry {
-  /** @throws PlanError `TRANSPORT_MISSING`. */
+  /** @throws PlanError `TRANSPORT_MISSING` | `INVALID_DEFINITION` for what is made and is none. */
   readonly get: (name: string) => Transport<Json, Json>
 }
 
@@ -26,6 +26,10 @@ export function transportRegistry(factories: TransportFactories): TransportRegis
       }
       // A transport checks its requests itself.
       const transport = factory() as Transport<Json, Json>
+      if (typeof (transport as Partial<Transport<Json, Json>> | null | undefined)?.call !== 'function') {
+        const text = `transports.${name} of createEngine must make a transport, an object with call, got ${shown(transport)}`
+        throw new PlanError('INVALID_DEFINITION', text)
+      }
       made.set(name, transport)
       return transport
     },
