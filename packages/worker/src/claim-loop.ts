@@ -49,6 +49,8 @@ export class ClaimLoop {
   #leaving: 'drain' | 'stop' | undefined
   /** True when something may be due that was not seen yet. */
   #told = true
+  /** False once nothing was found any more that dead processes of this machine have left. */
+  #adopts = true
   /** Monotonic time of the next look without being told. */
   #lookAt = 0
   /** Monotonic time before which nothing is claimed. */
@@ -138,12 +140,17 @@ export class ClaimLoop {
     return this.#told ? this.#pausedUntil : Math.max(this.#pausedUntil, this.#lookAt)
   }
 
-  /** What a process left that died on this machine need not wait for its leases: most often it is the one that we follow. */
+  /**
+   * What a process left that died on this machine need not wait for its leases: most often it is the one that we follow. Looked for
+   * again where the store failed, maybe amid it, or no place was left.
+   */
   async #adopt(): Promise<void> {
-    const { kernel, workflows, queues, leaseMs, concurrency: limit } = this.#settings
-    const request = { queues, ...(workflows && { workflows }), limit, leaseMs }
+    const { kernel, workflows, queues, leaseMs } = this.#settings
+    const request = { queues, ...(workflows && { workflows }), limit: this.#room, leaseMs }
     try {
-      for (const run of await kernel.dispatcher.adopt(request)) this.#drive(run)
+      const runs = await kernel.dispatcher.adopt(request)
+      this.#adopts = runs.length > 0
+      for (const run of runs) this.#drive(run)
     } catch (error) {
       this.#missed(error)
     }
@@ -161,9 +168,10 @@ export class ClaimLoop {
     const request = { queues, ...(workflows && { workflows }) }
     const limit = Math.min(this.#room, CLAIM_LIMIT)
     this.#told = false
+    const looks = this.#now() >= this.#lookAt
     try {
       // Asked first: what becomes due in between is claimed.
-      if (this.#now() >= this.#lookAt) await this.#planLook(request)
+      if (looks) await this.#planLook(request)
       const runs = await kernel.dispatcher.claim({ ...request, limit, leaseMs })
       // More may be due than there was room for.
       if (runs.length === limit) this.#told = true
@@ -172,7 +180,10 @@ export class ClaimLoop {
       this.#trouble = undefined
     } catch (error) {
       this.#missed(error)
+      return
     }
+    // Behind the claim: what keeps a worker from adopting keeps no other run waiting.
+    if (looks && this.#adopts && this.#room > 0 && this.#leaving === undefined) await this.#adopt()
   }
 
   #missed(error: unknown): void {

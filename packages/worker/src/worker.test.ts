@@ -263,6 +263,32 @@ describe('what a process has left that died', () => {
     expect(worker.health().counts).toMatchObject({ claimed: 1, ended: 1 })
   })
 
+  test.for<[string, string, number]>([
+    ['is looked for', 'runs.list', 0],
+    ['has been taken over in part', 'runs.acquire', 1],
+  ])('is driven on when the store is there again that failed when it %s', async ([, name, nth]) => {
+    const clock = virtualClock()
+    const data = memoryStore({ now: clock.now })
+    let calls = 0
+    const store = interceptStore(data, async (call, proceed) => {
+      if (call.name === name && calls++ === nth) throw new Error('the server is gone')
+      return proceed()
+    })
+    const { kernel, work, status } = sceneOf([simple], { store, clock })
+    const owner = await deadOwner()
+    for (const runId of ['r1', 'r2']) {
+      await kernel.start(simple, { n: 1 }, { runId, wait: false })
+      await data.runs.acquire(runId, { owner, leaseMs: 600_000 })
+    }
+
+    await using worker = work({ pollMs: 1000 })
+    await until(() => calls > nth && clock.timers > 0)
+    clock.advance(1000)
+
+    await until(async () => (await status('r1')) === 'completed' && (await status('r2')) === 'completed')
+    expect(worker.health()).toMatchObject({ ok: true, counts: { claimed: 2, ended: 2 } })
+  })
+
   test("is left to its lease where it may be alive, and where it is not the worker's", async () => {
     const { store, kernel, work, clock, status } = sceneOf([simple, waiter])
     for (const [runId, queue] of [
