@@ -289,6 +289,27 @@ describe('what a process has left that died', () => {
     expect(worker.health()).toMatchObject({ ok: true, counts: { claimed: 2, ended: 2 } })
   })
 
+  test('is left to its lease where it was taken over three times and nothing came of it', async () => {
+    const { store, kernel, work, clock, status } = sceneOf([simple])
+    const owner = await deadOwner()
+    const deaths = { thrice: 3, 'four times': 4 }
+    for (const [runId, times] of Object.entries(deaths)) {
+      await kernel.start(simple, { n: 1 }, { runId, wait: false })
+      for (let n = 1; n <= times; n++) {
+        const { token: takeover } = (await store.runs.find(runId))!
+        await store.runs.acquire(runId, { owner: { ...owner, id: `dead-${n}` }, leaseMs: 10_000, takeover })
+      }
+    }
+
+    await using worker = work()
+    await until(async () => (await status('thrice')) === 'completed' && clock.timers > 0)
+    expect(worker.health().counts.claimed).toBe(1)
+    expect(await store.runs.find('four times')).toMatchObject({ recoveries: 3, lease: { owner: { id: 'dead-4' } } })
+    clock.advance(10_000)
+
+    await until(async () => (await status('four times')) === 'completed')
+  })
+
   test("is left to its lease where it may be alive, and where it is not the worker's", async () => {
     const { store, kernel, work, clock, status } = sceneOf([simple, waiter])
     for (const [runId, queue] of [

@@ -66,7 +66,8 @@ export interface Dispatcher {
   ): Promise<readonly DispatchedRun[]>
   /**
    * Takes over such runs from processes of this machine that are known to be dead, and begins to drive them: their leases need
-   * not be waited for. As {@link claim}, but passes over what somebody else has taken meanwhile.
+   * not be waited for, unless a run was recovered three times and nothing came of it since. As {@link claim}, but passes over what
+   * somebody else has taken meanwhile.
    */
   adopt(
     request: DispatchRequest & { readonly limit: number; readonly leaseMs: number },

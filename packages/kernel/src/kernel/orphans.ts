@@ -10,6 +10,13 @@ export interface Orphan {
 }
 
 /**
+ * A run that was recovered so often, and of which nothing came since, waits for the leases of the dead as for those of the living. A
+ * process that dies again and again right at its start would else use up within seconds what its runs are allowed; and where one
+ * of them kills it, the others have time to come further.
+ */
+const TAKEN_AT_ONCE = 3
+
+/**
  * Takes over runs whose lease is held by a process that is known to be dead, one after the other. One whose lease has run out is
  * due like any other: it does not count against the limits of its queue any more, so it is left to a claim, which does count.
  *
@@ -24,7 +31,7 @@ export async function* orphans(
   await env.clock.check()
   for await (const row of leasedRuns(env)) {
     if (!isOf(row, request) || row.lease === undefined || row.lease.until <= env.clock.now()) continue
-    if (!isKnownDead(row.lease.owner, env.owner)) continue
+    if (row.recoveries >= TAKEN_AT_ONCE || !isKnownDead(row.lease.owner, env.owner)) continue
     if (!mayTake()) return
     const claimedAt = env.clock.monotonic()
     const claim = await takeOver(env, row)
