@@ -348,7 +348,7 @@ export class Drive {
       const outcome = await releaseRun(this.#env, this.#claim as Claim, this.#fold, owes)
       if (outcome === 'released') return true
       if (outcome === 'lost') throw leaseLost(this.#options.runId)
-    } else if (!isDue()) return true
+    } else if (!isDue() || this.#env.byClaims === true) return true
     this.#isFree = false
     const again = await this.#acquireAgain()
     const isSame = again.head === this.#fold.system.end.seq

@@ -53,6 +53,8 @@ export interface Environment {
   readonly newId: () => string
   /** After so many recoveries in which no item closed, a run is parked as poisoned. */
   readonly maxRecoveries: number
+  /** True where runs come by claims, which honour the limits of queues: one that its append gave back is claimed anew, not taken. */
+  readonly byClaims?: boolean
   /** Says that something was done to another run: whoever may drive it here does so, in the background. */
   readonly moved: (runId: string) => void
   /** Resolves when this kernel stops moving one of these runs; undefined when it is at work on none of them. */

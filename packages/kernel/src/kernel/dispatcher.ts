@@ -99,6 +99,7 @@ export function createDispatcher({ env, drives, takers }: KernelParts, registry:
     ...env,
     leaseMs,
     holdMs: HOLD_MS,
+    byClaims: true,
     // Children and parents come by their queues, like all others; whoever is at work on one here looks again.
     moved: (runId) => {
       drives.posted(runId)
