@@ -58,6 +58,24 @@ function losingAnswers(store: ArtifactStore, times: number): ArtifactStore & { r
 }
 
 describe('an action', () => {
+  test('reads artifacts that a store hands out as instances of a class', async () => {
+    const store = memoryStore()
+    const id = await store.artifacts.put(Buffer.from('bytes'))
+    const get: ArtifactStore['get'] = async (each) => Object.create(await store.artifacts.get(each)) as never
+
+    const { result } = await made(
+      async ({ artifacts }) => {
+        const stored = await artifacts.get(id)
+        const streamed = await Array.fromAsync(stored.stream())
+        return [stored.id, Buffer.from(await stored.bytes()).toString(), Buffer.concat(streamed).toString()]
+      },
+      store,
+      { ...store.artifacts, get },
+    )
+
+    expect(result.output).toEqual([id, 'bytes', 'bytes'])
+  })
+
   test.for<[string, (put: ActionArtifacts['put']) => Promise<ArtifactRef>, ArtifactRef, string]>([
     [
       'bytes',

@@ -77,7 +77,8 @@ function bound<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
   return answer
 }
 
-function boundArtifact({ id, size, mediaType, ...stored }: StoredArtifact, signal: AbortSignal): StoredArtifact {
+function boundArtifact(stored: StoredArtifact, signal: AbortSignal): StoredArtifact {
+  const { id, size, mediaType } = stored
   return {
     ...{ id, size, mediaType },
     bytes: () => bound(signal, () => stored.bytes()),
