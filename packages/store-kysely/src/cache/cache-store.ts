@@ -15,6 +15,7 @@ import {
   type PageRequest,
 } from '@varve/store'
 import { run, type Steps } from '../executor.ts'
+import { cachedColumn } from '../json-column.ts'
 import { perDialect, type Query } from '../query.ts'
 import { referredAmong } from '../references/referred.ts'
 import type { CacheEntriesTable } from '../schema.ts'
@@ -92,8 +93,8 @@ function listArgs(filter: CacheFilter, { limit, cursor }: PageRequest): CacheLis
 }
 
 function entryOf({ key, entry_group: group, artifacts, body, created_at: createdAt }: CacheEntriesTable): CacheEntry {
-  const referred = JSON.parse(artifacts) as readonly ContentId[]
-  return { key, group, artifacts: referred, body: JSON.parse(body) as Json, createdAt }
+  const referred = (cachedColumn(artifacts) ?? []) as readonly ContentId[]
+  return { key, group, artifacts: referred, body: cachedColumn(body) as Json, createdAt }
 }
 
 function isPosition(value: unknown): value is Position {
