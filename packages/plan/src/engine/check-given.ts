@@ -4,6 +4,7 @@ import { isState, type AnyState } from '../definition/need.ts'
 import { isPlan, type AnyPlan } from '../definition/plan.ts'
 import { validate } from '../definition/validate.ts'
 import { asDefinition, PlanError } from '../errors.ts'
+import { provenanceSchema } from '../manifest/provenance.ts'
 import { runConfig } from '../manifest/run-config.ts'
 import type { ApprovalAnswer } from './answer-approval.ts'
 import type { CollectOptions } from './collect.ts'
@@ -73,7 +74,17 @@ function onlyOf<T extends object>(names: object, options: T): T {
 /** @throws PlanError `INVALID_DEFINITION` for what no engine can be made of. */
 export function checkEngine(options: EngineOptions): void {
   asDefinition(checkOptions, 'what an engine is made of', options)
-  const { kernel, store, plans = [], transports = {}, environment = {}, config = {}, resolver, newId } = options
+  const {
+    kernel,
+    store,
+    plans = [],
+    transports = {},
+    environment = {},
+    config = {},
+    provenance,
+    resolver,
+    newId,
+  } = options
   if (kernel === undefined) asDefinition(checkNames, 'an engine', options, { ...OF_PLANS, kernel: true, ...OF_KERNEL })
   else asDefinition(checkNames, 'an engine on a kernel', options, { ...OF_PLANS, ...OF_GIVEN })
   asDefinition(checkOptions, 'the store of an engine', store)
@@ -89,6 +100,9 @@ export function checkEngine(options: EngineOptions): void {
   asDefinition(checkOptions, 'the environment of an engine', environment)
   // Else every start would fail, and none of them where the config was given.
   validate(runConfig, config, 'the config of an engine', 'INVALID_DEFINITION')
+  if (provenance !== undefined) {
+    validate(provenanceSchema, provenance, 'the provenance of an engine', 'INVALID_DEFINITION')
+  }
   const makers = Object.entries(transports).map(([name, make]) => [`transports.${name}`, make] as const)
   for (const [what, part] of [['resolver', resolver], ['newId', newId], ...makers] as const) {
     if (part === undefined || typeof part === 'function') continue

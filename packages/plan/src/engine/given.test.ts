@@ -39,6 +39,8 @@ describe('an engine is not made', () => {
     ['with a resolver that is no function', { store, resolver: {} }],
     ['with a config that has a misspelt name', { store, config: { maxConcurency: 1 } }],
     ['with a config that is a text', { store, config: 'keep-going' }],
+    ['with a provenance that is a text', { store, provenance: 'main' }],
+    ['with a provenance that has a misspelt name', { store, provenance: { ...noBuild, commit: 'abc' } }],
     ['with ids in place of what makes them', { store, newId: 'run-1' }],
   ])('%s', ([, options]) => {
     expect(() => createEngine(none(options))).toThrow(expect.objectContaining(planError('INVALID_DEFINITION')) as Error)

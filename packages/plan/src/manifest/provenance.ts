@@ -5,6 +5,7 @@ import { access } from 'node:fs/promises'
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
+import { z } from 'zod'
 
 /** What is known of the build that started a run; null for what is not. */
 export interface Provenance {
@@ -16,6 +17,14 @@ export interface Provenance {
   /** Such as `linux-x64`. */
   readonly platform: string | null
 }
+
+/** A {@link Provenance}. */
+export const provenanceSchema = z.strictObject({
+  gitCommit: z.string().nullable(),
+  lockfileHash: z.string().nullable(),
+  nodeVersion: z.string().nullable(),
+  platform: z.string().nullable(),
+}) satisfies z.ZodType<Provenance>
 
 const LOCKFILES = ['pnpm-lock.yaml', 'package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'bun.lock']
 
