@@ -348,9 +348,15 @@ export class Drive {
       const outcome = await releaseRun(this.#env, this.#claim as Claim, this.#fold, owes)
       if (outcome === 'released') return true
       if (outcome === 'lost') throw leaseLost(this.#options.runId)
-    } else if (!isDue() || this.#env.byClaims === true) return true
+    } else if (!isDue()) return true
+    if (this.#env.byClaims === true) {
+      this.#env.moved(this.#options.runId)
+      return true
+    }
     this.#isFree = false
-    const again = await this.#acquireAgain()
+    const askedAt = this.#env.clock.monotonic()
+    const again = await acquireReleased(this.#env, this.#options.runId)
+    this.#keep(again, askedAt)
     const isSame = again.head === this.#fold.system.end.seq
     if (again.waiting === 0 && isSame && !isDue()) {
       // The store's clock is known but for the time that its answers take: what it calls due may not be, as far as we know.
@@ -365,13 +371,6 @@ export class Drive {
       await this.#ledger.pay(this.#env, this.#fold.system, again.owes)
     }
     return false
-  }
-
-  async #acquireAgain(): Promise<Claim> {
-    const askedAt = this.#env.clock.monotonic()
-    const claim = await acquireReleased(this.#env, this.#options.runId)
-    this.#keep(claim, askedAt)
-    return claim
   }
 
   async #end(outcome: Outcome): Promise<Outcome> {

@@ -53,7 +53,7 @@ export interface Environment {
   readonly newId: () => string
   /** After so many recoveries in which no item closed, a run is parked as poisoned. */
   readonly maxRecoveries: number
-  /** True where runs come by claims, which honour the limits of queues: one that its append gave back is claimed anew, not taken. */
+  /** True where runs come by claims, which honour the limits of queues: one that was given back and is due is claimed anew, not taken. */
   readonly byClaims?: boolean
   /** Says that something was done to another run: whoever may drive it here does so, in the background. */
   readonly moved: (runId: string) => void
