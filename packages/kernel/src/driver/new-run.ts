@@ -1,4 +1,4 @@
-import { canonicalize, checkId, checkPriority, type Json, type RunCreation } from '@varve/store'
+import { canonicalize, checkId, checkList, checkPriority, type Json, type RunCreation } from '@varve/store'
 import type { Counts } from '../log/event-data.ts'
 import type { LogDraft } from '../log/log-event.ts'
 import { enter, type NewSecret } from '../secrets/entering.ts'
@@ -45,6 +45,7 @@ export function newRun(env: Environment, definition: Definition, input: unknown,
   const { runId, tags = [], queue = 'default', deadlineAt, startAt, parent, previous, spent } = options
   checkId('a run id', runId)
   checkId('a queue', queue)
+  checkList('tags', tags)
   const placed = { tags: [...tags], queue, ...placeOf(options) }
   for (const tag of tags) checkId('a tag', tag)
   const { name: workflow, version } = definition

@@ -1,4 +1,4 @@
-import { genesis, sealEvent, shown, type Limits, type LogEnd, type StoredEvent } from '@varve/store'
+import { checkId, genesis, sealEvent, shown, type Limits, type LogEnd, type StoredEvent } from '@varve/store'
 import type { Environment } from '../driver/environment.ts'
 import { checkAnswer, checkSignal } from '../driver/inputs.ts'
 import { placeOf } from '../driver/new-run.ts'
@@ -59,6 +59,8 @@ export async function forkRun(kernel: KernelParts, runId: string, options: ForkO
   const { env } = kernel
   const { at, as = env.newId() } = options
   checkEdit(options.edit, runId)
+  checkReuse(options.reuse, runId)
+  if (options.version !== undefined) checkId('a version', options.version)
   const row = await findRun(env, runId)
   if (!Number.isInteger(at) || at < 1 || at > row.head) {
     throw new KernelError('INVALID_INPUT', `run ${runId} can be forked at seq 1-${row.head}, not at ${shown(at)}`, {
@@ -105,6 +107,12 @@ function checkEdit(edit: unknown, runId: string): void {
   if (edit === undefined) return
   if (typeof edit === 'object' && edit !== null && isPlain(edit)) return
   throw new KernelError('INVALID_INPUT', `an edit must be a plain object of fields, got ${shown(edit)}`, { runId })
+}
+
+/** Taken for false, anything else would have everything done again. */
+function checkReuse(reuse: unknown, runId: string): void {
+  if (reuse === undefined || typeof reuse === 'boolean') return
+  throw new KernelError('INVALID_INPUT', `reuse of a fork must be true or false, got ${shown(reuse)}`, { runId })
 }
 
 /** The new run's log as it grows, and its fold. */

@@ -144,3 +144,53 @@ test.for([null, {}, 'stop', { aborted: false }])('%j is no signal that could end
   await expect(kernel.follow('r', { signal })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
   await expect(kernel.watch('r', { signal }).next()).rejects.toMatchObject(kernelError('INVALID_INPUT'))
 })
+
+test.for(['vip', 5, {}, new Set(['vip'])])('no run is started with %j as its tags', async (tags) => {
+  const kernel = createKernel({ store: memoryStore(), workflows: [simple] })
+
+  await expect(kernel.start(simple, null, { runId: 'r', tags: tags as never })).rejects.toMatchObject(
+    storeError('INVALID_ARGUMENT'),
+  )
+  expect(await kernel.find('r')).toBeUndefined()
+})
+
+test.for([...odd, ['a number', 1], ['null', null]] as const)('%s is no version to fork into', async ([, version]) => {
+  const kernel = await setup()
+  const isText = typeof version === 'string'
+
+  await expect(kernel.fork('r', { at: 1, as: 'f', version: version as never })).rejects.toMatchObject(
+    isText ? kernelError('WORKFLOW_MISSING') : storeError('INVALID_ARGUMENT'),
+  )
+  expect(await kernel.find('f')).toBeUndefined()
+})
+
+test.for(['true', 1, 0, null])(
+  'a fork does nothing when its reuse is %j, which is neither true nor false',
+  async (reuse) => {
+    const kernel = await setup()
+
+    const forking = kernel.fork('r', { at: 1, as: 'f', reuse: reuse as never })
+
+    await expect(forking).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+    expect(await kernel.find('f')).toBeUndefined()
+  },
+)
+
+test.for(odd)('%s is no page of interrupts, and no kind of them unless it is a text', async ([, value]) => {
+  const kernel = await setup()
+  const kind = value as string
+
+  await expect(kernel.listInterrupts({}, { limit: value as never })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+  const listing = kernel.listInterrupts({ kind })
+  if (typeof kind === 'string') expect((await listing).items).toEqual([])
+  else await expect(listing).rejects.toMatchObject(storeError('INVALID_ARGUMENT'))
+})
+
+test.for([true, 'export', null])('a prune removes nothing when %j is to be done before', async (before) => {
+  const kernel = await setup()
+
+  await expect(kernel.prune({ olderThanMs: 0, before: before as never })).rejects.toMatchObject(
+    kernelError('INVALID_INPUT'),
+  )
+  expect(await kernel.find('r')).toBeDefined()
+})

@@ -90,12 +90,15 @@ const STATUSES: readonly TerminalStatus[] = ['completed', 'failed', 'canceled', 
 
 /** What would be passed over in silence removes more than was meant, for good. */
 function checkPrune(options: PruneOptions): void {
-  const { olderThanMs, artifactsUnusedMs, limit, artifacts = true, secrets } = options
+  const { olderThanMs, artifactsUnusedMs, limit, artifacts = true, before, secrets } = options
   checkWhole('olderThanMs', olderThanMs, 0)
   if (artifactsUnusedMs !== undefined) checkWhole('artifactsUnusedMs', artifactsUnusedMs, 0)
   if (limit !== undefined) checkWhole('limit', limit, 1)
   if (typeof artifacts !== 'boolean')
     throw invalid(`artifacts of a prune must be true or false, got ${shown(artifacts)}`)
+  if (before !== undefined && typeof before !== 'function') {
+    throw invalid(`before of a prune must be a function, got ${shown(before)}`)
+  }
   // Whoever misspells it would believe that they are gone.
   if (!['keep', 'erase', undefined].includes(secrets)) {
     throw invalid(`secrets of a prune must be keep or erase, got ${shown(secrets)}`)

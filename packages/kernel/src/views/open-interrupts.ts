@@ -1,6 +1,8 @@
 import {
+  checkId,
   pageOf,
   readCursor,
+  shown,
   type Json,
   type Page,
   type PageRequest,
@@ -56,8 +58,9 @@ export async function listInterrupts(
   { limit, cursor }: PageRequest,
 ): Promise<Page<OpenInterrupt>> {
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > 1000) {
-    throw new KernelError('INVALID_INPUT', `a page has 1-1000 interrupts, not ${limit}`)
+    throw new KernelError('INVALID_INPUT', `a page has 1-1000 interrupts, not ${shown(limit)}`)
   }
+  if (kind !== undefined) checkId('the kind of an interrupt', kind)
   const after = cursor === undefined ? undefined : readCursor(cursor, isPosition)
   const found: { readonly item: OpenInterrupt; readonly position: Position }[] = []
   let rows = after?.rows ?? null
