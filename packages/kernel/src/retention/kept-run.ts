@@ -7,10 +7,11 @@ import { derivedRunId } from '../run/request-draft.ts'
  * Why an ended run was kept.
  *
  * `owes`: it has something to tell or to start yet, its successor for example. `leased`: a process is at it. `parent`: the run that
- * started it has not ended, or owes something, and would start it again. `successor`, `child`: one that its secrets were passed on
+ * started it has not ended, or owes something, and would start it again. `previous`: so would the run that goes on as it, which owes its
+ * start yet. `successor`, `child`: one that its secrets were passed on
  * to has not ended; only where they are to be erased. `before`: what was to be done before has failed.
  */
-export type KeptReason = 'owes' | 'leased' | 'parent' | 'successor' | 'child' | 'before'
+export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor' | 'child' | 'before'
 
 /** What a prune asks of runs besides their rows. */
 export interface Kin {
@@ -33,15 +34,43 @@ export function kinOf(env: Environment): Kin {
   }
 }
 
+/** Finds the runs that others owe the start of, as they go on as these, when it is first asked. */
+export function owedSuccessors(env: Environment): () => Promise<ReadonlySet<string>> {
+  let found: Promise<ReadonlySet<string>> | undefined
+  return () => (found ??= findOwedSuccessors(env))
+}
+
+async function findOwedSuccessors(env: Environment): Promise<ReadonlySet<string>> {
+  const owed = new Set<string>()
+  let cursor: string | undefined
+  do {
+    const request = { limit: 100, ...(cursor !== undefined && { cursor }) }
+    const filter: RunFilter = { statuses: ['continued'], owing: true }
+    const { items, next } = await repeatable(env, () => env.store.runs.list(filter, request))
+    for (const { runId } of items) owed.add(derivedRunId(runId, '\n'))
+    cursor = next
+  } while (cursor !== undefined)
+  return owed
+}
+
+interface Asking {
+  readonly kin: Kin
+  /** As {@link owedSuccessors} finds them; what ended before they were looked for may be asked about. */
+  readonly owed: () => Promise<ReadonlySet<string>>
+  readonly now: number
+  readonly erases: boolean
+}
+
 /** @returns undefined for a run that may go. */
 export async function whyKept(
   env: Environment,
   row: RunRow,
-  { kin, now, erases }: { readonly kin: Kin; readonly now: number; readonly erases: boolean },
+  { kin, owed, now, erases }: Asking,
 ): Promise<KeptReason | undefined> {
   if (row.lease !== undefined && row.lease.until > now) return 'leased'
   if (row.owes.length > 0) return 'owes'
   if (row.parent !== undefined && (await kin.isAtWork(row.parent))) return 'parent'
+  if ((await owed()).has(row.runId)) return 'previous'
   if (!erases) return undefined
   if (row.status === 'continued' && (await holdsSecrets(env, row.runId))) return 'successor'
   return (await hasLivingChild(env, row.runId)) ? 'child' : undefined

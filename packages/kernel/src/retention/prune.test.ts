@@ -249,6 +249,50 @@ describe('a prune keeps', () => {
     )
   })
 
+  test('a run whose start the run that goes on as it still owes, and would do all of it again', async () => {
+    const counting = defineWorkflow(
+      {
+        ...{ name: 'counting', version: '1', input: z.enum(['goes on', 'counts']) },
+        actions: { count: { run: () => ++counted } },
+      },
+      {
+        step: ({ input, results }, next) => {
+          if (input === 'goes on') return next.continueAsNew('counts')
+          return results['count'] ? next.complete(null) : next.run('count')
+        },
+      },
+    )
+    let counted = 0
+    const { clock, data } = setup()
+    const kernelOn = (store: Store) => createKernel({ store, workflows: [counting], clock, onWarning: () => undefined })
+    let dead = false
+    const dying = kernelOn(
+      recordCalls(data, [], (name) => {
+        // It has started the other, and dies before it can say so.
+        dead ||= name === 'runs.release'
+        return dead ? Promise.reject(new Error('dead')) : undefined
+      }),
+    )
+    const successor = derivedRunId('r', '\n')
+    await dying.start(counting, 'goes on', { runId: 'r' }).catch(() => undefined)
+    await clock.advance(60_000)
+    await using kernel = kernelOn(data)
+    await kernel.run(successor)
+    clock.block(31 * DAY_MS)
+
+    expect(await kernel.prune(MONTH)).toMatchObject({
+      removed: [],
+      kept: expect.arrayContaining([
+        { runId: 'r', reason: 'owes' },
+        { runId: successor, reason: 'previous' },
+      ]) as unknown,
+    })
+    await kernel.recover()
+    await settled()
+    expect(counted).toBe(1)
+    expect((await kernel.prune(MONTH)).removed.toSorted()).toEqual(['r', successor].toSorted())
+  })
+
   test('no run whose parent has ended, or is gone', async () => {
     const { clock, data, kernel, ids } = setup()
     await leave(data, 'parent')

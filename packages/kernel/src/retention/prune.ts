@@ -12,7 +12,7 @@ import type { Environment } from '../driver/environment.ts'
 import { KernelError } from '../errors.ts'
 import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
-import { kinOf, whyKept, type KeptReason } from './kept-run.ts'
+import { kinOf, owedSuccessors, whyKept, type KeptReason } from './kept-run.ts'
 import { sweepArtifacts } from './sweep-artifacts.ts'
 
 /** What is removed, and what is done before. */
@@ -137,11 +137,12 @@ async function removeRuns(
   // What has ended before was created before: a list by creation passes over the others at once.
   const filter = { ...whichRuns(options), endedBefore: now - olderThanMs, createdBefore: now - olderThanMs }
   const report = { removed: [] as string[], kept: [] as KeptRun[], keptCount: 0, more: false, secretsErased: 0 }
+  const owed = owedSuccessors(env)
   for await (const rows of pagesOf(env, filter)) {
     const kin = kinOf(env)
     for (const row of rows) {
       if (report.removed.length === limit) return { ...report, more: true }
-      const reason = await whyKept(env, row, { kin, now, erases: options.secrets === 'erase' })
+      const reason = await whyKept(env, row, { kin, owed, now, erases: options.secrets === 'erase' })
       const { removed, kept, erased } = reason === undefined ? await removeRun(env, row, options) : keptFor(reason)
       report.secretsErased += erased
       if (removed) report.removed.push(row.runId)
