@@ -184,7 +184,8 @@ export interface Kernel extends AsyncDisposable {
   /**
    * Committed events from `from` on and as they come, whoever drives the run, until it has ended.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `INVALID_INPUT` | `KERNEL_CLOSED` (also when the kernel is disposed meanwhile).
+   * @throws KernelError `RUN_NOT_FOUND` (also when the run is removed before all of it was seen) | `INVALID_INPUT` | `KERNEL_CLOSED`
+   * (also when the kernel is disposed meanwhile).
    */
   watch(runId: string, options?: WatchOptions): AsyncGenerator<LogEvent, void, undefined>
   /**

@@ -154,6 +154,41 @@ describe('watching a run', () => {
     await failed
   })
 
+  test('that is removed meanwhile ends with an error: it has not ended', async () => {
+    const { clock, store, watcher, seen, follow } = await watched(withoutNotifications)
+    const watching = follow(watcher.watch('r'))
+    const failed = expect(watching).rejects.toMatchObject(kernelError('RUN_NOT_FOUND'))
+    await settled()
+
+    await store.runs.remove('r', { ifTerminal: false })
+    await clock.advance(1000)
+
+    await failed
+    expect(seen).toEqual(all.slice(0, 2))
+    expect(clock.pending).toBe(0)
+  })
+
+  test('that is removed when it has ended, before its end was seen, ends with an error', async () => {
+    const { clock, watcher, seen, follow, answer } = await watched((inner) => {
+      const notifying = withoutNotifications(inner)
+      const find: Store['runs']['find'] = async (runId) => {
+        const row = await inner.runs.find(runId)
+        if (row?.status === 'completed' && seen.length > 0) await inner.runs.remove(runId, { ifTerminal: true })
+        return row
+      }
+      return { ...notifying, runs: { ...inner.runs, find } }
+    })
+    const watching = follow(watcher.watch('r'))
+    const failed = expect(watching).rejects.toMatchObject(kernelError('RUN_NOT_FOUND'))
+    await settled()
+
+    await answer()
+    await clock.advance(1000)
+
+    await failed
+    expect(seen).toEqual(all.slice(0, 2))
+  })
+
   test('that is not there is refused', async () => {
     const { watcher, follow } = await watched()
 

@@ -1,5 +1,6 @@
 import { genesis, isTerminal, shown, type LogEnd, type Store } from '@varve/store'
 import { KernelError } from '../errors.ts'
+import { runNotFound } from '../kernel/run-not-found.ts'
 import { readLogEvent, type LogEvent } from '../log/log-event.ts'
 
 /** Where to begin to watch. */
@@ -20,6 +21,8 @@ export interface MoveWaiter {
 /**
  * A run's committed events, from a seq on and as they come, until the run has ended. Each is seen once and in order,
  * whichever process wrote it.
+ *
+ * @throws KernelError `RUN_NOT_FOUND` for a run that was removed before all of it was seen.
  */
 export async function* watchRun(
   store: Store,
@@ -42,8 +45,10 @@ export async function* watchRun(
         yield event
         if (isAborted()) return
       }
+      // Removed meanwhile: what was seen is no whole log, and nothing says how it ended.
+      if (row === undefined || next <= row.head) throw runNotFound(runId)
       // Seen before the events were read, so nothing can have come after them.
-      if (row === undefined || isTerminal(row.status)) return
+      if (isTerminal(row.status)) return
       await Promise.race([waiter.next(), aborted(signal, over.signal)])
     } finally {
       over.abort()
