@@ -8,6 +8,7 @@ import {
   type Debt,
   type RunCreation,
   type RunRow,
+  type SealedEvent,
 } from '@varve/store'
 import { z } from 'zod'
 import { isKernelError } from '../errors.ts'
@@ -122,7 +123,13 @@ async function startSuccessor(env: Environment, system: System, next: EventData[
   const definition = env.definitionFor({ runId, workflow, ...(version !== undefined && { version }) })
   const { parent, tags = [], deadlineAt } = started ?? {}
   const carried = { spent: system.counts, ...(parent && { parent }), ...(deadlineAt !== undefined && { deadlineAt }) }
-  await createOwed(env, newRun(env, definition, input, { runId, previous, tags, ...queued(started), ...carried }))
+  // What was sent to the one before, and taken by no wait of it, was sent to whatever it goes on as.
+  const signals = system.signals.map((data): LogDraft => ({ type: 'SignalReceived', data }))
+  await createOwed(
+    env,
+    newRun(env, definition, input, { runId, previous, tags, ...queued(started), ...carried }),
+    signals,
+  )
   if (parent !== undefined && (await hasEnded(env, parent.runId))) {
     await cancelOwed(env, { runId: parent.runId, hasEnded: true }, runId)
   }
@@ -145,12 +152,21 @@ interface OwedRun {
   readonly row: RunCreation
 }
 
-async function createOwed(env: Environment, { runId, started, row }: OwedRun): Promise<void> {
-  const sealed = sealEvent(runId, genesis(runId), started, env.clock.now(), env.limits)
+/** @param following - events that stand behind its first one from the beginning. */
+async function createOwed(
+  env: Environment,
+  { runId, started, row }: OwedRun,
+  following: readonly LogDraft[] = [],
+): Promise<void> {
+  const at = env.clock.now()
+  const events = [sealEvent(runId, genesis(runId), started, at, env.limits)]
+  for (const draft of following)
+    events.push(sealEvent(runId, (events.at(-1) as SealedEvent).stored, draft, at, env.limits))
   const run = { status: 'running', blockedOn: [], wakeAt: 0, create: row } as const
+  const stored = events.map((event) => event.stored)
   try {
-    await appendSettled(env, runId, [sealed.stored], { expectedHead: 0, fencingToken: 0, run })
-    env.committed(runId, [asLogEvent(sealed)])
+    await appendSettled(env, runId, stored, { expectedHead: 0, fencingToken: 0, run })
+    env.committed(runId, events.map(asLogEvent))
   } catch (error) {
     // Started before: the id is derived, so it is the same run.
     if (!isStoreError(error, 'HEAD_CONFLICT')) throw error

@@ -59,6 +59,38 @@ describe('a run that continues as new', () => {
     expect(await kernel.verify('r')).toMatchObject({ ok: true })
   })
 
+  test('takes along the signals that no wait has taken, in their order', async () => {
+    const relay = defineWorkflow(
+      {
+        ...{ name: 'relay', version: '1', input: z.object({ last: z.boolean() }) },
+        actions: { work: { run: async () => working } },
+        signals: { go: z.string() },
+      },
+      {
+        step: ({ input, results: { work, a, b } }, next) => {
+          if (!input.last) return work ? next.continueAsNew({ last: true }) : next.run('work', null, { key: 'work' })
+          if (a?.status !== 'delivered') return next.waitFor('go', { key: 'a' })
+          return b?.status === 'delivered' ? next.complete([a.output, b.output]) : next.waitFor('go', { key: 'b' })
+        },
+      },
+    )
+    const { promise: working, resolve: worked } = Promise.withResolvers<null>()
+    const { store, kernel } = setup([relay])
+    const starting = kernel.start(relay, { last: false }, { runId: 'r' })
+    await settled()
+    for (const value of ['one', 'two']) await kernel.signal('r', { name: 'go', value, id: value, wait: false })
+    await settled()
+    worked(null)
+
+    await starting
+    await settled()
+
+    const [, successor] = await chainOf(store, 'r')
+    expect(await kernel.run(successor!)).toMatchObject({ status: 'completed', output: ['one', 'two'] })
+    expect((await typesOf(store, successor!)).slice(0, 3)).toEqual(['RunStarted', 'SignalReceived', 'SignalReceived'])
+    expect(await kernel.verify(successor!)).toMatchObject({ ok: true })
+  })
+
   test('answers the same again, and writes nothing', async () => {
     const { store, kernel } = setup()
     const outcome = await kernel.start(v1, { n: 1 }, { runId: 'r' })

@@ -56,7 +56,10 @@ export interface Next<T extends WorkflowTypes> {
   complete<const O>(output: O): Complete<O>
   /** The run ends in failure. Whatever is open is dropped. */
   fail(error: string | FailReason): Fail
-  /** The run ends here and goes on as a new run with this input, an empty log and the newest registered version. */
+  /**
+   * The run ends here and goes on as a new run with this input and the newest registered version. Its log begins with the signals that no
+   * wait has taken.
+   */
   continueAsNew(input: T['start'], options?: { readonly version?: string }): Continue
 }
 
