@@ -72,3 +72,11 @@ test('an attempt that is given up before it published says that it has not', asy
   await expect(late).rejects.toMatchObject({ code: 'NOT_PUBLISHED', notExecuted: true })
   expect(readdirSync(path.join(folder, 'published'))).toEqual([])
 })
+
+test('a folder that cannot be written has nothing published, for certain', async () => {
+  writeFileSync(path.join(folder, 'published'), 'a file in its place')
+
+  const published = reports.publish(attempt, 'a page', signal)
+
+  await expect(published).rejects.toMatchObject({ code: 'NOT_PUBLISHED', notExecuted: true })
+})

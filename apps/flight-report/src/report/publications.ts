@@ -68,7 +68,8 @@ async function linkOnce(file: string, html: string, signal: AbortSignal): Promis
     const text = `the report was not published: ${String(cause)}`
     throw new ActionError('permanent', text, { code: 'NOT_PUBLISHED', notExecuted: true, cause })
   } finally {
-    await rm(temporary, { force: true })
+    // Whether it was published does not depend on what is left behind.
+    await rm(temporary, { force: true }).catch(() => undefined)
   }
 }
 
