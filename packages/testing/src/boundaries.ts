@@ -10,7 +10,7 @@ export type BoundaryName = `${string}:${number}:${'before' | 'after'}`
 
 /** What goes wrong in a simulated process. */
 export interface ProcessFaults {
-  /** Dies at this boundary: at the one of this name, or at the one of this number from 1. */
+  /** Dies at this boundary: at the one of this name, or at the one of this number from 1; 0 is none. */
   readonly crashAt?: BoundaryName | number
   /** The store's calls at these boundaries are made, but their answers are lost: `append:3:after` for that of the third append. */
   readonly loseAnswerAt?: readonly BoundaryName[]

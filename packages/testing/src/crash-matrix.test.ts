@@ -305,4 +305,54 @@ describe('a matrix that would prove nothing is refused:', () => {
     expect(code).toBe('INVALID_SCENARIO')
     expect(message).toMatch(/pairs must be|nothing proven/)
   })
+
+  test.for<[what: string, options: unknown]>([
+    ['an option that there is not', { pair: 'all' }],
+    ['points that are no function', { points: ['append:1:after'] }],
+    ['failures that are none', { maxFailures: 0 }],
+    ['failures that are no number', { maxFailures: Number.NaN }],
+    ['options that are none', null],
+  ])('%s', async ([, options]) => {
+    const { code } = await failureOf(scenarioOf(depositOnce), options as CrashMatrixOptions)
+
+    expect(code).toBe('INVALID_SCENARIO')
+  })
+
+  test('a comparison whose name is misspelt', async () => {
+    const scenario = { ...scenarioOf(depositOnce), compareOutsides: () => null }
+
+    const { code, message } = await failureOf(scenario)
+
+    expect(code).toBe('INVALID_SCENARIO')
+    expect(message).toContain('no option "compareOutsides"')
+  })
+
+  test('a scenario without its begin', async () => {
+    const { code } = await failureOf({ ...scenarioOf(depositOnce), begin: undefined as never })
+
+    expect(code).toBe('INVALID_SCENARIO')
+  })
+
+  test('a begin that starts nothing', async () => {
+    const { code, message } = await failureOf({ ...scenarioOf(depositOnce), begin: async () => null })
+
+    expect(code).toBe('INVALID_SCENARIO')
+    expect(message).toContain('begin starts no run')
+  })
+})
+
+test('an outside that cannot be made leaves no store open', async () => {
+  let opened = 0
+  const open: typeof memoryStore = (options) => {
+    opened++
+    return memoryStore(options)
+  }
+  const outside = (): never => {
+    throw new Error('no bank today')
+  }
+
+  const played = crashMatrix({ ...scenarioOf(depositOnce), open, outside })
+
+  await expect(played).rejects.toThrow('no bank today')
+  expect(opened).toBe(0)
 })

@@ -1,6 +1,6 @@
 import { createKernel, type Workflow } from '@varve/kernel'
-import { isFrom, shown } from '@varve/store'
 import { TestingError, type CrashFailure } from './errors.ts'
+import { checkMatrixOptions, checkScenario } from './given.ts'
 import {
   formatPoints,
   isLostAnswer,
@@ -24,7 +24,7 @@ export interface CrashMatrixOptions {
   readonly points?: (point: string) => boolean
   /** Plays this case alone: what a failure says, such as `append:3:after` or `append:3:after then action:1:before`. */
   readonly only?: string
-  /** Stops after so many failures. Default 5. */
+  /** Stops after so many failures, at least 1. Default 5. */
   readonly maxFailures?: number
 }
 
@@ -61,10 +61,12 @@ export async function crashMatrix<const W extends Readonly<Record<string, Workfl
 /** As {@link crashMatrix}, with the kernel of another module: how a broken kernel is shown to be caught. */
 export async function crashMatrixOf(
   scenario: AnyScenario,
-  { pairs = { sample: 200 }, points: isWanted = () => true, only, maxFailures = 5 }: CrashMatrixOptions,
+  options: CrashMatrixOptions,
   create: typeof createKernel,
 ): Promise<CrashReport> {
-  checkPairs(pairs)
+  checkScenario(scenario)
+  checkMatrixOptions(options)
+  const { pairs = { sample: 200 }, points: isWanted = () => true, only, maxFailures = 5 } = options
   const undisturbed = await playCase(scenario, [], create)
   const again = judge(await playCase(scenario, [], create), undisturbed, false)
   if (again.length > 0) {
@@ -94,16 +96,10 @@ export async function crashMatrixOf(
   return { cases, points, runs: undisturbed.runs, effects }
 }
 
-/** What is none of these would quietly be another number of cases. */
-function checkPairs(pairs: CrashMatrixOptions['pairs'] | null): void {
-  if (pairs === 'all' || pairs === 'none') return
-  const { sample, seed = 1 } = typeof pairs === 'object' && pairs !== null ? pairs : { sample: undefined }
-  if (Number.isSafeInteger(sample) && isFrom(0, sample) && Number.isFinite(seed)) return
-  const text = `pairs must be all, none, or an object with a whole number as its sample, got ${shown(pairs)}`
-  throw new TestingError('INVALID_SCENARIO', text)
-}
-
 function nothingWanted({ after }: PlayedCase): TestingError {
+  if (after.length === 0) {
+    return new TestingError('INVALID_SCENARIO', 'nothing changes in the store: begin starts no run of its kernel')
+  }
   const text = `points wants none, so no case would be played and nothing proven; there are ${pointsAlong(after).join(', ')}`
   return new TestingError('INVALID_SCENARIO', text)
 }

@@ -61,3 +61,14 @@ test('reading a log can fail, too', async () => {
 
   await expect(reading).rejects.toThrow('STORE_UNREACHABLE')
 })
+
+test.for<[what: string, fault: unknown]>([
+  ['a call that there is not', { call: 'append', fault: 'unreachable' }],
+  ['a call before the first', { call: 'events.append', nth: 0, fault: 'unreachable' }],
+  ['another kind of fault', { call: 'events.append', fault: 'lost' }],
+  ['a field that there is not', { call: 'events.append', nr: 1, fault: 'unreachable' }],
+])('a fault that would never strike, or another one, is refused: %s', ([, fault]) => {
+  const make = () => faultyStore(memoryStore(), [fault as StoreFault])
+
+  expect(make).toThrow(expect.objectContaining({ code: 'INVALID_SCENARIO' }))
+})

@@ -1,5 +1,6 @@
-import { StoreError, type Store } from '@varve/store'
-import { interceptStore, type StoreCallName } from './wrapped-store.ts'
+import { shown, StoreError, type NamesOf, type Store } from '@varve/store'
+import { checkGiven, invalid, isCount } from './given.ts'
+import { interceptStore, MUTATES, type StoreCallName } from './wrapped-store.ts'
 
 /** One thing that goes wrong with a store. */
 export interface StoreFault {
@@ -19,8 +20,11 @@ export interface StoreFault {
 /**
  * A store with faults: what a database behind a network does to its callers. A call that several faults would strike gets
  * the first of them. Disposing of it leaves the store below open.
+ *
+ * @throws TestingError `INVALID_SCENARIO` for a fault that strikes no call that there is.
  */
 export function faultyStore(store: Store, faults: readonly StoreFault[]): Store {
+  for (const fault of faults) checkFault(fault)
   const counts = new Map<StoreCallName, number>()
   return interceptStore(store, async ({ name }, proceed) => {
     const count = (counts.get(name) ?? 0) + 1
@@ -30,6 +34,28 @@ export function faultyStore(store: Store, faults: readonly StoreFault[]): Store 
     if (struck.fault === 'answer-lost') await proceed()
     throw errorOf(struck.fault, `${name} ${count}`)
   })
+}
+
+const NAMES: NamesOf<StoreFault> = { call: true, nth: true, fault: true }
+const KINDS = ['answer-lost', 'request-lost', 'unreachable']
+
+/** One that never strikes would have a test pass in which nothing went wrong. */
+function checkFault(given: StoreFault): void {
+  checkGiven('a fault of a store', given, NAMES)
+  const { call, nth = 1, fault } = given
+  if (!Object.hasOwn(MUTATES, call)) throw invalid(`a store has no call ${shown(call)}, only ${allCalls()}`)
+  if (!isCount(nth)) throw invalid(`nth must be a whole number from 1, got ${shown(nth)}`)
+  if (KINDS.some((kind) => kind === fault) || isError(fault)) return
+  throw invalid(`fault must be ${KINDS.join(', ')} or an error, got ${shown(fault)}`)
+}
+
+/** Also one of another realm, such as a test runner's. */
+function isError(fault: unknown): boolean {
+  return typeof fault === 'object' && fault !== null
+}
+
+function allCalls(): string {
+  return Object.keys(MUTATES).join(', ')
 }
 
 function errorOf(fault: StoreFault['fault'], call: string): Error {

@@ -124,3 +124,14 @@ test('what throws has come to its second boundary as well', async () => {
   await expect(failing).rejects.toThrow('no money')
   expect(process.boundaries()).toEqual(['effect:1:before', 'effect:1:after'])
 })
+
+test.for<[what: string, faults: unknown]>([
+  ['half a boundary', { crashAt: 'append:1' }],
+  ['a boundary before the first', { crashAt: -1 }],
+  ['an answer that is lost before it is given', { loseAnswerAt: ['append:1:before'] }],
+  ['a lost answer as a matrix calls it', { loseAnswerAt: ['append:1:lost'] }],
+  ['boundaries that are no list', { loseAnswerAt: 'append:1:after' }],
+  ['a fault that there is not', { crashesAt: 'append:1:after' }],
+])('a fault that would never strike is refused: %s', ([, faults]) => {
+  expect(() => processWith(faults as ProcessFaults)).toThrow(expect.objectContaining({ code: 'INVALID_SCENARIO' }))
+})

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '@varve/kernel'
 import type { Notifications, Owner, Store } from '@varve/store'
 import { passBoundaries, SimulatedCrash, type BoundaryName, type ProcessFaults } from './boundaries.ts'
 import { TestingError } from './errors.ts'
+import { checkProcessFaults } from './given.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 import { interceptStore } from './wrapped-store.ts'
 
@@ -32,8 +33,13 @@ export interface SimulatedProcess {
 
 let processes = 0
 
-/** A process over a shared store and a shared clock. */
+/**
+ * A process over a shared store and a shared clock.
+ *
+ * @throws TestingError `INVALID_SCENARIO` for faults at what is no boundary.
+ */
 export function simulatedProcess(shared: Store, clock: VirtualClock, faults: ProcessFaults = {}): SimulatedProcess {
+  checkProcessFaults(faults)
   const life = { alive: true, calls: 0, acts: 0, moved: (): void => undefined }
   const timers = new Set<Timer>()
   const isAlive = (): boolean => life.alive

@@ -60,3 +60,13 @@ test('shows whole milliseconds, and calls nothing early', () => {
 
   expect(clock.now()).toBe(334)
 })
+
+test('starts at a whole millisecond, and never goes back', () => {
+  const clock = virtualClock(0)
+  const refused = /^INVALID_SCENARIO: /
+
+  expect(() => clock.advance(-1)).toThrow(refused)
+  expect(() => clock.advance(Number.NaN)).toThrow(refused)
+  expect(() => virtualClock(Number.NaN)).toThrow(refused)
+  expect(clock.now()).toBe(0)
+})

@@ -1,8 +1,10 @@
 import type { Clock, Timer } from '@varve/kernel'
+import { shown } from '@varve/store'
+import { invalid } from './given.ts'
 
 /** A clock that stands still until it is told to go on. Give `now` to the store and the clock to the kernel. */
 export interface VirtualClock extends Clock {
-  /** Goes on by `ms` milliseconds; everything that falls due on the way is called, in order of its time. */
+  /** Goes on by `ms` milliseconds, never back; everything that falls due on the way is called, in order of its time. */
   readonly advance: (ms: number) => void
   /** Goes on to the next timer and calls it. @returns false when none is set. */
   readonly skip: () => boolean
@@ -20,8 +22,10 @@ interface Entry {
  * after it.
  *
  * @param start - Unix milliseconds at which it stands first.
+ * @throws TestingError `INVALID_SCENARIO` when `start` or what `advance` is given is no time.
  */
 export function virtualClock(start = 1_700_000_000_000): VirtualClock {
+  if (!Number.isSafeInteger(start)) throw invalid(`start must be whole milliseconds, got ${shown(start)}`)
   let time = start
   const entries = new Set<Entry>()
   const earliest = (until: number): Entry | undefined => {
@@ -43,6 +47,7 @@ export function virtualClock(start = 1_700_000_000_000): VirtualClock {
       return { cancel: () => entries.delete(entry) }
     },
     advance: (ms) => {
+      if (!Number.isFinite(ms) || ms < 0) throw invalid(`advance takes milliseconds from 0, got ${shown(ms)}`)
       const until = time + Math.ceil(ms)
       for (let entry = earliest(until); entry !== undefined; entry = earliest(until)) call(entry)
       time = until

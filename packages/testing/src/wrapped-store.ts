@@ -20,25 +20,42 @@ export type StoreCallName =
   | `secrets.${'put' | 'get' | 'erase'}`
   | 'store.now'
 
-const READS: ReadonlySet<StoreCallName> = new Set([
-  'events.read',
-  'runs.find',
-  'runs.list',
-  'runs.dueIn',
-  'inbox.list',
-  'inbox.rejected',
-  'runs.referred',
-  'snapshots.latest',
-  'artifacts.get',
-  'artifacts.read',
-  'artifacts.has',
-  'artifacts.list',
-  'cache.find',
-  'cache.list',
-  'cache.referred',
-  'secrets.get',
-  'store.now',
-])
+/** Every call, and whether it may change something. */
+export const MUTATES: Readonly<Record<StoreCallName, boolean>> = {
+  'events.append': true,
+  'events.read': false,
+  'runs.find': false,
+  'runs.list': false,
+  'runs.claim': true,
+  'runs.dueIn': false,
+  'runs.acquire': true,
+  'runs.renew': true,
+  'runs.release': true,
+  'runs.referred': false,
+  'runs.remove': true,
+  'inbox.post': true,
+  'inbox.list': false,
+  'inbox.rejected': false,
+  'snapshots.save': true,
+  'snapshots.latest': false,
+  'snapshots.prune': true,
+  'artifacts.put': true,
+  'artifacts.get': false,
+  'artifacts.read': false,
+  'artifacts.has': false,
+  'artifacts.touch': true,
+  'artifacts.list': false,
+  'artifacts.delete': true,
+  'cache.find': false,
+  'cache.putIfAbsent': true,
+  'cache.delete': true,
+  'cache.list': false,
+  'cache.referred': false,
+  'secrets.put': true,
+  'secrets.get': false,
+  'secrets.erase': true,
+  'store.now': false,
+}
 
 /** Stands between a caller and a store. `proceed` makes the call. */
 export type Interceptor = <T>(call: StoreCall, proceed: () => Promise<T>) => Promise<T>
@@ -47,7 +64,7 @@ export type Interceptor = <T>(call: StoreCall, proceed: () => Promise<T>) => Pro
 export function interceptStore(store: Store, intercept: Interceptor): Store {
   const { events, runs, inbox, snapshots, artifacts, cache, secrets } = store
   const pass = <A extends readonly unknown[], T>(name: StoreCallName, method: (...args: A) => Promise<T>) => {
-    const mutates = !READS.has(name)
+    const mutates = MUTATES[name]
     return (...args: A): Promise<T> => intercept({ name, mutates, args }, () => method(...args))
   }
   return {

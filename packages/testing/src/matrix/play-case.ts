@@ -54,8 +54,10 @@ export async function openWorld(
   create: typeof createKernel,
 ): Promise<CaseWorld> {
   const record = newRecord()
+  // Made first: should it throw, no store is left open.
+  const outside = scenario.outside?.()
   const store = observed(await scenario.open({ now }), record)
-  return { scenario, store, outside: scenario.outside?.(), record, createKernel: create }
+  return { scenario, store, outside, record, createKernel: create }
 }
 
 /** Plays a scenario to its end: whenever a process has died at one of the points, the next one takes over. */
