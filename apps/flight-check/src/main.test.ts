@@ -35,14 +35,18 @@ interface Ended {
   readonly stderr: string
 }
 
-/** Runs the program; kills it as soon as it has printed the given text. */
-async function run(args: readonly string[], killAt?: string): Promise<Ended> {
+/** Runs the program; kills it, or stops reading from it, as soon as it has printed the given text. */
+async function run(
+  args: readonly string[],
+  { killAt, leaveAt }: { readonly killAt?: string; readonly leaveAt?: string } = {},
+): Promise<Ended> {
   const child = spawn(process.execPath, ['--conditions=@varve/source', main, ...args], { cwd: folder })
   const output = { stdout: '', stderr: '' }
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output.stdout += text
     if (killAt !== undefined && output.stdout.includes(killAt)) child.kill('SIGKILL')
+    if (leaveAt !== undefined && output.stdout.includes(leaveAt)) child.stdout.destroy()
   })
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...output })))
 }
@@ -93,7 +97,7 @@ test('its own question is found behind those of more than a hundred other files'
 test('a run that was killed goes on where it was', async () => {
   const file = fileOf(flights)
 
-  const killed = await run([file], 'done  hour 05:00')
+  const killed = await run([file], { killAt: 'done  hour 05:00' })
   const { code, stdout } = await run([file, '--accept'])
 
   expect(killed.code).toBeNull()
@@ -108,4 +112,26 @@ test('a file that holds no flights fails the run, and says why', async () => {
 
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toMatch(/^error: check-[0-9a-f]{12} has failed: .+ JSON array of .+\n$/)
+})
+
+test('who reads the output may leave, and the run goes on', async () => {
+  const file = fileOf(flights)
+
+  const left = await run([file], { leaveAt: 'done  hour 00:00' })
+  const { stdout } = await run([file])
+
+  expect(left).toMatchObject({ code: 0, stderr: '' })
+  expect(done(stdout)).toEqual([])
+  expect(stdout).toMatch(/^odd {3}07:00 {2}720 minutes$/m)
+})
+
+test('control characters in a file are not given to the terminal', async () => {
+  const file = path.join(folder, 'flights.json')
+  writeFileSync(file, '\u001b[2J[]')
+
+  const { code, stderr } = await run([file])
+
+  expect(code).toBe(1)
+  expect(stderr).toContain('\uFFFD[2J')
+  expect(stderr).not.toContain('\u001b')
 })

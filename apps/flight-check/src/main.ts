@@ -7,10 +7,15 @@ import { defineFlightCheck, Oddities } from './flight-check.ts'
 
 const USAGE = 'usage: flight-check <file of flights> [--accept | --refuse]'
 
+// Whoever read our output may leave (`... | head`); the run goes on.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+})
+
 try {
   process.exitCode = await main()
 } catch (error) {
-  console.error(`error: ${(error as Error).message}`)
+  console.error(`error: ${printable((error as Error).message)}`)
   process.exitCode = 1
 }
 
@@ -48,6 +53,11 @@ async function questionOf(kernel: Kernel, runId: string, workflow: string): Prom
     if (found !== undefined || next === undefined) return found?.value
     cursor = next
   }
+}
+
+/** An error may quote what stands in a file, and a terminal would do what control characters say. */
+function printable(text: string): string {
+  return text.replace(/\s*\n\s*/g, ' ').replace(/\p{Cc}/gu, '\uFFFD')
 }
 
 function tell(outcome: Outcome<unknown>): number {

@@ -561,6 +561,18 @@ describe('bad input', () => {
     expect(stderr).toContain('flight-report-1 has failed')
   })
 
+  test('control characters in a file of flights are not given to the terminal', async () => {
+    const data = path.join(folder, 'escape.json')
+    writeFileSync(data, '\u001b[2J[]')
+
+    const { code, stderr } = await runProgram(folder, ['--data', data])
+
+    expect(code).toBe(1)
+    expect(stderr).toMatch(oneLine)
+    expect(stderr).toContain('\uFFFD[2J')
+    expect(stderr).not.toContain('\u001b')
+  })
+
   test('another file of flights than before is refused, and the run can go on with the right one', async () => {
     await runProgram(folder, [...few, '--kill-after', '7'])
     const other = path.join(folder, 'other.json')

@@ -17,7 +17,8 @@ export function describeFailure(error: unknown): string {
   if (isDebugging()) return inspect(error, { depth: 5 })
   if (!(error instanceof Error)) return `error: ${String(error)}`
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name
-  const text = error.message.replace(/\s*\n\s*/g, ' ')
+  // It may quote what stands in a file, and a terminal would do what control characters say.
+  const text = error.message.replace(/\s*\n\s*/g, ' ').replace(/\p{Cc}/gu, '\uFFFD')
   const told = text.startsWith(`${code}: `) ? text : `${code}: ${text}`
   return `error: ${told}${STUCK.has(code) ? '; or leave that run alone and start another one with --new' : ''}`
 }
