@@ -174,8 +174,8 @@ export interface Kernel extends AsyncDisposable {
   eraseSecrets(runId: string): Promise<readonly string[]>
   /**
    * Removes runs that ended long ago, with their logs, posts, snapshots and references, then artifacts that nothing refers to any
-   * more. Kept are runs that owe something or are leased, and those that their parent, or the run that goes on as them, would start again. Several processes may prune at
-   * once; what a crash left undone the next prune does.
+   * more. Kept are runs that owe something or are leased, and those that their parent, or the run that goes on as them, would start
+   * again. Several processes may prune at once; what a crash left undone the next prune does.
    *
    * @throws KernelError `INVALID_INPUT`, also for an option that there is not; StoreError `INVALID_ARGUMENT` for a workflow or
    * tags that are none. Nothing is removed then. Or what the store throws.

@@ -7,9 +7,9 @@ import { derivedRunId } from '../run/request-draft.ts'
  * Why an ended run was kept.
  *
  * `owes`: it has something to tell or to start yet, its successor for example. `leased`: a process is at it. `parent`: the run that
- * started it has not ended, or owes something, and would start it again. `previous`: so would the run that goes on as it, which owes its
- * start yet. `successor`, `child`: one that its secrets were passed on
- * to has not ended; only where they are to be erased. `before`: what was to be done before has failed.
+ * started it has not ended, or owes something, and would start it again. `previous`: so would the run that goes on as it, which owes
+ * its start yet. `successor`, `child`: one that its secrets were passed on to has not ended; only where they are to be erased.
+ * `before`: what was to be done before has failed.
  */
 export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor' | 'child' | 'before'
 
