@@ -1,4 +1,4 @@
-import type { Json, Post } from '@varve/store'
+import { shown, type Json, type Post } from '@varve/store'
 import { z } from 'zod'
 import { KernelError, textOf } from '../errors.ts'
 import { errorInfoSchema, eventSchemas, jsonSchema } from '../log/event-data.ts'
@@ -226,7 +226,10 @@ export function checkSignal(definition: Definition, name: string, value: unknown
   const schema = Object.hasOwn(definition.signals, name) ? definition.signals[name] : undefined
   if (schema !== undefined) return parse(schema, value, `the value of ${name}`, 'INVALID_INPUT')
   const names = Object.keys(definition.signals).join(', ')
-  throw new KernelError('INVALID_INPUT', `${definition.name} declares no signal ${name}; there are ${names || 'none'}`)
+  throw new KernelError(
+    'INVALID_INPUT',
+    `${definition.name} declares no signal ${shown(name)}; there are ${names || 'none'}`,
+  )
 }
 
 /** Something for an item that is not open. */

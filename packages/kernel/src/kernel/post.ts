@@ -2,7 +2,6 @@ import {
   canonicalJson,
   checkId,
   isStoreError,
-  isFrom,
   isTerminal,
   sha256,
   shown,
@@ -24,6 +23,7 @@ import { itemKeyOf, type LogEvent } from '../log/log-event.ts'
 import { errorInfoOf } from '../policy/action-error.ts'
 import { enter, eraseUnused, isRefusal, withSecrets, type NewSecret } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
+import { A_SPAN, isSpan } from '../time-span.ts'
 import { readSystem } from '../views/read-fold.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { checkRecordable } from '../driver/recordable.ts'
@@ -93,8 +93,8 @@ export async function signalRun(kernel: KernelParts, runId: string, signal: Sign
 export async function cancelRun(kernel: KernelParts, runId: string, options: CancelOptions): Promise<Outcome> {
   const { env } = kernel
   const { reason, by, graceMs } = options
-  if (graceMs !== undefined && !(isFrom(0, graceMs) && Number.isFinite(graceMs))) {
-    throw new KernelError('INVALID_INPUT', `graceMs must be a number from 0, got ${shown(graceMs)}`, { runId })
+  if (graceMs !== undefined && !isSpan(graceMs)) {
+    throw new KernelError('INVALID_INPUT', `graceMs must be ${A_SPAN}, got ${shown(graceMs)}`, { runId })
   }
   const row = await findRun(env, runId)
   if (graceMs !== undefined) await env.clock.check()

@@ -11,6 +11,7 @@ import { asLogEvent, readLogEvent } from '../log/log-event.ts'
 import { applyToSystem, emptySystem } from '../run/system.ts'
 import { withSecrets } from '../secrets/entering.ts'
 import { isSameValue } from '../secrets/same-value.ts'
+import { A_SPAN, isSpan } from '../time-span.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import type { StartOptions } from './options.ts'
 import { moveRun, type KernelParts } from './parts.ts'
@@ -87,8 +88,8 @@ async function unlessExists<T>(creating: Promise<T>): Promise<T | 'exists'> {
 function runOf({ env }: KernelParts, definition: Definition, input: unknown, options: StartOptions): NewRun {
   const { runId = env.newId(), tags, queue, deadlineMs } = options
   const startAt = startOf(env, runId, options)
-  if (deadlineMs !== undefined && !(isFrom(0, deadlineMs) && Number.isFinite(deadlineMs))) {
-    throw new KernelError('INVALID_INPUT', `deadlineMs must be a number from 0, got ${shown(deadlineMs)}`, { runId })
+  if (deadlineMs !== undefined && !isSpan(deadlineMs)) {
+    throw new KernelError('INVALID_INPUT', `deadlineMs must be ${A_SPAN}, got ${shown(deadlineMs)}`, { runId })
   }
   return newRun(env, definition, input, {
     runId,

@@ -27,8 +27,20 @@ test.for<[what: string, code: string, says: string, answer: Answer]>([
     'got a symbol',
     (next) => next.all([], { concurrency: Symbol('s') as never }),
   ],
-  ['a time of no number', 'INVALID_STEP', 'ms must be a number from 0', (next) => next.sleep(Symbol('s') as never)],
-  ['a time in a BigInt', 'INVALID_STEP', 'ms must be a number from 0', (next) => next.sleep(5n as never)],
+  [
+    'a time of no number',
+    'INVALID_STEP',
+    'must be a number of ms from 0 to 2^52',
+    (next) => next.sleep(Symbol('s') as never),
+  ],
+  ['a time that leads beyond all time', 'INVALID_STEP', 'got 1e+300', (next) => next.sleep(1e300)],
+  [
+    'a timeout that does',
+    'INVALID_STEP',
+    'timeoutMs must be a number of ms from 0 to 2^52, got 9007199254740992',
+    (next) => next.waitFor('go', { timeoutMs: 2 ** 53 }),
+  ],
+  ['a time in a BigInt', 'INVALID_STEP', 'must be a number of ms from 0 to 2^52', (next) => next.sleep(5n as never)],
   ['a failure without a message', 'INVALID_STEP', 'takes a text or { message', (next) => next.fail({} as never)],
   ['no failure', 'INVALID_STEP', 'takes a text or { message', (next) => next.fail(undefined as never)],
 ])('a step that asks for %s is told so, and nothing is written', async ([, code, says, answer]) => {

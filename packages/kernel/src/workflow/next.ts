@@ -1,5 +1,6 @@
-import { isFrom, shown } from '@varve/store'
+import { shown } from '@varve/store'
 import { KernelError } from '../errors.ts'
+import { A_SPAN, isSpan } from '../time-span.ts'
 import type { ActionInput } from './action.ts'
 import type { Complete, Continue, Emit, Fail, FailReason, Requests } from './decision.ts'
 import type { Workflow } from './define-workflow.ts'
@@ -131,6 +132,6 @@ function reasonOf(error: string | FailReason): FailReason {
 
 /** @throws KernelError `INVALID_STEP` for a time that never comes, or that is no number. */
 function delay(what: string, ms: number): number {
-  if (isFrom(0, ms) && Number.isFinite(ms)) return Math.ceil(ms)
-  throw new KernelError('INVALID_STEP', `${what} must be a number from 0, got ${shown(ms)}`)
+  if (isSpan(ms)) return Math.ceil(ms)
+  throw new KernelError('INVALID_STEP', `${what} must be ${A_SPAN}, got ${shown(ms)}`)
 }
