@@ -280,6 +280,20 @@ describe('when a state fails', () => {
     expect(message).toContain('12 states failed: s0 (s0 is broken); s1')
     expect(message).toContain('and 2 more')
   })
+
+  test.for<[what: string, code: object, expected: string]>([
+    ['ACTION_DENIED, when the policy names no code', {}, 'ACTION_DENIED'],
+    ['the code that the policy names', { code: 'NOT_TODAY' }, 'NOT_TODAY'],
+  ])('what a policy denies fails as in every workflow: with %s', async ([, code, expected]) => {
+    const policy = { name: 'mine', authorize: () => ({ policy: 'mine', reason: 'not allowed', ...code }) }
+
+    const outcome = await testEngine({ policy }).start(planOf([step('a')]), undefined as never)
+
+    expect(outcome).toMatchObject({
+      status: 'failed',
+      error: { code: expected, message: 'state a failed: denied by mine: not allowed' },
+    })
+  })
 })
 
 describe('states with a tag that the run skips', () => {

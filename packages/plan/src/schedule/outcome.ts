@@ -21,7 +21,7 @@ export function outcomeOf(event: LogEvent): { readonly key: string; readonly out
       return { key: event.data.key, outcome: { error: { message, ...(code !== undefined && { code }) } } }
     }
     case 'ActionDenied': {
-      const { policy, reason, code = 'DENIED' } = event.data
+      const { policy, reason, code = 'ACTION_DENIED' } = event.data
       return { key: event.data.key, outcome: { error: { message: `denied by ${policy}: ${reason}`, code } } }
     }
     case 'Resumed': {
