@@ -7,7 +7,7 @@ import { CodedError, isCodedError, isStoreError, type CodedErrorOptions, type Js
  * |---|---|
  * | `EMPTY_PLAN`, `DUPLICATE_STATE`, `MISSING_STATE`, `CIRCULAR_DEPENDENCY` | the graph is none; `details.cycle` is the cycle's path |
  * | `INVALID_DEFINITION` | an id, an option or a combination of options that no plan accepts |
- * | `INVALID_PARAMS` | the params fail their schema, or a run config is none; with its path |
+ * | `INVALID_PARAMS` | the params fail their schema, or a run config or an option of a verb is none; with its path |
  * | `SECRET_IN_MANIFEST`, `INEXACT_NUMBER` | the manifest would hold something that looks like a secret, or a number that is no safe integer |
  * | `RUN_EXISTS` | the run id belongs to a run of another plan, params or config |
  * | `RUN_NOT_FOUND`, `NOT_A_PLAN_RUN` | there is no such run, or it was not started by an engine |
@@ -25,7 +25,7 @@ import { CodedError, isCodedError, isStoreError, type CodedErrorOptions, type Js
  * | `DUPLICATE_ITEM` | two items of a map have the same key |
  * | `CHILD_FAILED`, `TOO_DEEP` | a child plan did not complete; child plans nest too deep |
  * | `TIMEOUT` | a state that is replayed or remade takes longer than its `timeoutMs` |
- * | `STATES_FAILED` | two states or more failed in a run that kept going; names them. One alone fails the run with its own error |
+ * | `STATES_FAILED` | two states or more failed, in a run that kept going or at once; names them. One alone fails the run with its own error |
  */
 export type PlanErrorCode =
   | 'EMPTY_PLAN'
