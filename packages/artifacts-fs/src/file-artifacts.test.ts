@@ -254,7 +254,16 @@ describe('refuses', () => {
   })
 
   test('options that are none, and a clock that is no function', () => {
-    for (const none of [undefined, null, folder, 7, [], { folder, now: 7 }, { folder, now: null }]) {
+    for (const none of [
+      undefined,
+      null,
+      folder,
+      7,
+      [],
+      { folder, now: 7 },
+      { folder, now: null },
+      { folder, clock: Date.now },
+    ]) {
       expect(() => fileArtifacts(none as never)).toThrow(failed('INVALID_ARGUMENT'))
     }
   })

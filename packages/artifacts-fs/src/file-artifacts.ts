@@ -5,6 +5,7 @@ import {
   checkContentIds,
   checkId,
   checkedClock,
+  checkNames,
   checkOptions,
   checkWhole,
   inChunks,
@@ -36,7 +37,7 @@ export interface FileArtifactsOptions {
 /**
  * Artifacts as files in a folder. Opens nothing that would have to be closed.
  *
- * @throws StoreError `INVALID_ARGUMENT` for options that are none, a folder without a name, and a `now` that is no function.
+ * @throws StoreError `INVALID_ARGUMENT` for options that are none or that there are not, a folder without a name, and a `now` that is no function.
  */
 export function fileArtifacts(options: FileArtifactsOptions): ArtifactStore {
   return artifactsOn(fs, options)
@@ -48,6 +49,7 @@ const AT_ONCE = 16
 /** Artifacts on this file system. */
 export function artifactsOn(disk: Disk, options: FileArtifactsOptions): ArtifactStore {
   checkOptions('the options of artifacts in files', options)
+  checkNames('artifacts in files', options, { folder: true, now: true })
   const { folder, now = Date.now } = options
   if (typeof folder !== 'string' || folder === '') {
     throw new StoreError(

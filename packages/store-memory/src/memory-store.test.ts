@@ -123,8 +123,11 @@ test.for(['5', true, null, undefined, Number.NaN, 0.5])(
   },
 )
 
-test.for([null, 'text', [], { now: 7 }, { now: null }])('options that are none are refused: %o', (options) => {
-  const opening = (): unknown => memoryStore(options as unknown as Parameters<typeof memoryStore>[0])
+test.for([null, 'text', [], { now: 7 }, { now: null }, { clock: Date.now }])(
+  'options that are none are refused: %o',
+  (options) => {
+    const opening = (): unknown => memoryStore(options as unknown as Parameters<typeof memoryStore>[0])
 
-  expect(opening).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
-})
+    expect(opening).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }))
+  },
+)

@@ -1,4 +1,4 @@
-import { checkOptions, type Store } from '@varve/store'
+import { checkNames, checkOptions, type Store } from '@varve/store'
 import { memoryArtifacts } from './artifacts.ts'
 import { memoryCache } from './cache.ts'
 import { memoryEvents } from './events.ts'
@@ -21,11 +21,12 @@ export interface MemoryStoreOptions {
  *
  * Every method runs from its first check to its last write without awaiting anything, so each call is one transaction.
  *
- * @throws StoreError `INVALID_ARGUMENT` for options that are none, and for a `now` that is no function; every call that asks the
+ * @throws StoreError `INVALID_ARGUMENT` for options that are none or that there are not, and for a `now` that is no function; every call that asks the
  * time throws it when that is no whole number.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   checkOptions('the options of a store in memory', options)
+  checkNames('a store in memory', options, { now: true })
   const { now = Date.now } = options
   return storeOver(new Memory(now))
 }

@@ -25,6 +25,8 @@ describe('what is no location is refused before anybody connects:', () => {
     { pool: {} },
     { pool: null },
     { pool: undefined },
+    { pool, schema: 'mine' },
+    { url: 'postgres://localhost:1/database', poolsize: 3 },
     null,
     7,
     [],
@@ -66,6 +68,7 @@ describe('what is no option is refused before anybody connects:', () => {
     ...[null, 'varve', 7, []],
     ...[{ schema: null }, { schema: true }, { schema: ['varve'] }, { schema: Symbol('varve') }],
     ...[{ now: 7 }, { now: null }, { now: '2020' }],
+    ...[{ shema: 'mine' }, { prepared: false }],
     ...[
       { notifications: null },
       { notifications: 'postgres://x' },
@@ -74,6 +77,12 @@ describe('what is no option is refused before anybody connects:', () => {
     ],
   ])('%o', async (options) => {
     await expect(postgresStore({ pool }, options as unknown as PostgresStoreOptions)).rejects.toEqual(refused)
+  })
+
+  test('by a migration, which takes the schema alone', async () => {
+    const misspelt = { shema: 'mine' } as object
+
+    await expect(migratePostgres({ pool }, misspelt)).rejects.toEqual(refused)
   })
 })
 

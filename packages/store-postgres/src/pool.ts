@@ -1,4 +1,4 @@
-import { checkOptions, shown, StoreError } from '@varve/store'
+import { checkNames, checkOptions, shown, StoreError, type NamesOf } from '@varve/store'
 import { Socket } from 'node:net'
 import type pg from 'pg'
 import { within } from './within.ts'
@@ -65,6 +65,8 @@ export interface OwnPool {
 /** How long a new connection may take. */
 export const CONNECT_MS = 10_000
 
+const OF_LOCATION: NamesOf<PostgresLocation> = { pool: true, url: true, poolSize: true }
+
 /** An address may hold a password, so none is shown. @throws StoreError `INVALID_ARGUMENT` for what is neither a pool nor an address. */
 export function checkLocation(location: PostgresLocation): void {
   if (typeof (location as unknown) === 'string') {
@@ -74,6 +76,7 @@ export function checkLocation(location: PostgresLocation): void {
     )
   }
   checkOptions('where a PostgreSQL store is', location)
+  checkNames('where a PostgreSQL store is', location, OF_LOCATION)
   const { pool, url }: { readonly pool?: Partial<PostgresPool> | null; readonly url?: unknown } = location
   if (!('pool' in location)) checkUrl('url', url)
   else if (typeof pool?.connect !== 'function') {

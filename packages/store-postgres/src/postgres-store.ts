@@ -1,4 +1,4 @@
-import { checkedClock, checkOptions, shown, StoreError, type Store } from '@varve/store'
+import { checkedClock, checkNames, checkOptions, shown, StoreError, type NamesOf, type Store } from '@varve/store'
 import { checkSchema, migrateSchema, postgresDialect, sqlStore, type SqlDialect } from '@varve/store-kysely'
 import { postgresChanges, type PostgresChanges } from './changes/postgres-changes.ts'
 import { checkLocation, checkUrl, openPool, type PostgresLocation } from './pool.ts'
@@ -28,6 +28,10 @@ export interface PostgresStoreOptions {
   readonly groupCommit?: boolean
 }
 
+const OF_STORE: NamesOf<PostgresStoreOptions> = {
+  ...{ schema: true, now: true, migrate: true, notifications: true, preparedStatements: true, groupCommit: true },
+}
+
 /**
  * A store in one schema of a PostgreSQL database, for any number of processes and machines.
  *
@@ -36,7 +40,7 @@ export interface PostgresStoreOptions {
  *
  * @throws StoreError `STORE_UNREACHABLE`; `NOT_A_STORE` for a schema that holds something else; `NEWER_SCHEMA` when a later
  * release has migrated it; `SCHEMA_MISSING`; `STORE_FAILED` when the role may not create what is missing;
- * `INVALID_ARGUMENT` for a location or options that are none. In all these cases nothing was written.
+ * `INVALID_ARGUMENT` for a location or options that are none, also for an option that there is not. In all these cases nothing was written.
  *
  * @example
  * ```ts
@@ -45,6 +49,7 @@ export interface PostgresStoreOptions {
  */
 export async function postgresStore(location: PostgresLocation, options: PostgresStoreOptions = {}): Promise<Store> {
   checkOptions('the options of a PostgreSQL store', options)
+  checkNames('a PostgreSQL store', options, OF_STORE)
   const { migrate = true, groupCommit } = options
   const now = options.now === undefined ? () => null : checkedClock(options.now)
   const { executor, dialect, changes, close } = await open(location, options)
@@ -69,6 +74,7 @@ export async function migratePostgres(
   options: Pick<PostgresStoreOptions, 'schema'> = {},
 ): Promise<void> {
   checkOptions('the options of a migration', options)
+  checkNames('a migration', options, { schema: true })
   const { executor, dialect, close } = await open(location, { ...options, notifications: false })
   try {
     await migrateSchema(executor, dialect)

@@ -1,4 +1,4 @@
-import { checkOptions, shown, StoreError } from '@varve/store'
+import { checkNames, checkOptions, shown, StoreError, type NamesOf } from '@varve/store'
 import type SQLite from 'better-sqlite3'
 import { existsSync, mkdirSync } from 'node:fs'
 import path from 'node:path'
@@ -31,9 +31,12 @@ export type SqliteLocation =
    */
   | { readonly database: SqliteDatabase }
 
+const OF_LOCATION: NamesOf<SqliteLocation> = { path: true, database: true }
+
 /** @throws StoreError `INVALID_ARGUMENT` for what names no file, and for what is no database. */
 export function checkLocation(location: SqliteLocation): void {
   checkOptions('where a SQLite store is', location)
+  checkNames('where a SQLite store is', location, OF_LOCATION)
   const { database, path: file }: { readonly database?: Partial<SqliteDatabase>; readonly path?: unknown } = location
   if ('database' in location) {
     if (typeof database?.prepare === 'function') return

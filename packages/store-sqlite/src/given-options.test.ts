@@ -30,6 +30,7 @@ describe('what is no location opens nothing:', () => {
     ['null', () => null],
     ['a database that is none', () => ({ database: {} })],
     ['no database', () => ({ database: undefined })],
+    ['a path with what no location has', (file) => ({ path: file, migrate: false })],
   ])('%s', async ([, locationOf]) => {
     const location = locationOf(path.join(folder, 'x')) as SqliteLocation
 
@@ -46,6 +47,7 @@ describe('what is no option opens nothing:', () => {
     ...[{ synchronous: 'OFF' }, { synchronous: 'full' }, { synchronous: null }],
     ...[{ busyTimeoutMs: '3000' }, { busyTimeoutMs: null }, { busyTimeoutMs: -1 }, { busyTimeoutMs: Symbol('1') }],
     ...[{ now: 7 }, { now: null }, { now: '2020' }],
+    ...[{ syncronous: 'FULL' }, { busyTimeout: 3000 }],
   ])('%o', async (options) => {
     const file = path.join(folder, 'x')
 

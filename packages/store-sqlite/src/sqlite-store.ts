@@ -1,4 +1,15 @@
-import { checkedClock, checkOneOf, checkOptions, checkWhole, isFrom, shown, StoreError, type Store } from '@varve/store'
+import {
+  checkedClock,
+  checkNames,
+  checkOneOf,
+  checkOptions,
+  checkWhole,
+  isFrom,
+  shown,
+  StoreError,
+  type NamesOf,
+  type Store,
+} from '@varve/store'
 import { checkSchema, migrateSchema, sqliteDialect, sqlStore, type Query, type SqlDialect } from '@varve/store-kysely'
 import { fileChanges, noOthers } from './file-changes.ts'
 import { checkLocation, openDatabase, type SqliteDatabase, type SqliteLocation } from './database.ts'
@@ -28,6 +39,10 @@ export interface SqliteStoreOptions {
   readonly groupCommit?: boolean
 }
 
+const OF_STORE: NamesOf<SqliteStoreOptions> = {
+  ...{ now: true, migrate: true, synchronous: true, busyTimeoutMs: true, pollMs: true, groupCommit: true },
+}
+
 /**
  * A store in one SQLite file: for one machine, and for as many of its processes as you like.
  *
@@ -35,7 +50,7 @@ export interface SqliteStoreOptions {
  *
  * @throws StoreError `NOT_A_STORE` for a file that is not a database, or is somebody else's; `NEWER_SCHEMA` when a later
  * release has migrated it; `SCHEMA_MISSING`; `STORE_UNREACHABLE` when the file cannot be opened; `STORE_BUSY`;
- * `INVALID_ARGUMENT` for a location or options that are none. In all these cases nothing was written.
+ * `INVALID_ARGUMENT` for a location or options that are none, also for an option that there is not. In all these cases nothing was written.
  *
  * @example
  * ```ts
@@ -44,6 +59,7 @@ export interface SqliteStoreOptions {
  */
 export async function sqliteStore(location: SqliteLocation, options: SqliteStoreOptions = {}): Promise<Store> {
   checkOptions('the options of a SQLite store', options)
+  checkNames('a SQLite store', options, OF_STORE)
   const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 50, groupCommit } = options
   const clock = checkedClock(now)
   checkWhole('pollMs', pollMs, 5)
