@@ -166,6 +166,20 @@ describe('outside of a pure function', () => {
     expect(() => crypto.getRandomValues.call({} as typeof crypto, new Uint8Array(1))).toThrow(TypeError)
   })
 
+  test('what was promisified before the kernel came is trapped as well', async () => {
+    const early = (done: (error: unknown, value: string) => void): void => done(undefined, 'called back')
+    Object.defineProperty(early, promisify.custom, { value: async () => 'promised' })
+    // Node marks what it gives out as its own promisified form, as with execFile.
+    promisify(early)
+    vi.stubGlobal('fetch', early)
+    const call = () => promisify(fetch as unknown as typeof early)()
+
+    guard(step, ignore)
+
+    expect(await call()).toBe('promised')
+    expect(() => guard(step, call)).toThrow(expect.objectContaining(kernelError('NONDETERMINISM')))
+  })
+
   test('many guards put one trap in place', () => {
     const { now } = Date
 

@@ -38,10 +38,11 @@ export function trapOf(original: Callable, trapped: Trapped): Callable {
   const trap = Object.hasOwn(original, 'prototype')
     ? constructorTrap(original, trapped)
     : functionTrap(original, trapped)
-  Object.setPrototypeOf(trap, Object.getPrototypeOf(original) as object | null)
-  Object.defineProperties(trap, propertiesOf(original, trapped))
+  // Before its properties are looked at: what Node promisifies is its own promisified form from then on.
   traps.set(original, trap)
   traps.set(trap, trap)
+  Object.setPrototypeOf(trap, Object.getPrototypeOf(original) as object | null)
+  Object.defineProperties(trap, propertiesOf(original, trapped))
   return trap
 }
 
