@@ -1,10 +1,13 @@
 import { createKernel } from '@varve/kernel'
+import { contentId } from '@varve/store'
 import { sqliteStore } from '@varve/store-sqlite'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { readFlightFile } from 'flight-report/flights/flight-file'
+import { execFile, spawn } from 'node:child_process'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { defineFlightCheck } from './flight-check.ts'
 
@@ -83,10 +86,11 @@ test('its own question is found behind those of more than a hundred other files'
     { path: path.join(folder, '.varve', 'checks.sqlite') },
     { synchronous: 'NORMAL' },
   )
-  const flightCheck = defineFlightCheck(file)
+  const flightCheck = defineFlightCheck(() => readFlightFile(file))
   await using kernel = createKernel({ store, workflows: [flightCheck] })
   const others = Array.from({ length: 101 }, (_, i) => `check-other-${i}`)
-  await Promise.all(others.map((runId) => kernel.start(flightCheck, { dataset: 'flights.json' }, { runId })))
+  const { hash } = await readFlightFile(file)
+  await Promise.all(others.map((runId) => kernel.start(flightCheck, { file: hash }, { runId })))
 
   const { code, stdout } = await run([file])
 
@@ -105,6 +109,40 @@ test('a run that was killed goes on where it was', async () => {
   expect(done(stdout)).not.toContain('hour 05:00')
   expect(done(stdout).at(-1)).toBe('hour 23:00')
   expect(stdout).toContain('{"accepted":true,"flights":24,"odd":1}')
+})
+
+test('a copy of a file is the same run', async () => {
+  const file = fileOf(flights)
+  const copy = path.join(folder, 'copy.json')
+  copyFileSync(file, copy)
+
+  const asked = await run([file])
+  const answered = await run([copy, '--accept'])
+
+  expect(asked.stdout).toContain('asks whether to accept them')
+  expect(answered).toMatchObject({ code: 0, stderr: '' })
+  expect(done(answered.stdout)).toEqual([])
+  expect(answered.stdout).toContain('{"accepted":true,"flights":24,"odd":1}')
+})
+
+test.skipIf(process.platform === 'win32')('a file is read once, so it may be a pipe', async () => {
+  const file = fileOf(flights.slice(0, 5))
+  const program = [process.execPath, '--conditions=@varve/source', main, '/dev/stdin']
+
+  const { stdout } = await promisify(execFile)('sh', ['-c', 'cat "$0" | "$@"', file, ...program], { cwd: folder })
+
+  expect(stdout).toContain('{"accepted":true,"flights":5,"odd":0}')
+})
+
+test('flights that are not those that the run is on fail it', async () => {
+  const file = fileOf(flights)
+  await using store = await sqliteStore({ path: path.join(folder, 'checks.sqlite') }, { synchronous: 'NORMAL' })
+  const flightCheck = defineFlightCheck(() => readFlightFile(file))
+  await using kernel = createKernel({ store, workflows: [flightCheck] })
+
+  const outcome = await kernel.start(flightCheck, { file: contentId('other flights') }, { runId: 'check-other' })
+
+  expect(outcome).toMatchObject({ status: 'failed', error: { code: 'DATA_CHANGED' } })
 })
 
 test('a file that holds no flights fails the run, and says why', async () => {

@@ -26,17 +26,19 @@ async function main(): Promise<number> {
   if (file === undefined || positionals.length > 1 || (values.accept && values.refuse)) throw new Error(USAGE)
   const answer = (values.accept ?? values.refuse) ? values.accept === true : undefined
 
+  // Read once: what becomes of the file meanwhile is no business of the run, which is named by what was read.
+  const flights = await readFlightFile(file)
   await using store = await sqliteStore({ path: path.join('.varve', 'checks.sqlite') })
-  const flightCheck = defineFlightCheck(file)
+  const flightCheck = defineFlightCheck(async () => flights)
   await using kernel = createKernel({
     ...{ store, workflows: [flightCheck] },
     onCommitted: (_, events) => {
       for (const { type, data } of events) if (type === 'ActionSucceeded') console.log(`done  ${data.key}`)
     },
   })
-  // The same file is the same run, so starting it again goes on with it, or answers what it came to.
-  const runId = `check-${(await readFlightFile(file)).hash.slice('sha256:'.length, 'sha256:'.length + 12)}`
-  const outcome = await kernel.start(flightCheck, { dataset: path.basename(file) }, { runId })
+  // The same content is the same run, so starting it again goes on with it, or answers what it came to.
+  const runId = `check-${flights.hash.slice('sha256:'.length, 'sha256:'.length + 12)}`
+  const outcome = await kernel.start(flightCheck, { file: flights.hash }, { runId })
   if (outcome.status !== 'blocked') return tell(outcome)
   if (answer !== undefined) return tell(await kernel.resume(runId, { key: 'accept', value: answer }))
   const oddities = Oddities.parse(await questionOf(kernel, runId, flightCheck.name))
