@@ -3,7 +3,7 @@ import { contentId } from '@varve/store'
 import { sqliteStore } from '@varve/store-sqlite'
 import { readFlightFile } from 'flight-report/flights/flight-file'
 import { execFile, spawn } from 'node:child_process'
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -149,7 +149,24 @@ test('a file that holds no flights fails the run, and says why', async () => {
   const { code, stdout, stderr } = await run([fileOf({})])
 
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-  expect(stderr).toMatch(/^error: check-[0-9a-f]{12} has failed: .+ JSON array of .+\n$/)
+  expect(stderr).toMatch(
+    /^error: DATA_INVALID: check-[0-9a-f]{12} has failed: .+ JSON array of .+ or name another one\n$/,
+  )
+})
+
+test.for([
+  ['a file that is not there', ['nowhere.json'], /^error: DATA_UNREADABLE: .+; name a readable file\n$/],
+  ['an unknown option', ['--frobnicate'], /^error: USAGE: Unknown option .+; usage: flight-check .+\n$/],
+  ['no file', [], /^error: USAGE: .+; usage: flight-check .+\n$/],
+  ['two files', ['a.json', 'b.json'], /^error: USAGE: .+; usage: flight-check .+\n$/],
+  ['two answers', ['a.json', '--accept', '--refuse'], /^error: USAGE: .+; usage: flight-check .+\n$/],
+] as const)('%s is told with a code, and what to do in this program', async ([, args, told]) => {
+  const { code, stdout, stderr } = await run(args)
+
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toMatch(told)
+  expect(stderr).not.toMatch(/--(data|new)/)
+  expect(readdirSync(folder)).toEqual([])
 })
 
 test('who reads the output may leave, and the run goes on', async () => {

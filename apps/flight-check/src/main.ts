@@ -1,11 +1,19 @@
-import { createKernel, type Kernel, type Outcome } from '@varve/kernel'
+import { ActionError, createKernel, type Kernel, type Outcome } from '@varve/kernel'
 import { sqliteStore } from '@varve/store-sqlite'
 import { readFlightFile } from 'flight-report/flights/flight-file'
+import { tellError } from 'flight-report/terminal/told-error'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { defineFlightCheck, Oddities } from './flight-check.ts'
 
 const USAGE = 'usage: flight-check <file of flights> [--accept | --refuse]'
+
+/** What to do here about errors whose texts cannot know. */
+const REMEDIES = {
+  USAGE,
+  DATA_UNREADABLE: 'name a readable file',
+  DATA_INVALID: 'restore the file, or name another one',
+}
 
 // Whoever read our output may leave (`... | head`); the run goes on.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -15,17 +23,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   process.exitCode = await main()
 } catch (error) {
-  console.error(`error: ${printable((error as Error).message)}`)
+  console.error(tellError(error, REMEDIES))
   process.exitCode = 1
 }
 
 async function main(): Promise<number> {
-  const options = { accept: { type: 'boolean' }, refuse: { type: 'boolean' } } as const
-  const { positionals, values } = parseArgs({ allowPositionals: true, options })
-  const [file] = positionals
-  if (file === undefined || positionals.length > 1 || (values.accept && values.refuse)) throw new Error(USAGE)
-  const answer = (values.accept ?? values.refuse) ? values.accept === true : undefined
-
+  const { file, answer } = readArguments()
   // Read once: what becomes of the file meanwhile is no business of the run, which is named by what was read.
   const flights = await readFlightFile(file)
   await using store = await sqliteStore({ path: path.join('.varve', 'checks.sqlite') })
@@ -47,6 +50,26 @@ async function main(): Promise<number> {
   return 0
 }
 
+/** @throws ActionError `USAGE`. */
+function readArguments(): { readonly file: string; readonly answer: boolean | undefined } {
+  const options = { accept: { type: 'boolean' }, refuse: { type: 'boolean' } } as const
+  const refuse = (text: string): never => {
+    throw new ActionError('permanent', text, { code: 'USAGE' })
+  }
+  const parse = () => {
+    try {
+      return parseArgs({ allowPositionals: true, options })
+    } catch (error) {
+      return refuse((error as Error).message)
+    }
+  }
+  const { positionals, values } = parse()
+  const [file, ...others] = positionals
+  if (file === undefined || others.length > 0) return refuse('one file has to be named')
+  if (values.accept && values.refuse) return refuse('--accept and --refuse are two answers')
+  return { file, answer: (values.accept ?? values.refuse) ? values.accept === true : undefined }
+}
+
 /** What a run asks. Checks of other files may be open as well, and more of them than a page holds. */
 async function questionOf(kernel: Kernel, runId: string, workflow: string): Promise<unknown> {
   for (let cursor: string | undefined; ;) {
@@ -57,13 +80,11 @@ async function questionOf(kernel: Kernel, runId: string, workflow: string): Prom
   }
 }
 
-/** An error may quote what stands in a file, and a terminal would do what control characters say. */
-function printable(text: string): string {
-  return text.replace(/\s*\n\s*/g, ' ').replace(/\p{Cc}/gu, '\uFFFD')
-}
-
 function tell(outcome: Outcome<unknown>): number {
-  if (outcome.status === 'failed') throw new Error(`${outcome.runId} has failed: ${outcome.error.message}`)
+  if (outcome.status === 'failed') {
+    const { message, code = 'RUN_FAILED' } = outcome.error
+    throw new ActionError('permanent', `${outcome.runId} has failed: ${message}`, { code })
+  }
   console.log(`Run ${outcome.runId}: ${JSON.stringify('output' in outcome ? outcome.output : outcome.status)}`)
   return 0
 }

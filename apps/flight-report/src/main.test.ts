@@ -559,6 +559,7 @@ describe('bad input', () => {
     expect(stderr).toContain('DATA_INVALID')
     expect(stderr).toContain('[1.distance]')
     expect(stderr).toContain('flight-report-1 has failed')
+    expect(stderr).toContain('name another one with --data')
   })
 
   test('control characters in a file of flights are not given to the terminal', async () => {
@@ -582,7 +583,7 @@ describe('bad input', () => {
     const { code, stdout } = await runProgram(folder, few)
 
     expect(refused.code).toBe(1)
-    expect(refused.stderr).toMatch(/^error: DATA_CHANGED: .+\n$/)
+    expect(refused.stderr).toMatch(/^error: DATA_CHANGED: .+ --data .+ --new\n$/)
     expect(code).toBe(0)
     expect(stdout).toContain('7 of 24 hours reused, continuing at 07:00')
   })

@@ -1,5 +1,5 @@
 import { CodedError } from '@varve/store'
-import { inspect } from 'node:util'
+import { tellError, type Remedies } from '../terminal/told-error.ts'
 
 /** What can go wrong in this program itself. */
 export type AppErrorCode =
@@ -12,23 +12,21 @@ export class AppError extends CodedError<AppErrorCode> {
   }
 }
 
-/** What a person is told of an error: its code and remedy in one line; everything under `DEBUG=varve`. */
+/** What a person is told of an error, in one line. */
 export function describeFailure(error: unknown): string {
-  if (isDebugging()) return inspect(error, { depth: 5 })
-  if (!(error instanceof Error)) return `error: ${String(error)}`
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name
-  // It may quote what stands in a file, and a terminal would do what control characters say.
-  const text = error.message.replace(/\s*\n\s*/g, ' ').replace(/\p{Cc}/gu, '\uFFFD')
-  const told = text.startsWith(`${code}: `) ? text : `${code}: ${text}`
-  return `error: ${told}${STUCK.has(code) ? '; or leave that run alone and start another one with --new' : ''}`
+  return tellError(error, REMEDIES)
 }
 
 /** What keeps the unfinished run from going on, however often it is tried. */
-const STUCK: ReadonlySet<string> = new Set([
+const STUCK = [
   ...['CORRUPT_LOG', 'INVALID_LOG', 'NEWER_FORMAT', 'CODE_CHANGED', 'POISONED'],
   ...['PLAN_CHANGED', 'MANIFEST_CORRUPT'],
-])
+]
 
-function isDebugging(): boolean {
-  return (process.env['DEBUG'] ?? '').split(',').includes('varve')
+/** What to do here about errors of what this program shares with others. */
+export const REMEDIES: Remedies = {
+  DATA_UNREADABLE: 'name a readable file with --data',
+  DATA_INVALID: 'restore the file, or name another one with --data',
+  DATA_CHANGED: 'leave out --data or bring that file back, or start another run with --new',
+  ...Object.fromEntries(STUCK.map((code) => [code, 'or leave that run alone and start another one with --new'])),
 }

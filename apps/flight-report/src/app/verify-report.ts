@@ -1,5 +1,7 @@
 import { ActionError } from '@varve/kernel'
 import { isPlanError, type Engine } from '@varve/plan'
+import { withRemedy } from '../terminal/told-error.ts'
+import { REMEDIES } from './failure.ts'
 import { stateName } from './tables.ts'
 
 /**
@@ -29,6 +31,6 @@ async function remakeOne(engine: Engine, runId: string, key: string): Promise<st
   } catch (error) {
     // A state whose code fails now, as one does that reads a file which is gone.
     if (!isPlanError(error) && !(error instanceof ActionError)) throw error
-    return `Not remade ${stateName(key)}: ${error.message}`
+    return `Not remade ${stateName(key)}: ${withRemedy(error, REMEDIES)}`
   }
 }

@@ -13,10 +13,10 @@ export interface FlightFile {
   readonly bytes: Uint8Array
 }
 
-/** @throws ActionError `DATA_UNREADABLE`. */
+/** @throws ActionError `DATA_UNREADABLE`. What to do about it is said by the program, as with all errors of this file. */
 export async function readFlightFile(file: string): Promise<FlightFile> {
   const bytes = await readFile(file).catch((cause: unknown) => {
-    const text = `${file} cannot be read (${String(cause)}); name a readable file with --data`
+    const text = `${file} cannot be read (${String(cause)})`
     throw new ActionError('permanent', text, { code: 'DATA_UNREADABLE', cause })
   })
   return { path: path.resolve(file), hash: contentId(bytes), bytes }
@@ -24,9 +24,7 @@ export async function readFlightFile(file: string): Promise<FlightFile> {
 
 /** The error of a run whose file is not what it was. */
 export function dataChanged(file: string, recorded: ContentId, found: ContentId): ActionError {
-  const text =
-    `the run reads the flights ${recorded}, but ${file} is ${found} now; ` +
-    'leave out --data or bring that file back, or start another run with --new'
+  const text = `the run reads the flights ${recorded}, but ${file} is ${found} now`
   return new ActionError('permanent', text, { code: 'DATA_CHANGED' })
 }
 
@@ -39,9 +37,8 @@ const Flights = z.array(Flight).min(1, 'holds no flight')
  */
 export function parseFlights(bytes: Uint8Array): readonly Flight[] {
   const refuse = (reason: string, cause?: unknown): ActionError => {
-    const remedy =
-      'the file must be a JSON array of { delay, distance, time }; restore it, or name another one with --data'
-    return new ActionError('permanent', `${reason}; ${remedy}`, { code: 'DATA_INVALID', cause })
+    const wanted = 'the file must be a JSON array of { delay, distance, time }'
+    return new ActionError('permanent', `${reason}; ${wanted}`, { code: 'DATA_INVALID', cause })
   }
   let data: unknown
   try {
