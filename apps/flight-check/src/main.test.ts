@@ -3,7 +3,7 @@ import { contentId } from '@varve/store'
 import { sqliteStore } from '@varve/store-sqlite'
 import { readFlightFile } from 'flight-report/flights/flight-file'
 import { execFile, spawn } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, copyFileSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -41,15 +41,22 @@ interface Ended {
 /** Runs the program; kills it, or stops reading from it, as soon as it has printed the given text. */
 async function run(
   args: readonly string[],
-  { killAt, leaveAt }: { readonly killAt?: string; readonly leaveAt?: string } = {},
+  {
+    killAt,
+    leaveAt,
+    stdout = 'pipe',
+  }: { readonly killAt?: string; readonly leaveAt?: string; readonly stdout?: 'pipe' | number } = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, ['--conditions=@varve/source', main, ...args], { cwd: folder })
+  const child = spawn(process.execPath, ['--conditions=@varve/source', main, ...args], {
+    cwd: folder,
+    stdio: ['ignore', stdout, 'pipe'],
+  })
   const output = { stdout: '', stderr: '' }
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     output.stdout += text
     if (killAt !== undefined && output.stdout.includes(killAt)) child.kill('SIGKILL')
-    if (leaveAt !== undefined && output.stdout.includes(leaveAt)) child.stdout.destroy()
+    if (leaveAt !== undefined && output.stdout.includes(leaveAt)) child.stdout?.destroy()
   })
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...output })))
 }
@@ -179,6 +186,23 @@ test('who reads the output may leave, and the run goes on', async () => {
   expect(done(stdout)).toEqual([])
   expect(stdout).toMatch(/^odd {3}07:00 {2}720 minutes$/m)
 })
+
+test.runIf(process.platform === 'linux')(
+  'output for which the disk has no room is told once, and the run goes on',
+  async () => {
+    const file = fileOf(flights)
+    const full = openSync('/dev/full', 'w')
+
+    const lost = await run([file], { stdout: full })
+    closeSync(full)
+    const { stdout } = await run([file])
+
+    expect(lost.code).toBe(1)
+    expect(lost.stderr).toMatch(/^error: ENOSPC: .+\n$/)
+    expect(done(stdout)).toEqual([])
+    expect(stdout).toMatch(/^odd {3}07:00 {2}720 minutes$/m)
+  },
+)
 
 test('control characters in a file are not given to the terminal', async () => {
   const file = path.join(folder, 'flights.json')

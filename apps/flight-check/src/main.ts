@@ -1,6 +1,7 @@
 import { ActionError, createKernel, type Kernel, type Outcome } from '@varve/kernel'
 import { sqliteStore } from '@varve/store-sqlite'
 import { readFlightFile } from 'flight-report/flights/flight-file'
+import { surviveLostOutput } from 'flight-report/terminal/output'
 import { tellError } from 'flight-report/terminal/told-error'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -13,12 +14,10 @@ const REMEDIES = {
   USAGE,
   DATA_UNREADABLE: 'name a readable file',
   DATA_INVALID: 'restore the file, or name another one',
+  ENOSPC: 'make room where the output goes, and run this again to read it',
 }
 
-// Whoever read our output may leave (`... | head`); the run goes on.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-})
+surviveLostOutput((error) => console.error(tellError(error, REMEDIES)))
 
 try {
   process.exitCode = await main()

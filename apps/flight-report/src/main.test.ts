@@ -1,5 +1,7 @@
+import type {} from '../../../test/bundles/global-setup.ts'
 import type {} from '../../../test/postgres/global-setup.ts'
 import SQLite from 'better-sqlite3'
+import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -151,6 +153,21 @@ describe('a run over few flights', () => {
     expect(code).toBe(1)
     expect(stderr).toMatch(/^error: HOURS_PASSED: .+--new\n$/)
   })
+
+  test.runIf(process.platform === 'linux')(
+    'goes on when the disk has no room for its output, and says so once',
+    async () => {
+      const command = [process.execPath, inject('program'), ...few]
+      const lost = spawnSync('sh', ['-c', '"$0" "$@" > /dev/full', ...command], { cwd: folder, encoding: 'utf8' })
+
+      const { stdout } = await runProgram(folder, ['--verify'])
+
+      expect(lost.status).toBe(1)
+      expect(lost.stderr).toMatch(/^error: ENOSPC: .+\n$/)
+      expect(stdout).toContain('flight-report-1, 88 events')
+      expect(existsSync(report())).toBe(true)
+    },
+  )
 
   test('is left alone by --new', async () => {
     await runProgram(folder, [...few, '--kill-after', '7'])

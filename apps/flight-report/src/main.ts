@@ -16,6 +16,7 @@ import { verifyReport } from './app/verify-report.ts'
 import { defineFlightReport, type FlightReport } from './flight-plan.ts'
 import { readFlightFile } from './flights/flight-file.ts'
 import { publications } from './report/publications.ts'
+import { surviveLostOutput } from './terminal/output.ts'
 
 /** Everything this program writes lies here. */
 const folder = path.resolve('.varve')
@@ -23,10 +24,7 @@ const folder = path.resolve('.varve')
 /** How long a run waits for a process that died where nobody can see it. */
 const LEASE_MS = 10_000
 
-// Whoever read our output may leave (`npm start | head`); the run goes on.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-})
+surviveLostOutput((error) => console.error(describeFailure(error)))
 
 process.exitCode = await main(readArguments(process.argv.slice(2)))
 

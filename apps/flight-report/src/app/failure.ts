@@ -28,5 +28,6 @@ export const REMEDIES: Remedies = {
   DATA_UNREADABLE: 'name a readable file with --data',
   DATA_INVALID: 'restore the file, or name another one with --data',
   DATA_CHANGED: 'leave out --data or bring that file back, or start another run with --new',
+  ENOSPC: 'make room where the output goes; the run goes on without telling',
   ...Object.fromEntries(STUCK.map((code) => [code, 'or leave that run alone and start another one with --new'])),
 }
