@@ -169,6 +169,22 @@ describe('a run over few flights', () => {
     },
   )
 
+  test('cannot be killed at an hour that it does not fold', async () => {
+    await runProgram(folder, [...few, '--since', '20', '--kill-after', '1'])
+
+    const { code, stdout, stderr } = await runProgram(folder, [...few, '--kill-after', '5'])
+
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(/^error: HOURS_MISSING: flight-report-1 folds 4 hours .+--new\n$/)
+  })
+
+  test('says at its end that it did not come to where it was to be killed', async () => {
+    const { code, stdout } = await runProgram(folder, [...few, '--kill-at-event', '500'])
+
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^Not killed the run ended with 88 events before .+500 events$/m)
+  })
+
   test('is left alone by --new', async () => {
     await runProgram(folder, [...few, '--kill-after', '7'])
 
@@ -479,6 +495,13 @@ describe('bad input', () => {
     ['a time between two hours', ['--since', '18:30']],
     ['two answers', ['--approve', '--reject']],
     ['a kill that memory does not survive', ['--store', 'memory', '--kill-after', '7']],
+    ['a kill after more hours than are folded', ['--kill-after', '3', '--since', '22']],
+    ['to verify a run that is to be started', ['--verify', '--new']],
+    ['to make again from another hour on', ['--verify', '--remake', '--since', '3']],
+    ['to verify with an answer', ['--verify', '--approve']],
+    ['to verify and be killed', ['--verify', '--kill-at-event', '9']],
+    ['to make again in parallel', ['--remake', '--at-once', '4']],
+    ['to verify with a file, which is not read', ['--verify', '--data', 'flights.json']],
     ['to verify what memory has not', ['--store', 'memory', '--verify']],
   ] as const)('%s is refused with the usage', async ([, args]) => {
     const { code, stdout, stderr } = await runProgram(folder, args)

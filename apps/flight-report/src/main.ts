@@ -95,6 +95,7 @@ async function report(driving: Parameters<typeof driveReport>[0]): Promise<numbe
       runId = id
     })
     await printEnd(engine, runId, { published, folder, explain: options.explain === true })
+    driving.kill.missed((await engine.kernel.get(runId)).head)
     return 0
   } catch (error) {
     if (!interruption.signal.aborted) throw error

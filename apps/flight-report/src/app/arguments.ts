@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { fileURLToPath } from 'node:url'
 import { HOURS_PER_DAY } from '../flights/flight.ts'
+import { contradictionIn } from './contradictions.ts'
 import { stores, type StoreName } from './store.ts'
 
 /** What the command line asks for. */
@@ -60,24 +61,15 @@ export function readArguments(argv: readonly string[]): Arguments {
     .showHelpAfterError()
     .parse(argv, { from: 'user' })
   const { approve, reject, ...options } = command.opts<Parsed>()
-  const outlives = needsStore(options)
-  if (outlives !== undefined && options.store === 'memory') {
-    command.error(`error: ${outlives} needs a store that outlives the process: leave out '--store memory'`)
-  }
-  const dataNamed = command.getOptionValueSource('data') === 'cli'
-  return { ...options, dataNamed, ...((approve ?? reject) && { approved: approve === true }) }
+  const isNamed = (option: string): boolean => command.getOptionValueSource(option) === 'cli'
+  const contradiction = contradictionIn(options, isNamed)
+  if (contradiction !== undefined) command.error(`error: ${contradiction}`)
+  return { ...options, dataNamed: isNamed('data'), ...((approve ?? reject) && { approved: approve === true }) }
 }
 
 interface Parsed extends Omit<Arguments, 'approved' | 'dataNamed'> {
   readonly approve?: true
   readonly reject?: true
-}
-
-function needsStore({ killAfter, killAtEvent, verify, remake }: Parsed): string | undefined {
-  if (killAfter !== undefined) return '--kill-after'
-  if (killAtEvent !== undefined) return '--kill-at-event'
-  if (verify) return '--verify'
-  return remake && '--remake'
 }
 
 function hours(text: string): number {

@@ -65,9 +65,9 @@ async function goOn(driving: Driving, row: RunRow): Promise<void> {
   await checkData(driving, load)
   const timeline = await engine.kernel.timeline(runId)
   const hours = hoursIn(timeline)
-  if (options.killAfter !== undefined && options.killAfter <= hours.size) throw hoursPassed(runId, hours.size)
-  console.log(`Continuing run ${runId}`)
   const total = HOURS_PER_DAY - since
+  if (options.killAfter !== undefined) checkKill(runId, options.killAfter, { hours: hours.size, total })
+  console.log(`Continuing run ${runId}`)
   const missing = Array.from({ length: total }, (_, i) => clockTime(since + i)).find((hour) => !hours.has(hour))
   const where = load === undefined || missing === undefined ? `with ${next}` : `at ${missing}`
   console.log(`${hours.size} of ${total} hours reused, continuing ${where}`)
@@ -101,9 +101,18 @@ async function checkData({ read, options }: Driving, loaded: FlightFile['hash'] 
   if (found.hash !== loaded) throw dataChanged(options.data, loaded, found.hash)
 }
 
-function hoursPassed(runId: string, hours: number): AppError {
-  const text = `${runId} has ${hours} hourly results already; choose a larger number, or start another run with --new`
-  return new AppError('HOURS_PASSED', text)
+/** Whoever wants to see a kill would wait for it in vain. */
+function checkKill(runId: string, killAfter: number, { hours, total }: { hours: number; total: number }): void {
+  const another = 'or start another run with --new'
+  if (killAfter <= hours) {
+    throw new AppError(
+      'HOURS_PASSED',
+      `${runId} has ${hours} hourly results already; choose a larger number, ${another}`,
+    )
+  }
+  if (killAfter > total) {
+    throw new AppError('HOURS_MISSING', `${runId} folds ${total} hours in all; choose a smaller number, ${another}`)
+  }
 }
 
 async function watch(

@@ -3,7 +3,7 @@ import { tellError, type Remedies } from '../terminal/told-error.ts'
 
 /** What can go wrong in this program itself. */
 export type AppErrorCode =
-  'DATABASE_URL_MISSING' | 'HOURS_PASSED' | 'SINCE_CHANGED' | 'NO_RUN' | 'NO_ANSWER' | 'IN_DOUBT'
+  'DATABASE_URL_MISSING' | 'HOURS_PASSED' | 'HOURS_MISSING' | 'SINCE_CHANGED' | 'NO_RUN' | 'NO_ANSWER' | 'IN_DOUBT'
 
 /** An error of this program, shaped as those of the library are. */
 export class AppError extends CodedError<AppErrorCode> {

@@ -8,6 +8,8 @@ export interface Kill {
   begin(total: number, hours: number): void
   /** Told of every commit, right after it. */
   committed(events: readonly LogEvent[]): void
+  /** Says that a run has come to its end before it came so far, if it was asked for. */
+  missed(head: number): void
 }
 
 /** What the options ask for. */
@@ -24,6 +26,14 @@ export function killOf({ killAfter, killAtEvent }: Pick<Arguments, 'killAfter' |
       if (killAfter !== undefined && hours >= killAfter) killThisProcess(`${hours} of ${total} hourly results`)
       const seq = events.at(-1)?.seq ?? 0
       if (killAtEvent !== undefined && seq >= killAtEvent) killThisProcess(`${seq} events`)
+    },
+    missed: (head) => {
+      const asked = [
+        ...(killAfter === undefined ? [] : [`${killAfter} hourly results`]),
+        ...(killAtEvent === undefined ? [] : [`${killAtEvent} events`]),
+      ].join(' or ')
+      if (asked !== '')
+        console.log(`Not killed the run ended with ${head} events before this process had committed ${asked}`)
     },
   }
 }
