@@ -4,6 +4,7 @@ import SQLite from 'better-sqlite3'
 import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
 import path from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
@@ -532,6 +533,20 @@ describe('bad input', () => {
 
     expect(code).toBe(1)
     expect(stderr).toMatch(/^error: DATABASE_URL_MISSING: set DATABASE_URL.+\n$/)
+  })
+
+  test('a server that does not answer can be left with SIGINT', async () => {
+    const mute = createServer()
+    await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve))
+    const { port } = mute.address() as AddressInfo
+    const env = { DATABASE_URL: `postgres://nobody@127.0.0.1:${port}/nothing` }
+    const program = startProgram(folder, [...few, '--store', 'postgres'], env)
+    mute.once('connection', () => program.kill('SIGINT'))
+
+    const { signal, stderr } = await program.ended
+    mute.close()
+
+    expect({ signal, stderr }).toEqual({ signal: 'SIGINT', stderr: '' })
   })
 
   test('an unreachable server is said so', async () => {

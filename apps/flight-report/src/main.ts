@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { readArguments, type Arguments } from './app/arguments.ts'
 import { driveReport } from './app/drive-report.ts'
 import { AppError, describeFailure } from './app/failure.ts'
-import { listenForInterruption, type Interruption } from './app/interruption.ts'
+import { listenForInterruption } from './app/interruption.ts'
 import { killOf } from './app/kill.ts'
 import { printEnd } from './app/print-end.ts'
 import { hourlyProgress } from './app/progress.ts'
@@ -29,11 +29,10 @@ surviveLostOutput((error) => console.error(describeFailure(error)))
 process.exitCode = await main(readArguments(process.argv.slice(2)))
 
 async function main(options: Arguments): Promise<number> {
-  const interruption = listenForInterruption()
   try {
     const store = await openStore(options.store, folder)
     try {
-      return await withEngine(store, options, interruption)
+      return await withEngine(store, options)
     } finally {
       await store[Symbol.asyncDispose]()
     }
@@ -43,7 +42,7 @@ async function main(options: Arguments): Promise<number> {
   }
 }
 
-async function withEngine(store: Store, options: Arguments, interruption: Interruption): Promise<number> {
+async function withEngine(store: Store, options: Arguments): Promise<number> {
   const owner = processOwner()
   const kill = killOf(options)
   const read = async () => readFlightFile(options.data)
@@ -67,6 +66,8 @@ async function withEngine(store: Store, options: Arguments, interruption: Interr
     if (options.verify ?? options.remake) return await verify(engine, plan, options)
     const dataset = path.basename(options.data)
     const progress = hourlyProgress()
+    // Not before a run can be released: until then, and where none is driven, a signal ends the process as it does any other.
+    const interruption = listenForInterruption()
     return await report({ engine, plan, read, dataset, owner, progress, kill, options, interruption })
   } finally {
     await engine[Symbol.asyncDispose]()
@@ -106,6 +107,7 @@ async function report(driving: Parameters<typeof driveReport>[0]): Promise<numbe
 
 function howToGoOn(runId: string, { store }: Arguments, { hours, total }: { hours: number; total: number }): string {
   if (store === 'memory') return '\nStopped. What was kept in memory is gone.'
+  if (runId === '') return '\nStopped before a run was begun'
   const again = store === 'sqlite' ? 'npm start' : `npm start -- --store ${store}`
   return `\nStopped. Run ${runId} is released with ${hours} of ${total} hours; go on with: ${again}`
 }
