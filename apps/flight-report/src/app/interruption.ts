@@ -16,6 +16,7 @@ export function listenForInterruption(): Interruption {
   const controller = new AbortController()
   let received: NodeJS.Signals = 'SIGINT'
   const interrupt = (name: NodeJS.Signals): void => {
+    if (controller.signal.aborted) return
     for (const each of SIGNALS) process.off(each, interrupt)
     received = name
     controller.abort()
