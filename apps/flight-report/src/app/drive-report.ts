@@ -34,8 +34,10 @@ export async function driveReport(
   onRun: (runId: string) => void,
 ): Promise<PublishedReport | undefined> {
   const { engine, options, plan } = driving
+  // The number first: a run that another process begins meanwhile is then found, or begun by both.
+  const nextId = await nextRunId(engine.kernel, plan)
   const unfinished = options.new === true ? undefined : await findUnfinished(engine.kernel, plan)
-  const runId = unfinished?.runId ?? (await nextRunId(engine.kernel, plan))
+  const runId = unfinished?.runId ?? nextId
   onRun(runId)
   await (unfinished === undefined ? begin(driving, runId) : goOn(driving, unfinished))
   let outcome = await watch(driving, runId, async () => engine.run(runId))
