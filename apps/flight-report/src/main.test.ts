@@ -586,7 +586,11 @@ describe('bad input', () => {
     const store = new SQLite(database())
     const count = (): unknown => store.prepare('select count(*) from events').pluck().get()
     const before = count()
-    store.exec(`update events set body = replace(body, '"dataset":"few', '"dataset":"two') where type = 'FactRecorded'`)
+    for (const table of ['lone_events', 'shared_events']) {
+      store.exec(
+        `update ${table} set body = replace(body, '"dataset":"few', '"dataset":"two') where type = 'FactRecorded'`,
+      )
+    }
 
     const { code, stdout, stderr } = await runProgram(folder, few)
     const after = count()

@@ -1,4 +1,4 @@
-import type { AliasedRawBuilder, Expression, Kysely, RawBuilder, SqlBool } from 'kysely'
+import type { AliasedRawBuilder, Compilable, CreateTableBuilder, Expression, Kysely, RawBuilder, SqlBool } from 'kysely'
 import type { SqlExecutor, Steps } from './executor.ts'
 import type { Query, StoredColumns, StoredStatement } from './query.ts'
 import type { SqlWrites } from './writes.ts'
@@ -13,6 +13,7 @@ export interface SqlDialect {
   /** True where rows are locked one by one; otherwise a write transaction has the database to itself. */
   readonly locksRows: boolean
   readonly ddl: SqlDdl
+  readonly logs: SqlLogs
   /** A placeholder of which the database knows the type. */
   typed(placeholder: RawBuilder<unknown>, type: 'bigint' | 'text' | 'bytea'): RawBuilder<unknown>
   /** The time of the statement in Unix milliseconds: the bound one, or the server's own where null is bound. */
@@ -53,6 +54,26 @@ export interface SqlDialect {
   writes(executor: SqlExecutor): SqlWrites
 }
 
+/** From one seq to another, both included. */
+export interface SeqRange {
+  readonly from: RawBuilder<number>
+  readonly to: RawBuilder<number>
+}
+
+/** Where the events of a run are found, by `events`: conditions that a key answers, and the order of that key. */
+export interface SqlLogs {
+  /** The tables that hold them. */
+  readonly tables: readonly LogTable[]
+  /** True for the events of a run. */
+  all(runId: RawBuilder<string>): RawBuilder<SqlBool>
+  /** True for those in a range. */
+  some(runId: RawBuilder<string>, range: SeqRange): RawBuilder<SqlBool>
+  /** True for one. */
+  one(runId: RawBuilder<string>, seq: RawBuilder<number>): RawBuilder<SqlBool>
+  /** The column by which events of one log stand in their order. */
+  readonly order: 'seq' | 'id'
+}
+
 /** How a stored query is run. */
 export interface StoredOptions {
   /**
@@ -62,6 +83,12 @@ export interface StoredOptions {
   readonly flushed?: boolean
 }
 
+/** A table that holds events. */
+export type LogTable = 'events' | 'lone_events' | 'shared_events'
+
+/** A table that is being declared. */
+export type NewTable = CreateTableBuilder<string, string>
+
 /** How a dialect declares its tables. */
 export interface SqlDdl {
   readonly int: RawBuilder<unknown>
@@ -70,6 +97,17 @@ export interface SqlDdl {
   readonly bytes: RawBuilder<unknown>
   /** Keeps large values of a text column as they are, where the database would compress them while somebody waits. */
   uncompressed(table: string, column: string): readonly RawBuilder<unknown>[]
+  /** Adds the columns and constraints by which runs are found, and by which {@link SqlLogs} finds their logs. */
+  readonly runKey: (table: NewTable) => NewTable
+  /**
+   * The tables of the logs.
+   *
+   * @param declare - Declares a table with what all databases have of an event; `key` adds that by which it is found.
+   */
+  readonly logTables: (
+    dialect: SqlDialect,
+    declare: (name: LogTable, key: (table: NewTable) => NewTable) => Compilable,
+  ) => readonly Compilable[]
   /** What stands behind the columns of a table: one whose rows change often, and one of small rows found by key alone. */
   readonly options: Readonly<Record<'hot' | 'keyed' | 'plain', RawBuilder<unknown>>>
   /** Names of what is in our place already, of whomever. Empty for a place that is ours to fill. */

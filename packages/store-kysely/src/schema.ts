@@ -1,5 +1,5 @@
 import type { RunStatus } from '@varve/store'
-import type { QueryCreator } from 'kysely'
+import type { Generated, QueryCreator } from 'kysely'
 
 /** The tables of a store, as every SQL database holds them. Numbers are integers, instants are Unix milliseconds. */
 export interface Schema {
@@ -7,6 +7,9 @@ export interface Schema {
   readonly runs: RunsTable
   readonly run_tags: RunTagsTable
   readonly events: EventsTable
+  /** On SQLite, where `events` is a view of this and of the next: see `sqliteLogs`. */
+  readonly lone_events: EventsTable
+  readonly shared_events: EventsTable
   readonly posts: PostsTable
   readonly snapshots: SnapshotsTable
   readonly artifacts: ArtifactsTable
@@ -73,8 +76,12 @@ export interface RunTagsTable {
 
 /** The logs. */
 export interface EventsTable {
-  readonly run_id: string
-  readonly seq: number
+  /** On Postgres, the first part of the key. */
+  readonly run_id?: string
+  /** On SQLite, the key: see `eventId`. */
+  readonly id?: number
+  /** On Postgres the rest of the key; on SQLite computed. */
+  readonly seq: Generated<number>
   readonly v: number
   readonly type: string
   readonly at: number

@@ -58,7 +58,11 @@ const calls: readonly (readonly [what: string, index: RegExp, call: Call])[] = [
     /SEARCH runs USING .*\(run_id=\?/,
     async (store) => append(store, { ...running, status: 'completed', wakeAt: null }),
   ],
-  ['a page of a log', /SEARCH events USING .*\(run_id=\? AND seq/, read],
+  [
+    'a page of a log',
+    /^MERGE .*SEARCH lone_events USING INTEGER PRIMARY KEY .*SEARCH shared_events USING INDEX .*\(id>\? AND id<\?\)/s,
+    read,
+  ],
   ['a post', /SEARCH runs USING .*\(run_id=\?/, post],
   [
     'a post that is sent twice',
@@ -97,7 +101,9 @@ test.for(calls)('%s goes through an index and reads no table as a whole', async 
   await call(store)
 
   expect(plans.join('\n')).toMatch(index)
-  const scans = plans.filter((step) => /^SCAN (runs|events|posts|run_tags|snapshots|run_artifacts)\b/.test(step))
+  const scans = plans.filter((step) =>
+    /^SCAN (runs|lone_events|shared_events|posts|run_tags|snapshots|run_artifacts)\b/.test(step),
+  )
   expect(scans.filter((step) => !/USING INDEX runs_(newest|leased_newest|parked|owing)/.test(step))).toEqual([])
 })
 

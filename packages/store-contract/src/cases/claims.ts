@@ -246,10 +246,11 @@ export const claimCases: readonly ContractCase[] = contractGroup('claims', {
 
 /** As a store tells it or leaves it out: with a lease that comes from a claim with limits, too. */
 export const firstEventCases: readonly ContractCase[] = contractGroup('claims', {
-  'a claim tells the event of a run that has one alone, or leaves it out': async ({ store }) => {
+  'a claim tells of each run the event of one that has one alone, or leaves it out': async ({ store }) => {
     for (const queue of ['free', 'limited']) {
       const creation = { queue }
-      const bodies = { short: '{"input":"\u{1f9ca} \\u0000"}', long: JSON.stringify({ input: 'x'.repeat(100_000) }) }
+      const long = JSON.stringify({ input: 'x'.repeat(100_000) })
+      const bodies = { short: '{"input":"\u{1f9ca} \\u0000"}', other: '{"input":2}', long }
       for (const [name, body] of Object.entries(bodies)) {
         const runId = `${queue} ${name}`
         await startIdleRun(store, { runId, creation, events: [eventOf(runId, genesis(runId), { body })] })
@@ -260,7 +261,7 @@ export const firstEventCases: readonly ContractCase[] = contractGroup('claims', 
     const claims = await claimDue(store, 'b', { queues: [{ name: 'free' }] })
     const limited = await claimDue(store, 'b', { queues: [{ name: 'limited', concurrency: 10 }] })
 
-    equal(claims.length + limited.length, 6)
+    equal(claims.length + limited.length, 8)
     for (const { runId, head, first } of [...claims, ...limited]) {
       const log = await readAll(store, runId)
       equal(log.length, head)

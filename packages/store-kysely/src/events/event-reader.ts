@@ -1,9 +1,8 @@
 import { checkId, type EventStore, type ReadRange, type StoredEvent, checkWhole } from '@varve/store'
-import { sql } from 'kysely'
+import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import type { SqlExecutor } from '../executor.ts'
 import { perDialect, queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
-import type { EventsTable } from '../schema.ts'
 
 /** Bounds of one page: a log is never held in memory as a whole, however long it is and however large its events are. */
 const PAGE_EVENTS = 1000
@@ -132,7 +131,8 @@ function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange):
   return { from: first, last: limit === undefined ? to : Math.min(to, first + limit - 1) }
 }
 
-type EventRecord = Omit<EventsTable, 'run_id'>
+/** An event but for its run. */
+export type EventRecord = Omit<StoredEvent, 'runId'>
 
 /** The columns of an event besides its run. */
 export const eventColumns = {
@@ -150,24 +150,21 @@ export const oneQuery = perDialect((dialect): ReadQueries['one'] => {
     dialect.db
       .selectFrom('events')
       .select(['seq', 'v', 'type', 'at', 'body', 'hash'])
-      .where('run_id', '=', p.text('runId'))
-      .where('seq', '=', p.int('from')),
+      .where(dialect.logs.one(p.text('runId'), p.int('from'))),
   )
   return dialect.stored('read_event', eventColumns, query)
 })
 
 /** The events from `from` to `to`, up to the first that begins beyond `bytes`: at least one, if there is one. */
 export const pageQuery = perDialect((dialect): Query<PageArgs, PageRecord> => {
-  const { db } = dialect
-  const query = queryCompiler(dialect).read((p: Params<PageArgs>) => {
-    const stretch = db
-      .selectFrom('events')
-      .where('run_id', '=', p.text('runId'))
-      .where('seq', '>=', p.int('from'))
-      .where('seq', '<=', p.int('to'))
+  const { db, logs } = dialect
+  const order = sql.ref<number>(logs.order)
+  const query: Query<PageArgs, PageRecord> = queryCompiler(dialect).read((p: Params<PageArgs>) => {
+    const upTo = (to: RawBuilder<number>) => logs.some(p.text('runId'), { from: p.int('from'), to })
+    const stretch = db.selectFrom('events').where(upTo(p.int('to')))
     const sizes = stretch.select([
       'seq',
-      sql<number>`sum(octet_length(body)) over (order by seq) - octet_length(body)`.as('before'),
+      sql<number>`sum(octet_length(body)) over (order by ${order}) - octet_length(body)`.as('before'),
     ])
     const largest = db
       .selectFrom(sizes.as('sizes'))
@@ -176,16 +173,18 @@ export const pageQuery = perDialect((dialect): Query<PageArgs, PageRecord> => {
     const size = stretch.select(sql<number>`sum(octet_length(body))`.as('size'))
     // Running sums cost as much as reading the events: they are made only where one sum says that it must be.
     const lastOfPage = sql<number>`case when ${size} <= ${p.int('bytes')} then ${p.int('to')} else ${largest} end`
-    return db
-      .selectFrom('events')
-      .select(['seq', 'v', 'type', 'at', 'body', 'hash'])
-      .select((events) =>
-        events.selectFrom('runs').select('runs.head').where('runs.run_id', '=', p.text('runId')).as('head'),
-      )
-      .where('run_id', '=', p.text('runId'))
-      .where('seq', '>=', p.int('from'))
-      .where('seq', '<=', lastOfPage)
-      .orderBy('seq')
+    return (
+      db
+        .selectFrom('events')
+        .select(['seq', 'v', 'type', 'at', 'body', 'hash'])
+        .select((events) =>
+          events.selectFrom('runs').select('runs.head').where('runs.run_id', '=', p.text('runId')).as('head'),
+        )
+        .where(upTo(lastOfPage))
+        .orderBy(order)
+        // Where several tables hold logs, they are merged and not sorted when the query tells by what.
+        .$if(logs.order !== 'seq', (query) => query.select(order.as('id')))
+    )
   })
   return dialect.stored('read_events', { ...eventColumns, head: 'bigint' }, query)
 })

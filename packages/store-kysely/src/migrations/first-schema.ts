@@ -1,5 +1,5 @@
 import { sql, type Compilable, type RawBuilder } from 'kysely'
-import type { SqlDialect } from '../dialect.ts'
+import type { SqlDdl, SqlDialect } from '../dialect.ts'
 import { claimAt } from '../runs/claim-time.ts'
 import type { Schema } from '../schema.ts'
 
@@ -10,13 +10,13 @@ export function firstSchema(dialect: SqlDialect): readonly Compilable[] {
   const { ddl } = dialect
   return [
     table(dialect, 'varve_schema', ddl.options.plain, { application: 'text', version: 'int' }, ['application']),
-    table(dialect, 'runs', ddl.options.hot, runs, ['run_id']),
+    table(dialect, 'runs', ddl.options.hot, runs, ddl.runKey),
     table(dialect, 'run_tags', ddl.options.keyed, { tag: 'text', created_at: 'int', run_id: 'text' }, [
       'tag',
       'created_at',
       'run_id',
     ]),
-    table(dialect, 'events', ddl.options.plain, events, ['run_id', 'seq']),
+    ...ddl.logTables(dialect, (name, key) => table(dialect, name, ddl.options.plain, events, key)),
     table(dialect, 'posts', ddl.options.plain, posts, ['run_id', 'number']),
     table(dialect, 'snapshots', ddl.options.plain, snapshots, ['run_id', 'seq']),
     table(dialect, 'secrets', ddl.options.plain, { id: 'text', sealed: 'bytes?' }, ['id']),
@@ -70,7 +70,7 @@ const runs: Columns = {
   begun_at: 'int?',
 }
 
-const events: Columns = { run_id: 'text', seq: 'int', v: 'int', type: 'text', at: 'int', body: 'text', hash: 'text' }
+const events: Columns = { v: 'int', type: 'text', at: 'int', body: 'text', hash: 'text' }
 
 const posts: Columns = {
   run_id: 'text',
@@ -150,14 +150,16 @@ function table(
   name: Table,
   options: RawBuilder<unknown>,
   columns: Columns,
-  key: readonly string[],
+  key: readonly string[] | SqlDdl['runKey'],
 ): Compilable {
-  let builder = db.schema.createTable(name)
+  const created = db.schema.createTable(name)
+  let builder =
+    typeof key === 'function' ? key(created) : created.addPrimaryKeyConstraint(`${name}_key`, [...key] as never[])
   for (const [column, type] of Object.entries(columns)) {
     const dataType = type.startsWith('int') ? ddl.int : type.startsWith('bytes') ? ddl.bytes : ddl.text
     builder = builder.addColumn(column, sql`${dataType}`, (definition) =>
       type.endsWith('?') ? definition : definition.notNull(),
     )
   }
-  return builder.addPrimaryKeyConstraint(`${name}_key`, [...key] as never[]).modifyEnd(options)
+  return builder.modifyEnd(options)
 }

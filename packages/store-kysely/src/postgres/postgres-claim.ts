@@ -35,7 +35,10 @@ export function claimQuery(dialect: SqlDialect): Query<ClaimArgs, PlacedRecord> 
       )
       .selectFrom('taken')
       .leftJoin('events as first', (join) =>
-        join.onRef('first.run_id', '=', 'taken.run_id').on('taken.head', '=', sql.lit(1)).on(isTold('first')),
+        join
+          .on(sql<boolean>`first.run_id = taken.run_id and first.seq = 1`)
+          .on('taken.head', '=', sql.lit(1))
+          .on(isTold('first')),
       )
       .selectAll('taken')
       .select(firstColumns),

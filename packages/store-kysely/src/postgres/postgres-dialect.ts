@@ -1,6 +1,6 @@
 import { sha256 } from '@varve/store'
 import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler, sql } from 'kysely'
-import type { SqlDdl, SqlDialect } from '../dialect.ts'
+import type { SqlDdl, SqlDialect, SqlLogs } from '../dialect.ts'
 import { all, run } from '../executor.ts'
 import { queryCompiler, type Params, type Query, type StoredStatement } from '../query.ts'
 import type { Schema } from '../schema.ts'
@@ -38,6 +38,7 @@ function newDialect(schema: string): SqlDialect {
     db: db.withSchema(schema),
     sharesPlaceholders: true,
     locksRows: true,
+    logs: postgresLogs,
     ddl: postgresDdl(db, schema, () => (statements ??= storedStatements(dialect, shared()))),
     typed: (placeholder, type) => sql`cast(${placeholder} as ${sql.raw(type)})`,
     // Of one statement: the same wherever it stands, and a wait for a lock only makes leases shorter.
@@ -80,6 +81,15 @@ function newDialect(schema: string): SqlDialect {
   return dialect
 }
 
+/** By the id of the run and the seq, which are the key. */
+const postgresLogs: SqlLogs = {
+  tables: ['events'],
+  all: (runId) => sql`(events.run_id = ${runId})`,
+  some: (runId, { from, to }) => sql`(events.run_id = ${runId} and events.seq >= ${from} and events.seq <= ${to})`,
+  one: (runId, seq) => sql`(events.run_id = ${runId} and events.seq = ${seq})`,
+  order: 'seq',
+}
+
 function postgresDdl(db: Kysely<Schema>, schema: string, statements: () => readonly StoredStatement[]): SqlDdl {
   const isThere = constant<{ readonly nspname: string }>(
     db,
@@ -112,6 +122,15 @@ function postgresDdl(db: Kysely<Schema>, schema: string, statements: () => reado
     ],
     // Room on each page for the new version of a row: an update that changes no indexed column touches no index.
     options: { hot: sql`with (fillfactor = 70)`, keyed: sql``, plain: sql`` },
+    runKey: (table) => table.addPrimaryKeyConstraint('runs_key', ['run_id'] as never[]),
+    logTables: (_, declare) => [
+      declare('events', (table) =>
+        table
+          .addColumn('run_id', sql`text collate "C"`, (column) => column.notNull())
+          .addColumn('seq', 'bigint', (column) => column.notNull())
+          .addPrimaryKeyConstraint('events_key', ['run_id', 'seq'] as never[]),
+      ),
+    ],
     *relations() {
       return (yield* all(relations, {})).map(({ name }) => name)
     },

@@ -1,15 +1,16 @@
 import type { StoredEvent } from '@varve/store'
 import { sql } from 'kysely'
-import { eventColumns } from '../events/event-reader.ts'
+import { eventColumns, type EventRecord } from '../events/event-reader.ts'
 import { perDialect, queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
-import type { EventsTable } from '../schema.ts'
+import type { RunsTable } from '../schema.ts'
+import { runColumn } from './run-columns.ts'
 
 /** Longer bodies are read one by one, in bytes: a claim must not hold those of a thousand runs. */
 const LONGEST_BODY = 8192
 
-/** True for events that a claim tells of its runs, by the name of their table. */
+/** True for first events that a claim tells of its runs, by the name of their table. */
 export function isTold(events: string) {
-  return sql<boolean>`(${sql.id(events)}.seq = 1 and octet_length(${sql.id(events)}.body) <= ${sql.lit(LONGEST_BODY)})`
+  return sql<boolean>`(octet_length(${sql.id(events)}.body) <= ${sql.lit(LONGEST_BODY)})`
 }
 
 /** The event of a run that has one alone, beside its row; null for the others. */
@@ -49,13 +50,17 @@ export function firstOf({
   return { runId, seq: 1, v, type, at, body, hash }
 }
 
+/** The first event of a run. */
+type StoredFirst = EventRecord & Pick<RunsTable, 'run_id'>
+
 /** The first events of the given runs, unless they are long. */
-export const firstsQuery = perDialect((dialect): Query<{ readonly runIds: unknown }, EventsTable> => {
+export const firstsQuery = perDialect((dialect): Query<{ readonly runIds: unknown }, StoredFirst> => {
   return queryCompiler(dialect).read((p: Params<{ readonly runIds: unknown }>) =>
     dialect.db
-      .selectFrom('events')
-      .select(['run_id', 'seq', 'v', 'type', 'at', 'body', 'hash'])
-      .where(p.textIn(sql.ref<string>('run_id'), 'runIds'))
+      .selectFrom('runs')
+      .innerJoin('events', (join) => join.on(dialect.logs.one(runColumn('run_id'), sql.lit(1))))
+      .select(['runs.run_id', 'seq', 'v', 'type', 'at', 'body', 'hash'])
+      .where(p.textIn(runColumn('run_id'), 'runIds'))
       .where(isTold('events')),
   )
 })

@@ -101,9 +101,15 @@ export const runQueries = perDialect((dialect): RunQueries => {
       const query = inspecting(dialect, p)
       return dialect.locksRows ? query.forUpdate() : query
     }),
-    remove: (['run_tags', 'run_artifacts', 'snapshots', 'posts', 'events', 'runs'] as const).map((table) =>
-      write((p: Params<RunArgs>) => db.deleteFrom(table).where('run_id', '=', p.text('runId'))),
-    ),
+    // The log before the row by which it is found.
+    remove: [
+      ...dialect.logs.tables.map((table) =>
+        write((p: Params<RunArgs>) => db.deleteFrom(table).where(dialect.logs.all(p.text('runId')))),
+      ),
+      ...(['run_tags', 'run_artifacts', 'snapshots', 'posts', 'runs'] as const).map((table) =>
+        write((p: Params<RunArgs>) => db.deleteFrom(table).where('run_id', '=', p.text('runId'))),
+      ),
+    ],
   }
 })
 

@@ -3,6 +3,7 @@ import type { SqlDdl, SqlDialect } from '../dialect.ts'
 import { all, run } from '../executor.ts'
 import type { Query } from '../query.ts'
 import type { Schema } from '../schema.ts'
+import { sqliteLogs, sqliteLogTables, sqliteRunKey } from './sqlite-logs.ts'
 import { sqliteWrites } from './sqlite-writes.ts'
 
 /** Marks a file as ours for tools such as `file`: "Varv". */
@@ -27,6 +28,7 @@ function newDialect(): SqlDialect {
     }),
     sharesPlaceholders: false,
     locksRows: false,
+    logs: sqliteLogs,
     ddl: sqliteDdl(),
     typed: (placeholder) => placeholder,
     now: (placeholder) => sql`${placeholder}`,
@@ -58,6 +60,8 @@ function sqliteDdl(): SqlDdl {
     bytes: sql`blob`,
     uncompressed: () => [],
     options: { hot: sql`strict`, keyed: sql`strict, without rowid`, plain: sql`strict` },
+    runKey: sqliteRunKey,
+    logTables: sqliteLogTables,
     *relations() {
       return (yield* all(relations, {})).map(({ name }) => name)
     },

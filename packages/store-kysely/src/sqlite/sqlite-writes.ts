@@ -15,6 +15,7 @@ import { perDialect, queryCompiler, type Params, type Query } from '../query.ts'
 import { perShape } from '../runs/update-shape.ts'
 import { isSteady, steadyAppend, type SteadyAppend } from './steady-append.ts'
 import { contentWrites } from './content-writes.ts'
+import { eventId } from './sqlite-logs.ts'
 import type { Addition, Creation, SettledPost, SqlWrites } from '../writes.ts'
 import { pruneQuery, saveQuery, type PruneArgs } from '../snapshots/snapshot-queries.ts'
 import type { SharedAnswer, SharedWrite } from '../commits/shared-write.ts'
@@ -24,8 +25,8 @@ import type { Snapshot, StoredEvent } from '@varve/store'
 export function sqliteWrites(dialect: SqlDialect, executor: SqlExecutor): SqlWrites {
   const queries = writeQueries(dialect)
   return {
-    create: (creation) => executor.transaction('write', () => create(queries, creation)),
-    append: (addition) => executor.transaction('write', () => append(dialect, queries, addition)),
+    create: (creation) => executor.transaction('write', () => create(queries, creation, 'lone_events')),
+    append: (addition) => executor.transaction('write', () => append(dialect, queries, addition, 'lone_events')),
     saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
     pruneSnapshots: (pruning) => executor.run(queries.pruneSnapshots, pruning),
     post: (args) => executor.transaction('write', () => post(queries, args)),
@@ -46,9 +47,10 @@ function* makeAll(
   batch: readonly SharedWrite[],
 ): Steps<readonly SharedAnswer[]> {
   const answers: SharedAnswer[] = []
+  const table = isOfMany(batch) ? 'shared_events' : 'lone_events'
   for (const write of batch) {
-    if (write.kind === 'create') answers.push(yield* create(queries, write.creation))
-    else if (write.kind === 'append') answers.push(yield* append(dialect, queries, write.addition))
+    if (write.kind === 'create') answers.push(yield* create(queries, write.creation, table))
+    else if (write.kind === 'append') answers.push(yield* append(dialect, queries, write.addition, table))
     else if (write.kind === 'snapshot') answers.push((yield* run(queries.saveSnapshot, write.snapshot)) > 0)
     else answers.push(yield* run(queries.pruneSnapshots, write.pruning))
   }
@@ -58,22 +60,35 @@ function* makeAll(
 function* create(
   queries: WriteQueries,
   { run: row, tags, events, artifacts }: Creation,
+  table: LogTable,
 ): Steps<CreatedRecord | undefined> {
   const record = yield* get(queries.create, row)
   if (record === undefined) return undefined
-  for (const event of events) yield { answer: 'run', query: queries.insert, args: event }
+  for (const event of events) yield { answer: 'run', query: queries.insert[table], args: event }
   for (const tag of tags) yield* run(queries.tag, { runId: row.runId, createdAt: record.created_at, tag })
   for (const artifact of artifacts) yield* run(queries.refer, { runId: row.runId, artifact })
   return record
 }
 
-function* append(dialect: SqlDialect, queries: WriteQueries, addition: Addition): Steps<AppendedRecord | undefined> {
+/** True where so many logs grow that a page for each of them is more than what lies in the order of time takes. */
+function isOfMany(batch: readonly SharedWrite[]): boolean {
+  let logs = 0
+  for (const { kind } of batch) if (kind === 'create' || kind === 'append') logs += 1
+  return logs > 3
+}
+
+function* append(
+  dialect: SqlDialect,
+  queries: WriteQueries,
+  addition: Addition,
+  table: LogTable,
+): Steps<AppendedRecord | undefined> {
   const { run: row, shape, events, posts, artifacts } = addition
   const { runId } = row
   const isMoved = isSteady(shape) && (yield* run(queries.steady(shape), row)) > 0
   const record = isMoved ? { waiting: 0 } : yield* moveFully(dialect, queries, addition)
   if (record === undefined) return undefined
-  for (const event of events) yield { answer: 'run', query: queries.insert, args: event }
+  for (const event of events) yield { answer: 'run', query: queries.insert[table], args: event }
   for (const { id, error } of posts) yield* run(queries.settle, { runId, id, error })
   for (const artifact of artifacts) yield* run(queries.refer, { runId, artifact })
   return record
@@ -103,6 +118,9 @@ function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undef
   return yield* get(queries.countPost, args)
 }
 
+/** Where an event is kept. */
+type LogTable = 'lone_events' | 'shared_events'
+
 interface TagArgs {
   readonly runId: string
   readonly createdAt: number
@@ -115,7 +133,7 @@ interface WriteQueries {
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
   readonly saveSnapshot: Query<Snapshot, unknown>
   readonly pruneSnapshots: Query<PruneArgs, unknown>
-  readonly insert: Query<StoredEvent, unknown>
+  readonly insert: Readonly<Record<LogTable, Query<StoredEvent, unknown>>>
   readonly refer: Query<{ readonly runId: string; readonly artifact: string }, unknown>
   readonly tag: Query<TagArgs, unknown>
   readonly countWaiting: Query<{ readonly runId: string; readonly ids: unknown }, { readonly count: number }>
@@ -144,18 +162,19 @@ const writeQueries = perDialect((dialect): WriteQueries => {
 function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 'refer' | 'countWaiting' | 'settle'> {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
-  return {
-    insert: write((p: Params<StoredEvent>) =>
-      db.insertInto('events').values({
-        run_id: p.text('runId'),
-        seq: p.int('seq'),
+  const insert = (table: LogTable) =>
+    write((p: Params<StoredEvent>) =>
+      db.insertInto(table).values({
+        id: eventId(p.text('runId'), p.int('seq')),
         v: p.int('v'),
         type: p.text('type'),
         at: p.int('at'),
         body: p.text('body'),
         hash: p.text('hash'),
       }),
-    ),
+    )
+  return {
+    insert: { lone_events: insert('lone_events'), shared_events: insert('shared_events') },
     tag: write((p: Params<TagArgs>) =>
       db.insertInto('run_tags').values({ run_id: p.text('runId'), created_at: p.int('createdAt'), tag: p.text('tag') }),
     ),

@@ -73,7 +73,7 @@ test('a process that is killed before, within or at the end of a shared commit l
       begun = copy()
       runs = new Set()
     }
-    if (sql.startsWith('insert into "events"')) runs.add(values[0])
+    if (/^insert into "(lone|shared)_events"/.test(sql)) runs.add(values[0])
     const place = places[met.length % places.length]
     const isThere =
       (place === 'before its begin' && sql === 'begin immediate') ||
