@@ -250,7 +250,7 @@ export const firstEventCases: readonly ContractCase[] = contractGroup('claims', 
     for (const queue of ['free', 'limited']) {
       const creation = { queue }
       const long = JSON.stringify({ input: 'x'.repeat(100_000) })
-      const bodies = { short: '{"input":"\u{1f9ca} \\u0000"}', other: '{"input":2}', long }
+      const bodies = { brief: '{"input":"\u{1f9ca} \\u0000"}', other: '{"input":2}', long }
       for (const [name, body] of Object.entries(bodies)) {
         const runId = `${queue} ${name}`
         await startIdleRun(store, { runId, creation, events: [eventOf(runId, genesis(runId), { body })] })

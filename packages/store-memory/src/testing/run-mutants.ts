@@ -66,6 +66,13 @@ const claimMutants = spoiling('claims', 'runs', {
         ...(claim.first && { first: { ...claim.first, body: claim.first.body.slice(0, 1000) } }),
       })),
   }),
+  'a claim tells of all runs the event of the first': (healthy) => ({
+    claim: async (request) => {
+      const claims = await healthy.claim(request)
+      const told = claims.find(({ first }) => first !== undefined)?.first
+      return claims.map((claim) => (claim.first && told ? { ...claim, first: told } : claim))
+    },
+  }),
   'the runs that came last come first': (healthy) => ({
     claim: async (request) => (await healthy.claim(request)).toReversed(),
   }),
