@@ -1,4 +1,4 @@
-import { CodedError, isCodedError, isStoreError, type CodedErrorOptions, type Json } from '@varve/store'
+import { CodedError, isCodedError, refusing, type CodedErrorOptions, type Json } from '@varve/store'
 
 /**
  * What can go wrong in the kernel.
@@ -105,12 +105,7 @@ export function isKernelError(error: unknown, code?: KernelErrorCode): error is 
  * @throws KernelError `INVALID_DEFINITION` instead of a StoreError.
  */
 export function inDefinition(check: () => void): void {
-  try {
-    check()
-  } catch (cause) {
-    if (!isStoreError(cause)) throw cause
-    throw new KernelError('INVALID_DEFINITION', cause.message.slice(`${cause.code}: `.length), { cause })
-  }
+  refusing(check, (text, cause) => new KernelError('INVALID_DEFINITION', text, { cause }))
 }
 
 /** A thrown value as text, whatever was thrown. */

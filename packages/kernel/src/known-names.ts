@@ -1,4 +1,4 @@
-import { checkNames as checkGivenNames, isStoreError } from '@varve/store'
+import { checkNames as checkGivenNames, refusing } from '@varve/store'
 import { KernelError, type KernelErrorCode } from './errors.ts'
 
 /**
@@ -13,10 +13,10 @@ export function checkNames(
   names: Readonly<Record<string, true>>,
   code: KernelErrorCode = 'INVALID_DEFINITION',
 ): void {
-  try {
-    checkGivenNames(what, given, names)
-  } catch (cause) {
-    if (!isStoreError(cause)) throw cause
-    throw new KernelError(code, cause.message.slice(`${cause.code}: `.length), { cause })
-  }
+  refusing(
+    () => {
+      checkGivenNames(what, given, names)
+    },
+    (text, cause) => new KernelError(code, text, { cause }),
+  )
 }

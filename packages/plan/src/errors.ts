@@ -1,4 +1,4 @@
-import { CodedError, isCodedError, isStoreError, type CodedErrorOptions, type Json } from '@varve/store'
+import { CodedError, isCodedError, refusing, type CodedErrorOptions, type Json } from '@varve/store'
 
 /**
  * What can be wrong with a plan, or keep one from being run or looked at.
@@ -86,10 +86,10 @@ export function isPlanError(error: unknown, code?: PlanErrorCode): error is Plan
 
 /** What a check that all layers share refuses is refused as a definition. @throws PlanError `INVALID_DEFINITION`. */
 export function asDefinition<A extends readonly unknown[]>(check: (...given: A) => void, ...given: A): void {
-  try {
-    check(...given)
-  } catch (cause) {
-    if (!isStoreError(cause, 'INVALID_ARGUMENT')) throw cause
-    throw new PlanError('INVALID_DEFINITION', cause.message.slice(`${cause.code}: `.length), { cause })
-  }
+  refusing(
+    () => {
+      check(...given)
+    },
+    (text, cause) => new PlanError('INVALID_DEFINITION', text, { cause }),
+  )
 }

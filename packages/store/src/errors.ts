@@ -107,3 +107,16 @@ export class StoreError extends CodedError<StoreErrorCode> {
 export function isStoreError(error: unknown, code?: StoreErrorCode): error is StoreError {
   return isCodedError(error, 'Store', code)
 }
+
+/**
+ * Runs a check that all layers share; a layer refuses with an error of its own what the check refuses.
+ *
+ * @param refusal - Makes that error of the text of the store's, without its code.
+ */
+export function refusing(check: () => void, refusal: (text: string, cause: StoreError) => Error): void {
+  try {
+    check()
+  } catch (cause) {
+    throw isStoreError(cause) ? refusal(cause.message.slice(`${cause.code}: `.length), cause) : cause
+  }
+}

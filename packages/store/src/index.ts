@@ -1,5 +1,5 @@
 // For users: the errors and types that reach them through the kernel.
-export { CodedError, isCodedError, isStoreError, StoreError } from './errors.ts'
+export { CodedError, isCodedError, isStoreError, refusing, StoreError } from './errors.ts'
 export type { CodedErrorOptions, ErrorWhere, StoreErrorCode } from './errors.ts'
 export type { Json } from './json/json.ts'
 export { canonicalize, canonicalJson, formatPath } from './json/canonical-json.ts'

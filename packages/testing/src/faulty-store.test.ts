@@ -66,6 +66,7 @@ test.for<[what: string, fault: unknown]>([
   ['a call that there is not', { call: 'append', fault: 'unreachable' }],
   ['a call before the first', { call: 'events.append', nth: 0, fault: 'unreachable' }],
   ['another kind of fault', { call: 'events.append', fault: 'lost' }],
+  ['an object that is no error', { call: 'events.append', fault: { message: 'lost' } }],
   ['a field that there is not', { call: 'events.append', nr: 1, fault: 'unreachable' }],
 ])('a fault that would never strike, or another one, is refused: %s', ([, fault]) => {
   const make = () => faultyStore(memoryStore(), [fault as StoreFault])

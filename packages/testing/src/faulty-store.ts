@@ -51,7 +51,7 @@ function checkFault(given: StoreFault): void {
 
 /** Also one of another realm, such as a test runner's. */
 function isError(fault: unknown): boolean {
-  return typeof fault === 'object' && fault !== null
+  return fault instanceof Error || Object.prototype.toString.call(fault) === '[object Error]'
 }
 
 function allCalls(): string {

@@ -1,4 +1,4 @@
-import { checkList, checkNames, checkOptions, isFrom, isStoreError, shown, type NamesOf } from '@varve/store'
+import { checkList, checkNames, checkOptions, isFrom, refusing, shown, type NamesOf } from '@varve/store'
 import type { BoundaryName, ProcessFaults } from './boundaries.ts'
 import type { CrashMatrixOptions } from './crash-matrix.ts'
 import { TestingError } from './errors.ts'
@@ -45,7 +45,7 @@ export function checkProcessFaults(faults: ProcessFaults): void {
       `crashAt must be a boundary such as append:3:after, or its number from 1 (0: none), got ${shown(crashAt)}`,
     )
   }
-  asTestingError(() => checkList('loseAnswerAt', loseAnswerAt))
+  refusing(() => checkList('loseAnswerAt', loseAnswerAt), invalid)
   const wrong = loseAnswerAt.find((boundary) => !isBoundary(boundary) || !boundary.endsWith(':after'))
   if (wrong !== undefined)
     throw invalid(`loseAnswerAt must name boundaries such as append:3:after, got ${shown(wrong)}`)
@@ -72,16 +72,8 @@ function checkFunctions(functions: Readonly<Record<string, unknown>>): void {
 
 /** @throws TestingError `INVALID_SCENARIO` for anything but an object, and for a name that nobody reads. */
 export function checkGiven(what: string, given: object, names: Readonly<Record<string, true>>): void {
-  asTestingError(() => {
+  refusing(() => {
     checkOptions(what, given)
     checkNames(what, given, names)
-  })
-}
-
-function asTestingError(check: () => void): void {
-  try {
-    check()
-  } catch (error) {
-    throw isStoreError(error) ? invalid(error.message.slice(`${error.code}: `.length)) : error
-  }
+  }, invalid)
 }

@@ -1,4 +1,4 @@
-import { CodedError, isCodedError, isStoreError, type CodedErrorOptions } from '@varve/store'
+import { CodedError, isCodedError, refusing, type CodedErrorOptions } from '@varve/store'
 
 /**
  * What can go wrong with a worker.
@@ -25,10 +25,10 @@ export function isWorkerError(error: unknown, code?: WorkerErrorCode): error is 
 
 /** What a check that all layers share refuses is refused as an option. @throws WorkerError `INVALID_OPTION`. */
 export function asOption<A extends readonly unknown[]>(check: (...given: A) => void, ...given: A): void {
-  try {
-    check(...given)
-  } catch (cause) {
-    if (!isStoreError(cause, 'INVALID_ARGUMENT')) throw cause
-    throw new WorkerError('INVALID_OPTION', cause.message.slice(`${cause.code}: `.length), { cause })
-  }
+  refusing(
+    () => {
+      check(...given)
+    },
+    (text, cause) => new WorkerError('INVALID_OPTION', text, { cause }),
+  )
 }
