@@ -69,6 +69,7 @@ describe('what is no option is refused before anybody connects:', () => {
     ...[{ schema: null }, { schema: true }, { schema: ['varve'] }, { schema: Symbol('varve') }],
     ...[{ now: 7 }, { now: null }, { now: '2020' }],
     ...[{ shema: 'mine' }, { prepared: false }],
+    ...[{ migrate: 'false' }, { groupCommit: null }, { preparedStatements: 'no' }],
     ...[
       { notifications: null },
       { notifications: 'postgres://x' },

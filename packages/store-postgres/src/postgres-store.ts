@@ -1,4 +1,13 @@
-import { checkedClock, checkNames, checkOptions, shown, StoreError, type NamesOf, type Store } from '@varve/store'
+import {
+  checkedClock,
+  checkNames,
+  checkOneOf,
+  checkOptions,
+  shown,
+  StoreError,
+  type NamesOf,
+  type Store,
+} from '@varve/store'
 import { checkSchema, migrateSchema, postgresDialect, sqlStore, type SqlDialect } from '@varve/store-kysely'
 import { postgresChanges, type PostgresChanges } from './changes/postgres-changes.ts'
 import { checkLocation, checkUrl, openPool, type PostgresLocation } from './pool.ts'
@@ -50,7 +59,9 @@ const OF_STORE: NamesOf<PostgresStoreOptions> = {
 export async function postgresStore(location: PostgresLocation, options: PostgresStoreOptions = {}): Promise<Store> {
   checkOptions('the options of a PostgreSQL store', options)
   checkNames('a PostgreSQL store', options, OF_STORE)
-  const { migrate = true, groupCommit } = options
+  const { migrate = true, groupCommit = true } = options
+  checkOneOf('migrate', migrate, [true, false])
+  checkOneOf('groupCommit', groupCommit, [true, false])
   const now = options.now === undefined ? () => null : checkedClock(options.now)
   const { executor, dialect, changes, close } = await open(location, options)
   try {
@@ -95,6 +106,7 @@ async function open(location: PostgresLocation, options: PostgresStoreOptions): 
   checkLocation(location)
   checkSchemaName(schema)
   checkNotifications(notifications)
+  checkOneOf('preparedStatements', preparedStatements, [true, false])
   const { pool, end } = await openPool(location)
   const url = typeof notifications === 'object' ? notifications.url : undefined
   const changes = notifications === false ? undefined : await postgresChanges({ location, pool, schema, url })

@@ -48,6 +48,7 @@ describe('what is no option opens nothing:', () => {
     ...[{ busyTimeoutMs: '3000' }, { busyTimeoutMs: null }, { busyTimeoutMs: -1 }, { busyTimeoutMs: Symbol('1') }],
     ...[{ now: 7 }, { now: null }, { now: '2020' }],
     ...[{ syncronous: 'FULL' }, { busyTimeout: 3000 }],
+    ...[{ migrate: 'false' }, { migrate: null }, { groupCommit: 0 }],
   ])('%o', async (options) => {
     const file = path.join(folder, 'x')
 

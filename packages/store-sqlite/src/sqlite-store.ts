@@ -60,10 +60,12 @@ const OF_STORE: NamesOf<SqliteStoreOptions> = {
 export async function sqliteStore(location: SqliteLocation, options: SqliteStoreOptions = {}): Promise<Store> {
   checkOptions('the options of a SQLite store', options)
   checkNames('a SQLite store', options, OF_STORE)
-  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 50, groupCommit } = options
+  const { now = Date.now, migrate = true, synchronous = 'FULL', pollMs = 50, groupCommit = true } = options
   const clock = checkedClock(now)
   checkWhole('pollMs', pollMs, 5)
   checkOneOf('synchronous', synchronous, ['FULL', 'NORMAL'])
+  checkOneOf('migrate', migrate, [true, false])
+  checkOneOf('groupCommit', groupCommit, [true, false])
   const { database, executor, dialect, close } = await open(location, migrate, options.busyTimeoutMs)
   try {
     await (migrate ? migrateSchema(executor, dialect) : checkSchema(executor, dialect))

@@ -46,7 +46,7 @@ export function checkList(what: string, list: unknown): asserts list is readonly
 }
 
 /** @throws StoreError `INVALID_ARGUMENT` unless the value is one of these. */
-export function checkOneOf(what: string, value: unknown, allowed: readonly string[]): void {
+export function checkOneOf(what: string, value: unknown, allowed: readonly (string | boolean)[]): void {
   if (allowed.some((each) => each === value)) return
   throw new StoreError('INVALID_ARGUMENT', `${what} must be ${allowed.join(' or ')}, got ${shown(value)}`)
 }
