@@ -55,6 +55,23 @@ test('what a run appends alone lies apart from what many append at once, and eac
   }
 })
 
+test.for([2 ** 22, 2 ** 31, 2 ** 32 - 10])(
+  'the logs of runs behind run %d are read whole and in order',
+  async (number) => {
+    const database = new SQLite(':memory:')
+    await using store = await sqliteStore({ database })
+    await first(store, 'z')
+    database.prepare("update runs set number = ? where run_id = 'z'").run(number)
+    await grow(store)
+
+    for (const name of names) {
+      const log = sampleEvents(name, 3)
+      expect(await read(store, name)).toEqual(log)
+      for (const seq of [1, 2, 3]) expect(await read(store, name, { from: seq, limit: 1 })).toEqual([log[seq - 1]])
+    }
+  },
+)
+
 test('an append that is alone writes two pages: that of the run, and the last one of its log', async () => {
   const folder = await temporaryFolder()
   const file = path.join(folder, 'runs.sqlite')

@@ -9,7 +9,8 @@ const ROOM = 2 ** SEQ_BITS
 export function eventId(runId: RawBuilder<string>, seq: RawBuilder<number>): RawBuilder<number> {
   // A name of its own: the run may be that of a row of runs.
   const number = sql`(select its.number from runs as its where its.run_id = ${runId})`
-  return sql`((${number} << ${sql.lit(SEQ_BITS)}) + ${seq})`
+  // The driver binds numbers as doubles: from the run 4,194,304 on their sum would be rounded.
+  return sql`((${number} << ${sql.lit(SEQ_BITS)}) + cast(${seq} as integer))`
 }
 
 /**
