@@ -64,6 +64,8 @@ export interface SeqRange {
 export interface SqlLogs {
   /** The tables that hold them. */
   readonly tables: readonly LogTable[]
+  /** The greatest seq that a log has room for: the conditions are asked for none beyond it. */
+  readonly greatest: number
   /** True for the events of a run. */
   all(runId: RawBuilder<string>): RawBuilder<SqlBool>
   /** True for those in a range. */

@@ -49,6 +49,17 @@ export const readingCases: readonly ContractCase[] = contractGroup('reading', {
     }
   },
 
+  'nothing lies behind the end of a log, however far behind': async ({ store }) => {
+    for (const runId of ['run-1', 'run-2', 'run-3']) await startRun(store, { runId, events: 3 })
+
+    for (const bits of [16, 24, 31, 32, 40, 48, 53]) {
+      for (const from of [2 ** bits - 1, 2 ** bits - 2, 2 ** bits + 1, 2 ** bits + 2].filter(Number.isSafeInteger)) {
+        for (const limit of [1, 10]) deepEqual(await readAll(store, 'run-1', { from, limit }), [], `${from}, ${limit}`)
+        deepEqual(await readAll(store, 'run-1', { from }), [], String(from))
+      }
+    }
+  },
+
   'an unknown run has no events': async ({ store }) => {
     await startRun(store)
 

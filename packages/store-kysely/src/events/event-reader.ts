@@ -20,13 +20,14 @@ type PageRecord = EventRecord & { readonly head: number | null }
 
 /** Reads logs page by page. */
 export function eventReader(executor: SqlExecutor, dialect: SqlDialect): EventStore['read'] {
-  const queries = { page: pageQuery(dialect), one: oneQuery(dialect) }
+  const queries = { page: pageQuery(dialect), one: oneQuery(dialect), greatest: dialect.logs.greatest }
   return (runId, range) => new LogReader(runId, pagesOf(executor, queries, runId, range))
 }
 
 interface ReadQueries {
   readonly page: Query<PageArgs, PageRecord>
   readonly one: Query<Pick<PageArgs, 'runId' | 'from'>, EventRecord>
+  readonly greatest: number
 }
 
 type Pages = AsyncIterator<readonly EventRecord[], undefined>
@@ -38,7 +39,7 @@ async function* pagesOf(
   range: ReadRange = {},
 ): AsyncGenerator<readonly EventRecord[], undefined> {
   checkId('the run id', runId)
-  const { from, last } = boundsOf(range)
+  const { from, last } = boundsOf(range, queries.greatest)
   if (from === last) {
     const record = await executor.get(queries.one, { runId, from })
     if (record !== undefined) yield [record]
@@ -123,12 +124,15 @@ class LogReader implements AsyncIterableIterator<StoredEvent, undefined> {
   }
 }
 
-function boundsOf({ from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange): { from: number; last: number } {
+function boundsOf(
+  { from = 1, to = Number.MAX_SAFE_INTEGER, limit }: ReadRange,
+  greatest: number,
+): { from: number; last: number } {
   checkWhole('from', from, 0)
   checkWhole('to', to, 0)
   if (limit !== undefined) checkWhole('limit', limit, 0)
   const first = Math.max(from, 1)
-  return { from: first, last: limit === undefined ? to : Math.min(to, first + limit - 1) }
+  return { from: first, last: Math.min(to, greatest, limit === undefined ? to : first + limit - 1) }
 }
 
 /** An event but for its run. */

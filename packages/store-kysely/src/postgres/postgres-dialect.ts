@@ -84,6 +84,7 @@ function newDialect(schema: string): SqlDialect {
 /** By the id of the run and the seq, which are the key. */
 const postgresLogs: SqlLogs = {
   tables: ['events'],
+  greatest: Number.MAX_SAFE_INTEGER,
   all: (runId) => sql`(events.run_id = ${runId})`,
   some: (runId, { from, to }) => sql`(events.run_id = ${runId} and events.seq >= ${from} and events.seq <= ${to})`,
   one: (runId, seq) => sql`(events.run_id = ${runId} and events.seq = ${seq})`,

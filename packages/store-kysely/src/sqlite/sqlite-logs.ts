@@ -20,6 +20,7 @@ export function eventId(runId: RawBuilder<string>, seq: RawBuilder<number>): Raw
  */
 export const sqliteLogs: SqlLogs = {
   tables: ['lone_events', 'shared_events'],
+  greatest: ROOM - 1,
   all: (runId) => sqliteLogs.some(runId, { from: sql.lit(0), to: sql.lit(ROOM - 1) }),
   some: (runId, { from, to }) => sql`(id between ${eventId(runId, from)} and ${eventId(runId, to)})`,
   one: (runId, seq) => sql`(id = ${eventId(runId, seq)})`,
