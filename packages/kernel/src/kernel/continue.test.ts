@@ -1,4 +1,4 @@
-import { StoreError, type Store } from '@varve/store'
+import { contentId, StoreError, type Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -247,6 +247,44 @@ describe('a run that continues as new', () => {
 
     await expect(starting).rejects.toMatchObject(kernelError('LIMIT_EXCEEDED'))
     expect(await kernel.find('r')).toBeUndefined()
+  })
+
+  test('cannot do so with signals that refer to more than a run can begin with, and loses none of them', async () => {
+    const patient = (version: string, waits: boolean) =>
+      defineWorkflow(
+        {
+          ...{ name: 'patient', version, input: z.json() },
+          actions: { work: { run: async () => working } },
+          signals: { go: z.json() },
+        },
+        {
+          step: ({ input, results: { work, taken } }, next) => {
+            if (input !== null) return next.complete('went on')
+            if (!work) return next.run('work', null, { key: 'work' })
+            return waits && !taken ? next.waitFor('go', { key: 'taken' }) : next.continueAsNew(refTo('input'))
+          },
+        },
+      )
+    const refTo = (text: string) => ({ $artifact: contentId(text), size: text.length, mediaType: 'text/plain' })
+    const refs = (prefix: string) => Array.from({ length: 500 }, (_, n) => refTo(`${prefix} ${n}`))
+    const { promise: working, resolve: worked } = Promise.withResolvers<null>()
+    const [hasty, mended] = [patient('1', false), patient('2', true)]
+    const { store, kernel, kernelOn } = setup([hasty])
+    const starting = kernel.start(hasty, null, { runId: 'r' })
+    await settled()
+    for (const id of ['a', 'b']) await kernel.signal('r', { name: 'go', value: refs(id), id, wait: false })
+    await settled()
+    worked(null)
+
+    await expect(starting).rejects.toMatchObject(kernelError('LIMIT_EXCEEDED'))
+    expect(await kernel.get('r')).toMatchObject({ status: 'running', problem: { code: 'LIMIT_EXCEEDED' } })
+    await using next = kernelOn(store, [hasty, mended])
+    await next.migrate('r', { to: '2' })
+    await settled()
+
+    const [, successor] = await chainOf(store, 'r')
+    expect(await next.run(successor!)).toMatchObject({ status: 'completed', output: 'went on' })
+    expect(await dataOf(store, successor!, 'SignalReceived')).toMatchObject([{ signalId: 'b' }])
   })
 
   test('with an input that a newer version refuses is parked, until one is registered that takes it', async () => {

@@ -1,5 +1,5 @@
 import { canonicalize, sealEvent, type SealedEvent, canonicalJson, type Json } from '@varve/store'
-import { APPEND_ARTIFACTS, artifactsIn } from '../artifacts/artifacts-in.ts'
+import { APPEND_ARTIFACTS, artifactsIn, artifactsInValue } from '../artifacts/artifacts-in.ts'
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
@@ -189,8 +189,20 @@ function continueAsNew(turn: Turn, want: Extract<Want, { kind: 'continue' }>): '
 /** A run that has ended for the sake of one that can never be created would be lost. */
 function checkSuccessor({ fold, limits, runId }: Turn, input: Json): void {
   const started = { ...fold.system.started, input, previous: runId, spent: fold.system.counts }
-  if (Buffer.byteLength(canonicalJson(started)) <= limits.bodyBytes) return
-  const text = 'the input to continue with is too large for the start of a run; keep it outside and pass a reference'
+  if (Buffer.byteLength(canonicalJson(started)) > limits.bodyBytes) {
+    const text = 'the input to continue with is too large for the start of a run; keep it outside and pass a reference'
+    throw new KernelError('LIMIT_EXCEEDED', text)
+  }
+  checkTakenAlong(input, fold.system.signals)
+}
+
+/** All that a successor begins with stands in one append. */
+function checkTakenAlong(input: Json, signals: System['signals']): void {
+  const { length } = artifactsInValue([input, ...signals.map(({ value }) => value)])
+  if (length <= APPEND_ARTIFACTS) return
+  const what = 'the input to continue with, and the signals that no wait has taken,'
+  const remedy = 'wait for some of the signals first'
+  const text = `${what} refer to ${length} artifacts, ${APPEND_ARTIFACTS} are allowed together; ${remedy}`
   throw new KernelError('LIMIT_EXCEEDED', text)
 }
 
