@@ -1,6 +1,7 @@
 import { StoreError } from '@varve/store'
 import type { Query } from '@varve/store-kysely'
 import { statSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
 
 /** The absolute path of the file, whatever it was opened by; empty for a database that has none. */
 export const mainFileQuery: Query<object, { readonly file: string }> = {
@@ -29,9 +30,13 @@ export class MainFile {
     this.#opened = identityOf(path)
   }
 
-  /** Looks once in 100 ms. @throws StoreError `STORE_FAILED` when the path names another file, or none. */
-  check(): void {
-    const now = performance.now()
+  /**
+   * Looks once in 100 ms.
+   *
+   * @param now - monotonic time, in ms.
+   * @throws StoreError `STORE_FAILED` when the path names another file, or none.
+   */
+  check(now: number): void {
     if (now - this.#lookedAt < LOOK_MS) return
     if (isAnother(this.#opened, identityOf(this.#path))) {
       const text =

@@ -1,5 +1,6 @@
 import { StoreError } from '@varve/store'
 import { boundValues, type Query, type SqlExecutor, type Step, type Steps } from '@varve/store-kysely'
+import { performance } from 'node:perf_hooks'
 import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import type { SqliteDatabase, SqliteStatement } from './database.ts'
 import { MainFile, mainFileQuery } from './main-file.ts'
@@ -109,25 +110,27 @@ export class SqliteExecutor implements SqlExecutor {
   }
 
   async #patiently<T>(act: () => T): Promise<T> {
-    if (performance.now() - this.#breathedAt >= BREATH_MS) await this.#breathe()
-    const until = performance.now() + this.#busyTimeoutMs
+    let now = performance.now()
+    if (now - this.#breathedAt >= BREATH_MS) now = await this.#breathe()
+    const until = now + this.#busyTimeoutMs
     for (let tries = 0; ; tries++) {
       if (this.#closed) throw new StoreError('STORE_CLOSED', 'this store was closed; open a new one')
       try {
-        this.#file?.check()
+        this.#file?.check(now)
         return act()
       } catch (error) {
         if (!isBusy(error)) throw sqliteError(error)
         if (performance.now() >= until) throw stillBusy(this.#busyTimeoutMs, error)
       }
       await delay(PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)])
+      now = performance.now()
     }
   }
 
-  /** A database that answers at once would otherwise let whoever calls it in a loop stop every timer. */
-  async #breathe(): Promise<void> {
+  /** A database that answers at once would otherwise let whoever calls it in a loop stop every timer. @returns what time it is then. */
+  async #breathe(): Promise<number> {
     await setImmediate()
-    this.#breathedAt = performance.now()
+    return (this.#breathedAt = performance.now())
   }
 
   #transact<T>(mode: 'read' | 'write', steps: () => Steps<T>, level = this.#synchronous): T {

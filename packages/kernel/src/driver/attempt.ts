@@ -1,5 +1,5 @@
 import { canonicalJson, sha256, shown, type Json } from '@varve/store'
-import type { Timer } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import { KernelError, textOf } from '../errors.ts'
 import { copyJson } from '../log/copy-json.ts'
 import { detach } from '../log/detach.ts'
@@ -263,10 +263,7 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, re
     value.catch(() => undefined)
     return value as never
   }
-  const { clock } = env
-  const startedAt = clock.now()
-  const began = clock.monotonic()
-  const now = (): number => startedAt + Math.floor(clock.monotonic() - began)
+  let time: (() => number) | undefined
   const artifacts = attemptArtifacts(env, {
     ...{ runId, key, signal: whileOpen },
     clean: (value) => withoutSecrets(env, attempt, value, 'artifact'),
@@ -284,11 +281,18 @@ function contextOf(env: Environment, attempt: Attempt, { meter, over }: Call, re
     use: meter.use,
     fact,
     artifacts,
-    now,
+    now: () => (time ??= goingOn(env.clock))(),
     random: () => derived().random(),
     uuid: () => derived().uuid(),
   })
   return context
+}
+
+/** The time from now on, however the clocks are set meanwhile. Most handlers do not ask for it. */
+function goingOn(clock: Clock): () => number {
+  const startedAt = clock.now()
+  const began = clock.monotonic()
+  return () => startedAt + Math.floor(clock.monotonic() - began)
 }
 
 /** With the secret taken out, two keys could become one. @throws KernelError `INVALID_INPUT`. */

@@ -180,7 +180,8 @@ export class Drive {
       if (system.terminal !== undefined) return this.#end(endOutcome(system.runId, system.terminal))
       // Given back with its append, there is nothing to do for it here.
       if (!this.#isFree) {
-        await this.#lease?.decided()
+        const decided = this.#lease?.decided()
+        if (decided !== undefined) await decided
         this.#checkStop()
         // What waits for its append may be that an attempt is over: nothing is started beside it, nor before a cancel has dropped all.
         const parking = this.#givingUp.parking !== undefined
@@ -202,12 +203,12 @@ export class Drive {
   /** One turn: everything that came in, everything that is decided on it, one append. @returns true when there is more. */
   async #turn(): Promise<boolean> {
     for (;;) {
-      const gathering = this.#gather()
-      if (gathering !== undefined) await gathering
+      const gathered = this.#gather()
+      const now = typeof gathered === 'number' ? gathered : await gathered
       const mayDecide = this.#undecided && !this.#givingUp.holds(this.#fold.system)
       if (this.#intake.isEmpty && !mayDecide) return false
       const elapsed = this.#env.observe.tellsTurns ? this.#env.observe.begin() : undefined
-      const turn = this.#take()
+      const turn = this.#take(now)
       if (turn === undefined) {
         await this.#load()
         continue
@@ -227,8 +228,8 @@ export class Drive {
     }
   }
 
-  /** Adds what has come in to the inputs of the turn; asks the store only when posts may wait. */
-  #gather(): Promise<void> | undefined {
+  /** Adds what has come in to the inputs of the turn; asks the store only when posts may wait. @returns what time it is then. */
+  #gather(): number | Promise<number> {
     const { system } = this.#fold
     const now = this.#env.clock.now()
     for (const draft of this.#mailbox.takeFacts()) {
@@ -236,30 +237,29 @@ export class Drive {
     }
     for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
     if (this.#mailbox.takeNudge() || this.#intake.hasPosts) this.#postsWait = true
-    if (this.#postsWait) return this.#gatherPosts(now)
-    this.#gatherDue(now)
-    return undefined
+    return this.#postsWait ? this.#gatherPosts() : this.#gatherDue(now)
   }
 
-  async #gatherPosts(now: number): Promise<void> {
+  async #gatherPosts(): Promise<number> {
     this.#intake.addPosts(this.#fold.system, await waitingPosts(this.#env, this.#options.runId))
     this.#postsWait = false
-    this.#gatherDue(now)
+    return this.#gatherDue(this.#env.clock.now())
   }
 
-  #gatherDue(now: number): void {
+  #gatherDue(now: number): number {
     const { system } = this.#fold
     const { parking } = this.#givingUp
     if (parking !== undefined) this.#intake.abandon(uncalled(system, this.#running), parking)
     else if (system.end.seq > 0) this.#intake.addDue(system, now)
     if (this.#givingUp.isDraining(system)) this.#intake.holdAttempts()
+    return now
   }
 
   /** Undefined when the fold has to be read anew: a post is now rejected, inputs go apart, or less is to be decided. */
-  #take(): Turn | undefined {
+  #take(now: number): Turn | undefined {
     try {
       const { apart, inputs } = this.#intake
-      const options = { definition: this.#options.definition, reusable: this.#reusable, holds: this.#holds, apart }
+      const options = { definition: this.#options.definition, reusable: this.#reusable, holds: this.#holds, apart, now }
       const turn = takeTurn(this.#env, this.#fold, options, inputs)
       return this.#givingUp.refuses(this.#fold.system, turn.log) ? undefined : turn
     } catch (error) {

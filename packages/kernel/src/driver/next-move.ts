@@ -24,7 +24,7 @@ export function restsAfter(env: Environment, system: System, { events, run, more
 
 /** Waits for whatever moves the run next: its mailbox, its time, the end of a child that is driven here. */
 export function nextMove(env: Environment, system: System, mailbox: Mailbox, givingUp: Moves): Promise<void> {
-  const due = dueNext(system, env.clock.now(), givingUp)
+  const due = dueNext(env, system, givingUp)
   // One is enough: what a child brings about is posted, and when this one rests there may be another.
   void env.moving(system.open.children)?.then(() => {
     mailbox.wakeUp()
@@ -38,11 +38,13 @@ type Moves = Pick<GivingUp, 'isDraining' | 'holds'>
  * When something of it is due next. While nothing is decided, what is due may stay so: a wait that is over, but whose signal is
  * kept, is closed by a decision. That is passed over then, or the drive would look at it again and again.
  */
-function dueNext(system: System, now: number, givingUp: Moves): number | null {
+function dueNext({ clock }: Environment, system: System, givingUp: Moves): number | null {
   // An attempt that is not to be begun is due all the time.
   const which = givingUp.isDraining(system) ? 'waiting' : 'all'
   const due = wakeAt(system, which)
-  if (due === null || due > now || !givingUp.holds(system)) return due
+  if (due === null || !givingUp.holds(system)) return due
+  const now = clock.now()
+  if (due > now) return due
   const begins = (type: string): boolean => which === 'all' || type !== 'ActionAttemptStarted'
   if (dueInputs(system, now, []).some(({ draft }) => begins(draft.type))) return due
   const { cancel, open, started } = system

@@ -55,6 +55,8 @@ export interface TurnOptions {
   readonly holds: (system: System) => boolean
   /** True when what came in is to be appended before anything is decided on it. */
   readonly apart: boolean
+  /** What time it is, Unix milliseconds. */
+  readonly now: number
 }
 
 /** What came in and what is decided on it refer to more artifacts than one append can carry; the fold is not to be used afterwards. */
@@ -80,12 +82,12 @@ export class UnfoldablePost extends Error {
 export function takeTurn(
   env: Environment,
   fold: RunFold,
-  { definition, reusable, holds, apart }: TurnOptions,
+  { definition, reusable, holds, apart, now }: TurnOptions,
   inputs: readonly Input[],
 ): Turn {
   const { system } = fold
   const openBefore = system.open.size
-  const at = Math.max(env.clock.now(), system.at)
+  const at = Math.max(now, system.at)
   const taken = foldInputs(env, fold, definition, inputs, at)
   const closed = system.open.size < openBefore
   if (taken.problem !== undefined || taken.rest.length > 0) return turnOf(fold, taken, [], closed)

@@ -1,7 +1,7 @@
 import { canonicalJson, type Json } from '@varve/store'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { requestIn } from './request-text.ts'
+import { inputIn, requestIn } from './request-text.ts'
 
 /** A log holds no integers beyond 2^53 - 1. */
 function isWritable(value: unknown): boolean {
@@ -41,8 +41,10 @@ describe('the text of a request', () => {
       fc.property(data, (data) => {
         const { input, ...rest } = JSON.parse(JSON.stringify(data)) as { input: Json }
 
-        const request = requestIn(canonicalJson({ ...rest, input }))
+        const body = canonicalJson({ ...rest, input })
+        const request = requestIn(body)
 
+        expect(inputIn(body)).toBe(canonicalJson(input))
         if (request === undefined) return
         apart++
         expect(request).toEqual({ ...rest, input: canonicalJson(input) })

@@ -46,6 +46,14 @@ export function requestIn(body: string): RequestText | undefined {
   return { key: copied(labeledKey), action: copied(action), effect, ...labels, input }
 }
 
+/**
+ * The input alone, as canonical JSON, out of the text of an `ActionRequested` that sealing made. It is a part of the text, and keeps all of it
+ * in memory.
+ */
+export function inputIn(body: string): string {
+  return body.slice(body.indexOf(INPUT) + INPUT.length, body.lastIndexOf(KEY))
+}
+
 function effectOf(text: string): Effect | undefined {
   for (const effect of EFFECTS) if (effect === text) return effect
   return undefined

@@ -1,10 +1,10 @@
-import { canonicalize, sealEvent, type SealedEvent, canonicalJson, type Json } from '@varve/store'
-import { APPEND_ARTIFACTS, artifactsIn, artifactsInValue } from '../artifacts/artifacts-in.ts'
+import { canonicalize, sealEvent, type ContentId, type SealedEvent, canonicalJson, type Json } from '@varve/store'
+import { APPEND_ARTIFACTS, artifactsIn, artifactsInValue, mayHaveArtifacts } from '../artifacts/artifacts-in.ts'
 import { KernelError, textOf } from '../errors.ts'
 import type { ErrorInfo } from '../log/event-data.ts'
 import { asLogEvent, type LogDraft } from '../log/log-event.ts'
 import { isSameJson } from '../log/text-of.ts'
-import { requestIn } from '../log/request-text.ts'
+import { inputIn } from '../log/request-text.ts'
 import type { Labels } from '../policy/labels.ts'
 import type { AuthorizeRequest, Denial } from '../policy/policy.ts'
 import type { Want } from '../stepper/stepper.ts'
@@ -213,13 +213,17 @@ function push(turn: Turn, draft: LogDraft): void {
 }
 
 function add(turn: Turn, sealed: SealedEvent): void {
-  const fresh = artifactsIn(sealed.stored.body).filter((id) => !turn.artifacts.has(id))
+  const { type, body } = sealed.stored
+  if (mayHaveArtifacts(body)) addArtifacts(turn, artifactsIn(body))
+  applyEvent(turn.fold, asLogEvent(sealed), type === 'ActionRequested' ? inputIn(body) : undefined)
+  turn.events.push(sealed)
+  turn.bytes += Buffer.byteLength(body)
+}
+
+function addArtifacts(turn: Turn, ids: readonly ContentId[]): void {
+  const fresh = ids.filter((id) => !turn.artifacts.has(id))
   if (turn.artifacts.size + fresh.length > TURN_ARTIFACTS && turn.events.length > 0) throw FULL
   for (const id of fresh) turn.artifacts.add(id)
-  const { type, body } = sealed.stored
-  applyEvent(turn.fold, asLogEvent(sealed), type === 'ActionRequested' ? requestIn(body)?.input : undefined)
-  turn.events.push(sealed)
-  turn.bytes += Buffer.byteLength(sealed.stored.body)
 }
 
 function isFull(turn: Turn): boolean {
