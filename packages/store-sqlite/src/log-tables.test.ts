@@ -1,7 +1,7 @@
 import { genesis, isStoreError, type Store, type StoredEvent } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import SQLite from 'better-sqlite3'
-import { rm, stat } from 'node:fs/promises'
+import { readFile, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { sqliteStore } from './sqlite-store.ts'
@@ -71,6 +71,19 @@ test.for([2 ** 22, 2 ** 31, 2 ** 32 - 10])(
     }
   },
 )
+
+test('the query of the README reads a log by hand, through keys', async () => {
+  const database = new SQLite(':memory:')
+  await using store = await sqliteStore({ database })
+  await grow(store)
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+  const query = /```sql\n([^`]*from events[^`]*)```/.exec(readme)?.[1]?.replaceAll("'...'", "'c'") ?? ''
+
+  const log = sampleEvents('c', 3).map(({ seq, type, body }) => ({ seq, type, body }))
+  expect(database.prepare(query).all()).toEqual(log)
+  const plan = database.prepare(`explain query plan ${query}`).all() as readonly { readonly detail: string }[]
+  expect(plan.map(({ detail }) => detail).filter((step) => step.startsWith('SCAN'))).toEqual([])
+})
 
 test('an append that is alone writes two pages: that of the run, and the last one of its log', async () => {
   const folder = await temporaryFolder()

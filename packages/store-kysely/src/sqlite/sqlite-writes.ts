@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { SqlDialect } from '../dialect.ts'
+import type { LogTable, SqlDialect } from '../dialect.ts'
 import {
   appending,
   creating,
@@ -60,7 +60,7 @@ function* makeAll(
 function* create(
   queries: WriteQueries,
   { run: row, tags, events, artifacts }: Creation,
-  table: LogTable,
+  table: WrittenTable,
 ): Steps<CreatedRecord | undefined> {
   const record = yield* get(queries.create, row)
   if (record === undefined) return undefined
@@ -70,18 +70,20 @@ function* create(
   return record
 }
 
-/** True where so many logs grow that a page for each of them is more than what lies in the order of time takes. */
+/** Up to so many logs a page for each of them is less than what an event in the order of time takes with its index. */
+const FEW_LOGS = 3
+
 function isOfMany(batch: readonly SharedWrite[]): boolean {
   let logs = 0
   for (const { kind } of batch) if (kind === 'create' || kind === 'append') logs += 1
-  return logs > 3
+  return logs > FEW_LOGS
 }
 
 function* append(
   dialect: SqlDialect,
   queries: WriteQueries,
   addition: Addition,
-  table: LogTable,
+  table: WrittenTable,
 ): Steps<AppendedRecord | undefined> {
   const { run: row, shape, events, posts, artifacts } = addition
   const { runId } = row
@@ -118,8 +120,8 @@ function* post(queries: WriteQueries, args: PostArgs): Steps<CountedPost | undef
   return yield* get(queries.countPost, args)
 }
 
-/** Where an event is kept. */
-type LogTable = 'lone_events' | 'shared_events'
+/** Where an event is written; `events` is a view here. */
+type WrittenTable = Exclude<LogTable, 'events'>
 
 interface TagArgs {
   readonly runId: string
@@ -133,7 +135,7 @@ interface WriteQueries {
   readonly append: (shape: AppendShape) => Query<AppendArgs & { readonly settled: number }, AppendedRecord>
   readonly saveSnapshot: Query<Snapshot, unknown>
   readonly pruneSnapshots: Query<PruneArgs, unknown>
-  readonly insert: Readonly<Record<LogTable, Query<StoredEvent, unknown>>>
+  readonly insert: Readonly<Record<WrittenTable, Query<StoredEvent, unknown>>>
   readonly refer: Query<{ readonly runId: string; readonly artifact: string }, unknown>
   readonly tag: Query<TagArgs, unknown>
   readonly countWaiting: Query<{ readonly runId: string; readonly ids: unknown }, { readonly count: number }>
@@ -162,7 +164,7 @@ const writeQueries = perDialect((dialect): WriteQueries => {
 function rowQueries(dialect: SqlDialect): Pick<WriteQueries, 'insert' | 'tag' | 'refer' | 'countWaiting' | 'settle'> {
   const { db } = dialect
   const { read, write } = queryCompiler(dialect)
-  const insert = (table: LogTable) =>
+  const insert = (table: WrittenTable) =>
     write((p: Params<StoredEvent>) =>
       db.insertInto(table).values({
         id: eventId(p.text('runId'), p.int('seq')),
