@@ -60,7 +60,7 @@ describe('a snapshot is written', () => {
     const log = await readLog(store, 'r')
     expect(log.at(-1)?.type).toBe('Interrupted')
     expect(saved.map(({ seq }) => seq)).toEqual([log.length - 1])
-    expect(saved[0]).toMatchObject({ hash: log.at(-2)?.hash, format: 1, workflowVersion: '1', build: 'b' })
+    expect(saved[0]).toMatchObject({ hash: log.at(-2)?.hash, format: 2, workflowVersion: '1', build: 'b' })
     expect(JSON.parse(saved[0]!.body)).toMatchObject({ state: { sum: 2 }, open: [] })
   })
 
@@ -204,7 +204,7 @@ describe('a run is continued', () => {
   test.for<[what: string, change: Partial<Snapshot>]>([
     ['of another build', { build: 'other' }],
     ['of another version of the workflow', { workflowVersion: '0' }],
-    ['of another format', { format: 2 }],
+    ['of another format', { format: 1 }],
     ['whose hash is not that of its event', { hash: '0'.repeat(64) }],
     ['whose body is no JSON', { body: '{' }],
     ['whose body is no fold', { body: 'null' }],

@@ -93,8 +93,8 @@ export interface ClosedItem {
   readonly error?: ErrorInfo
 }
 
-/** As many characters of a hash as hold 132 bits: by chance no two inputs share them, and to find two that do gains nobody anything. */
-const FINGERPRINT_LENGTH = 22
+/** As many characters of a hash as hold 66 bits: two inputs of one key do not share them by chance. A snapshot has one for each item. */
+const FINGERPRINT_LENGTH = 11
 
 /**
  * Tells two inputs of one key apart: the canonical text where it is short, its hash where it is not. Equal inputs have

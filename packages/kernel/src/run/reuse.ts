@@ -1,8 +1,8 @@
-import type { Json } from '@varve/store'
+import { sha256, type Json } from '@varve/store'
 import type { EventData } from '../log/event-data.ts'
 import type { LogEvent } from '../log/log-event.ts'
+import { textOfJson } from '../log/text-of.ts'
 import type { Effect } from '../workflow/action.ts'
-import { fingerprint } from './item.ts'
 
 /** A result that was recorded elsewhere and stands in the place of an execution. */
 export type ReusableResult = Pick<EventData['ActionReused'], 'output' | 'attempts' | 'from'>
@@ -42,7 +42,7 @@ export class ReusableResults {
   add({ type, seq, data }: LogEvent): void {
     if (type === 'ActionRequested') {
       const { key, action, input, effect } = data
-      this.#requests.set(key, { action, print: fingerprint(input), effect })
+      this.#requests.set(key, { action, print: printOf(input), effect })
       return
     }
     // What was told not to have happened is in nobody's way.
@@ -54,7 +54,7 @@ export class ReusableResults {
     const from = { runId: this.#runId, seq }
     if (type === 'ActionReused') {
       const { key, action, input, output, attempts } = data
-      this.#results.set(key, { action, print: fingerprint(input), output, attempts, from })
+      this.#results.set(key, { action, print: printOf(input), output, attempts, from })
     }
     const request = type === 'ActionSucceeded' ? this.#requests.get(data.key) : undefined
     if (type !== 'ActionSucceeded' || request === undefined) return
@@ -82,5 +82,10 @@ export class ReusableResults {
 }
 
 function isAsked<T extends Asked>(known: T | undefined, action: string, input: Json): known is T {
-  return known?.action === action && known.print === fingerprint(input)
+  return known?.action === action && known.print === printOf(input)
+}
+
+/** The whole hash: what is the same by it is not executed. */
+function printOf(input: Json): string {
+  return sha256(textOfJson(input))
 }

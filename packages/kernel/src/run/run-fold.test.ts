@@ -88,7 +88,7 @@ test('one that is long is read at once, so that no part of its text keeps all of
   applyRecorded(fold, requested(`"${long}"`))
 
   expect(fold.system.open.get('k')).toHaveProperty('request.input', long)
-  expect(fold.system.open.get('k')?.fingerprint).toHaveLength(22)
+  expect(fold.system.open.get('k')?.fingerprint).toHaveLength(11)
   expect(() => applyRecorded(foldNoting([], 'ActionRequested'), requested(`"${long}`))).toThrow(
     expect.objectContaining({ code: 'CORRUPT_LOG' }),
   )

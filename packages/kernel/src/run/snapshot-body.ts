@@ -7,7 +7,7 @@ import type { RunFold } from './run-fold.ts'
 import type { Cancel, Reuse, System, TerminalEvent } from './system.ts'
 
 /** Version of the format of a snapshot's body; others are passed over. */
-export const SNAPSHOT_FORMAT = 1
+export const SNAPSHOT_FORMAT = 2
 
 /** A fold at a point of its log, ready to be made a snapshot. */
 export interface HeldFold {

@@ -215,7 +215,7 @@ describe('in both driver versions', () => {
     }
     const counts = { requests: 0, attempts: 0, turns: 1, usage: {}, startedAt: 1000 }
     const body = JSON.stringify({ ...parts, counts, state: 20 })
-    const snapshot = { runId: 'run-snapshot', seq: 2, hash: events[1]!.hash, format: 1, workflowVersion: '1' }
+    const snapshot = { runId: 'run-snapshot', seq: 2, hash: events[1]!.hash, format: 2, workflowVersion: '1' }
     await store.snapshots.save({ ...snapshot, build: 'b', body })
     const kernel = createKernel({ store, workflows: [workflow], build: 'b' })
 
@@ -327,7 +327,7 @@ describe('added in the newer driver version', () => {
       const store = memoryStore()
       const log = [1, 2, 3].map((payload) => ({ type: 'StateUpdated', data: { payload } }))
       const events = await writeLog(store, 'run-tail', log, { workflow: 'numbers' })
-      const snapshot = { runId: 'run-tail', seq: 2, hash: events[1]!.hash, format: 1, workflowVersion: '1', build: 'b' }
+      const snapshot = { runId: 'run-tail', seq: 2, hash: events[1]!.hash, format: 2, workflowVersion: '1', build: 'b' }
       const body = JSON.stringify({
         at: 1000,
         open: [],
