@@ -1,5 +1,5 @@
 import type { ActionArtifacts } from '../artifacts/action-artifacts.ts'
-import type { MustBeJson } from './json-check.ts'
+import type { MustBeJson, NullForVoid } from './json-check.ts'
 import type { RetryOptions } from '../policy/retry.ts'
 
 /**
@@ -24,8 +24,8 @@ export interface ActionContext extends InquiryContext {
    */
   readonly fact: <T>(
     key: string,
-    read: () => T | PromiseLike<T>,
-    options?: FactOptions & MustBeJson<T>,
+    read: (() => T | PromiseLike<T>) & MustBeJson<T>,
+    options?: FactOptions,
   ) => Promise<NullForVoid<T>>
   /** Keeps and reads what is too large for the log, or to be shared between runs: the log holds references to it. */
   readonly artifacts: ActionArtifacts
@@ -129,9 +129,6 @@ export type ActionInput<A extends AnyAction> = Parameters<A['run']> extends [] ?
 
 /** What a handler answers, as it is recorded. */
 export type ActionOutput<A extends AnyAction> = NullForVoid<Awaited<ReturnType<A['run']>>>
-
-/** `void` and `undefined` have no other value than undefined. */
-type NullForVoid<T> = unknown extends T ? T : undefined extends T ? Exclude<T, void> | null : T
 
 /** Nothing for labels that can be told from the action's input; a type nobody can satisfy for others. */
 export type LabelsFit<A, In> = LabelFits<A extends { readonly tool: infer L } ? L : string, In> &

@@ -1,3 +1,5 @@
+import type { NullForVoid } from './json-check.ts'
+
 /** What a step answers: what should be in flight now, events of its own, or the end. */
 export type Decision<Output = unknown> = Requests | Emit | Complete<Output> | Fail | Continue
 
@@ -89,5 +91,5 @@ export interface FailReason {
   readonly code?: string
 }
 
-/** The output of a step's decisions. */
-export type OutputOf<D> = D extends { readonly kind: 'complete'; readonly output: infer O } ? O : never
+/** The output of a step's decisions, as it is recorded. */
+export type OutputOf<D> = D extends { readonly kind: 'complete'; readonly output: infer O } ? NullForVoid<O> : never

@@ -8,7 +8,7 @@ import { reducerStepper, type PureParts } from '../stepper/reducer-stepper.ts'
 import type { Stepper } from '../stepper/stepper.ts'
 import { EFFECTS, type ActionInput, type AnyAction, type ActionOutput, type Actions, type LabelsFit } from './action.ts'
 import type { Decision, Emit, OutputOf, Requests } from './decision.ts'
-import type { MustBeJson } from './json-check.ts'
+import type { MustBeJson, NeverUndefined } from './json-check.ts'
 import type { DomainEvents, Interrupts, InterruptSpec, Next, Signals } from './next.ts'
 import type { ReduceEvent, WorkflowTypes } from './reduce-event.ts'
 import type { ResultsState } from './results-state.ts'
@@ -106,6 +106,7 @@ type Declared<A extends Actions> = string extends keyof A ? NoNames : A
 type ActionsMustBeJson<A extends Actions> = {
   readonly actions?: {
     readonly [N in keyof A]: MustBeJson<ActionInput<A[N]>> &
+      NeverUndefined<ActionInput<A[N]>> &
       MustBeJson<ActionOutput<A[N]>> &
       LabelsFit<A[N], ActionInput<A[N]>>
   }

@@ -3,6 +3,7 @@ import { describe, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
 import type { Outcome } from '../driver/outcome.ts'
+import type { ActionContext } from './action.ts'
 import { defineWorkflow, type Workflow } from './define-workflow.ts'
 import type { ItemResult } from './results-state.ts'
 
@@ -275,6 +276,14 @@ describe('types are inferred', () => {
     )
   })
 
+  test('an output of undefined as the null that is recorded', () => {
+    const nothing = defineWorkflow(base, { step: (_, next) => next.complete(undefined) })
+    const maybe = defineWorkflow(base, { step: ({ input }, next) => next.complete(input.email === '' ? undefined : 1) })
+
+    expectTypeOf(nothing).toExtend<Workflow<{ email: string }, null>>()
+    expectTypeOf(maybe).toExtend<Workflow<{ email: string }, 1 | null>>()
+  })
+
   test('a step that continues has the output of its ends alone', () => {
     const workflow = defineWorkflow(base, {
       step: ({ input }, next) => (input.email === '' ? next.complete('done') : next.continueAsNew({ email: '' })),
@@ -397,6 +406,26 @@ describe('what JSON cannot keep does not compile', () => {
     defineWorkflow({ ...base, actions: { act: { run: (_: { cents: bigint }) => null } } }, { step })
     // @ts-expect-error a function is no JSON
     defineWorkflow({ ...base, actions: { act: { run: (_: { f: () => void }) => null } } }, { step })
+    // @ts-expect-error null comes in the place of undefined
+    defineWorkflow({ ...base, actions: { act: { run: (_?: { n: number }) => null } } }, { step })
+    // @ts-expect-error null comes in the place of undefined
+    defineWorkflow({ ...base, actions: { act: { run: (_: string | undefined) => null } } }, { step })
+    defineWorkflow({ ...base, actions: { act: { run: (_: string | null) => null } } }, { step })
+  })
+
+  test('in a fact', () => {
+    const asks = (ctx: ActionContext) => [
+      // @ts-expect-error a Date is no JSON
+      ctx.fact('now', () => new Date()),
+      // @ts-expect-error a Map, in a promise
+      ctx.fact('seen', async () => Promise.resolve(new Map<string, number>())),
+      // @ts-expect-error a Date, beside options
+      ctx.fact('now', () => ({ at: new Date() }), { scope: 'attempt' }),
+    ]
+    const keeps = (ctx: ActionContext) => ctx.fact('rates', async () => Promise.resolve({ eur: 1 }), { request: 'ecb' })
+
+    expectTypeOf(asks).returns.toBeArray()
+    expectTypeOf(keeps).returns.resolves.toEqualTypeOf<{ eur: number }>()
   })
 
   test('and a label takes the input of its action', () => {

@@ -28,3 +28,13 @@ type JsonProblemOf<T, Depth extends readonly unknown[]> = T extends Json | undef
 
 /** Nothing for a type that survives JSON; a type nobody can satisfy, whose name says why, for one that does not. */
 export type MustBeJson<T> = [JsonProblem<T>] extends [never] ? unknown : { readonly notJson: JsonProblem<T> }
+
+/** What is recorded of a value: JSON has no word for `void` and `undefined`, so null stands for them. */
+export type NullForVoid<T> = unknown extends T ? T : undefined extends T ? Exclude<T, void> | null : T
+
+/** Nothing for what a handler takes; a type nobody can satisfy where it counts on undefined, for which it is given null. */
+export type NeverUndefined<T> = unknown extends T
+  ? unknown
+  : undefined extends T
+    ? { readonly inputIsNeverUndefined: 'let it take null instead' }
+    : unknown

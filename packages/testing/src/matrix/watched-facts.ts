@@ -36,13 +36,14 @@ export function watchFacts(
   const { runId, key: actionKey } = ctx
   const fact: ActionContext['fact'] = (key, read, options) => {
     const slot = slotOf(runId, key, options?.scope === 'attempt' ? actionKey : undefined)
-    const reading: typeof read = () =>
+    const reading = () =>
       passing('fact', async () => {
         if (recorded.has(slot)) rereads.push(`${actionKey} read the fact ${slot} again although it is recorded`)
         reads.set(slot, (reads.get(slot) ?? 0) + 1)
         return read()
       })
-    const given = ctx.fact(key, reading, options).then((value) => {
+    // It gives what `read` gives, of which it is known that it is JSON.
+    const given = ctx.fact(key, reading as typeof read, options).then((value) => {
       const known = recorded.get(slot)
       if (known === undefined) faults.push(`${actionKey} was given the fact ${slot} before it was durable`)
       else if (!isDeepStrictEqual(value, known.value))
