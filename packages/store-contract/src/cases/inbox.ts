@@ -162,15 +162,17 @@ export const postingCases: readonly ContractCase[] = contractGroup('inbox', {
     equal((await rowOf(store, 'run-1')).wakeAt, clock.now() + 5000)
   },
 
-  'a post clears the problem of a parked run': async ({ store }) => {
-    const run = await startRun(store)
-    await store.runs.release(run.claim, { expectedHead: 1, problem: parkedProblem })
-    deepEqual(await claimDue(store, 'b'), [])
+  'a post clears the problem of a parked run, also one that comes again by itself': async ({ store, clock }) => {
+    for (const [runId, retryAt] of Object.entries({ 'run-1': null, 'run-2': clock.now() + 5000 })) {
+      const run = await startRun(store, { runId })
+      await store.runs.release(run.claim, { expectedHead: 1, problem: { ...parkedProblem, retryAt } })
+      deepEqual(await claimDue(store, 'b'), [])
 
-    await post(store, 'run-1', 'p')
+      await post(store, runId, 'p')
 
-    equal((await rowOf(store, 'run-1')).problem, undefined)
-    deepEqual(runIds(await claimDue(store, 'b')), ['run-1'])
+      equal((await rowOf(store, runId)).problem, undefined)
+      deepEqual(runIds(await claimDue(store, 'b')), [runId])
+    }
   },
 
   'a post leaves the lease and the head of a driven run alone': async ({ store }) => {
@@ -217,6 +219,25 @@ export const takingCases: readonly ContractCase[] = contractGroup('inbox', {
     equal(await post(store, 'run-1', 'q'), 'kept')
     equal(await post(store, 'run-1', 'never posted'), 'kept')
     equal(await post(store, 'run-1', 'never posted either'), 'kept')
+  },
+
+  'as many posts as are named are taken and rejected, behind others that do not wait': async ({ store }) => {
+    const run = await startRun(store)
+    const ids = Array.from({ length: 240 }, (_, i) => `p${i}`)
+    for (const id of ids) await post(store, 'run-1', id)
+    const [taken, rejected] = [ids.slice(0, 120), ids.slice(120)]
+    const reject = ['never posted', ...rejected].map((id) => ({ id, error: 'null' }))
+
+    const after = await extend(store, run, { take: ['never posted either', ...taken], reject })
+
+    equal(after.waiting, 0)
+    deepEqual(await store.inbox.list('run-1', { limit: 1000 }), [])
+    const pages = await allPages(async (request) => store.inbox.rejected('run-1', { ...request, limit: 1000 }))
+    deepEqual(
+      pages.flat().map(({ id }) => id),
+      rejected,
+    )
+    for (const id of taken) equal(await post(store, 'run-1', id), 'duplicate')
   },
 
   'a taken post stays out of another run': async ({ store }) => {

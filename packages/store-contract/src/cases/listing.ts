@@ -191,6 +191,24 @@ export const listingCases: readonly ContractCase[] = contractGroup('listing', {
     ok(pages.flat().every(({ createdAt }, i, rows) => i === 0 || createdAt <= (rows[i - 1]?.createdAt ?? 0)))
   },
 
+  'runs that are removed meanwhile, with them the last of a page, shift no later page': async ({ store, clock }) => {
+    for (let i = 0; i < 9; i++) {
+      await release(store, await startRun(store, { runId: `run-${i}` }), blocked)
+      if (i % 2 === 0) clock.advance(1)
+    }
+
+    const pages = await allPages(async (request) => {
+      const page = await store.runs.list({}, { ...request, limit: 2 })
+      for (const { runId } of page.items) await store.runs.remove(runId, { ifTerminal: false })
+      return page
+    })
+
+    deepEqual(
+      runIds(pages.flat()),
+      Array.from({ length: 9 }, (_, i) => `run-${8 - i}`),
+    )
+  },
+
   'runs of one instant are each listed once, in one order': async ({ store }) => {
     for (let i = 0; i < 12; i++) await startRun(store, { runId: `run-${i}` })
 

@@ -245,6 +245,17 @@ export const releaseCases: readonly ContractCase[] = contractGroup('release', {
     equal((await claimDue(store, 'b')).length, ends.filter(({ told }) => told === 0).length)
   },
 
+  'a lease that ran out is released as long as nobody else has taken the run': async ({ store, clock }) => {
+    const run = await startRun(store)
+    clock.advance(LEASE_MS * 10)
+
+    equal(await release(store, run, blocked), 'released')
+
+    const { status, lease, wakeAt } = await rowOf(store, 'run-1')
+    deepEqual([status, lease, wakeAt], ['blocked', undefined, null])
+    equal((await acquire(store, 'run-1', 'b')).recoveries, 0)
+  },
+
   'of a post and a release at once neither is lost': async ({ store }) => {
     const rows = await atOnce(20, async (n) => {
       const runId = `run-${n}`

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from 'node:assert/strict'
 import { contractGroup, type ContractCase } from '../contract-case.ts'
-import { readAll, rejectsWith, rowOf } from '../expectations.ts'
+import { everythingOf, readAll, rejectsWith, rowOf } from '../expectations.ts'
 import { claimDue, completed, extend, LEASE_MS, post, release, running, startIdleRun, startRun } from '../test-run.ts'
 
 export const removalCases: readonly ContractCase[] = contractGroup('removal', {
@@ -24,6 +24,28 @@ export const removalCases: readonly ContractCase[] = contractGroup('removal', {
     deepEqual((await store.inbox.rejected('run-1', { limit: 10 })).items, [])
     equal((await rowOf(store, 'run-1')).waiting, 0)
     for (const id of ['p', 'q', 'r']) equal(await post(store, 'run-1', id), 'kept')
+  },
+
+  'the removal of a run takes nothing along that others have': async ({ store }) => {
+    const artifact = await store.artifacts.put(Buffer.from('shared'))
+    const others = { 'run-10': {}, child: { parent: 'run-1' }, successor: { parent: 'run-1', queue: 'slow' } }
+    await startIdleRun(store, { update: { artifacts: [artifact] } })
+    for (const [runId, creation] of Object.entries(others)) {
+      await startIdleRun(store, { runId, creation, update: { artifacts: [artifact] } })
+      await post(store, runId, 'p')
+      const snapshot = { runId, seq: 1, hash: 'h', format: 1, workflowVersion: '1', build: 'b', body: '{}' }
+      await store.snapshots.save(snapshot)
+    }
+    await store.cache.putIfAbsent({ key: 'run-1', group: 'run-1', artifacts: [artifact], body: null })
+    const everything = async (): Promise<unknown> =>
+      Promise.all([...Object.keys(others).map(async (runId) => everythingOf(store, runId)), store.cache.find('run-1')])
+    const before = await everything()
+
+    equal(await store.runs.remove('run-1', { ifTerminal: false }), true)
+
+    deepEqual(await everything(), before)
+    deepEqual(await store.runs.referred([artifact]), [artifact])
+    deepEqual(Buffer.from(await (await store.artifacts.get(artifact)).bytes()).toString(), 'shared')
   },
 
   'there is nothing to remove of an unknown run': async ({ store }) => {

@@ -60,6 +60,30 @@ const postMutants = spoiling('inbox', 'inbox', {
       return 'kept'
     },
   }),
+  'the ids of taken posts are forgotten behind 100 others': (healthy) => {
+    const kept = new Map<string, string[]>()
+    return {
+      post: async (runId, post, options) => {
+        const ids = kept.get(runId) ?? []
+        kept.set(runId, ids)
+        const answer = await healthy.post(runId, post, options)
+        if (answer === 'kept') ids.push(post.id)
+        const isForgotten = ids.lastIndexOf(post.id) < ids.length - 100
+        return isForgotten ? healthy.post(runId, { ...post, id: `${post.id} once more` }, options) : answer
+      },
+    }
+  },
+  'a post leaves the problem of a run that comes again by itself': (healthy, store) => ({
+    post: async (runId, post, options) => {
+      const problem = (await store.runs.find(runId))?.problem
+      const answer = await healthy.post(runId, post, options)
+      if (problem === undefined || problem.retryAt === null) return answer
+      const owner = { id: 'z', boot: null, pidNamespace: null, pid: 1, startedAt: null }
+      const claim = await store.runs.acquire(runId, { owner, leaseMs: 1 })
+      await store.runs.release(claim, { expectedHead: claim.head, problem })
+      return answer
+    },
+  }),
   'rejected posts have no second page': (healthy) => ({
     rejected: async (runId, page) => ({ items: (await healthy.rejected(runId, page)).items }),
   }),
@@ -87,6 +111,21 @@ const takeMutants = [
         const waiting = await store.inbox.list(runId, { limit: 1000 })
         const take = waiting.map(({ id }) => id)
         return healthy.append(runId, events, options.take === undefined ? options : { ...options, take })
+      },
+    }),
+    'an append takes up to 100 posts': (healthy) => ({
+      append: (runId, events, { take, ...options }) =>
+        healthy.append(runId, events, { ...options, ...(take !== undefined && { take: take.slice(0, 101) }) }),
+    }),
+    'an append rejects up to 100 posts': (healthy) => ({
+      append: (runId, events, { reject, ...options }) =>
+        healthy.append(runId, events, { ...options, ...(reject !== undefined && { reject: reject.slice(0, 101) }) }),
+    }),
+    'an append takes no post behind one that does not wait': (healthy, store) => ({
+      append: async (runId, events, { take = [], ...options }) => {
+        const waiting = new Set((await store.inbox.list(runId, { limit: 1000 })).map(({ id }) => id))
+        const end = take.findIndex((id) => !waiting.has(id))
+        return healthy.append(runId, events, { ...options, take: end === -1 ? take : take.slice(0, end) })
       },
     }),
     'an append does not tell how many wait': (healthy) => ({

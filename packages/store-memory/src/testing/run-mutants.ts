@@ -156,6 +156,12 @@ const updateMutants = spoiling('atomic batches', 'runs', {
 })
 
 const releaseMutants = spoiling('release', 'runs', {
+  'a lease that ran out is lost': (healthy, store) => ({
+    release: async (claim, request) => {
+      const { lease } = await row(store, claim.runId)
+      return lease !== undefined && lease.until <= (await store.now()) ? 'lost' : healthy.release(claim, request)
+    },
+  }),
   'a post before the release is not told': (healthy) => ({
     release: async (claim, request) => {
       const outcome = await healthy.release(claim, request)
@@ -242,6 +248,18 @@ const listMutants = spoiling('listing', 'runs', {
       return { items: items.slice(start, end), ...(end < items.length && { next: `${end}` }) }
     },
   }),
+  'a list ends where the last run of a page was removed': (healthy) => {
+    const lastOf = new Map<string, string>()
+    return {
+      list: async (filter, page) => {
+        const answer = await healthy.list(filter, page)
+        const last = lastOf.get(page.cursor ?? '')
+        if (last !== undefined && (await healthy.find(last)) === undefined) return { items: [] }
+        if (answer.next !== undefined) lastOf.set(answer.next, answer.items.at(-1)?.runId ?? '')
+        return answer
+      },
+    }
+  },
   'oldest first': (healthy) => ({
     list: async (filter, page) => {
       const { items, next } = await healthy.list(filter, page)
@@ -301,6 +319,27 @@ const removalMutants = spoiling('removal', 'runs', {
           return healthy.remove(runId, options)
         },
       ),
+  }),
+  'children go with their parent': (healthy) => ({
+    remove: async (runId, options) => {
+      const { items } = await healthy.list({ parent: runId }, { limit: 1000 })
+      for (const child of items) await healthy.remove(child.runId, { ifTerminal: false })
+      return healthy.remove(runId, options)
+    },
+  }),
+  'what a run refers to goes with it': (healthy, store) => ({
+    remove: async (runId, options) => {
+      const { items } = await store.artifacts.list({}, { limit: 1000 })
+      for (const { id } of items) await store.artifacts.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+      return healthy.remove(runId, options)
+    },
+  }),
+  'the cache goes with a run': (healthy, store) => ({
+    remove: async (runId, options) => {
+      const { items } = await store.cache.list({}, { limit: 1000 })
+      for (const { key } of items) await store.cache.delete(key)
+      return healthy.remove(runId, options)
+    },
   }),
   'removing nothing answers true': (healthy) => ({
     remove: async (runId, options) => (await healthy.remove(runId, options)) || true,
