@@ -190,6 +190,15 @@ test('a secret in the params is opened for the code of a state, and a reference 
       return null
     },
   })
+  const branded = z.object({ flight: z.string().brand<'Flight'>(), token: secretSchema(z.string()) })
+  defineState({
+    ...{ id: 'c', params: branded, output: z.null() },
+    run: ({ params: { flight, token } }) => {
+      expectTypeOf(flight).toEqualTypeOf<z.infer<typeof branded>['flight']>()
+      expectTypeOf(token).toBeString()
+      return null
+    },
+  })
   approvalState({
     ...{ id: 'b', params },
     question: ({ params: { login } }) => {
@@ -224,6 +233,11 @@ describe('a plan does not compile', () => {
       definePlan({ id: 'p', version: '1', states: [convert, rates] })
       // @ts-expect-error cents are no text
       definePlan({ id: 'p', version: '1', params: z.object({ cents: z.string() }), states: [convert, rates] })
+      const maybe = defineState({ id: 'm', params: params.optional(), output: z.null(), run: () => null })
+      definePlan({ id: 'p', version: '1', states: [maybe] })
+      definePlan({ id: 'p', version: '1', params, states: [maybe] })
+      // @ts-expect-error cents are no text, where a state can do without them, too
+      definePlan({ id: 'p', version: '1', params: z.object({ cents: z.string() }), states: [maybe] })
       definePlan({
         id: 'p',
         version: '1',
@@ -263,6 +277,7 @@ describe('an engine knows the types of a plan', () => {
       await engine.start(quote, undefined)
       const plain = await engine.start(definePlan({ id: 'x', version: '1', states: [rates] }), undefined)
       if (plain.status === 'completed') expectTypeOf(plain.output).toBeNull()
+      await engine.start(definePlan({ id: 'x', version: '1', params: z.any(), states: [rates] }), { cents: 5 })
       // @ts-expect-error there are no params
       await engine.start(definePlan({ id: 'x', version: '1', states: [rates] }), { cents: 5 })
     }

@@ -43,11 +43,9 @@ type StateFits<S, Ids extends string, Params> =
 /** What is known at run time alone takes `never`, and is checked when a run starts. */
 type ParamsFit<Params, Taken> = [Taken] extends [never]
   ? unknown
-  : undefined extends Taken
+  : [Params] extends [Taken]
     ? unknown
-    : [Params] extends [Taken]
-      ? unknown
-      : { readonly stateTakesOtherParams: Taken }
+    : { readonly stateTakesOtherParams: Taken }
 
 /** A plan that an engine can run. Made by {@link definePlan}. */
 export interface Plan<Params = never, Output = unknown> {
@@ -77,7 +75,8 @@ export interface PlanDefinition {
   readonly hash: ContentId
 }
 
-type PlanParams<P> = P extends NoParams ? undefined : SchemaInput<P>
+/** A schema that takes anything makes what fits {@link NoParams}, too. */
+type PlanParams<P> = unknown extends SchemaOutput<P> ? SchemaInput<P> : P extends NoParams ? undefined : SchemaInput<P>
 
 type PlanOutput<O> = O extends { readonly types?: infer T }
   ? NonNullable<T> extends { readonly output: infer Out }

@@ -60,8 +60,18 @@ export interface RunOptions<O extends OutputSpec, C extends boolean> {
   readonly environment?: C extends true ? readonly string[] : never
 }
 
+/** A branded one is an object to TypeScript, too. */
+type Primitive = string | number | boolean | bigint | null | undefined
+
 /** A value as code sees it that is given the secrets in it. */
-type Opened<T> = T extends Secret<infer V> ? V : T extends object ? { readonly [K in keyof T]: Opened<T[K]> } : T
+type Opened<T> =
+  T extends Secret<infer V>
+    ? V
+    : T extends Primitive
+      ? T
+      : T extends object
+        ? { readonly [K in keyof T]: Opened<T[K]> }
+        : T
 
 /** True for a type that has a secret in it, at any depth that params have. */
 type HasSecret<T, Depth extends unknown[] = []> = Depth['length'] extends 5

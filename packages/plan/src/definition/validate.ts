@@ -1,5 +1,6 @@
 import type { Schema } from '@varve/kernel'
-import { PlanError, type PlanErrorCode } from '../errors.ts'
+import type { Json } from '@varve/store'
+import { isPlanError, PlanError, type PlanErrorCode } from '../errors.ts'
 
 /**
  * What a schema makes of a value.
@@ -23,6 +24,22 @@ export function validate(
   const segments = (issue?.path ?? []).map((part) => String(typeof part === 'object' ? part.key : part))
   const path = [what, ...segments].join('.')
   throw new PlanError(code, `${path}: ${issue?.message ?? 'does not fit its schema'}`, { path })
+}
+
+/**
+ * What a state sees of a run's params. A run without any has null in its log, which stands for undefined: a schema that refuses the one
+ * is asked about the other.
+ *
+ * @throws PlanError `INVALID_PARAMS` | `INVALID_DEFINITION`.
+ */
+export function paramsOf(id: string, schema: Schema, params: Json): unknown {
+  const what = `params of state ${id}`
+  try {
+    return validate(schema, params, what)
+  } catch (error) {
+    if (params !== null || !isPlanError(error, 'INVALID_PARAMS')) throw error
+    return validate(schema, undefined, what)
+  }
 }
 
 /** True for a validator of the Standard Schema interface. */

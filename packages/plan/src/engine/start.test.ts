@@ -155,6 +155,28 @@ describe('starting a run', () => {
     expect(await store.runs.find('r')).toBeUndefined()
   })
 
+  test('without params gives undefined to a state that can do without them, and others their default', async () => {
+    const cents = params.optional()
+    const without = defineState({ id: 'without', params: cents, output: z.string(), run: (seen) => typeof seen.params })
+    const withDefault = defineState({
+      ...{ id: 'with', params: cents.default({ cents: 7 }), output: z.int() },
+      run: (seen) => seen.params.cents,
+    })
+    const states = [without, withDefault]
+    const engine = testEngine()
+
+    for (const plan of [
+      definePlan({ id: 'none', version: '1', states }),
+      definePlan({ id: 'optional', version: '1', params: cents, states }),
+    ]) {
+      const { runId, status } = await engine.start<undefined, null>(plan, undefined)
+
+      expect(status).toBe('completed')
+      expect(await engine.output(runId, without)).toBe('undefined')
+      expect(await engine.output(runId, withDefault)).toBe(7)
+    }
+  })
+
   test('with params for a plan that takes none is refused', async () => {
     const starting = testEngine().start(planOf([namedState('a')]), { cents: 4 } as never)
 

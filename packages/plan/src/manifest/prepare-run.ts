@@ -1,7 +1,7 @@
 import type { ArtifactRef } from '@varve/kernel'
 import { canonicalize, type Json } from '@varve/store'
 import type { PlanDefinition } from '../definition/plan.ts'
-import { validate } from '../definition/validate.ts'
+import { paramsOf, validate } from '../definition/validate.ts'
 import { PlanError } from '../errors.ts'
 import { checkValues } from '../policy/value-policy.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
@@ -62,7 +62,8 @@ function checkedParams({ id, params: schema }: PlanDefinition, params: unknown):
 function checkStates({ graph }: PlanDefinition, params: Json): void {
   for (const node of graph.nodes) {
     if (node.params === undefined) continue
-    const part = validate(node.params, params, `params of state ${node.id}`)
+    const part = paramsOf(node.id, node.params, params)
+    if (part === undefined) continue
     const { text } = canonicalize(part, { name: `params of state ${node.id}` })
     if (!node.cache || !/"\$secret(Ref)?":/.test(text)) continue
     const why = `state ${node.id} is cached, and its params hold a secret; drop cache: true, or give it no secret`

@@ -4,7 +4,7 @@ import type { Graph } from '../definition/graph.ts'
 import type { Edge } from '../definition/need.ts'
 import { doesOnce, type MapNode, type StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
-import { validate } from '../definition/validate.ts'
+import { paramsOf } from '../definition/validate.ts'
 import { MapProgress } from './map-progress.ts'
 import { closeNames, openNames } from '../manifest/named-secrets.ts'
 import type { Failure, ItemOutcome } from './outcome.ts'
@@ -174,7 +174,8 @@ export class Schedule {
     const fresh = ownOf(this.#input.fresh, node.id)
     const given = { needs, ...(fresh !== undefined && { fresh }) }
     if (node.params === undefined) return given
-    const params = validate(node.params, this.#params, `params of state ${node.id}`)
+    const params = paramsOf(node.id, node.params, this.#params)
+    if (params === undefined) return given
     return { ...given, params: canonicalize(params, { name: 'params' }).copy }
   }
 
