@@ -138,16 +138,25 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
         return recordable(env, { type: 'ActionFailed', data: { key, attempts, error, by, ...used } })
       }
       case 'not-executed':
-        return action.fenced === true
-          ? { type: 'ActionAttemptStarted', data: { key, attempt: attempts + 1 } }
-          : undefined
-      default:
+        if (action.fenced !== true)
+          throw unusable(item.action, answer, ' without fenced: true, so nothing follows from it')
+        return { type: 'ActionAttemptStarted', data: { key, attempt: attempts + 1 } }
+      case 'unknown':
         return undefined
+      default:
+        throw unusable(item.action, answer, '; answer succeeded, failed, unknown or not-executed')
     }
   } catch (thrown) {
     env.warn(opened === undefined ? (thrown as Error) : new Error(redact(textOf(thrown))))
     return undefined
   }
+}
+
+/** An answer from which nothing follows: the run stays in doubt, and somebody has to be told why. */
+function unusable(action: string, answer: unknown, why: string): KernelError {
+  const { status } = Object(answer) as { readonly status?: unknown }
+  const text = `reconcile of ${action} answered ${shown(status)}${why}`
+  return new KernelError('INVALID_INPUT', `${text}; the action is in doubt until kernel.settle says what happened`)
 }
 
 /** As that of any other failure: cut where it is too long, and without half characters. */

@@ -341,6 +341,27 @@ describe('reconciling', () => {
     expect(await start()).toMatchObject(inDoubt)
   })
 
+  test.for<[what: string, reconcile: () => Reconciliation, text: string]>([
+    ['answers nothing', () => undefined as never, 'reconcile of pay answered undefined'],
+    ['answers something else', () => ({ status: 'maybe' }) as never, 'reconcile of pay answered "maybe"'],
+    ['says without a fence that nothing was executed', () => ({ status: 'not-executed' }), 'fenced: true'],
+  ])('that %s warns of what it has to answer', async ([, reconcile, text]) => {
+    const warnings: Error[] = []
+    const { start } = payingRun(unsure, { reconcile }, { onWarning: (warning) => warnings.push(warning) })
+
+    expect(await start()).toMatchObject(inDoubt)
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringContaining(text)])
+  })
+
+  test('that does not know warns of nothing', async () => {
+    const warnings: Error[] = []
+    const reconcile = (): Reconciliation => ({ status: 'unknown' })
+    const { start } = payingRun(unsure, { reconcile }, { onWarning: (warning) => warnings.push(warning) })
+
+    expect(await start()).toMatchObject(inDoubt)
+    expect(warnings).toEqual([])
+  })
+
   test.for<unknown>([undefined, null, 'no network', { status: 503 }])(
     'that throws %j warns by an error',
     async (thrown) => {
