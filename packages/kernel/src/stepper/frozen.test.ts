@@ -71,6 +71,30 @@ test.for(['input', 'results'] as const)(
   },
 )
 
+test.for<[what: string, change: (state: { input: unknown; results: Record<string, unknown> }) => void]>([
+  ['overwrites a result', ({ results }) => (results['names'] = { status: 'fired' })],
+  ['takes a result away', ({ results }) => delete results['names']],
+  ['puts other results in their place', (state) => (state.results = {})],
+  ['puts another input in its place', (state) => (state.input = [])],
+])('in development, the stock state fails a step that %s', async ([, change]) => {
+  const workflow = defineWorkflow(
+    {
+      ...{ name: 'changing', version: '1', input: z.array(z.string()) },
+      actions: { names: { run: () => ['ada', 'grace'] } },
+    },
+    {
+      step: (state, next) => {
+        if (state.results['names'] === undefined) return next.run('names')
+        change(state)
+        return next.complete(0)
+      },
+    },
+  )
+  const starting = createKernel({ store: memoryStore(), workflows: [workflow] }).start(workflow, [])
+
+  await expect(starting).rejects.toMatchObject(kernelError('STEP_FAILED'))
+})
+
 test('in production states are not frozen', async () => {
   vi.stubEnv('NODE_ENV', 'production')
 

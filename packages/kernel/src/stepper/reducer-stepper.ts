@@ -137,6 +137,9 @@ function resultsKeeper(): StateKeeper {
   const kept = keeping() as (part: unknown) => never
   let input: Json = null
   let results: Record<string, ItemResult> = emptyRecord()
+  const isProduction = process.env['NODE_ENV'] === 'production'
+  // The record itself grows, so it cannot be frozen as a whole.
+  const put = isProduction ? assign : assignForGood
   let sinceHold = new Set<string>()
   return {
     apply: (event) => {
@@ -144,10 +147,10 @@ function resultsKeeper(): StateKeeper {
       const result = resultOf(event)
       if (result === undefined) return
       const { key } = event.data as { readonly key: string }
-      results[key] = kept(result)
+      put(results, key, kept(result))
       sinceHold.add(key)
     },
-    current: () => ({ input, results }),
+    current: () => (isProduction ? { input, results } : Object.freeze({ input, results })),
     hold: () => {
       const added = (sinceHold = new Set())
       // Plain, as it comes back from a snapshot; `load` takes the prototype away again.
@@ -156,7 +159,7 @@ function resultsKeeper(): StateKeeper {
     load: (saved) => {
       const state = saved as unknown as { readonly input: Json; readonly results: Readonly<Record<string, ItemResult>> }
       input = kept(state.input)
-      results = without(kept(state.results), new Set())
+      results = without(kept(state.results), new Set(), put)
     },
   }
 }
@@ -164,10 +167,20 @@ function resultsKeeper(): StateKeeper {
 function without(
   results: Readonly<Record<string, ItemResult>>,
   dropped: ReadonlySet<string>,
+  put = assign,
 ): Record<string, ItemResult> {
   const kept = emptyRecord()
-  for (const key of Object.keys(results)) if (!dropped.has(key)) kept[key] = results[key] as ItemResult
+  for (const key of Object.keys(results)) if (!dropped.has(key)) put(kept, key, results[key] as ItemResult)
   return kept
+}
+
+function assign(results: Record<string, ItemResult>, key: string, value: ItemResult): void {
+  results[key] = value
+}
+
+/** As a property that nobody can overwrite or take away. */
+function assignForGood(results: Record<string, ItemResult>, key: string, value: ItemResult): void {
+  Object.defineProperty(results, key, { value, enumerable: true })
 }
 
 /** Without a prototype, so that a key such as `__proto__` or `constructor` is a key like any other. */
