@@ -102,13 +102,15 @@ export interface Kernel extends AsyncDisposable {
   /**
    * Answers an open interrupt and drives the run on. Repeating an answer that was taken returns the run as it stands.
    *
-   * @throws KernelError `RUN_NOT_FOUND` | `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`; nothing is written then.
+   * @throws KernelError `RUN_NOT_FOUND` | `NOT_OPEN` | `RUN_TERMINAL` | `INVALID_INPUT`; nothing is written then. Or what keeps the run from being
+   * driven here, as {@link run}: the answer is kept.
    */
   resume(runId: string, answer: AnswerOptions): Promise<Outcome>
   /**
    * Sends a signal: the earliest wait for its name takes it, now or later. A signal id counts once.
    *
    * @throws KernelError `RUN_NOT_FOUND` | `RUN_TERMINAL` | `INVALID_INPUT` | `LIMIT_EXCEEDED`; StoreError `INBOX_FULL` | `NOT_JSON`.
+   * Or what keeps the run from being driven here, as {@link run}: the signal is kept then, and sent again without its `id` it counts twice.
    */
   signal(runId: string, signal: SignalOptions): Promise<Outcome>
   /**
