@@ -30,6 +30,11 @@ export function packedTexts<Row>(rows: readonly Row[], textOf: (row: Row) => str
   return packed
 }
 
+/** True for a text that {@link packedTexts} may be given. */
+export function isPackable(text: string): boolean {
+  return !text.includes(SEPARATOR) && text !== NULL
+}
+
 /** Integers of rows as the text of an array. */
 export function packedIntegers<Row>(rows: readonly Row[], integerOf: (row: Row) => number | null): string {
   let packed = '{'

@@ -20,23 +20,34 @@ import { claimTypes } from '../runs/run-columns.ts'
 import { asSchema, type Schema } from '../schema.ts'
 import type { ClaimArgs, KeptEntry, SettledPost, SqlWrites } from '../writes.ts'
 import { sharedCommits } from './shared-commits.ts'
+import { inParts, isInParts, type BoundQuery } from './event-parts.ts'
 import type { SharedQuery } from './shared-query.ts'
 import { eventArgs, eventsForms, formOf, logging, type EventArgs, type EventsForm } from './logged-events.ts'
 import { pruneQuery, saveQuery, type PruneArgs } from '../snapshots/snapshot-queries.ts'
-import type { Snapshot } from '@varve/store'
+import type { Snapshot, StoredEvent } from '@varve/store'
 
-/** One statement and one round trip for each write. */
+/** One statement and one round trip for each write, unless it logs more than a statement should send. */
 export function postgresWrites(dialect: SqlDialect, executor: SqlExecutor, shared: SharedQuery): SqlWrites {
   const queries = writeQueries(dialect)
+  const logged = <Args, Row>(
+    events: readonly StoredEvent[],
+    write: (events: readonly StoredEvent[]) => BoundQuery<Args, Row>,
+  ): Promise<Row | undefined> => {
+    if (isInParts(events)) return executor.transaction('write', () => inParts(dialect, events, write))
+    const { query, args } = write(events)
+    return executor.get(query, args)
+  }
   return {
-    create: ({ run, tags, events, artifacts }) => {
-      const query = queries.create[formOf(events)]({ refers: artifacts.length > 0 })
-      return executor.get(query, { ...run, ...eventArgs(events), tagList: tags, artifactList: artifacts })
-    },
-    append: ({ run, shape, events, posts, artifacts }) => {
-      const args = { ...run, ...eventArgs(events), ...postColumns(posts), artifactList: artifacts }
-      return executor.get(queries.append[formOf(events)](shape), args)
-    },
+    create: ({ run, tags, events, artifacts }) =>
+      logged(events, (given) => ({
+        query: queries.create[formOf(given)]({ refers: artifacts.length > 0 }),
+        args: { ...run, ...eventArgs(given), tagList: tags, artifactList: artifacts },
+      })),
+    append: ({ run, shape, events, posts, artifacts }) =>
+      logged(events, (given) => ({
+        query: queries.append[formOf(given)](shape),
+        args: { ...run, ...eventArgs(given), ...postColumns(posts), artifactList: artifacts },
+      })),
     saveSnapshot: async (snapshot) => (await executor.run(queries.saveSnapshot, snapshot)) > 0,
     pruneSnapshots: (pruning) => executor.run(queries.pruneSnapshots, pruning),
     shared: sharedCommits(executor, shared),

@@ -6,15 +6,13 @@ import type { Addition, Creation } from '../writes.ts'
 import {
   additionColumns,
   arrivalColumns,
-  loggedColumns,
   referenceColumns,
   snapshotColumns,
   tagColumns,
-  type Columns,
-  type SharedArgs,
   type SharedQuery,
   type SharedRecord,
 } from './shared-query.ts'
+import { loggedColumns, pack, type SentArgs } from './sent-rows.ts'
 
 /** Longer than a commit takes on a disk or a network that is slow. */
 const PATIENCE_MS = 50
@@ -44,7 +42,7 @@ export function sharedCommits(executor: SqlExecutor, query: SharedQuery): Shared
   }
 }
 
-function argsOf(batch: readonly SharedWrite[]): SharedArgs {
+function argsOf(batch: readonly SharedWrite[]): SentArgs {
   const creations: Creation[] = []
   const additions: Addition[] = []
   const snapshots: Snapshot[] = []
@@ -67,11 +65,6 @@ function argsOf(batch: readonly SharedWrite[]): SharedArgs {
   pack(args, 'tag', tagColumns, tags)
   pack(args, 'reference', referenceColumns, artifacts)
   return args
-}
-
-/** Adds rows as one list for each column. */
-function pack<Row>(args: Record<string, string>, table: string, columns: Columns<Row>, rows: readonly Row[]): void {
-  for (const [name, { packed }] of Object.entries(columns)) args[`${table}.${name}`] = packed(rows)
 }
 
 function answersOf(batch: readonly SharedWrite[], records: readonly SharedRecord[]): readonly SharedAnswer[] {

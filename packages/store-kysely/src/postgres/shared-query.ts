@@ -1,4 +1,4 @@
-import type { Snapshot, StoredEvent } from '@varve/store'
+import type { Snapshot } from '@varve/store'
 import { sql, type RawBuilder } from 'kysely'
 import type { SqlDialect } from '../dialect.ts'
 import {
@@ -15,19 +15,7 @@ import { none, runColumn, updatedColumns } from '../runs/run-columns.ts'
 import type { UpdateShape } from '../runs/update-shape.ts'
 import type { RunsTable, Schema } from '../schema.ts'
 import type { Addition, Creation } from '../writes.ts'
-import { packedIntegers, packedTexts, unpackedTexts } from './packed-list.ts'
-
-/** A column that is sent as one list for all rows. */
-export interface Column<Row> {
-  readonly type: 'text' | 'bigint'
-  readonly packed: (rows: readonly Row[]) => string
-}
-
-/** The columns of a table that is sent as one list for each. */
-export type Columns<Row, Name extends string = string> = Readonly<Record<Name, Column<Row>>>
-
-/** The lists, by table and column. */
-export type SharedArgs = Readonly<Record<string, string>>
+import { int, loggedColumns, sent, text, type Columns, type SentArgs } from './sent-rows.ts'
 
 /** What is told of a write that was made. */
 export interface SharedRecord extends Pick<RunsTable, 'run_id' | 'waiting' | 'lease_until'> {
@@ -42,16 +30,6 @@ export type AdditionRow = AppendArgs & Readonly<Record<SharedPart, number>>
 
 /** A part that the appends of a batch may have. */
 type SharedPart = keyof UpdateShape | 'releases'
-
-// Each column is read by a function of its own: one that is given the name of the property takes several times as long.
-const text = <Row>(textOf: (row: Row) => string | null): Column<Row> => ({
-  type: 'text',
-  packed: (rows) => packedTexts(rows, textOf),
-})
-const int = <Row>(integerOf: (row: Row) => number | null): Column<Row> => ({
-  type: 'bigint',
-  packed: (rows) => packedIntegers(rows, integerOf),
-})
 
 export const arrivalColumns: Columns<Creation, keyof CreateArgs> = {
   now: int(({ run }) => run.now),
@@ -95,16 +73,6 @@ export const additionColumns: Columns<Addition, keyof AdditionRow> = {
   releases: int(({ shape }) => Number(shape.releases)),
 }
 
-export const loggedColumns: Columns<StoredEvent, keyof StoredEvent> = {
-  runId: text((event) => event.runId),
-  seq: int((event) => event.seq),
-  v: int((event) => event.v),
-  type: text((event) => event.type),
-  at: int((event) => event.at),
-  body: text((event) => event.body),
-  hash: text((event) => event.hash),
-}
-
 export const snapshotColumns: Columns<Snapshot, keyof Snapshot> = {
   runId: text((snapshot) => snapshot.runId),
   seq: int((snapshot) => snapshot.seq),
@@ -136,7 +104,7 @@ const recordTypes: StoredColumns<SharedRecord> = {
 }
 
 /** Makes the writes of a batch. */
-export type SharedQuery = Query<SharedArgs, SharedRecord>
+export type SharedQuery = Query<SentArgs, SharedRecord>
 
 /** Names a table of the store. */
 type NameOf = (table: keyof Schema) => RawBuilder<unknown>
@@ -150,7 +118,7 @@ type NameOf = (table: keyof Schema) => RawBuilder<unknown>
  */
 export function sharedQuery(dialect: SqlDialect, schema: string): SharedQuery {
   const nameOf: NameOf = (table) => sql.id(schema, table)
-  const query = queryCompiler(dialect).write((p: Params<SharedArgs>) => {
+  const query = queryCompiler(dialect).write((p: Params<SentArgs>) => {
     const isKnown = (table: string) =>
       sql`(${sql.id(table)}."runId" in (select run_id from created union all select run_id from changed)) is true`
     const createdAt = (table: string) =>
@@ -185,18 +153,8 @@ export function sharedQuery(dialect: SqlDialect, schema: string): SharedQuery {
   return dialect.stored('share', recordTypes, query)
 }
 
-/** The rows of a table that was sent as lists. */
-function sent<Row>(p: Params<SharedArgs>, table: string, columns: Columns<Row>): RawBuilder<unknown> {
-  const lists = Object.entries(columns).map(([column, { type }]) => {
-    const list = p.bare(`${table}.${column}`)
-    return type === 'text' ? unpackedTexts(list) : sql`cast(${list} as bigint[])`
-  })
-  const names = Object.keys(columns).map((column) => sql.id(column))
-  return sql`unnest(${sql.join(lists)}) as ${sql.id(table)}(${sql.join(names)})`
-}
-
 /** As `saveQuery` does, and passes over runs that are being removed. */
-function saving(p: Params<SharedArgs>, nameOf: NameOf): RawBuilder<unknown> {
+function saving(p: Params<SentArgs>, nameOf: NameOf): RawBuilder<unknown> {
   return sql`insert into ${nameOf('snapshots')} as snapshots (run_id, seq, hash, format, workflow_version, build, body)
     select saving.* from (select * from ${sent(p, 'saving', snapshotColumns)} order by "runId") as saving
       cross join lateral (
@@ -210,7 +168,7 @@ function saving(p: Params<SharedArgs>, nameOf: NameOf): RawBuilder<unknown> {
 }
 
 /** In the order of the ids: of two batches with the same new runs neither may wait for the other while the other waits for it. */
-function creating(dialect: SqlDialect, p: Params<SharedArgs>, nameOf: NameOf): RawBuilder<unknown> {
+function creating(dialect: SqlDialect, p: Params<SentArgs>, nameOf: NameOf): RawBuilder<unknown> {
   const columns = Object.entries(createdColumns(rowParams<CreateArgs>(dialect, 'arriving')))
   return sql`insert into ${nameOf('runs')} as runs (${sql.join(columns.map(([name]) => sql.id(name)))})
     select ${sql.join(columns.map(([, value]) => value as RawBuilder<unknown>))}
