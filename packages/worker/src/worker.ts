@@ -12,7 +12,8 @@ export interface Worker extends AsyncDisposable {
   start(): void
   /**
    * Claims nothing any more and gives up what it drives: attempts that are under way may end within `graceMs`, no new one
-   * begins; then they are aborted. Each run is left to the next worker as it stands. Resolves when no lease is held any more.
+   * begins; then they are aborted. Each run is left to the next worker as it stands. Resolves when no lease is held any more,
+   * but for one that the store gave and could not tell of, which ends by itself; a call that the store does not answer is waited for.
    * A second call with a shorter time shortens the wait. Rejects with `INVALID_OPTION` for options or a time that is none.
    */
   stop(options?: { readonly graceMs?: number }): Promise<void>
