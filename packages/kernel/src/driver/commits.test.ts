@@ -132,3 +132,52 @@ test('a run that is continued costs one read, and no query of its head', async (
     'inbox.rejected',
   ])
 })
+
+describe('signals that are more than one append can carry', () => {
+  const collecting = defineWorkflow(
+    { name: 'collecting', version: '1', input: z.int(), signals: { part: z.object({ n: z.int(), text: z.string() }) } },
+    {
+      step: ({ input, results }, next) => {
+        const taken = Object.keys(results).length
+        return taken < input ? next.waitFor('part', { key: `part:${taken}` }) : next.complete(taken)
+      },
+    },
+  )
+
+  /** Sends so many, drives the run, and sends one more before its second append, if at all. */
+  async function collect(sent: number, meanwhile: boolean) {
+    const calls: string[] = []
+    const data = memoryStore()
+    const sender = createKernel({ store: data, workflows: [collecting] })
+    await sender.start(collecting, sent + Number(meanwhile), { runId: 'r' })
+    const send = async (n: number): Promise<unknown> =>
+      sender.signal('r', { name: 'part', value: { n, text: 'x'.repeat(900_000) }, wait: false })
+    for (let n = 0; n < sent; n++) await send(n)
+    let appends = 0
+    const store = recordCalls(data, calls, (name) =>
+      name === 'events.append' && ++appends === 2 && meanwhile ? send(sent).then(() => undefined) : undefined,
+    )
+    const { status } = await createKernel({ store, workflows: [collecting] }).run('r')
+    const log = await Array.fromAsync(data.events.read('r'))
+    const received = log.filter(({ type }) => type === 'SignalReceived')
+    const order = received.map(({ body }) => (JSON.parse(body) as { value: { n: number } }).value.n)
+    return { status, order, lists: calls.filter((name) => name === 'inbox.list').length, appends }
+  }
+
+  test('are listed once, and taken in their order by several', async () => {
+    const { status, order, lists, appends } = await collect(20, false)
+
+    expect(status).toBe('completed')
+    expect(order).toEqual(Array.from({ length: 20 }, (_, n) => n))
+    expect(appends).toBeGreaterThan(4)
+    expect(lists).toBe(1)
+  })
+
+  test('are listed once more when another comes meanwhile, which is taken behind them', async () => {
+    const { status, order, lists } = await collect(20, true)
+
+    expect(status).toBe('completed')
+    expect(order).toEqual(Array.from({ length: 21 }, (_, n) => n))
+    expect(lists).toBe(2)
+  })
+})

@@ -223,7 +223,7 @@ export class Drive {
       const more = turn.more || turn.rest.length > 0
       this.#undecided = more || turn.paused === true || turn.problem !== undefined || isDelayed(this.#fold.system)
       // What has been posted since may be what mends it.
-      if (turn.problem !== undefined && !this.#postsWait) throw turn.problem
+      if (turn.problem !== undefined && !this.#postsWait && !this.#intake.hasPosts) throw turn.problem
       return more
     }
   }
@@ -236,8 +236,9 @@ export class Drive {
       if (!this.#intake.addFact(system, draft)) this.#facts.refused(draft)
     }
     for (const draft of this.#mailbox.takeResults()) this.#intake.addResult(system, draft, now)
-    if (this.#mailbox.takeNudge() || this.#intake.hasPosts) this.#postsWait = true
-    return this.#postsWait ? this.#gatherPosts() : this.#gatherDue(now)
+    if (this.#mailbox.takeNudge() || this.#postsWait) return this.#gatherPosts()
+    this.#intake.addPostsAgain(system)
+    return this.#gatherDue(now)
   }
 
   async #gatherPosts(): Promise<number> {
@@ -301,7 +302,8 @@ export class Drive {
     this.#isFree = appended.released
     if (appended.released) this.#lease?.stop()
     if (this.#claim === undefined) await this.#claimCreated(appended, askedAt, owes !== undefined)
-    this.#postsWait = appended.waiting === 'unknown' || appended.waiting > 0
+    // What the turn had no room for is known.
+    this.#postsWait = appended.waiting === 'unknown' || appended.waiting > postsOf(turn.rest).length
     this.#mailbox.appended(appended.released)
     // A handler whose action was closed with its fact is not told to go on.
     this.#running.recorded(this.#fold.system, turn.log)
@@ -378,12 +380,11 @@ export class Drive {
     this.#running.abortAll(() => new KernelError('RUN_TERMINAL', `run ${runId} has ended`, { runId }))
     this.#snapshots?.ended(this.#fold)
     this.#ledger.check()
-    const claim = this.#claim
     const owes = this.#ledger.owes()
     // The end of a run that owed nothing has ended its lease, too.
-    if (owes !== undefined && claim !== undefined) {
+    if (owes !== undefined && this.#claim !== undefined) {
       this.#lease?.stop()
-      await releaseRun(this.#env, claim, this.#fold, owes)
+      await releaseRun(this.#env, this.#claim, this.#fold, owes)
     }
     return outcome
   }

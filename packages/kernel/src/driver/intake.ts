@@ -41,7 +41,7 @@ export class Intake {
     return this.#inputs.length === 0 && this.#rejected === undefined
   }
 
-  /** True when posts were taken and are not durable yet: they have to be added anew, behind what came in meanwhile. */
+  /** True when posts were taken and are not durable yet. */
   get hasPosts(): boolean {
     return this.#inputs.some(({ post }) => post !== undefined)
   }
@@ -85,6 +85,15 @@ export class Intake {
         this.#setAside(post.id, rejectionOf.error(error))
       }
     }
+  }
+
+  /** Takes once more those that are taken and not durable yet, behind what came in meanwhile. */
+  addPostsAgain(system: System): void {
+    if (this.hasPosts)
+      this.addPosts(
+        system,
+        this.#inputs.flatMap(({ post }) => post ?? []),
+      )
   }
 
   #setAside(postId: string, why: string): void {
