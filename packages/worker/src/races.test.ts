@@ -257,8 +257,10 @@ describe('what goes wrong outside', () => {
     await until(() => warnings.length === damaged.size)
     await kernel.start(simple, { n: 1 }, { runId: 'sound', wait: false })
 
-    await until(async () => (await data.runs.find('sound'))?.status === 'completed')
+    // A run is counted behind its end.
+    await until(() => worker.health().counts.ended === 1)
 
+    expect((await data.runs.find('sound'))?.status).toBe('completed')
     expect(clock.now()).toBe(1_700_000_000_000)
     expect(worker.health()).toMatchObject({ ok: true, counts: { ended: 1, givenUp: damaged.size } })
     await worker.stop()

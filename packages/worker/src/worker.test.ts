@@ -49,8 +49,9 @@ describe('a worker', () => {
     await using worker = work()
     await until(async () => (await status('before')) === 'completed')
     await kernel.start(simple, { n: 2 }, { runId: 'after', wait: false })
-    await until(async () => (await status('after')) === 'completed')
+    await until(() => worker.health().counts.ended === 2)
 
+    expect(await status('after')).toBe('completed')
     expect(worker.health().counts).toEqual({ claimed: 2, blocked: 0, ended: 2, givenUp: 0 })
   })
 
@@ -259,8 +260,9 @@ describe('what a process has left that died', () => {
 
     await using worker = work()
 
-    await until(async () => (await status('r')) === 'completed')
-    expect(worker.health().counts).toMatchObject({ claimed: 1, ended: 1 })
+    await until(() => worker.health().counts.ended === 1)
+    expect(await status('r')).toBe('completed')
+    expect(worker.health().counts.claimed).toBe(1)
   })
 
   test.for<[string, string, number]>([
@@ -285,8 +287,9 @@ describe('what a process has left that died', () => {
     await until(() => calls > nth && clock.timers > 0)
     clock.advance(1000)
 
-    await until(async () => (await status('r1')) === 'completed' && (await status('r2')) === 'completed')
-    expect(worker.health()).toMatchObject({ ok: true, counts: { claimed: 2, ended: 2 } })
+    await until(() => worker.health().counts.ended === 2)
+    expect([await status('r1'), await status('r2')]).toEqual(['completed', 'completed'])
+    expect(worker.health()).toMatchObject({ ok: true, counts: { claimed: 2 } })
   })
 
   test('is left to its lease where it was taken over three times and nothing came of it', async () => {
@@ -424,9 +427,9 @@ describe('stopping', () => {
     expect(await store.runs.find('r1')).toMatchObject({ status: 'running', head: 3 })
     expect((await store.runs.find('r1'))?.lease).toBeUndefined()
     await using next = work()
-    await until(async () => (await status('r2')) === 'completed' && (await status('r1')) === 'completed')
+    await until(() => next.health().counts.ended === 2)
+    expect([await status('r1'), await status('r2')]).toEqual(['completed', 'completed'])
     expect(called).toEqual([1, 2])
-    expect(next.health().counts.ended).toBe(2)
   })
 
   test('aborts what does not end in time', async () => {
