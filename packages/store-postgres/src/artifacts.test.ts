@@ -3,25 +3,18 @@ import { createTestClock } from '@varve/store-contract'
 import { execFile } from 'node:child_process'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import pg from 'pg'
-import { afterAll, afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { expect, inject, test } from 'vitest'
 import { postgresStore } from './postgres-store.ts'
-import { newSchemaName } from './testing/postgres-harness.ts'
+import { schemaPool } from './testing/schema-pool.ts'
 
 const MIB = 1024 * 1024
 const DAY_MS = 24 * 60 * 60 * 1000
 
 const url = inject('pgUrl')
-const pool = new pg.Pool({ connectionString: url, max: 10 })
 let schema = ''
-
-beforeEach(() => {
-  schema = newSchemaName()
+const pool = schemaPool(url, (name) => {
+  schema = name
 })
-afterEach(async () => {
-  await pool.query(`drop schema if exists ${schema} cascade`)
-})
-afterAll(async () => pool.end())
 
 /** So many chunks of 1 MiB that differ; `between` is called before each but the first. */
 async function* stream(count: number, between: (n: number) => unknown = () => undefined): AsyncGenerator<Uint8Array> {

@@ -11,12 +11,11 @@ import {
   type StoredEvent,
 } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
-import pg from 'pg'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { describe, expect, inject, test } from 'vitest'
 import { postgresStore } from './postgres-store.ts'
 import { forgetful } from './testing/forgetful-pool.ts'
 import { observed } from './testing/observed-pool.ts'
-import { newSchemaName } from './testing/postgres-harness.ts'
+import { schemaPool } from './testing/schema-pool.ts'
 
 const MIB = 1024 * 1024
 const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
@@ -24,18 +23,10 @@ const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
 const create = { workflow: 'w', version: '1', tags: ['t'], queue: 'q', lease: { owner, leaseMs: 60_000 } }
 const creating = { expectedHead: 0, fencingToken: 0, run: { ...running, create } }
 
-const pool = new pg.Pool({ connectionString: inject('pgUrl'), max: 4 })
-// A test ends connections of the pool.
-pool.on('error', () => undefined)
 let schema = ''
-
-beforeEach(() => {
-  schema = newSchemaName()
+const pool = schemaPool(inject('pgUrl'), (name) => {
+  schema = name
 })
-afterEach(async () => {
-  await pool.query(`drop schema if exists ${schema} cascade`)
-})
-afterAll(async () => pool.end())
 
 /** Events of these bodies, behind the end of a log. */
 function eventsOf(texts: readonly string[], end: LogEnd = genesis('run-1')): readonly StoredEvent[] {

@@ -2,11 +2,11 @@ import type {} from '../../../test/postgres/global-setup.ts'
 import { contentId, isStoreError, type RunUpdate, type Store } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import pg from 'pg'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { describe, expect, inject, test } from 'vitest'
 import { migratePostgres, postgresStore } from './postgres-store.ts'
 import { explained } from './testing/explained-pool.ts'
 import { observed } from './testing/observed-pool.ts'
-import { newSchemaName } from './testing/postgres-harness.ts'
+import { schemaPool } from './testing/schema-pool.ts'
 
 const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
 const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
@@ -16,18 +16,10 @@ const driven = { workflows: [{ name: 'w', versions: ['1'] }], formats: [1] }
 const limited = { name: 'q', rate: { limit: 9, periodMs: 9 } }
 
 const url = inject('pgUrl')
-const pool = new pg.Pool({ connectionString: url, max: 10 })
-// A test ends connections of the pool.
-pool.on('error', () => undefined)
 let schema = ''
-
-beforeEach(() => {
-  schema = newSchemaName()
+const pool = schemaPool(url, (name) => {
+  schema = name
 })
-afterEach(async () => {
-  await pool.query(`drop schema if exists ${schema} cascade`)
-})
-afterAll(async () => pool.end())
 
 /** The error with which a call ends. */
 async function errorOf(call: Promise<unknown>): Promise<unknown> {

@@ -2,27 +2,19 @@ import type {} from '../../../test/postgres/global-setup.ts'
 import { isStoreError, type RunUpdate, type Store } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import pg from 'pg'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { describe, expect, inject, test } from 'vitest'
 import { postgresStore } from './postgres-store.ts'
 import { observed } from './testing/observed-pool.ts'
-import { newSchemaName } from './testing/postgres-harness.ts'
+import { schemaPool } from './testing/schema-pool.ts'
 
 const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
 const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
 const create = { workflow: 'w', version: '1', tags: [], queue: 'q', lease: { owner, leaseMs: 60_000 } }
 
-const pool = new pg.Pool({ connectionString: inject('pgUrl'), max: 10 })
-// A test ends connections of the pool.
-pool.on('error', () => undefined)
 let schema = ''
-
-beforeEach(() => {
-  schema = newSchemaName()
+const pool = schemaPool(inject('pgUrl'), (name) => {
+  schema = name
 })
-afterEach(async () => {
-  await pool.query(`drop schema if exists ${schema} cascade`)
-})
-afterAll(async () => pool.end())
 
 const named = (count: number): readonly string[] => Array.from({ length: count }, (_, n) => `run-${n}`)
 

@@ -2,26 +2,21 @@ import type {} from '../../../test/postgres/global-setup.ts'
 import { describeStoreContract, sampleEvents } from '@varve/store-contract'
 import type { RunUpdate, Store } from '@varve/store'
 import pg from 'pg'
-import { afterAll, afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { afterAll, describe, expect, inject, test } from 'vitest'
 import { migratePostgres, postgresStore } from './postgres-store.ts'
 import { observed } from './testing/observed-pool.ts'
-import { dropFunctions, newSchemaName, schemaHarnesses } from './testing/postgres-harness.ts'
+import { dropFunctions, schemaHarnesses } from './testing/postgres-harness.ts'
+import { schemaPool } from './testing/schema-pool.ts'
 
 const running: RunUpdate = { status: 'running', blockedOn: [], wakeAt: 0 }
 const owner = { id: 'a', boot: null, pidNamespace: null, pid: 1, startedAt: null }
 const create = { workflow: 'w', version: '1', tags: [], queue: 'q', lease: { owner, leaseMs: 60_000 } }
 
 const url = inject('pgUrl')
-const pool = new pg.Pool({ connectionString: url, max: 4 })
 let schema = ''
-
-beforeEach(() => {
-  schema = newSchemaName()
+const pool = schemaPool(url, (name) => {
+  schema = name
 })
-afterEach(async () => {
-  await pool.query(`drop schema if exists ${schema} cascade`)
-})
-afterAll(async () => pool.end())
 
 async function functions(): Promise<readonly string[]> {
   const { rows } = await pool.query<{ name: string }>(
