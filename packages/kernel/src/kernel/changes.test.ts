@@ -76,6 +76,25 @@ test('a drive that lasts finds what was posted before it listened, and hears of 
   end(undefined)
 })
 
+test('a drive finds what was posted before it listened as soon as somebody waits for its run', async () => {
+  const clock = manualClock()
+  const shared = memoryStore({ now: clock.now })
+  const { promise: ends, resolve: end } = Promise.withResolvers<undefined>()
+  const workflow = patient(ends)
+  await using kernel = createKernel({ store: shared, clock, workflows: [workflow] })
+  await using elsewhere = createKernel({ store: shared, clock, workflows: [] })
+  const driven = kernel.start(workflow, null, { runId: 'r' })
+  await settled()
+  await elsewhere.signal('r', { name: 'go', value: null, wait: false })
+
+  const types: string[] = []
+  for await (const { type } of kernel.watch('r')) types.push(type)
+
+  expect(types).toContain('Completed')
+  expect(await driven).toMatchObject({ status: 'completed' })
+  end(undefined)
+})
+
 test('a drive that lasts longer than its store is told so by its own calls, and by nothing else', async () => {
   const clock = manualClock()
   const store = memoryStore({ now: clock.now })

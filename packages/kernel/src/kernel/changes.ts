@@ -68,8 +68,6 @@ export class Changes {
   #listenLate(): void {
     try {
       this.#listen()
-      // What was told before we listened.
-      this.#mayHaveMissed()
     } catch (error) {
       // Nobody waits for this. A drive whose store was closed is told so by its next call.
       if (!isStoreError(error, 'STORE_CLOSED')) this.#warn(error as Error)
@@ -97,13 +95,15 @@ export class Changes {
   }
 
   #listen(): void {
-    if (this.#closed) return
-    this.#subscription ??= this.#notifications?.subscribe(({ runId, kind }) => {
+    if (this.#closed || this.#isHeard) return
+    this.#subscription = this.#notifications?.subscribe(({ runId, kind }) => {
       if (kind === 'posted' && runId !== undefined) this.#onPost('told', runId)
       else if (kind === 'posted') this.#mayHaveMissed()
       if (runId === undefined) this.#anyMoved()
       else this.moved(runId)
     })
+    // What was told before, also to drives that do not last yet: whoever waits for a run makes us listen earlier.
+    if (this.#drives > 0) this.#mayHaveMissed()
   }
 
   /** Begins to listen for a run, so that no change between a look at it and {@link Change.next} is missed. */
