@@ -13,6 +13,7 @@ import { dueSinceCases } from './cases/due-since.ts'
 import { fencingCases } from './cases/fencing.ts'
 import { idCases } from './cases/ids.ts'
 import { postingCases, takingCases } from './cases/inbox.ts'
+import { postPageCases } from './cases/inbox-pages.ts'
 import { lifecycleCases } from './cases/lifecycle.ts'
 import { listingCases } from './cases/listing.ts'
 import { lostAnswerCases } from './cases/lost-answers.ts'
@@ -43,6 +44,7 @@ export const contractCases: readonly ContractCase[] = [
   ...lostAnswerCases,
   ...postingCases,
   ...takingCases,
+  ...postPageCases,
   ...claimCases,
   ...dueSinceCases,
   ...firstEventCases,

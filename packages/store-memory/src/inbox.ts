@@ -3,6 +3,9 @@ import {
   isTerminal,
   StoreError,
   type InboxStore,
+  type Page,
+  type PageRequest,
+  type Post,
   type PostDraft,
   checkLimit,
   checkWhole,
@@ -12,30 +15,37 @@ import {
 import type { Memory } from './memory.ts'
 import { dueSince, dueInMsOf } from './run-record.ts'
 
+/** What the bodies of a page have at most. */
+const PAGE_BYTES = 4 * 1024 * 1024
+
 /** The inboxes. */
 export function memoryInbox(memory: Memory): InboxStore {
   return {
     post: async (runId, post, options) => keep(memory, runId, post, options.maxWaiting),
 
-    list: async (runId, options) => {
+    list: async (runId, page) => {
       memory.checkOpen()
-      checkLimit(options.limit)
-      return Array.from(memory.find(runId)?.waiting.values() ?? [], ({ post }) => post).slice(0, options.limit)
+      return postPage([...(memory.find(runId)?.waiting.values() ?? [])], page, ({ post }) => post)
     },
 
     rejected: async (runId, page) => {
       memory.checkOpen()
-      checkLimit(page.limit)
-      const after = page.cursor === undefined ? 0 : readCursor(page.cursor, isNumber)
-      const rest = memory.find(runId)?.rejected.filter(({ number }) => number > after) ?? []
-      return pageOf(
-        rest,
-        page.limit,
-        ({ post, error }) => Object.freeze({ ...post, error }),
-        ({ number }) => number,
-      )
+      const rejected = memory.find(runId)?.rejected ?? []
+      return postPage(rejected, page, ({ post, error }) => Object.freeze({ ...post, error }))
     },
   }
+}
+
+function postPage<Kept extends { readonly post: Post; readonly number: number }, T>(
+  posts: readonly Kept[],
+  { limit, cursor }: PageRequest,
+  item: (kept: Kept) => T,
+): Page<T> {
+  checkLimit(limit)
+  const after = cursor === undefined ? 0 : readCursor(cursor, isNumber)
+  const rest = posts.filter(({ number }) => number > after)
+  const sizeOf = ({ post }: Kept): number => Buffer.byteLength(post.body)
+  return pageOf(rest, limit, item, ({ number }) => number, { bytes: PAGE_BYTES, sizeOf })
 }
 
 function keep(memory: Memory, runId: string, draft: PostDraft, maxWaiting: number): 'kept' | 'duplicate' {

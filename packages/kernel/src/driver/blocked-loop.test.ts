@@ -82,7 +82,7 @@ describe('a lease that the event loop was blocked beyond', () => {
 
     expect(aborted).toBe(true)
     expect(await typesOf(data, 'r')).toEqual(written)
-    expect(await data.inbox.list('r', { limit: 9 })).toMatchObject([{ type: 'ActionSucceeded' }])
+    expect((await data.inbox.list('r', { limit: 9 })).items).toMatchObject([{ type: 'ActionSucceeded' }])
   })
 
   test('is lost when the one renewal fails that is asked for then', async () => {

@@ -1,3 +1,4 @@
+import type { Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -5,6 +6,7 @@ import { createKernel } from '../kernel/kernel.ts'
 import { processOwner } from '../owner.ts'
 import { manualClock } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
+import { readPosts } from '../views/read-posts.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 
 /** As many actions as the input says, one after the other; then a question, if it is to ask one. */
@@ -144,40 +146,74 @@ describe('signals that are more than one append can carry', () => {
     },
   )
 
-  /** Sends so many, drives the run, and sends one more before its second append, if at all. */
-  async function collect(sent: number, meanwhile: boolean) {
+  /** Sends so many of so many letters, drives the run, and sends one more before its second append, if at all. */
+  async function collect(sent: number, length: number, meanwhile: boolean) {
     const calls: string[] = []
     const data = memoryStore()
     const sender = createKernel({ store: data, workflows: [collecting] })
     await sender.start(collecting, sent + Number(meanwhile), { runId: 'r' })
     const send = async (n: number): Promise<unknown> =>
-      sender.signal('r', { name: 'part', value: { n, text: 'x'.repeat(900_000) }, wait: false })
+      sender.signal('r', { name: 'part', value: { n, text: 'x'.repeat(length) }, wait: false })
     for (let n = 0; n < sent; n++) await send(n)
     let appends = 0
-    const store = recordCalls(data, calls, (name) =>
+    const recorded = recordCalls(data, calls, (name) =>
       name === 'events.append' && ++appends === 2 && meanwhile ? send(sent).then(() => undefined) : undefined,
     )
+    let listed = 0
+    const list: Store['inbox']['list'] = async (...asked) => {
+      const page = await recorded.inbox.list(...asked)
+      listed += page.items.length
+      return page
+    }
+    const store = { ...recorded, inbox: { ...recorded.inbox, list } }
     const { status } = await createKernel({ store, workflows: [collecting] }).run('r')
     const log = await Array.fromAsync(data.events.read('r'))
     const received = log.filter(({ type }) => type === 'SignalReceived')
     const order = received.map(({ body }) => (JSON.parse(body) as { value: { n: number } }).value.n)
-    return { status, order, lists: calls.filter((name) => name === 'inbox.list').length, appends }
+    return { status, order, lists: calls.filter((name) => name === 'inbox.list').length, listed, appends }
   }
 
   test('are listed once, and taken in their order by several', async () => {
-    const { status, order, lists, appends } = await collect(20, false)
+    const { status, order, lists, appends } = await collect(900, 1, false)
 
     expect(status).toBe('completed')
-    expect(order).toEqual(Array.from({ length: 20 }, (_, n) => n))
+    expect(order).toEqual(Array.from({ length: 900 }, (_, n) => n))
     expect(appends).toBeGreaterThan(4)
     expect(lists).toBe(1)
   })
 
   test('are listed once more when another comes meanwhile, which is taken behind them', async () => {
-    const { status, order, lists } = await collect(20, true)
+    const { status, order, lists } = await collect(900, 1, true)
 
     expect(status).toBe('completed')
-    expect(order).toEqual(Array.from({ length: 21 }, (_, n) => n))
+    expect(order).toEqual(Array.from({ length: 901 }, (_, n) => n))
     expect(lists).toBe(2)
+  })
+
+  test.each([false, true])(
+    'are listed page by page where they are large, each once (another comes: %s)',
+    async (comes) => {
+      const { status, order, lists, listed } = await collect(20, 900_000, comes)
+
+      expect(status).toBe('completed')
+      expect(order).toEqual(Array.from({ length: listed }, (_, n) => n))
+      expect(listed).toBe(20 + Number(comes))
+      expect(lists).toBeGreaterThan(4)
+    },
+  )
+
+  test('do not keep a run from its end that are more than one page, and of no use to it', async () => {
+    const store = memoryStore()
+    const kernel = createKernel({ store, workflows: [collecting] })
+    await kernel.start(collecting, 1, { runId: 'r' })
+    await kernel.signal('r', { name: 'part', value: { n: 0, text: '' }, wait: false })
+    for (let n = 0; n < 10; n++) {
+      const body = JSON.stringify({ key: 'never asked', value: 'x'.repeat(900_000) })
+      await store.inbox.post('r', { id: `late ${n}`, type: 'Resumed', body }, { maxWaiting: 1000 })
+    }
+
+    expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: 1 })
+
+    expect(await Array.fromAsync(readPosts((page) => store.inbox.rejected('r', page)))).toHaveLength(10)
   })
 })

@@ -53,7 +53,7 @@ export class Drive {
   readonly #ledger = new Ledger()
   #over = false
   readonly #givingUp = new GivingUp()
-  readonly #holds = (system: System): boolean => this.#givingUp.holds(system)
+  readonly #holds = (system: System): boolean => this.#intake.isPart || this.#givingUp.holds(system)
   /** True once the run was given back by an append. */
   #isFree = false
   /** True until the step has been asked about everything that is folded. */

@@ -1,4 +1,4 @@
-import { isCodedError, sealEvent, type Limits, type Post, type PostRejection } from '@varve/store'
+import { isCodedError, sealEvent, type Limits, type Page, type Post, type PostRejection } from '@varve/store'
 import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
 import { findFact } from '../run/facts.ts'
 import type { System } from '../run/system.ts'
@@ -16,6 +16,7 @@ export class Intake {
   #rejected: Map<string, string> | undefined
   #inputs: Input[] = []
   #apart = false
+  #isPart = false
 
   constructor(definition: Definition, limits: Limits) {
     this.#definition = definition
@@ -35,6 +36,11 @@ export class Intake {
   /** True when the inputs are to be appended before anything is decided on them. */
   get apart(): boolean {
     return this.#apart
+  }
+
+  /** True when more posts wait than were listed: nothing is to be decided, as a run that would end with it is refused to. */
+  get isPart(): boolean {
+    return this.#isPart
   }
 
   get isEmpty(): boolean {
@@ -74,8 +80,13 @@ export class Intake {
     return true
   }
 
-  /** Takes all posts that wait, in their order, in the place of those taken before. */
-  addPosts(system: System, posts: readonly Post[]): void {
+  /** Takes the first posts that wait, in their order, in the place of those taken before. */
+  addPosts(system: System, { items, next }: Page<Post>): void {
+    this.#isPart = next !== undefined
+    this.#placePosts(system, items)
+  }
+
+  #placePosts(system: System, posts: readonly Post[]): void {
     this.#inputs = this.#inputs.filter(({ post }) => post === undefined)
     for (const post of posts) {
       if (this.#rejected?.has(post.id) === true) continue
@@ -89,11 +100,9 @@ export class Intake {
 
   /** Takes once more those that are taken and not durable yet, behind what came in meanwhile. */
   addPostsAgain(system: System): void {
-    if (this.hasPosts)
-      this.addPosts(
-        system,
-        this.#inputs.flatMap(({ post }) => post ?? []),
-      )
+    if (!this.hasPosts) return
+    const posts = this.#inputs.flatMap(({ post }) => post ?? [])
+    this.#placePosts(system, posts)
   }
 
   #setAside(postId: string, why: string): void {
@@ -164,6 +173,7 @@ export class Intake {
   appended(rest: readonly Input[]): void {
     this.#inputs = [...rest]
     this.#apart = false
+    this.#isPart = false
   }
 
   /** Forgets the posts that are set aside now. */

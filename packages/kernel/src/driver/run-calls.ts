@@ -1,4 +1,4 @@
-import { isStoreError, type Claim, type Debt, type Post, type ReleaseOutcome } from '@varve/store'
+import { isStoreError, type Claim, type Debt, type Page, type Post, type ReleaseOutcome } from '@varve/store'
 import type { RunFold } from '../run/run-fold.ts'
 import { leaseLost, repeatable } from './append.ts'
 import type { Environment } from './environment.ts'
@@ -54,8 +54,8 @@ async function outcomeOfRelease({ clock, store }: Environment, { runId, token }:
 /** A store lists no more posts of a run at once, so no more may wait. */
 export const LISTED_POSTS = 1000
 
-/** The posts that wait for a run, as many of them as one append can take. */
-export function waitingPosts(env: Environment, runId: string): Promise<readonly Post[]> {
+/** The first posts that wait for a run, as many of them as one append can take. */
+export function waitingPosts(env: Environment, runId: string): Promise<Page<Post>> {
   const { limits, store } = env
   return repeatable(env, () => store.inbox.list(runId, { limit: Math.min(limits.appendEvents, LISTED_POSTS) }))
 }

@@ -354,6 +354,6 @@ function eraserOf({ env, drives }: KernelParts): Kernel['eraseSecrets'] {
   return async (runId) => {
     drives.checkOpen()
     await findRun(env, runId)
-    return eraseSecretsOf(env.store, runId, env.limits.waitingPosts)
+    return eraseSecretsOf(env.store, runId)
   }
 }

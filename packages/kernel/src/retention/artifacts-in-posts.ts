@@ -1,9 +1,9 @@
 import type { ContentId } from '@varve/store'
 import { artifactsInValue } from '../artifacts/artifacts-in.ts'
 import { repeatable } from '../driver/append.ts'
-import { LISTED_POSTS } from '../driver/run-calls.ts'
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
+import { readPosts } from '../views/read-posts.ts'
 
 const RUNS = 500
 
@@ -19,8 +19,8 @@ export async function artifactsInPosts(
     const page = await repeatable(env, () => runs.list({ statuses: ['running', 'blocked'] }, request))
     for (const { runId, waiting } of page.items) {
       if (waiting === 0) continue
-      const posts = await repeatable(env, () => inbox.list(runId, { limit: LISTED_POSTS }))
-      for (const { body } of posts) for (const id of artifactsInValue(JSON.parse(body))) found.add(id)
+      const posts = readPosts((page) => repeatable(env, () => inbox.list(runId, page)))
+      for await (const { body } of posts) for (const id of artifactsInValue(JSON.parse(body))) found.add(id)
     }
     cursor = page.next
   } while (cursor !== undefined)

@@ -180,7 +180,7 @@ function keptFor(reason: KeptReason, erased = 0): Removal {
 }
 
 async function removeRun(env: Environment, row: RunRow, { before, secrets }: PruneOptions): Promise<Removal> {
-  const { store, artifacts, clock, limits } = env
+  const { store, artifacts, clock } = env
   const { runId } = row
   try {
     await before?.(row, (options = {}) => exportEvidence({ store, artifacts, row, now: () => clock.now() }, options))
@@ -188,7 +188,7 @@ async function removeRun(env: Environment, row: RunRow, { before, secrets }: Pru
     return { removed: false, kept: { reason: 'before', error }, erased: 0 }
   }
   // First: without the log nobody knows which they are.
-  const erasing = async (): Promise<readonly string[]> => eraseSecretsOf(store, runId, limits.waitingPosts)
+  const erasing = async (): Promise<readonly string[]> => eraseSecretsOf(store, runId)
   const erased = secrets === 'erase' ? (await repeatable(env, erasing)).length : 0
   try {
     return { removed: await remove(env, runId), erased }

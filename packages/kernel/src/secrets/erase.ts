@@ -1,23 +1,20 @@
 import type { Json, Store } from '@varve/store'
+import { readPosts } from '../views/read-posts.ts'
 import { replaceParts } from './replace.ts'
 import { asReference } from './secret.ts'
 
 /**
  * Erases every secret that a run refers to: in its log, and in the posts that wait for it or were set aside.
  *
- * @returns the ids, in the order in which they were found.
+ * @returns the ids.
  */
-export async function eraseSecretsOf(store: Store, runId: string, maxWaiting: number): Promise<readonly string[]> {
+export async function eraseSecretsOf({ events, inbox, secrets }: Store, runId: string): Promise<readonly string[]> {
   const ids = new Set<string>()
-  for await (const { body } of store.events.read(runId)) collect(body, ids)
-  for (const { body } of await store.inbox.list(runId, { limit: maxWaiting })) collect(body, ids)
-  let cursor: string | undefined
-  do {
-    const page = await store.inbox.rejected(runId, { limit: 100, ...(cursor !== undefined && { cursor }) })
-    for (const { body } of page.items) collect(body, ids)
-    cursor = page.next
-  } while (cursor !== undefined)
-  for (const id of ids) await store.secrets.erase(id)
+  // Before the others, where a post that is taken meanwhile is found then.
+  for await (const { body } of readPosts((page) => inbox.list(runId, page))) collect(body, ids)
+  for await (const { body } of readPosts((page) => inbox.rejected(runId, page))) collect(body, ids)
+  for await (const { body } of events.read(runId)) collect(body, ids)
+  for (const id of ids) await secrets.erase(id)
   return [...ids]
 }
 

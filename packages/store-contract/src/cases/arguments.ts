@@ -102,7 +102,7 @@ export const argumentCases: readonly ContractCase[] = contractGroup('arguments',
       await rejectsWith('INVALID_ARGUMENT', async () => snapshots.prune('run-1', { keep: bound }))
     }
 
-    deepEqual(await inbox.list('run-1', { limit: 1 }), [])
+    deepEqual((await inbox.list('run-1', { limit: 1 })).items, [])
     equal(await snapshots.latest('run-1'), undefined)
   },
 

@@ -75,7 +75,7 @@ export const atomicBatchCases: readonly ContractCase[] = [
       equal((await readAll(store, run.runId)).length, 4)
       equal(after.waiting, 1)
       deepEqual(
-        (await store.inbox.list(run.runId, { limit: 10 })).map(({ id }) => id),
+        (await store.inbox.list(run.runId, { limit: 10 })).items.map(({ id }) => id),
         ['p3'],
       )
       equal((await store.inbox.rejected(run.runId, { limit: 10 })).items.length, 1)

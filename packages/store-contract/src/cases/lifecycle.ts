@@ -108,7 +108,7 @@ export const lifecycleCases: readonly ContractCase[] = contractGroup('lifecycle'
     )
     if (!store.capabilities.durable) return
     const reopened = await open()
-    const waiting = await reopened.inbox.list('run-1', { limit: 100 })
+    const { items: waiting } = await reopened.inbox.list('run-1', { limit: 100 })
     ok(waiting.length >= acknowledged)
   },
 

@@ -98,7 +98,7 @@ export const lostAnswerCases: readonly ContractCase[] = contractGroup('lost answ
     await lose(async () => post(store, 'run-1', 'p'))
 
     equal(await post(store, 'run-1', 'p'), 'duplicate')
-    equal((await store.inbox.list('run-1', { limit: 10 })).length, 1)
+    equal((await store.inbox.list('run-1', { limit: 10 })).items.length, 1)
   }),
 
   'acquire: the lease is given, and a repeat by its owner gives it anew': losing(async ({ store }, lose) => {

@@ -20,7 +20,7 @@ export const removalCases: readonly ContractCase[] = contractGroup('removal', {
     await startRun(store)
     equal((await readAll(store, 'run-1')).length, 1)
     equal(await store.snapshots.latest('run-1'), undefined)
-    deepEqual(await store.inbox.list('run-1', { limit: 10 }), [])
+    deepEqual((await store.inbox.list('run-1', { limit: 10 })).items, [])
     deepEqual((await store.inbox.rejected('run-1', { limit: 10 })).items, [])
     equal((await rowOf(store, 'run-1')).waiting, 0)
     for (const id of ['p', 'q', 'r']) equal(await post(store, 'run-1', id), 'kept')

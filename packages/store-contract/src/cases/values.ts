@@ -42,7 +42,7 @@ const byteForByte = Object.entries(bodies).map(([what, body]): readonly Contract
 
       equal((await readAll(store, 'run-1'))[0]?.body, body)
       equal((await store.snapshots.latest('run-1'))?.body, body)
-      equal((await store.inbox.list('run-1', { limit: 1 }))[0]?.body, body)
+      equal((await store.inbox.list('run-1', { limit: 1 })).items[0]?.body, body)
 
       await extend(store, run, { reject: [{ id: 'p', error: body }] })
       const rejected = await store.inbox.rejected('run-1', { limit: 1 })
@@ -159,7 +159,7 @@ export const valueCases: readonly ContractCase[] = [
       holder.id = 'z'
 
       equal((await readAll(store, 'run-1'))[0]?.body, '{}')
-      equal((await store.inbox.list('run-1', { limit: 1 }))[0]?.body, '1')
+      equal((await store.inbox.list('run-1', { limit: 1 })).items[0]?.body, '1')
       equal((await store.snapshots.latest('run-1'))?.body, '1')
       const row = await rowOf(store, 'run-1')
       deepEqual([row.tags, row.blockedOn.length, row.lease?.owner.id], [['a'], 1, 'a'])
@@ -179,7 +179,7 @@ export const valueCases: readonly ContractCase[] = [
         await rowOf(store, 'run-1'),
         ...(await store.runs.list({}, { limit: 10 })).items,
         ...(await readAll(store, 'run-1')),
-        ...(await store.inbox.list('run-1', { limit: 1 })),
+        ...(await store.inbox.list('run-1', { limit: 1 })).items,
         await store.snapshots.latest('run-1'),
       ]
       const before = structuredClone(await everything())

@@ -1,4 +1,5 @@
 import { sql, type RawBuilder } from 'kysely'
+import type { SqlDialect } from '../dialect.ts'
 import { perDialect, queryCompiler, type Params, type Query, type StoredColumns } from '../query.ts'
 import type { PostsTable, RunsTable } from '../schema.ts'
 
@@ -8,11 +9,15 @@ export interface PostIdArgs {
   readonly id: string
 }
 
-/** A page of posts behind a number. */
-export interface RejectedArgs {
+/**
+ * Posts behind a number: the first two, and then as many as those before have at most `bytes`; `limit` at most. So there is one
+ * more than makes a page, unless that is the last one.
+ */
+export interface PostPageArgs {
   readonly runId: string
   readonly after: number
   readonly limit: number
+  readonly bytes: number
 }
 
 /** A post's row as it is read. */
@@ -24,8 +29,8 @@ export type ReceiverRecord = Pick<RunsTable, 'status' | 'waiting'> & { readonly 
 /** The queries on the inboxes. */
 export interface InboxQueries {
   readonly receiver: Query<PostIdArgs, ReceiverRecord>
-  readonly waiting: Query<{ readonly runId: string; readonly limit: number }, PostRecord>
-  readonly rejected: Query<RejectedArgs, PostRecord>
+  readonly waiting: Query<PostPageArgs, PostRecord>
+  readonly rejected: Query<PostPageArgs, PostRecord>
 }
 
 const columns: StoredColumns<PostRecord> = {
@@ -41,7 +46,7 @@ const columns: StoredColumns<PostRecord> = {
 export const inboxQueries = perDialect((dialect): InboxQueries => {
   const { db } = dialect
   const { read } = queryCompiler(dialect)
-  const posts = db.selectFrom('posts').select(['number', 'id', 'type', 'body', 'error', 'posted_at']).orderBy('number')
+  const page = (state: PostsTable['state']) => read((p: Params<PostPageArgs>) => pageQuery(dialect, state, p))
   return {
     receiver: read((p: Params<PostIdArgs>) =>
       db
@@ -59,22 +64,30 @@ export const inboxQueries = perDialect((dialect): InboxQueries => {
         .$castTo<ReceiverRecord>()
         .where('run_id', '=', p.text('runId')),
     ),
-    waiting: dialect.stored(
-      'read_posts',
-      columns,
-      read((p: Params<{ readonly runId: string; readonly limit: number }>) =>
-        posts.where('run_id', '=', p.text('runId')).where(isIn('waiting')).limit(p.int('limit')),
-      ),
-    ),
-    rejected: read((p: Params<RejectedArgs>) =>
-      posts
-        .where('run_id', '=', p.text('runId'))
-        .where('number', '>', p.int('after'))
-        .where(isIn('rejected'))
-        .limit(p.int('limit')),
-    ),
+    waiting: dialect.stored('read_posts', columns, page('waiting')),
+    rejected: page('rejected'),
   }
 })
+
+/** Two looks at the index: what does not belong to the page is measured, and not read. */
+function pageQuery({ db }: SqlDialect, state: PostsTable['state'], p: Params<PostPageArgs>) {
+  const posts = db
+    .selectFrom('posts')
+    .where('run_id', '=', p.text('runId'))
+    .where('number', '>', p.int('after'))
+    .where(isIn(state))
+    .orderBy('number')
+  const sizes = posts.select(['number', sql<number>`octet_length(body)`.as('size')]).limit(p.int('limit'))
+  const before = sql<number>`sum(size) over (order by number rows between unbounded preceding and 1 preceding)`
+  const place = sql<number>`row_number() over (order by number)`
+  const sums = db.selectFrom(sizes.as('sizes')).select(['number', before.as('before'), place.as('place')])
+  // Behind the first there is one more in any case, which tells that there is a next page.
+  const last = db
+    .selectFrom(sums.as('sums'))
+    .select(sql<number>`max(sums.number)`.as('last'))
+    .where(sql<boolean>`sums.place <= 2 or sums.before <= ${p.int('bytes')}`)
+  return posts.select(['number', 'id', 'type', 'body', 'error', 'posted_at']).where('number', '<=', last)
+}
 
 /** A state as a literal. */
 function isIn(state: PostsTable['state']): RawBuilder<boolean> {

@@ -16,17 +16,16 @@ import {
 import { runNotFound, settled, type StoreParts } from '../store-parts.ts'
 import { inboxQueries, type InboxQueries, type PostRecord, type ReceiverRecord } from './inbox-queries.ts'
 
+/** What the bodies of a page have at most. */
+const PAGE_BYTES = 4 * 1024 * 1024
+
 /** The inboxes. */
 export function sqlInbox(parts: StoreParts): InboxStore {
   const queries = inboxQueries(parts.dialect)
   return {
     post: async (runId, draft, options) => keep(parts, queries, runId, draft, options.maxWaiting),
-    list: async (runId, { limit }) => {
-      checkId('the run id', runId)
-      checkLimit(limit)
-      return (await parts.executor.all(queries.waiting, { runId, limit })).map(postOf)
-    },
-    rejected: async (runId, page) => rejected(parts, queries, runId, page),
+    list: async (runId, page) => readPage(parts, queries.waiting, { runId, page, item: postOf }),
+    rejected: async (runId, page) => readPage(parts, queries.rejected, { runId, page, item: rejectedPostOf }),
   }
 }
 
@@ -67,22 +66,27 @@ function postRefusal(runId: string, receiver: ReceiverRecord | undefined, maxWai
   return new StoreError('INBOX_FULL', text, { runId, retryable: true })
 }
 
-async function rejected(
-  parts: StoreParts,
-  queries: InboxQueries,
-  runId: string,
-  { limit, cursor }: PageRequest,
-): Promise<Page<RejectedPost>> {
+interface AskedPage<T> {
+  readonly runId: string
+  readonly page: PageRequest
+  readonly item: (record: PostRecord) => T
+}
+
+async function readPage<T>(
+  { executor }: StoreParts,
+  query: InboxQueries['waiting'],
+  { runId, page: { limit, cursor }, item }: AskedPage<T>,
+): Promise<Page<T>> {
   checkId('the run id', runId)
   checkLimit(limit)
   const after = cursor === undefined ? 0 : readCursor(cursor, isNumber)
-  const found = await parts.executor.all(queries.rejected, { runId, after, limit: limit + 1 })
-  return pageOf(
-    found,
-    limit,
-    (record) => ({ ...postOf(record), error: record.error ?? 'null' }),
-    ({ number }) => number,
-  )
+  const found = await executor.all(query, { runId, after, limit: limit + 1, bytes: PAGE_BYTES })
+  const sizeOf = ({ body }: PostRecord): number => Buffer.byteLength(body)
+  return pageOf(found, limit, item, ({ number }) => number, { bytes: PAGE_BYTES, sizeOf })
+}
+
+function rejectedPostOf(record: PostRecord): RejectedPost {
+  return { ...postOf(record), error: record.error ?? 'null' }
 }
 
 function postOf({ id, type, body, posted_at: postedAt }: PostRecord): Post {

@@ -1,11 +1,11 @@
-import { isTerminal, StoreError } from '@varve/store'
+import { isTerminal, StoreError, type Page, type PageRequest } from '@varve/store'
 import { pause, row, spoiling, unless, type Mutant } from './mutant.ts'
 
 const postMutants = spoiling('inbox', 'inbox', {
   'a post that was taken is kept again': (healthy) => ({
     post: async (runId, post, options) => {
       const answer = await healthy.post(runId, post, options)
-      const waiting = await healthy.list(runId, { limit: 1000 })
+      const { items: waiting } = await healthy.list(runId, { limit: 1000 })
       return waiting.some(({ id }) => id === post.id) ? answer : 'kept'
     },
   }),
@@ -37,8 +37,33 @@ const postMutants = spoiling('inbox', 'inbox', {
     },
   }),
   'posts are listed by id': (healthy) => ({
-    list: async (runId, options) =>
-      (await healthy.list(runId, { limit: 1000 })).toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, options.limit),
+    list: async (runId, page) => {
+      const { items, ...rest } = await healthy.list(runId, page)
+      return { items: items.toSorted((a, b) => (a.id < b.id ? -1 : 1)), ...rest }
+    },
+  }),
+  'waiting posts have no second page': (healthy) => ({
+    list: async (runId, page) => ({ items: (await healthy.list(runId, page)).items }),
+  }),
+  'a page of posts has as many bytes as they have': (healthy) => ({
+    list: async (runId, page) => whole(page, (request) => healthy.list(runId, request)),
+  }),
+  'a page of rejected posts has as many bytes as they have': (healthy) => ({
+    rejected: async (runId, page) => whole(page, (request) => healthy.rejected(runId, request)),
+  }),
+  'a post that is larger than a page has no place on any': (healthy) => ({
+    list: async (runId, page) => {
+      const { items, ...rest } = await healthy.list(runId, page)
+      return { items: items.filter(({ body }) => Buffer.byteLength(body) <= 4 * 1024 * 1024), ...rest }
+    },
+  }),
+  'who reads on loses a post for each that was taken meanwhile': (healthy) => ({
+    list: async (runId, { limit, cursor }) => {
+      const from = Number(cursor ?? 0)
+      const items = (await whole({ limit: 1000 }, (request) => healthy.list(runId, request))).items
+      const page = items.slice(from, from + limit)
+      return { items: page, ...(items.length > from + limit && { next: `${from + limit}` }) }
+    },
   }),
   'the id of a rejected post stays taken': (healthy) => ({
     post: async (runId, post, options) => {
@@ -97,7 +122,7 @@ const takeMutants = [
           'INBOX_PENDING',
           () => healthy.append(runId, events, options),
           async () => {
-            const waiting = await store.inbox.list(runId, { limit: 1000 })
+            const { items: waiting } = await store.inbox.list(runId, { limit: 1000 })
             return healthy.append(runId, events, { ...options, take: waiting.map(({ id }) => id) })
           },
         ),
@@ -108,7 +133,7 @@ const takeMutants = [
     }),
     'an append takes whatever waits': (healthy, store) => ({
       append: async (runId, events, options) => {
-        const waiting = await store.inbox.list(runId, { limit: 1000 })
+        const { items: waiting } = await store.inbox.list(runId, { limit: 1000 })
         const take = waiting.map(({ id }) => id)
         return healthy.append(runId, events, options.take === undefined ? options : { ...options, take })
       },
@@ -123,7 +148,7 @@ const takeMutants = [
     }),
     'an append takes no post behind one that does not wait': (healthy, store) => ({
       append: async (runId, events, { take = [], ...options }) => {
-        const waiting = new Set((await store.inbox.list(runId, { limit: 1000 })).map(({ id }) => id))
+        const waiting = new Set((await store.inbox.list(runId, { limit: 1000 })).items.map(({ id }) => id))
         const end = take.findIndex((id) => !waiting.has(id))
         return healthy.append(runId, events, { ...options, take: end === -1 ? take : take.slice(0, end) })
       },
@@ -145,6 +170,18 @@ const takeMutants = [
     }),
   }),
 ]
+
+/** A page that ends where it has `limit` items. */
+async function whole<T>(
+  { limit, cursor }: PageRequest,
+  page: (request: PageRequest) => Promise<Page<T>>,
+): Promise<Page<T>> {
+  const first = await page({ limit, ...(cursor !== undefined && { cursor }) })
+  const { length } = first.items
+  if (first.next === undefined || length === limit) return first
+  const { items, ...rest } = await whole({ limit: limit - length, cursor: first.next }, page)
+  return { items: [...first.items, ...items], ...rest }
+}
 
 /** Stores whose inboxes are wrong. */
 export const inboxMutants: readonly Mutant[] = [...postMutants, ...takeMutants]

@@ -17,6 +17,16 @@ test('the last page has no next, full or not', () => {
   expect(pageOf([], 2, String, (n) => n)).toEqual({ items: [] })
 })
 
+test('a page that is bounded in bytes ends before it has more, and has one item at least', () => {
+  const sizesOf = (found: readonly number[]): readonly number[] =>
+    pageOf(found, 3, (n) => n, String, { bytes: 4, sizeOf: (n) => n }).items
+
+  expect(sizesOf([1, 3, 1])).toEqual([1, 3])
+  expect(sizesOf([5, 1])).toEqual([5])
+  expect(sizesOf([1, 1, 1, 1])).toEqual([1, 1, 1])
+  expect(sizesOf([])).toEqual([])
+})
+
 test('any text that no page gave is refused', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {

@@ -7,17 +7,26 @@ import type { Page } from '../ports/store.ts'
  *
  * @param found - The items from here on. More of them than the page holds say that there is a next one.
  * @param position - Where an item stands; the next page begins behind it.
+ * @param bound - There where a page also ends before its items have more than `bytes` bytes, unless it is a single one.
  */
 export function pageOf<Found, T>(
   found: readonly Found[],
   limit: number,
   item: (found: Found) => T,
   position: (found: Found) => unknown,
+  bound?: { readonly bytes: number; readonly sizeOf: (found: Found) => number },
 ): Page<T> {
-  const items = found.slice(0, limit).map(item)
-  const last = found[limit - 1]
-  if (last === undefined || found.length <= limit) return { items }
+  const count = bound === undefined ? limit : Math.min(limit, fitting(found, bound.bytes, bound.sizeOf))
+  const items = found.slice(0, count).map(item)
+  const last = found[count - 1]
+  if (last === undefined || found.length <= count) return { items }
   return { items, next: Buffer.from(JSON.stringify(position(last))).toString('base64url') }
+}
+
+function fitting<Found>(found: readonly Found[], most: number, sizeOf: (found: Found) => number): number {
+  let bytes = 0
+  const end = found.findIndex((each) => (bytes += sizeOf(each)) > most)
+  return end === -1 ? found.length : Math.max(end, 1)
 }
 
 /** @throws StoreError `INVALID_ARGUMENT` for a cursor that no page gave, also for what is no text. */

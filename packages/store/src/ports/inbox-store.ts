@@ -16,12 +16,15 @@ export interface InboxStore {
    */
   post(runId: string, post: PostDraft, options: { readonly maxWaiting: number }): Promise<'kept' | 'duplicate'>
 
-  /** Posts that wait, in the order in which they were kept; `limit` is 1-1000. */
-  list(runId: string, options: { readonly limit: number }): Promise<readonly Post[]>
+  /**
+   * Posts that wait, in the order in which they were kept. One that is taken meanwhile hides none behind it. A page ends before
+   * the post with which its bodies would have more than 4 MiB, and has one post at least: `next` tells whether more wait.
+   */
+  list(runId: string, page: PageRequest): Promise<Page<Post>>
 
   /**
-   * Posts that the driver refused, in the order in which they were kept. One that is refused behind others that came later
-   * stands before these: whoever has read on does not see it.
+   * Posts that the driver refused, in the order in which they were kept, in pages like those of {@link InboxStore.list}. One that
+   * is refused behind others that came later stands before these: whoever has read on does not see it.
    */
   rejected(runId: string, page: PageRequest): Promise<Page<RejectedPost>>
 }

@@ -37,7 +37,7 @@ async function toldBy(store: Store): Promise<{ readonly texts: string; readonly 
   for (const row of items) {
     const events: unknown[] = []
     for await (const event of store.events.read(row.runId)) events.push(event)
-    const posts = await store.inbox.list(row.runId, { limit: 100 })
+    const { items: posts } = await store.inbox.list(row.runId, { limit: 100 })
     const rejected = await store.inbox.rejected(row.runId, { limit: 100 })
     parts.push({ row, events, posts, rejected, snapshot: await store.snapshots.latest(row.runId) })
   }
