@@ -19,7 +19,7 @@ export function keyParts(
   const { needs, params, item } = request
   return {
     ...{ state: state.id, version: state.version, code: state.code, output: state.output },
-    ...named('needs', needs, (ref, name) => needPart(ref, find(state.needs[name]?.state ?? ''))),
+    ...named('needs', needs, (ref, name) => needPart(ref, find(madeBy(state, name)))),
     ...(params !== undefined && paramParts(params)),
     ...(item !== undefined && {
       item: 'value' in item ? hashOf(item.value) : item.artifact.$artifact,
@@ -28,6 +28,11 @@ export function keyParts(
     }),
     ...named('environment', environment, (hash) => hash),
   }
+}
+
+/** The state that an execution knows under a name: the runs of a map's items see what is `with` it, and not what its list is made of. */
+function madeBy({ kind, needs }: ManifestState, name: string): string {
+  return needs[kind === 'map' ? `with ${name}` : name]?.state ?? ''
 }
 
 /** Equal bytes reach the code as a value, as bytes with a media type, or as a list of either: as the state says that made them. */

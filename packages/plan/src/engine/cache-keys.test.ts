@@ -38,6 +38,37 @@ test('a cached state that sees other media types of equal bytes is computed for 
   expect(await engine.explain('r3', 'link')).toMatchObject([{ status: 'cached' }])
 })
 
+test('items of a cached map that see other media types of equal bytes are computed for each', async () => {
+  const engine = testEngine()
+  const other = defineState({ id: 'other', output: z.int(), run: () => 1 })
+  const planOf = (version: string, mediaType: string) => {
+    const page = defineState({ id: 'page', output: bytes({ mediaType }), run: () => Buffer.from('a,b') })
+    const links = mapState({
+      // What the list is made of may have the same name as what its items see.
+      ...{
+        id: 'links',
+        needs: { page: other },
+        with: { page },
+        items: () => [1],
+        key: String,
+        output: z.string(),
+        cache: true,
+      },
+      run: ({ needs }) => needs.page.mediaType,
+    })
+    return definePlan({ id: 'p', version, states: [other, page, links], output: links })
+  }
+
+  expect(await engine.start(planOf('1', 'text/csv'), undefined, { runId: 'r1' })).toMatchObject({
+    output: [{ value: 'text/csv' }],
+  })
+  expect(await engine.start(planOf('2', 'text/plain'), undefined, { runId: 'r2' })).toMatchObject({
+    output: [{ value: 'text/plain' }],
+  })
+  const [, item] = await engine.explain('r2', 'links')
+  expect(item).toMatchObject({ reason: 'changed: needs.page' })
+})
+
 /** Shows how it is given what another state makes. */
 function reading(version: string, made: AnyState) {
   const kind = defineState({
