@@ -4,6 +4,7 @@ import { virtualClock } from '@varve/testing'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { mapState } from '../definition/map-state.ts'
+import type { AnyState } from '../definition/need.ts'
 import { bytes } from '../definition/output.ts'
 import { definePlan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
@@ -94,6 +95,23 @@ describe('a fork', () => {
     expect(await engine.output('g', sign)).toBe('?')
     const statuses = (await engine.status('g')).states.map(({ id, status }) => `${id} ${status}`)
     expect(statuses).toEqual(['base reused', 'list reused', 'sign replaced', 'shown reused', 'file replaced'])
+  })
+
+  test('of a plan that makes bytes of what was a value runs again what sees it', async () => {
+    const engine = testEngine()
+    const planOf = (version: string, made: AnyState) => {
+      const kind = defineState({
+        ...{ id: 'kind', needs: { made }, output: z.string() },
+        run: ({ needs }) => typeof needs.made,
+      })
+      return definePlan({ id: 'q', version, states: [made, kind], output: kind })
+    }
+    const value = defineState({ id: 'made', output: z.int(), run: () => 7 })
+    const output = bytes({ mediaType: 'application/json' })
+    const raw = defineState({ id: 'made', output, run: () => Buffer.from('7') })
+    await engine.start(planOf('1', value), undefined, { runId: 'a' })
+
+    expect(await engine.fork('a', { as: 'b', plan: planOf('2', raw) })).toMatchObject({ output: 'object' })
   })
 
   test('takes a replaced output out again when it runs the state', async () => {
