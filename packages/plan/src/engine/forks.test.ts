@@ -114,6 +114,34 @@ describe('a fork', () => {
     expect(await engine.fork('a', { as: 'b', plan: planOf('2', raw) })).toMatchObject({ output: 'object' })
   })
 
+  test('keeps a replaced output for another plan only where it fits there', async () => {
+    const engine = testEngine()
+    const planOf = (version: string, made: AnyState) => {
+      const shown = defineState({
+        ...{ id: 'shown', needs: { made }, output: z.string() },
+        run: ({ needs }) => `${typeof needs.made} ${String(needs.made)}`,
+      })
+      return definePlan({ id: 'q', version, states: [made, shown], output: shown })
+    }
+    const whole = defineState({ id: 'made', output: z.int(), run: () => 7 })
+    const any = defineState({ id: 'made', output: z.number(), run: () => 7.5 })
+    const text = defineState({ id: 'made', output: z.string(), run: () => 'seven' })
+    const list = mapState({ id: 'made', items: () => [7], key: String, output: z.int(), run: ({ item }) => item })
+    await engine.start(planOf('1', whole), undefined, { runId: 'a' })
+    await engine.fork('a', { from: 'made', output: 8, as: 'b' })
+
+    expect(await engine.fork('b', { as: 'c', plan: planOf('2', any) })).toMatchObject({ output: 'number 8' })
+    await expect(engine.fork('b', { as: 'd', plan: planOf('3', text) })).rejects.toMatchObject(
+      planError('OUTPUT_INVALID'),
+    )
+    await expect(engine.fork('b', { as: 'd', plan: planOf('4', list) })).rejects.toMatchObject(
+      planError('OUTPUT_INVALID'),
+    )
+    expect(await engine.fork('b', { as: 'd', plan: planOf('3', text), from: 'made' })).toMatchObject({
+      output: 'string seven',
+    })
+  })
+
   test('takes a replaced output out again when it runs the state', async () => {
     const { engine, sign } = await startedEngine()
     await engine.fork('r', { from: sign, output: '?', as: 'f' })
