@@ -9,7 +9,7 @@ import { recordCalls } from '../testing/store-calls.ts'
 import { contentId, StoreError } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { processOwner } from '../owner.ts'
-import type { Reconciliation } from '../workflow/action.ts'
+import type { ActionContext, InquiryContext, Reconciliation } from '../workflow/action.ts'
 
 const declined = (): never => {
   throw new ActionError('transient', 'busy', { notExecuted: true })
@@ -387,6 +387,35 @@ describe('reconciling', () => {
 
     expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
     expect(await dataOf(store, 'r', 'ActionAttemptStarted')).toEqual([{ key: 'pay', attempt: 2 }])
+  })
+
+  test('that permits another attempt under the same token has the one that timed out barred by its number', async () => {
+    const late = Promise.withResolvers<undefined>()
+    const tokens: number[] = []
+    const paid: number[] = []
+    let barred = 0
+    const pay = async (_: number, { attempt, fencingToken }: ActionContext) => {
+      tokens.push(fencingToken)
+      if (attempt === 1) await late.promise
+      if (attempt > barred) paid.push(attempt)
+      return 'paid'
+    }
+    const reconcile = (_: number, { attempt }: InquiryContext): Reconciliation => {
+      barred = attempt
+      return { status: 'not-executed' }
+    }
+    const { clock, start } = payingRun(pay, { timeoutMs: 1000, fenced: true, reconcile })
+    const starting = start()
+    await settled()
+
+    await clock.advance(1000)
+    const outcome = await starting
+    late.resolve(undefined)
+    await settled()
+
+    expect(outcome).toMatchObject({ status: 'completed', output: { output: 'paid' } })
+    expect(paid).toEqual([2])
+    expect(tokens[1]).toBe(tokens[0])
   })
 
   test('that permits another attempt each time is asked after longer and longer', async () => {

@@ -117,7 +117,11 @@ export interface AnyAction {
   readonly run: (input: never, ctx: ActionContext) => unknown
   /** Asks the other side what became of an attempt in doubt. Runs once per drive; a throw counts as `unknown`. */
   readonly reconcile?: (input: never, ctx: InquiryContext) => Reconciliation | Promise<Reconciliation>
-  /** The other side refuses fencing tokens below one it has seen, so that an answer of `not-executed` is final. */
+  /**
+   * An answer of `not-executed` is final: the attempt that was asked about can never take effect later. The other side has to refuse it
+   * then, by `attempt` under its `idempotencyKey`: each up to the one that it was asked about. Refusing fencing tokens below one it has
+   * seen is not enough: an attempt that timed out or threw has the token of the inquiry about it when the run has not changed hands.
+   */
   readonly fenced?: boolean
 }
 
