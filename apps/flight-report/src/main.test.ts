@@ -1,14 +1,19 @@
 import type {} from '../../../test/bundles/global-setup.ts'
 import type {} from '../../../test/postgres/global-setup.ts'
+import type { Store } from '@varve/store'
+import { postgresStore } from '@varve/store-postgres'
+import { sqliteStore } from '@varve/store-sqlite'
 import SQLite from 'better-sqlite3'
 import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
-import { runFromSources, runProgram, startProgram, temporaryFolder } from './testing/program.ts'
+import { runFromSources, runProgram, startProgram, temporaryFolder, type Program } from './testing/program.ts'
 import { runInTerminal } from './testing/terminal.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -52,6 +57,21 @@ function states(stdout: string): { readonly ran: readonly string[]; readonly cac
 const publishedReports = (): readonly string[] => {
   const dir = path.join(folder, '.varve', 'published')
   return readdirSync(dir).filter((name) => statSync(path.join(dir, name)).size > 0)
+}
+
+/** Of a program that does not come to the end of an hour before its test is over, however slow the machine is. */
+const STANDING = ['--pace', '60000']
+
+/** Flights that nobody can read before they are written, each time by one program. */
+function heldFlights(): { readonly data: readonly string[]; readonly write: () => Promise<void> } {
+  const file = path.join(folder, 'held-flights.json')
+  spawnSync('mkfifo', [file])
+  return { data: ['--data', file], write: async () => writeFile(file, JSON.stringify(fewFlights)) }
+}
+
+/** Resolves when the program has the run. */
+async function untilItHas({ runs }: Store, { pid }: Program): Promise<void> {
+  while ((await runs.find('flight-report-1'))?.lease?.owner.pid !== pid) await setImmediate()
 }
 
 describe('a run over the real flights', () => {
@@ -197,8 +217,10 @@ describe('a run over few flights', () => {
   })
 
   test('is released on SIGINT, which says how to go on', async () => {
-    const program = startProgram(folder, [...few, '--pace', '50'])
-    await program.printed('6 of 24 hours folded')
+    await runProgram(folder, [...few, '--kill-after', '6'])
+    const program = startProgram(folder, [...few, ...STANDING])
+    await using store = await sqliteStore({ path: database() }, { migrate: false })
+    await untilItHas(store, program)
     program.kill('SIGINT')
     const stopped = await program.ended
     const leases = new SQLite(database(), { readonly: true })
@@ -216,9 +238,14 @@ describe('a run over few flights', () => {
   })
 
   test('is followed by a second process while the first one drives it', async () => {
-    const first = startProgram(folder, [...few, '--pace', '200'])
-    await first.printed('6 of 24 hours folded')
-    const second = startProgram(folder, few)
+    const { data, write } = heldFlights()
+    const first = startProgram(folder, data)
+    await first.printed('Starting run flight-report-1')
+    await using store = await sqliteStore({ path: database() }, { migrate: false })
+    await untilItHas(store, first)
+    const second = startProgram(folder, data)
+    await second.printed('following it')
+    await write()
 
     const [one, two] = await Promise.all([first.ended, second.ended])
 
@@ -231,19 +258,22 @@ describe('a run over few flights', () => {
   })
 
   test('is one run when two processes start at the same time', async () => {
-    // Slow enough for the second to begin before the first has ended.
-    const slowly = [...few, '--pace', '200']
-    const both = await Promise.all([runProgram(folder, slowly), runProgram(folder, slowly)])
+    const { data, write } = heldFlights()
+    const both = [startProgram(folder, data), startProgram(folder, data)]
+    await Promise.all(both.map(async (program) => program.printed('run flight-report-')))
+    await write()
 
-    for (const { code, stdout, stderr } of both) {
+    for (const { code, stdout, stderr } of await Promise.all(both.map(async ({ ended }) => ended))) {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       expect(stdout).toContain('flight-report-1, completed, 88 events')
     }
   })
 
   test('is taken over by the process that follows it when its own is killed', async () => {
-    const first = startProgram(folder, [...few, '--pace', '200'])
-    await first.printed('6 of 24 hours folded')
+    await runProgram(folder, [...few, '--kill-after', '6'])
+    const first = startProgram(folder, [...few, ...STANDING])
+    await using store = await sqliteStore({ path: database() }, { migrate: false })
+    await untilItHas(store, first)
     const second = startProgram(folder, few)
     await second.printed('following it')
     first.kill('SIGKILL')
@@ -694,8 +724,10 @@ describe('on Postgres', () => {
   test('a run is followed and released as on SQLite', async () => {
     const args = [...few, '--store', 'postgres']
     const env = { DATABASE_URL: url }
-    const first = startProgram(folder, [...args, '--pace', '200'], env)
-    await first.printed('6 of 24 hours folded')
+    await runProgram(folder, [...args, '--kill-after', '6'], env)
+    const first = startProgram(folder, [...args, ...STANDING], env)
+    await using store = await postgresStore({ url }, { migrate: false })
+    await untilItHas(store, first)
     const second = startProgram(folder, args, env)
     await second.printed('following it')
     first.kill('SIGINT')
