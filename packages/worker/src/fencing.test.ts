@@ -2,6 +2,7 @@ import type { Store } from '@varve/store'
 import { describe, expect, test } from 'vitest'
 import { eventually, openScene } from './testing/scene.ts'
 
+/** Of the one that is paused, which is to lose its run; nobody else is. */
 const LEASE_MS = 600
 
 describe('a worker that was paused for longer than its lease, in the midst of an action', { timeout: 60_000 }, () => {
@@ -11,7 +12,7 @@ describe('a worker that was paused for longer than its lease, in the midst of an
     const paused = await launch({ leaseMs: LEASE_MS, holds: true })
     await paused.said('held')
     paused.kill('SIGSTOP')
-    const other = await launch({ leaseMs: LEASE_MS })
+    const other = await launch()
     const ended = await rowOf('r', ({ status }) => status === 'completed')
     const log = await hashesOf(store, 'r')
 
@@ -43,7 +44,7 @@ describe('a worker that was paused for longer than its lease, in the midst of an
     const paused = await launch({ leaseMs: LEASE_MS, holds: true })
     await paused.said('held')
     paused.kill('SIGSTOP')
-    await launch({ leaseMs: LEASE_MS })
+    await launch()
     const doubted = await rowOf('r', ({ status, lease }) => status === 'blocked' && lease === undefined)
 
     paused.tell('open')
