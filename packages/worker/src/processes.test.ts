@@ -77,16 +77,19 @@ test.each([
     await enqueue('held')
     const holder = await launch({ leaseMs: LEASE_MS, holds: true, concurrency: 1, clockAheadMs: ownMs })
     await holder.said('held')
-    await launch({ leaseMs: LEASE_MS, clockAheadMs: othersMs })
+    const other = await launch({ leaseMs: LEASE_MS, clockAheadMs: othersMs })
     const { lease: first, token } = await kernel.get('held')
     // The other one claims all that is due, again and again, while the lease is renewed some times.
     const renewed = await rowOf('held', ({ lease }) => (lease?.until ?? 0) > (first?.until ?? 0) + 2 * LEASE_MS)
     await enqueue('free')
     await rowOf('free', ({ status }) => status === 'completed')
 
+    // It takes nothing until we have seen the lease that it has to wait for.
+    other.kill('SIGSTOP')
     holder.kill('SIGKILL')
     await holder.ended
     const { lease: last } = await kernel.get('held')
+    other.kill('SIGCONT')
     await rowOf('held', ({ status }) => status === 'completed')
 
     const [taken] = (
