@@ -158,7 +158,7 @@ describe('cleaning up', () => {
 
     await kernel.cancel('r', { reason: 'no' })
 
-    expect(seen[0]).toEqual({ status: 'dropped' })
+    expect(seen[0]).toEqual({ status: 'dropped', outcome: 'unknown' })
     expect(await dataOf(store, 'r', 'DomainEvent')).toEqual([{ name: 'cleaned', payload: null }])
   })
 

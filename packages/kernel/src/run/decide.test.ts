@@ -454,20 +454,26 @@ describe('denied actions', () => {
 })
 
 describe('the end of a run', () => {
-  test('whatever is open is dropped: unknown while it is attempted, as is a child, not started otherwise', () => {
+  test('whatever is open is dropped: unknown where it may have had an effect, as a child may, not started otherwise', () => {
     const error = { message: 'x', kind: 'transient' } as const
     const log = [
       runStarted('w'),
       requested('under way'),
       requested('resting'),
+      event('ActionRequested', { key: 'refused', action: 'call', input: { n: 0 }, effect: 'at-most-once' }),
+      event('ActionRequested', { key: 'never called', action: 'call', input: { n: 0 }, effect: 'idempotent' }),
       event('Interrupted', { key: 'asked', kind: 'ask', value: { text: 'ok?' } }),
       event('ChildStarted', { key: 'child', childRunId: 'c', workflow: 'w', input: {} }),
       event('ActionAttemptFailed', { key: 'resting', attempt: 1, error, retryAt: 9 }),
+      event('ActionAttemptFailed', { key: 'refused', attempt: 1, error, retryAt: 9 }),
+      event('ActionAttemptAbandoned', { key: 'never called', attempt: 1, notExecuted: 'LEASE_LOST' }),
     ]
 
     expect(decideOnce(() => next.complete({ ok: true }), { log }).decided).toEqual([
       { type: 'ItemDropped', data: { key: 'under way', outcome: 'unknown' } },
-      { type: 'ItemDropped', data: { key: 'resting', outcome: 'not started' } },
+      { type: 'ItemDropped', data: { key: 'resting', outcome: 'unknown' } },
+      { type: 'ItemDropped', data: { key: 'refused', outcome: 'not started' } },
+      { type: 'ItemDropped', data: { key: 'never called', outcome: 'not started' } },
       { type: 'ItemDropped', data: { key: 'asked', outcome: 'not started' } },
       { type: 'ItemDropped', data: { key: 'child', outcome: 'unknown' } },
       { type: 'Completed', data: { output: { ok: true } } },

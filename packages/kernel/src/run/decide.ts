@@ -374,7 +374,11 @@ function drop(turn: Turn, key: string): void {
 
 /** A child is started behind the append that asks for it: whether it was, and what it has done since, only its own log tells. */
 function mayHaveBegun(item: OpenItem | undefined): boolean {
-  return item?.kind === 'child' || (item?.kind === 'action' && (item.attempting || item.inDoubt))
+  if (item?.kind !== 'action') return item?.kind === 'child'
+  const { attempting, inDoubt, effect, attempt, notExecuted } = item
+  if (attempting || inDoubt) return true
+  // What must not happen twice is tried again only where nothing has happened; of anything else an attempt that failed may have done its part.
+  return effect !== 'at-most-once' && (attempt > 1 || notExecuted !== true)
 }
 
 function failed(error: ErrorInfo, by: 'step' | 'kernel'): LogDraft {

@@ -35,6 +35,7 @@ export type ReduceEvent<T extends WorkflowTypes> =
   | Seen<'InterruptExpired', { readonly key: string; readonly kind: keyof T['interrupts'] & string }>
   | Seen<'ChildCompleted', ChildCompletedData>
   | Seen<'CancelRequested', { readonly reason: string; readonly by?: string | undefined }>
+  // `unknown`: it may have had an effect, also by an attempt that failed and was to be tried again.
   | Seen<'ItemDropped', { readonly key: string; readonly outcome: 'not started' | 'unknown' }>
 
 interface Seen<Type extends string, Data> {

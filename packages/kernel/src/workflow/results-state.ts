@@ -14,7 +14,9 @@ export interface ResultsState<Input = Json> {
 export type ItemResult =
   | { readonly status: 'succeeded' | 'resumed' | 'delivered'; readonly output: Json }
   | { readonly status: 'failed' | 'denied'; readonly error: ErrorInfo }
-  | { readonly status: 'fired' | 'timed-out' | 'expired' | 'canceled' | 'dropped' }
+  | { readonly status: 'fired' | 'timed-out' | 'expired' | 'canceled' }
+  /** `unknown`: it may have had an effect, also by an attempt that failed and was to be tried again. */
+  | { readonly status: 'dropped'; readonly outcome: 'not started' | 'unknown' }
 
 /** What an event makes of its key; undefined for events that close nothing. */
 export function resultOf(event: ReduceEvent<WorkflowTypes>): ItemResult | undefined {
@@ -38,7 +40,7 @@ export function resultOf(event: ReduceEvent<WorkflowTypes>): ItemResult | undefi
     case 'ChildCompleted':
       return childResult(event.data)
     case 'ItemDropped':
-      return { status: 'dropped' }
+      return { status: 'dropped', outcome: event.data.outcome }
     default:
       return undefined
   }
