@@ -146,6 +146,8 @@ async function stopServer() {
   server = undefined
   if (running === undefined || running.exitCode !== null || running.signalCode !== null) return
   const gone = new Promise((resolve) => running.once('exit', resolve))
+  // A test that stops its processes may have died before it let them go on: then it would take no other signal.
+  if (process.platform !== 'win32') running.kill('SIGCONT')
   running.kill('SIGINT')
   const impatient = setTimeout(() => running.kill('SIGQUIT'), STOP_PATIENCE_MS)
   await gone
