@@ -139,35 +139,39 @@ export async function reconcileAttempt(env: Environment, attempt: Attempt): Prom
       }
       case 'not-executed':
         if (action.fenced !== true)
-          throw unusable(item.action, answer, ' without fenced: true, so nothing follows from it')
+          throw unusable(answer, 'of an action that is not fenced: true nothing follows from it')
         return { type: 'ActionAttemptStarted', data: { key, attempt: attempts + 1 } }
       case 'unknown':
         return undefined
       default:
-        throw unusable(item.action, answer, '; answer succeeded, failed, unknown or not-executed')
+        throw unusable(answer, 'answer succeeded, failed, unknown or not-executed')
     }
   } catch (thrown) {
-    env.warn(opened === undefined ? (thrown as Error) : new Error(redact(textOf(thrown))))
+    env.warn(unsettled(attempt, redact(textOf(thrown)), opened === undefined ? { cause: thrown } : {}))
     return undefined
   }
 }
 
-/** An answer from which nothing follows: the run stays in doubt, and somebody has to be told why. */
-function unusable(action: string, answer: unknown, why: string): KernelError {
+/** What keeps an action in doubt has to be told to somebody, who may not know which run it is about. */
+function unsettled({ runId, item: { action, key } }: Attempt, why: string, options: ErrorOptions): Error {
+  const text = `reconcile of ${action} has not settled ${key} of run ${runId}, which is in doubt until kernel.settle says what happened`
+  return new Error(`${text}: ${why}`, options)
+}
+
+function unusable(answer: unknown, why: string): KernelError {
   const { status } = Object(answer) as { readonly status?: unknown }
-  const text = `reconcile of ${action} answered ${shown(status)}${why}`
-  return new KernelError('INVALID_INPUT', `${text}; the action is in doubt until kernel.settle says what happened`)
+  return new KernelError('INVALID_INPUT', `it answered ${shown(status)}; ${why}`)
 }
 
 /** As that of any other failure: cut where it is too long, and without half characters. */
 function messageOf({ message }: { readonly message: unknown }, redact: Redact | undefined): string {
   if (typeof message === 'string') return errorInfoOf(new Error(message), redact).message
-  throw new KernelError('INVALID_INPUT', `reconcile: the message of a failure must be a text, got ${shown(message)}`)
+  throw new KernelError('INVALID_INPUT', `the message of a failure must be a text, got ${shown(message)}`)
 }
 
 /** @throws why what was answered is recorded as something else. */
 function succeeded(draft: LogDraft): LogDraft {
-  if (draft.type === 'ActionFailed') throw new KernelError('INVALID_INPUT', `reconcile: ${draft.data.error.message}`)
+  if (draft.type === 'ActionFailed') throw new KernelError('INVALID_INPUT', draft.data.error.message)
   return draft
 }
 

@@ -342,8 +342,8 @@ describe('reconciling', () => {
   })
 
   test.for<[what: string, reconcile: () => Reconciliation, text: string]>([
-    ['answers nothing', () => undefined as never, 'reconcile of pay answered undefined'],
-    ['answers something else', () => ({ status: 'maybe' }) as never, 'reconcile of pay answered "maybe"'],
+    ['answers nothing', () => undefined as never, 'it answered undefined'],
+    ['answers something else', () => ({ status: 'maybe' }) as never, 'it answered "maybe"'],
     ['says without a fence that nothing was executed', () => ({ status: 'not-executed' }), 'fenced: true'],
   ])('that %s warns of what it has to answer', async ([, reconcile, text]) => {
     const warnings: Error[] = []
@@ -363,16 +363,18 @@ describe('reconciling', () => {
   })
 
   test.for<unknown>([undefined, null, 'no network', { status: 503 }])(
-    'that throws %j warns by an error',
+    'that throws %j warns by an error that tells of which action and run',
     async (thrown) => {
-      const warnings: unknown[] = []
+      const warnings: Error[] = []
       const reconcile = (): Reconciliation => {
         throw thrown
       }
       const { start } = payingRun(unsure, { reconcile }, { onWarning: (warning) => warnings.push(warning) })
 
       expect(await start()).toMatchObject(inDoubt)
+      const text = expect.stringMatching(/^reconcile of pay has not settled pay of run r,/) as unknown
       expect(warnings).toEqual([expect.any(Error)])
+      expect(warnings[0]).toMatchObject({ message: text, cause: thrown })
     },
   )
 

@@ -114,7 +114,8 @@ describe('a handler that says its secret', () => {
       { reason: 'sent [secret]' },
       { reason: 'sent [secret]' },
     ])
-    expect(warnings.map(({ message }) => message)).toEqual(['asking with [secret]'])
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringMatching(/: asking with \[secret\]$/)])
+    expect(warnings[0]?.cause).toBeUndefined()
     expect(outcome).toMatchObject({ output: { error: { message: 'refused [secret]' } } })
     expect(await everythingOf(store, 'r')).not.toContain(TOKEN)
   })
