@@ -11,8 +11,12 @@ import {
   type Phase,
 } from './postgres-error.ts'
 
-/** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
-const BEGIN = 'begin isolation level read committed'
+/**
+ * Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. The server ends
+ * the session of one that stands still amid it: else whoever waits for its locks would wait until its process goes on, or its
+ * machine is given up by the network.
+ */
+const BEGIN = "begin isolation level read committed; set local idle_in_transaction_session_timeout = '5s'"
 
 /** So often a statement is sent that the server's default level of isolation lets fail because of others. */
 const MOST_TRIES = 100

@@ -8,10 +8,6 @@ import { postgresWrites } from './postgres-writes.ts'
 import { sharedQuery, type SharedQuery } from './shared-query.ts'
 import { stored, storedValue } from './stored-statement.ts'
 import { storedStatements } from './stored-statements.ts'
-
-/** How long a claim may stand still, in ms: it is a few statements, one right after the other, unless its process was stopped. */
-const STANDSTILL_MS = '5000'
-
 /** The dialects of the stores that are open, by their schemas. What is compiled for one goes when the last of its stores does. */
 const dialects = new Map<string, WeakRef<SqlDialect>>()
 const forgotten = new FinalizationRegistry((schema: string) => {
@@ -75,15 +71,11 @@ function newDialect(schema: string): SqlDialect {
   let share: SharedQuery | undefined
   let statements: readonly StoredStatement[] | undefined
   const shared = (): SharedQuery => (share ??= sharedQuery(dialect, schema))
-  // Compiled with the dialect that it is a part of. The server ends the session of one that stands still with the locks: else nobody
-  // would claim before its process goes on, or its machine is given up by the network.
+  // Compiled with the dialect that it is a part of.
   const locking = queryCompiler(dialect).read((p: Params<{ readonly keys: readonly string[] }>) =>
     db
       .selectFrom(sql<{ key: number }>`unnest(cast(${p.bare('keys')} as bigint[]))`.as<'given'>(sql`given(key)`))
-      .select([
-        sql`set_config('idle_in_transaction_session_timeout', ${sql.lit(STANDSTILL_MS)}, true)`.as('bounded'),
-        sql`pg_advisory_xact_lock(given.key)`.as('locked'),
-      ]),
+      .select(sql`pg_advisory_xact_lock(given.key)`.as('locked')),
   )
   return dialect
 }
