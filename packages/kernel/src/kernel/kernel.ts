@@ -79,7 +79,8 @@ export interface Kernel extends AsyncDisposable {
   ): Promise<Outcome<Output>>
   /**
    * Drives a run until it ends or blocks; follows it there while another process drives it. On a blocked run with nothing
-   * new, and on one that has ended, it returns the recorded outcome and writes nothing.
+   * new, and on one that has ended, it returns the recorded outcome and writes nothing. Its children are runs of their own: one
+   * whose process is gone is taken up by {@link Kernel.recover} or a worker, and not by this.
    *
    * @throws KernelError `RUN_NOT_FOUND` | `WORKFLOW_MISSING`, or what parks the run (`CODE_CHANGED`, `NO_PROGRESS`, …).
    */
@@ -93,7 +94,8 @@ export interface Kernel extends AsyncDisposable {
   follow(runId: string, options?: FollowOptions): Promise<Outcome>
   /**
    * Drives what no living process drives: runs whose process died or gave up, runs that are due. Keeps the timers of those
-   * that wait for a time. What an embedded program calls once at its start. A run of a registered workflow in a version that
+   * that wait for a time. What an embedded program calls once at its start, and from time to time where other processes on its
+   * store may die and there is no worker. A run of a registered workflow in a version that
    * is not registered is parked with `WORKFLOW_MISSING`; runs of other workflows are left to those who have them.
    *
    * @throws KernelError `INVALID_INPUT` (concurrency).

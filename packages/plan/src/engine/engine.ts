@@ -104,7 +104,8 @@ export interface Engine extends AsyncDisposable {
   ): Promise<PlanOutcome<Output>>
   /**
    * Drives a run on, or follows the process that does. On one that waits with nothing new, and on one that has ended, it
-   * writes nothing; one that has ended needs no plan.
+   * writes nothing; one that has ended needs no plan. Its child plans are runs of their own: one whose process is gone is taken up
+   * by {@link Engine.recover} or a worker, and not by this.
    *
    * @throws PlanError `RUN_NOT_FOUND` | `NOT_A_PLAN_RUN` | `MANIFEST_CORRUPT` | `PLAN_MISSING` | `PLAN_CHANGED` with the difference.
    */
@@ -114,7 +115,8 @@ export interface Engine extends AsyncDisposable {
   /** As {@link run}, also for a run that was parked, or has crashed its process too often. @throws as {@link run}. */
   resume(runId: string): Promise<PlanOutcome>
   /**
-   * Drives what no living process drives: what a program calls once at its start. Asks the resolver for plans that are not known
+   * Drives what no living process drives: what a program calls once at its start, and from time to time where other processes on
+   * its store may die and there is no worker. Asks the resolver for plans that are not known
    * here; runs of plans that nobody knows are left as they are.
    */
   recover(options?: { readonly concurrency?: number }): Promise<readonly RecoveredRun[]>
