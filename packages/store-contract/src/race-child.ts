@@ -1,18 +1,20 @@
-// A program that cases start as a process: waits for the word, then races for every head of one run.
+// A program that cases start as a process: waits for the word, then races for every head of one run, or for its posts.
 import { genesis, isStoreError, type Claim, type LogEnd, type Store, type StoreErrorCode } from '@varve/store'
 import { isAbsolute } from 'node:path'
 import { once } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { readAll } from './expectations.ts'
-import { sharedContent, type Race, type RaceResult } from './race.ts'
+import { racedRuns, sharedContent, type Race, type RaceResult } from './race.ts'
 import { endOf, sampleEvents } from './sample-events.ts'
-import { LEASE_MS, owner, running } from './test-run.ts'
+import { claimDue, LEASE_MS, owner, post, running } from './test-run.ts'
 
 type Module = Readonly<Record<string, (args: unknown) => Promise<Store>>>
 
 const race = JSON.parse(process.argv[2] ?? '{}') as Race
 const won: LogEnd[] = []
+const leases: string[] = []
+const taken: string[] = []
 const refusals: Partial<Record<StoreErrorCode, number>> = {}
 
 async function openStore(): Promise<Store> {
@@ -32,15 +34,42 @@ async function share(store: Store): Promise<string> {
 async function run(store: Store): Promise<void> {
   let end = genesis(race.runId)
   while (end.seq < race.events) {
-    try {
-      end = await appendOne(store, end)
-    } catch (error) {
-      if (!isStoreError(error)) throw error
-      refusals[error.code] = (refusals[error.code] ?? 0) + 1
-      await nextTurn()
-    }
+    end = (await unlessRefused(async () => appendOne(store, end))) ?? end
     end = endOf(await readAll(store, race.runId, { from: end.seq + 1 }), end)
   }
+}
+
+async function unlessRefused<T>(call: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await call()
+  } catch (error) {
+    if (!isStoreError(error)) throw error
+    refusals[error.code] = (refusals[error.code] ?? 0) + 1
+    await nextTurn()
+    return undefined
+  }
+}
+
+/** Keeps posts, and takes after each whatever waits, if no other process has the run. */
+async function postAndTake(store: Store, posts: number): Promise<void> {
+  for (let n = 0; n < posts; n++) {
+    const runId = racedRuns[n % racedRuns.length] ?? race.runId
+    await post(store, runId, `${race.writer}, post ${n}`)
+    await unlessRefused(async () => {
+      const [claim] = n % 3 === 0 ? [await lease(store, runId)] : await claimDue(store, race.writer, { limit: 1 })
+      if (claim !== undefined) await takePosts(store, claim)
+    })
+  }
+}
+
+async function takePosts(store: Store, claim: Claim): Promise<void> {
+  const { runId, head: expectedHead, token: fencingToken } = claim
+  leases.push(`${runId}, token ${fencingToken}`)
+  await store.runs.renew(claim, { leaseMs: LEASE_MS })
+  const take = (await store.inbox.list(runId, { limit: 10 })).items.map(({ id }) => id)
+  await store.events.append(runId, [], { expectedHead, fencingToken, run: running, take })
+  taken.push(...take)
+  await store.runs.release(claim, { expectedHead })
 }
 
 async function appendOne(store: Store, end: LogEnd): Promise<LogEnd> {
@@ -57,8 +86,8 @@ async function appendOne(store: Store, end: LogEnd): Promise<LogEnd> {
   }
 }
 
-async function lease(store: Store): Promise<Claim> {
-  return store.runs.acquire(race.runId, { owner: owner(race.writer), leaseMs: LEASE_MS })
+async function lease(store: Store, runId = race.runId): Promise<Claim> {
+  return store.runs.acquire(runId, { owner: owner(race.writer), leaseMs: LEASE_MS })
 }
 
 async function result(): Promise<RaceResult> {
@@ -67,9 +96,9 @@ async function result(): Promise<RaceResult> {
     process.stdout.write('ready\n')
     await once(process.stdin, 'data')
     const cached = await share(store)
-    await run(store)
+    await (race.posts === undefined ? run(store) : postAndTake(store, race.posts))
     await store[Symbol.asyncDispose]()
-    return { won, refusals, cached }
+    return { won, leases, taken, refusals, cached }
   } catch (error) {
     return { won, refusals, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }
   }

@@ -305,6 +305,16 @@ export const recoveryCases: readonly ContractCase[] = contractGroup('claims', {
     equal((await acquire(store, 'run-1', 'a')).recoveries, 1)
   },
 
+  'at the very instant of its end a lease is over for everybody': async ({ store, clock }) => {
+    for (const runId of ['own', 'free', 'gone']) await startRun(store, { runId })
+
+    clock.advance(LEASE_MS)
+
+    equal((await acquire(store, 'own', 'a')).recoveries, 1)
+    equal((await acquire(store, 'free', 'b')).recoveries, 1)
+    equal(await store.runs.remove('gone', { ifTerminal: false }), true)
+  },
+
   'a released lease is no recovery, and no release forgets those before it': async ({ store, clock }) => {
     const run = await startRun(store)
     clock.advance(LEASE_MS + 1)

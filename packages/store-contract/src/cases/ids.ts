@@ -128,6 +128,8 @@ export const idCases: readonly ContractCase[] = contractGroup('ids', {
     for (const runId of ids.toReversed()) await createRun(store, runId)
 
     deepEqual(runIds((await store.runs.list({}, { limit: 1000 })).items), ids.toReversed())
+    const pages = await allPages(async (request) => store.runs.list({}, { ...request, limit: 1 }))
+    deepEqual(runIds(pages.flat()), ids.toReversed())
     deepEqual(runIds(await claimDue(store, 'b')), ids)
   },
 

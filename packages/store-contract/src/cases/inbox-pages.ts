@@ -81,4 +81,16 @@ export const postPageCases: readonly ContractCase[] = contractGroup('inbox', {
       true,
     )
   },
+
+  'a post that comes when all before it are gone stands behind them': async ({ store }) => {
+    const run = await startRun(store)
+    for (const id of ['a', 'b', 'c']) await post(store, 'run-1', id)
+    const { next } = await store.inbox.list('run-1', { limit: 2 })
+    await extend(store, run, { take: ['a', 'b', 'c'] })
+    await post(store, 'run-1', 'd')
+
+    const page = await store.inbox.list('run-1', { limit: 2, ...(next !== undefined && { cursor: next }) })
+
+    deepEqual(idsOf(page.items), ['d'])
+  },
 })

@@ -1,20 +1,24 @@
 import { contentId, type Store } from '@varve/store'
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { contractGroup, type CaseContext, type ContractCase } from '../contract-case.ts'
-import { readAll } from '../expectations.ts'
-import { sharedContent, type RaceResult } from '../race.ts'
+import { readAll, rowOf } from '../expectations.ts'
+import { racedRuns, sharedContent, type Race, type RaceResult } from '../race.ts'
 import { raceInProcesses } from '../race-processes.ts'
 import { isWhole } from '../sample-bytes.ts'
 import { startIdleRun, startRun } from '../test-run.ts'
 
 const PROCESSES = 4
 const EVENTS = 40
+const POSTS = 60
 
 /** The race, where other processes can open the store. */
-async function race({ harness }: CaseContext, token?: number): Promise<readonly RaceResult[] | undefined> {
+async function race(
+  { harness }: CaseContext,
+  how: Pick<Race, 'token' | 'posts'> = {},
+): Promise<readonly RaceResult[] | undefined> {
   const { child } = harness
   if (child === undefined) return undefined
-  const common = { store: child, runId: 'run-1', events: EVENTS, ...(token !== undefined && { token }) }
+  const common = { store: child, runId: 'run-1', events: EVENTS, ...how }
   return raceInProcesses(Array.from({ length: PROCESSES }, (_, i) => ({ ...common, writer: `process ${i}` })))
 }
 
@@ -44,7 +48,7 @@ export const processCases: readonly ContractCase[] = contractGroup('processes', 
   'of several processes at one head exactly one wins': async (context) => {
     const run = await startRun(context.store)
 
-    const results = await race(context, run.claim.token)
+    const results = await race(context, { token: run.claim.token })
 
     if (results !== undefined) await checkRace(context.store, results, ['HEAD_CONFLICT'])
   },
@@ -53,7 +57,7 @@ export const processCases: readonly ContractCase[] = contractGroup('processes', 
     const { store } = context
     const run = await startRun(store)
 
-    const results = await race(context, run.claim.token)
+    const results = await race(context, { token: run.claim.token })
 
     if (results === undefined) return
     const entry = await store.cache.find('run-1')
@@ -69,5 +73,34 @@ export const processCases: readonly ContractCase[] = contractGroup('processes', 
     const results = await race(context)
 
     if (results !== undefined) await checkRace(context.store, results, ['HEAD_CONFLICT', 'RUN_BUSY'])
+  },
+
+  'of posts that several processes keep and take at once each is taken once, by one lease at a time': async (
+    context,
+  ) => {
+    const { store } = context
+    for (const runId of racedRuns) await startIdleRun(store, { runId })
+
+    const results = await race(context, { posts: POSTS })
+
+    if (results === undefined) return
+    for (const { failure, refusals } of results) {
+      equal(failure, undefined)
+      deepEqual(
+        Object.keys(refusals).filter((code) => code !== 'RUN_BUSY'),
+        [],
+      )
+    }
+    const leases = results.flatMap((result) => result.leases ?? [])
+    equal(new Set(leases).size, leases.length)
+    const seen = results.flatMap((result) => result.taken ?? [])
+    for (const runId of racedRuns) {
+      const { items } = await store.inbox.list(runId, { limit: 1000 })
+      seen.push(...items.map(({ id }) => id))
+      const { head, waiting, lease, recoveries } = await rowOf(store, runId)
+      deepEqual([head, waiting, lease, recoveries], [1, items.length, undefined, 0])
+    }
+    equal(seen.length, PROCESSES * POSTS)
+    equal(new Set(seen).size, seen.length)
   },
 })

@@ -150,6 +150,18 @@ export const concurrencyCases: readonly ContractCase[] = contractGroup('queues',
     deepEqual(runIds(await claimDue(store, 'w', { queues: [two] })), ['due-2'])
   },
 
+  'whatever is under a lease counts, however it stands and whoever can drive it': async ({ store }) => {
+    const [a, b] = [await startRun(store, { runId: 'a' }), await startRun(store, { runId: 'b' })]
+    await startRun(store, { runId: 'old', creation: { version: '0' } })
+    await startRun(store, { runId: 'another', creation: { workflow: 'another' } })
+    await extend(store, a, { run: blocked })
+    await extend(store, b, { run: { ...completed, owes: ['x'] } })
+    await createRun(store, 'due')
+
+    deepEqual(await claimDue(store, 'w', { queues: [{ name: 'default', concurrency: 4 }] }), [])
+    deepEqual(runIds(await claimDue(store, 'w', { queues: [{ name: 'default', concurrency: 5 }] })), ['due'])
+  },
+
   'a lease that ran out counts no more, one that was renewed does': async ({ store, clock }) => {
     await startRun(store, { runId: 'a' })
     const renewed = await startRun(store, { runId: 'b' })
@@ -237,7 +249,15 @@ export const rateCases: readonly ContractCase[] = contractGroup('queues', {
     deepEqual(runIds(await claimDue(store, 'w', { queues })), ['run-2', 'run-3'])
   },
 
-  'runs that go on are neither counted nor held back': async ({ store }) => {
+  'a run counts that was begun by somebody who drives another version': async ({ store }) => {
+    for (const version of ['0', '1']) await createRun(store, `run-${version}`, { version })
+    const workflows = [{ name: 'sample', versions: ['0'] }]
+
+    deepEqual(runIds(await claimDue(store, 'w', { queues: [paced(1)], workflows })), ['run-0'])
+    deepEqual(await claimDue(store, 'x', { queues: [paced(1)] }), [])
+  },
+
+  'runs that go on are neither counted nor held back': async ({ store, clock }) => {
     for (let n = 0; n < 3; n++) await startIdleRun(store, { runId: `going-${n}` })
     for (let n = 0; n < 3; n++) await createRun(store, `new-${n}`, { priority: 1 })
 
@@ -245,7 +265,11 @@ export const rateCases: readonly ContractCase[] = contractGroup('queues', {
 
     deepEqual(runIds(claims), ['new-0', 'going-0', 'going-1', 'going-2'])
     await block(store, claims[1], running)
-    deepEqual(runIds(await claimDue(store, 'w', { queues: [paced(1)] })), ['going-0'])
+    clock.advance(500)
+    await startIdleRun(store, { runId: 'later' })
+    deepEqual(runIds(await claimDue(store, 'w', { queues: [paced(1)] })), ['going-0', 'later'])
+    clock.advance(500)
+    deepEqual(runIds(await claimDue(store, 'w', { queues: [paced(1)] })), ['new-1'])
   },
 
   'who begins a run without a rate uses nothing of it': async ({ store }) => {

@@ -218,6 +218,28 @@ export const releaseCases: readonly ContractCase[] = contractGroup('release', {
     equal(again.recoveries, 0)
   },
 
+  'a run that ends with its creation has ended then, and is under no lease': async ({ store, clock }) => {
+    for (const release of [false, true]) {
+      const runId = `run-${release}`
+      const options = creating({ update: completed })
+
+      await store.events.append(runId, sampleEvents(runId, 1), { ...options, release })
+
+      const { status, token, lease, endedAt } = await rowOf(store, runId)
+      deepEqual([status, token, lease, endedAt], ['completed', 1, undefined, clock.now()])
+      equal(await store.runs.remove(runId, { ifTerminal: true }), true)
+    }
+  },
+
+  'an append that ends a run and releases it leaves no post behind, either': async ({ store }) => {
+    const run = await startRun(store)
+    await post(store, 'run-1', 'p')
+
+    equal(await refusalOf(async () => extend(store, run, { run: completed, release: true })), 'INBOX_PENDING')
+
+    await extend(store, run, { run: completed, take: ['p'], release: true })
+  },
+
   'a run that is created without a lease cannot be released by that': async ({ store }) => {
     const { run, ...options } = creating()
     const append = async (): Promise<unknown> =>

@@ -65,6 +65,23 @@ const postMutants = spoiling('inbox', 'inbox', {
       return { items: page, ...(items.length > from + limit && { next: `${from + limit}` }) }
     },
   }),
+  'the places of posts begin anew when none is left': (healthy) => {
+    const places = new Map<string, number>()
+    const ends = new Map<string, number>()
+    return {
+      post: async (runId, post, options) => {
+        const { items } = await healthy.list(runId, { limit: 1000 })
+        places.set(post.id, Math.max(0, ...items.map(({ id }) => places.get(id) ?? 0)) + 1)
+        return healthy.post(runId, post, options)
+      },
+      list: async (runId, page) => {
+        const { items, ...rest } = await healthy.list(runId, page)
+        const from = ends.get(page.cursor ?? '') ?? 0
+        if (rest.next !== undefined) ends.set(rest.next, places.get(items.at(-1)?.id ?? '') ?? 0)
+        return { items: items.filter(({ id }) => (places.get(id) ?? 1) > from), ...rest }
+      },
+    }
+  },
   'the id of a rejected post stays taken': (healthy) => ({
     post: async (runId, post, options) => {
       const { items } = await healthy.rejected(runId, { limit: 1000 })

@@ -127,6 +127,19 @@ const concurrencyMutants = spoiling('queues', 'runs', {
     1,
     ({ queue, lease }, name, _, now) => queue === name && lease !== undefined && lease.until <= now,
   ),
+  'what the claimer cannot drive does not count': counting(
+    -1,
+    ({ queue, lease, workflow, version }, name, { workflows }, now) =>
+      queue === name &&
+      lease !== undefined &&
+      lease.until > now &&
+      !workflows.some((driven) => driven.name === workflow && driven.versions.includes(version)),
+  ),
+  'of leased runs those count that are running': counting(
+    -1,
+    ({ queue, lease, status }, name, _, now) =>
+      queue === name && lease !== undefined && lease.until > now && status !== 'running',
+  ),
   'blocked runs count': counting(1, ({ queue, status }, name) => queue === name && status === 'blocked'),
   'parked runs count': counting(1, ({ queue, problem }, name) => queue === name && problem !== undefined),
   'runs of other queues count': counting(1, ({ queue, lease }, name) => queue !== name && lease !== undefined),
@@ -181,6 +194,20 @@ function pacing(
   })
 }
 
+/** Each list of workflows has a rate of its own. */
+function pacingEach(healthy: Store['runs'], store: Store): Partial<Store['runs']> {
+  const claimers = new Map<string, Partial<Store['runs']>>()
+  const isOver = (at: number, now: number, periodMs: number): boolean => slides(at, now, periodMs) || at > now
+  return {
+    claim: async (request) => {
+      const of = JSON.stringify(request.workflows)
+      const claimer = claimers.get(of) ?? pacing(begins, isOver)(healthy, store)
+      claimers.set(of, claimer)
+      return claimer.claim?.(request) ?? []
+    },
+  }
+}
+
 const slides = (at: number, now: number, periodMs: number): boolean => at <= now - periodMs
 const begins = ({ token }: Claim): boolean => token === 1
 
@@ -191,6 +218,7 @@ const rateMutants = spoiling('queues', 'runs', {
     (at, now, periodMs) => Math.floor(at / periodMs) !== Math.floor(now / periodMs),
   ),
   'what began by a clock that was ahead counts until its time is over': pacing(begins, slides),
+  'what the claimer cannot drive has not begun': pacingEach,
   'runs that go on use up the rate': pacing(() => true, slides),
   'a period is a millisecond longer': asking(({ rate, ...queue }) => ({
     ...queue,

@@ -98,3 +98,30 @@ export async function openSeparateStore(): Promise<Store> {
   await store.events.append('run-1', [], { expectedHead: 0, fencingToken: 0, run })
   return store
 }
+
+/** A wrong one: who takes a run here looks at no lease of another process. */
+export async function openSeizingStore(url: Json): Promise<Store> {
+  const store = await openRemoteStore(url)
+  const acquire: Store['runs']['acquire'] = async (runId, request) => {
+    const token = (await store.runs.find(runId))?.token ?? 0
+    return store.runs.acquire(runId, { ...request, takeover: token })
+  }
+  return { ...store, runs: instead(store.runs, { acquire }) }
+}
+
+/** A wrong one: of posts that several processes keep at once those of one are there. */
+export async function openForgetfulStore(url: Json): Promise<Store> {
+  const store = await openRemoteStore(url)
+  const post: Store['inbox']['post'] = async (runId, draft, options) => {
+    const { items } = await store.inbox.list(runId, { limit: 1000 })
+    const [writer] = draft.id.split(',')
+    const isAlone = items.every(({ id }) => id.split(',')[0] === writer)
+    return isAlone ? store.inbox.post(runId, draft, options) : 'kept'
+  }
+  return { ...store, inbox: instead(store.inbox, { post }) }
+}
+
+/** A port with other methods in the place of its own, which no spread would find. */
+function instead<Port extends object>(port: Port, methods: Partial<Port>): Port {
+  return new Proxy(port, { get: (_, name) => (Reflect.get(methods, name) ?? Reflect.get(port, name)) as unknown })
+}

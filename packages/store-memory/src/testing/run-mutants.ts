@@ -1,4 +1,4 @@
-import { StoreError, type Claim, type Store } from '@varve/store'
+import { isTerminal, StoreError, type Claim, type Store } from '@varve/store'
 import { pause, row, spoiling, unless, type Mutant } from './mutant.ts'
 
 /** Leases runs whatever stands against it. */
@@ -219,6 +219,20 @@ const releasingAppendMutants = spoiling('release', 'events', {
         return healthy.append(runId, events, { ...options, release: release === true })
       const { lease: _, ...creation } = create
       return healthy.append(runId, events, { ...options, run: { ...run, create: creation } })
+    },
+  }),
+  'an end that releases leaves posts behind': (healthy, store) => ({
+    append: async (runId, events, options) => {
+      if (options.release !== true || options.run.create !== undefined) return healthy.append(runId, events, options)
+      const take = (await store.inbox.list(runId, { limit: 1000 })).items.map(({ id }) => id)
+      return healthy.append(runId, events, isTerminal(options.run.status) ? { ...options, take } : options)
+    },
+  }),
+  'a run that ends with its creation stays under its lease': (healthy) => ({
+    append: (runId, events, options) => {
+      const { create, status } = options.run
+      if (create?.lease === undefined || !isTerminal(status)) return healthy.append(runId, events, options)
+      return healthy.append(runId, events, { ...options, run: { ...options.run, status: 'running' } })
     },
   }),
   'an append releases before it looks for posts': (healthy, store) => ({

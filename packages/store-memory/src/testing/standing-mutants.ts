@@ -1,4 +1,4 @@
-import { StoreError, type CacheEntry, type RunRow } from '@varve/store'
+import { StoreError, type CacheEntry, type RunRow, type Store } from '@varve/store'
 import { row, spoiling, type Mutant } from './mutant.ts'
 
 /** Stores that tell how a run or an entry stands a little otherwise than it does. */
@@ -11,6 +11,28 @@ export const standingMutants: readonly Mutant[] = [
       find: async (runId) => {
         const found = await healthy.find(runId)
         return found === undefined || found.owes.length === 0 ? found : { ...found, wakeAt: await store.now() }
+      },
+    }),
+    'who acquires a run at the very end of its lease is told that it is busy': (healthy, store) => ({
+      acquire: async (runId, request) => {
+        const until = await leaseEnd(store, runId)
+        if (until === (await store.now())) throw new StoreError('RUN_BUSY', 'the lease ends now')
+        return healthy.acquire(runId, request)
+      },
+    }),
+    'its own lease goes on at the very end of it': (healthy, store) => ({
+      acquire: async (runId, request) => {
+        const { recoveries, lease } = await row(store, runId)
+        const isOwn = lease?.owner.id === request.owner.id && lease.until === (await store.now())
+        const claim = await healthy.acquire(runId, request)
+        return isOwn ? { ...claim, recoveries } : claim
+      },
+    }),
+    'a run is not removed at the very end of its lease': (healthy, store) => ({
+      remove: async (runId, options) => {
+        const until = await leaseEnd(store, runId)
+        if (until === (await store.now())) throw new StoreError('RUN_BUSY', 'the lease ends now')
+        return healthy.remove(runId, options)
       },
     }),
     'a backoff is all that a run waits for': (healthy, store) => ({
@@ -73,6 +95,10 @@ export const standingMutants: readonly Mutant[] = [
     }),
   }),
 ]
+
+async function leaseEnd(store: Store, runId: string): Promise<number | undefined> {
+  return (await store.runs.find(runId))?.lease?.until
+}
 
 function withoutProblem(found: RunRow | undefined): RunRow | undefined {
   if (found?.lease === undefined) return found

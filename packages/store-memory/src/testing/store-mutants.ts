@@ -53,6 +53,19 @@ const idMutants: readonly Mutant[] = [
     'run ids are told apart without their case': (healthy) => ({
       find: async (runId) => (await healthy.find(runId.toLowerCase())) ?? healthy.find(runId),
     }),
+    'pages end by another order of ids than they have': (healthy) => {
+      const ends = new Map<string, RunRow | undefined>()
+      return {
+        list: async (filter, page) => {
+          const end = ends.get(page.cursor ?? '')
+          const { items, ...rest } = await healthy.list(filter, page)
+          if (rest.next !== undefined) ends.set(rest.next, items.at(-1))
+          const isBehind = ({ createdAt, runId }: RunRow): boolean =>
+            end === undefined || createdAt < end.createdAt || runId < end.runId
+          return { items: items.filter(isBehind), ...rest }
+        },
+      }
+    },
     'a removed run takes those with it whose ids match it as a pattern': (healthy) => ({
       remove: async (runId, options) => {
         const { items } = await healthy.list({}, { limit: 1000 })
@@ -263,14 +276,15 @@ const lifecycleMutants: readonly Mutant[] = [
       return { ...harness, open: async () => ({ ...memoryStore({ now: harness.clock.now }), capabilities }) }
     },
   },
-  {
+  ...Object.entries({
+    'every process has data of its own': 'openSeparateStore',
+    'a process breaks the leases of others': 'openSeizingStore',
+    'a process forgets what it posts while posts of others wait': 'openForgetfulStore',
+  }).map(([name, open]): Mutant => ({
     group: 'processes',
-    name: 'every process has data of its own',
-    spoil: (harness) => ({
-      ...harness,
-      ...(harness.child && { child: { ...harness.child, export: 'openSeparateStore' } }),
-    }),
-  },
+    name,
+    spoil: (harness) => ({ ...harness, ...(harness.child && { child: { ...harness.child, export: open } }) }),
+  })),
   {
     group: 'processes',
     name: 'no other process can open the store',

@@ -65,7 +65,7 @@ export interface Claim {
    * have the same one, also where a crash of the database took the first of them back.
    */
   readonly token: number
-  /** Unix milliseconds of the store's clock. */
+  /** Unix milliseconds of the store's clock. The lease is alive before this instant; at it, it has run out. */
   readonly leaseUntil: number
   readonly head: number
   readonly status: RunStatus
