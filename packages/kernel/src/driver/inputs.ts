@@ -136,7 +136,7 @@ export function postInput(system: System, definition: Definition, room: SignalRo
   const body = bodyOf(post)
   switch (post.type) {
     case 'Resumed':
-      return { post, draft: answered(system, definition, read(post, eventSchemas.Resumed, body)) }
+      return { post, draft: answered(system, definition, post, read(post, eventSchemas.Resumed, body)) }
     case 'SignalReceived':
       return { post, draft: signaled(system, definition, room, read(post, eventSchemas.SignalReceived, body)) }
     case 'CancelRequested':
@@ -171,10 +171,12 @@ function read<T>(post: Post, schema: z.ZodType<T>, body: unknown): T {
   throw new KernelError('INVALID_INPUT', `post ${post.id} is no ${post.type}: ${where}: ${message}`)
 }
 
-function answered(system: System, definition: Definition, answer: Answer): LogDraft {
+function answered(system: System, definition: Definition, { postedAt }: Post, answer: Answer): LogDraft {
   const { key, by } = answer
   const item = system.open.get(key)
-  if (item?.kind !== 'interrupt') throw notOpen(system.runId, key, 'interrupt')
+  // An expiry that nobody was there to record is one all the same.
+  const isOpen = item?.kind === 'interrupt' && postedAt < (item.fireAt ?? Infinity)
+  if (!isOpen) throw notOpen(system.runId, key, 'interrupt')
   const value = checkAnswer(definition, item.interrupt, answer)
   return { type: 'Resumed', data: { key, value, ...(by !== undefined && { by }) } }
 }

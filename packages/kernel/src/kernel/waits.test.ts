@@ -404,6 +404,30 @@ describe('a question that expires', () => {
     await expect(answering).rejects.toMatchObject(kernelError('NOT_OPEN'))
   })
 
+  test('an answer after that is none, though nobody was there when it expired', async () => {
+    const { clock, kernel, another, start } = setup(asking)
+    await start()
+    await kernel[Symbol.asyncDispose]()
+    await clock.advance(HOUR)
+
+    const later = another()
+    const answering = later.resume('r', { key: 'ask', value: 'late' })
+
+    await expect(answering).rejects.toMatchObject(kernelError('NOT_OPEN'))
+    expect(await later.run('r')).toMatchObject({ output: { ask: { status: 'expired' } } })
+  })
+
+  test('an answer in time is taken, however late its run is driven', async () => {
+    const { clock, kernel, another, start } = setup(asking)
+    await start()
+    await clock.advance(HOUR - 1)
+    await kernel.resume('r', { key: 'ask', value: 'yes', wait: false })
+    await kernel[Symbol.asyncDispose]()
+    await clock.advance(HOUR)
+
+    expect(await another().run('r')).toMatchObject({ output: { ask: { status: 'resumed', output: 'yes' } } })
+  })
+
   test('an answer in time is taken, and its timer is forgotten', async () => {
     const { clock, kernel, start } = setup(asking)
     await start()
