@@ -3,7 +3,18 @@ import { deepEqual, equal, fail } from 'node:assert/strict'
 import { contractGroup, type CaseBody, type CaseContext, type ContractCase } from '../contract-case.ts'
 import { atOnce } from '../expectations.ts'
 import { sampleEvents } from '../sample-events.ts'
-import { acquire, blocked, completed, creating, creation, extend, post, release, startRun } from '../test-run.ts'
+import {
+  acquire,
+  blocked,
+  completed,
+  creating,
+  creation,
+  extend,
+  parkedProblem,
+  post,
+  release,
+  startRun,
+} from '../test-run.ts'
 
 /** Bounds how long a case waits for a notification that does not come. */
 const GUARD_MS = 5000
@@ -170,6 +181,29 @@ export const capabilityCases: readonly ContractCase[] = contractGroup('capabilit
     )
     await listening.stop()
   }),
+
+  'a run that a problem holds back is told as that, and as due by the post that frees it': notifying(
+    async ({ store, clock }) => {
+      const listening = listen(store)
+      await warmUp(store, listening)
+      const [retried, parked] = [await startRun(store), await startRun(store, { runId: 'run-2' })]
+      const owing = await startRun(store, { runId: 'run-3' })
+      const retryAt = clock.now() + 5000
+
+      await notifies(listening, { dueInMs: 5000 }, async () =>
+        store.runs.release(retried.claim, { expectedHead: 1, problem: { ...parkedProblem, retryAt } }),
+      )
+      await notifies(listening, { runId: 'run-2', dueInMs: null }, async () =>
+        store.runs.release(parked.claim, { expectedHead: 1, problem: parkedProblem }),
+      )
+      await notifies(listening, { runId: 'run-2', kind: 'posted', dueInMs: 0 }, async () => post(store, 'run-2', 'p'))
+      await notifies(listening, { runId: 'run-3', dueInMs: 0 }, async () =>
+        extend(store, owing, { run: { ...completed, owes: ['x'] }, release: true }),
+      )
+
+      await listening.stop()
+    },
+  ),
 
   'an append that releases is told with the time for which the run waits': notifying(async ({ store, clock }) => {
     const listening = listen(store)

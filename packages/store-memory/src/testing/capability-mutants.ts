@@ -42,6 +42,25 @@ function silencing(isSilent: (run: RunUpdate) => boolean): (harness: Harness) =>
   })
 }
 
+/** Tells of a run as if it had no problem. */
+function forgettingProblems(harness: Harness): Harness {
+  const troubled = new Set<string>()
+  const told = telling((listener) => (change) => {
+    listener(troubled.has(change.runId ?? '') ? { ...change, dueInMs: 0 } : change)
+  })
+  const noting = opening((store) => ({
+    ...store,
+    runs: {
+      ...store.runs,
+      release: async (claim, request) => {
+        if (request.problem !== undefined) troubled.add(claim.runId)
+        return store.runs.release(claim, request)
+      },
+    },
+  }))
+  return told(noting(harness))
+}
+
 type Listener = Parameters<NonNullable<Store['notifications']>['subscribe']>[0]
 
 /** Stores that say what they are not, or tell their listeners something wrong. */
@@ -91,6 +110,14 @@ export const capabilityMutants: readonly Mutant[] = [
       listener({ ...change, dueInMs: 0 })
     }),
   },
+  {
+    group: 'capabilities',
+    name: 'no post is told as due',
+    spoil: telling((listener) => (change) => {
+      listener(change.kind === 'posted' ? { ...change, dueInMs: null } : change)
+    }),
+  },
+  { group: 'capabilities', name: 'what a problem holds back is told as due', spoil: forgettingProblems },
   {
     group: 'capabilities',
     name: 'of many commits at once the times are forgotten',

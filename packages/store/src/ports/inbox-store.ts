@@ -17,8 +17,9 @@ export interface InboxStore {
   post(runId: string, post: PostDraft, options: { readonly maxWaiting: number }): Promise<'kept' | 'duplicate'>
 
   /**
-   * Posts that wait, in the order in which they were kept. One that is taken meanwhile hides none behind it. A page ends before
-   * the post with which its bodies would have more than 4 MiB, and has one post at least: `next` tells whether more wait.
+   * Posts that wait, in the order in which they were kept. One that is taken meanwhile hides none behind it, and one that is kept later
+   * stands behind every page, also when all before it are gone. A page ends before the post with which its bodies would have more
+   * than 4 MiB, and has one post at least: `next` tells whether more wait.
    */
   list(runId: string, page: PageRequest): Promise<Page<Post>>
 
