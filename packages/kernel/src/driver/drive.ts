@@ -185,7 +185,7 @@ export class Drive {
         this.#checkStop()
         // What waits for its append may be that an attempt is over: nothing is started beside it, nor before a cancel has dropped all.
         const parking = this.#givingUp.parking !== undefined
-        if (this.#intake.inputs.length === 0 && !parking && !(more && system.cancel !== undefined)) this.#act()
+        if (this.#intake.isThrough && !parking && !(more && system.cancel !== undefined)) this.#act()
         if (more || parking || this.#postsWait || this.#mailbox.hasNews || this.#lease?.isAlive() !== true) continue
         if (this.#running.size > 0 || movesSoon(this.#env, system)) {
           await nextMove(this.#env, system, this.#mailbox, this.#givingUp)
@@ -251,7 +251,7 @@ export class Drive {
     const { system } = this.#fold
     const { parking } = this.#givingUp
     if (parking !== undefined) this.#intake.abandon(uncalled(system, this.#running), parking)
-    else if (system.end.seq > 0) this.#intake.addDue(system, now)
+    else if (system.end.seq > 0 && !this.#intake.isPart) this.#intake.addDue(system, now)
     if (this.#givingUp.isDraining(system)) this.#intake.holdAttempts()
     return now
   }

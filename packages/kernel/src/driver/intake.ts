@@ -17,6 +17,8 @@ export class Intake {
   #inputs: Input[] = []
   #apart = false
   #isPart = false
+  /** What is to be done for want of the outcomes of attempts whose driver died. */
+  #orphans: readonly Input[] = NO_INPUTS
 
   constructor(definition: Definition, limits: Limits) {
     this.#definition = definition
@@ -38,9 +40,17 @@ export class Intake {
     return this.#apart
   }
 
-  /** True when more posts wait than were listed: nothing is to be decided, as a run that would end with it is refused to. */
+  /**
+   * True when more posts wait than were listed. Nothing is to be decided then, as a run that would end with it is refused to, and
+   * nothing to be done that one of them may have come before: an attempt to be begun, a time to be over.
+   */
   get isPart(): boolean {
     return this.#isPart
+  }
+
+  /** True when nothing that has come in is still to be appended, or to be listed. */
+  get isThrough(): boolean {
+    return this.#inputs.length === 0 && !this.#isPart
   }
 
   get isEmpty(): boolean {
@@ -55,6 +65,7 @@ export class Intake {
   /** Begins anew with these. */
   begin(inputs: readonly Input[]): void {
     this.#inputs = [...inputs]
+    this.#orphans = inputs.filter(isForWant)
   }
 
   /** Takes an outcome of an attempt; one that the log no longer waits for is passed over. */
@@ -83,7 +94,16 @@ export class Intake {
   /** Takes the first posts that wait, in their order, in the place of those taken before. */
   addPosts(system: System, { items, next }: Page<Post>): void {
     this.#isPart = next !== undefined
+    this.#placeOrphans(system)
     this.#placePosts(system, items)
+  }
+
+  /** Before all others, once every post is known that may bring an outcome. */
+  #placeOrphans(system: System): void {
+    if (this.#orphans.length === 0) return
+    const orphans = new Set(this.#orphans)
+    const others = this.#inputs.filter((input) => !orphans.has(input))
+    this.#inputs = this.#isPart ? others : [...this.#orphans.filter((input) => isOrphan(system, input)), ...others]
   }
 
   #placePosts(system: System, posts: readonly Post[]): void {
@@ -173,7 +193,7 @@ export class Intake {
   appended(rest: readonly Input[]): void {
     this.#inputs = [...rest]
     this.#apart = false
-    this.#isPart = false
+    if (!this.#isPart) this.#orphans = NO_INPUTS
   }
 
   /** Forgets the posts that are set aside now. */
@@ -183,6 +203,15 @@ export class Intake {
 }
 
 const NONE: readonly PostRejection[] = []
+
+const NO_INPUTS: readonly Input[] = []
+
+/** True while the attempt is under way that an input gives up, or takes the place of. */
+function isOrphan({ open }: System, { draft }: Input): boolean {
+  const item = open.get(itemKeyOf(draft) ?? '')
+  if (item?.kind !== 'action' || !item.attempting || !('attempt' in draft.data)) return false
+  return draft.data.attempt === (draft.type === 'ActionAttemptStarted' ? item.attempt + 1 : item.attempt)
+}
 
 /** That an attempt failed does not keep the outcome of an earlier one from being taken behind it. */
 function mayPrecede(draft: LogDraft, post: Post): boolean {

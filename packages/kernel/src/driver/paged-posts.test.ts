@@ -1,0 +1,119 @@
+import { memoryStore } from '@varve/store-memory'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createKernel } from '../kernel/kernel.ts'
+import { manualClock, settled } from '../testing/manual-clock.ts'
+import { typesOf } from '../testing/sealed-log.ts'
+import type { Effect } from '../workflow/action.ts'
+import { defineWorkflow } from '../workflow/define-workflow.ts'
+
+const LARGE = 'x'.repeat(900_000)
+const MORE_THAN_A_PAGE = 10
+
+const waiting = {
+  ...{ version: '1', input: z.null() },
+  signals: { noise: z.string() },
+}
+
+/** Asks, and waits for ten seconds; cleans up when it is canceled. */
+const asking = defineWorkflow(
+  {
+    ...waiting,
+    name: 'asking',
+    interrupts: { ask: { ask: z.null(), answer: z.number() } },
+    actions: { undo: { run: () => null } },
+  },
+  {
+    step: ({ results: { ask } }, next) =>
+      ask === undefined ? next.interrupt('ask', null, { expiresInMs: 10_000 }) : next.complete(ask.status),
+    cancel: ({ results: { undo } }, next) => (undo === undefined ? next.run('undo', null) : undefined),
+  },
+)
+
+/** Pays, with a handler that ends when its gate opens. */
+function paying(effect: Effect) {
+  const gate = Promise.withResolvers<string>()
+  const calls = { run: 0, reconcile: 0 }
+  const workflow = defineWorkflow(
+    {
+      ...waiting,
+      name: 'paying',
+      actions: {
+        pay: {
+          effect,
+          run: () => {
+            calls.run++
+            return gate.promise
+          },
+          ...(effect === 'at-most-once' && {
+            reconcile: () => {
+              calls.reconcile++
+              return { status: 'unknown' as const }
+            },
+          }),
+        },
+      },
+    },
+    { step: ({ results: { pay } }, next) => (pay === undefined ? next.run('pay', null) : next.complete(pay.status)) },
+  )
+  return { workflow, gate, calls }
+}
+
+function setup(workflow: typeof asking) {
+  const clock = manualClock()
+  const store = memoryStore({ now: clock.now })
+  const kernelOf = () => createKernel({ store, clock, workflows: [workflow] })
+  const kernel = kernelOf()
+  const makeNoise = async (from = kernel): Promise<void> => {
+    for (let n = 0; n < MORE_THAN_A_PAGE; n++) {
+      await from.signal('r', { name: 'noise', value: LARGE, wait: false })
+    }
+  }
+  return { clock, store, kernel, kernelOf, makeNoise }
+}
+
+describe('what waits behind more than a page of other posts', () => {
+  test('is an answer that came in time, however late its run is driven', async () => {
+    const { clock, kernel, makeNoise } = setup(asking)
+    await kernel.start(asking, null, { runId: 'r' })
+    await makeNoise()
+    await kernel.resume('r', { key: 'ask', value: 1, wait: false })
+    clock.block(20_000)
+
+    expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: 'resumed' })
+  })
+
+  test('is no second request to cancel where the deadline has passed meanwhile', async () => {
+    const { clock, store, kernel, makeNoise } = setup(asking)
+    await kernel.start(asking, null, { runId: 'r', deadlineMs: 10_000 })
+    await makeNoise()
+    await kernel.cancel('r', { reason: 'enough', wait: false })
+    clock.block(20_000)
+
+    expect(await kernel.run('r')).toMatchObject({ status: 'canceled' })
+    expect(await typesOf(store, 'r')).toContain('ActionSucceeded')
+  })
+
+  test.for(['idempotent', 'at-most-once'] as const)(
+    'is the outcome of an attempt, which is neither begun anew nor asked about: %s',
+    async (effect) => {
+      const { workflow, gate, calls } = paying(effect)
+      const { store, kernel, kernelOf, makeNoise } = setup(workflow)
+      void kernel.start(workflow, null, { runId: 'r' }).catch(() => undefined)
+      await settled()
+      await kernel[Symbol.asyncDispose]()
+      const another = kernelOf()
+      await makeNoise(another)
+      gate.resolve('paid')
+      await settled()
+
+      expect(await another.run('r')).toMatchObject({ status: 'completed', output: 'succeeded' })
+
+      expect(calls).toEqual({ run: 1, reconcile: 0 })
+      const types = await typesOf(store, 'r')
+      expect(types.filter((type) => type !== 'SignalReceived')).toEqual([
+        ...['RunStarted', 'ActionRequested', 'ActionSucceeded', 'Completed'],
+      ])
+    },
+  )
+})
