@@ -7,8 +7,9 @@ import { derivedRunId } from '../run/request-draft.ts'
  * Why an ended run was kept.
  *
  * `owes`: it has something to tell or to start yet, its successor for example. `leased`: a process is at it. `parent`: the run that
- * started it has not ended, or owes something, and would start it again. `previous`: so would the run that goes on as it, which owes
- * its start yet. `successor`, `child`: one that its secrets were passed on to has not ended; only where they are to be erased.
+ * started it has not ended, or owes something, and would start it again; where secrets are to be erased, also while one above that has not
+ * ended, or one that any of these has passed them on to. `previous`: the run that goes on as it owes its start yet, and would start it
+ * again. `successor`, `child`: one that its secrets were passed on to has not ended; only where they are to be erased.
  * `before`: what was to be done before has failed.
  */
 export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor' | 'child' | 'before'
@@ -17,20 +18,33 @@ export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor'
 export interface Kin {
   /** True when the run is there and may do something yet. */
   readonly isAtWork: (runId: string) => Promise<boolean>
+  /** True when the run is there and it, one above it, or one that any of these has passed its secrets on to may do something yet. */
+  readonly isFamilyAtWork: (runId: string) => Promise<boolean>
 }
 
 /** Remembers what it has found: many runs of a page have one parent. */
 export function kinOf(env: Environment): Kin {
-  const known = new Map<string, boolean>()
-  return {
-    isAtWork: async (runId) => {
-      const found = known.get(runId)
-      if (found !== undefined) return found
-      const row = await repeatable(env, () => env.store.runs.find(runId))
-      const atWork = row !== undefined && (!isTerminal(row.status) || row.owes.length > 0)
-      known.set(runId, atWork)
-      return atWork
-    },
+  const find = remembering((runId) => repeatable(env, () => env.store.runs.find(runId)))
+  const isAtWork = async (runId: string): Promise<boolean> => {
+    const row = await find(runId)
+    return row !== undefined && (!isTerminal(row.status) || row.owes.length > 0)
+  }
+  const kin: Kin = {
+    isAtWork,
+    isFamilyAtWork: remembering(async (runId) => {
+      if (await isAtWork(runId)) return true
+      const row = await find(runId)
+      return row !== undefined && (await whoNeedsSecrets(env, row, kin)) !== undefined
+    }),
+  }
+  return kin
+}
+
+function remembering<T>(ask: (runId: string) => Promise<T>): (runId: string) => Promise<T> {
+  const known = new Map<string, T>()
+  return async (runId) => {
+    if (!known.has(runId)) known.set(runId, await ask(runId))
+    return known.get(runId) as T
   }
 }
 
@@ -71,9 +85,14 @@ export async function whyKept(
   if (row.owes.length > 0) return 'owes'
   if (row.parent !== undefined && (await kin.isAtWork(row.parent))) return 'parent'
   if ((await owed()).has(row.runId)) return 'previous'
-  if (!erases) return undefined
+  return erases ? whoNeedsSecrets(env, row, kin) : undefined
+}
+
+/** Who may need the secrets of an ended run yet. It may have them from those above it, who have passed them on to others, too. */
+async function whoNeedsSecrets(env: Environment, row: RunRow, kin: Kin): Promise<KeptReason | undefined> {
   if (row.status === 'continued' && (await holdsSecrets(env, row.runId))) return 'successor'
-  return (await hasLivingChild(env, row.runId)) ? 'child' : undefined
+  if (await hasLivingChild(env, row.runId)) return 'child'
+  return row.parent !== undefined && (await kin.isFamilyAtWork(row.parent)) ? 'parent' : undefined
 }
 
 /** True while one of the runs that a run has started, or that these have, has not ended: secrets are passed on down to the last. */

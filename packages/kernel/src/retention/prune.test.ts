@@ -14,7 +14,7 @@ import { manualClock, settled } from '../testing/manual-clock.ts'
 import { runStarted, sealLog } from '../testing/sealed-log.ts'
 import { recordCalls } from '../testing/store-calls.ts'
 import type { ActionContext } from '../workflow/action.ts'
-import { defineWorkflow } from '../workflow/define-workflow.ts'
+import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
 import type { PruneOptions } from './prune.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
@@ -468,6 +468,49 @@ describe('the secrets of runs that are removed', () => {
     expect(await kernel.resume(derivedRunId('r', '\n'), { key: 'ask', value: null })).toMatchObject({
       status: 'completed',
     })
+  })
+
+  /** Hands its token to a child in its first rounds, asks in its last one, and uses the token then. */
+  const handing = (child: Workflow<z.infer<typeof token>>) =>
+    defineWorkflow(
+      {
+        ...{ name: `handing to ${child.definition.name}`, version: '1', input: token },
+        interrupts: { ask: { ask: z.null(), answer: z.null() } },
+        actions: { use: { run: ({ token: value }: { token: string }) => value.length } },
+      },
+      {
+        step: ({ input, results }, next) => {
+          if (!results['child']) return next.child(child, { ...input, left: -1 }, { key: 'child' })
+          if (input.left > 0) return next.continueAsNew({ ...input, left: input.left - 1 })
+          if (input.left === 0 && !results['ask']) return next.interrupt('ask', null)
+          return results['use'] ? next.complete(results['use']) : next.run('use', { token: input.token })
+        },
+      },
+    )
+
+  test.for([
+    ['the child of a child', 0],
+    ['the child of a run that has gone on as another', 2],
+  ] as const)('are not erased with %s while those above it are at work', async ([, left]) => {
+    const clock = manualClock()
+    const middle = handing(carrying)
+    const top = handing(middle)
+    const store = memoryStore({ now: clock.now })
+    const kernel = createKernel({ store, workflows: [carrying, middle, top], clock, secrets: { keys } })
+    await kernel.start(top, { token: secret('tok-12345'), left }, { runId: 'r' })
+    let last = 'r'
+    for (let n = 0; n < left; n++) await kernel.run((last = derivedRunId(last, '\n')))
+    clock.block(31 * DAY_MS)
+
+    const report = await kernel.prune({ ...MONTH, secrets: 'erase' })
+    const used = await kernel.resume(last, { key: 'ask', value: null })
+    clock.block(31 * DAY_MS)
+    // Of runs that were made in one millisecond nobody knows which is the newest.
+    for (let times = 0; times < 3; times++) await kernel.prune({ ...MONTH, secrets: 'erase' })
+
+    expect(report).toMatchObject({ removed: [], secretsErased: 0 })
+    expect(used).toMatchObject({ output: { status: 'succeeded', output: 9 } })
+    expect((await kernel.list()).items).toEqual([])
   })
 
   test('are erased by no prune that keeps the run, for a child that has not ended', async () => {

@@ -40,7 +40,7 @@ export interface PruneOptions {
   readonly before?: (row: RunRow, evidence: (options?: ExportEvidenceOptions) => AsyncIterable<string>) => Promise<void>
   /**
    * `erase`: every secret that the run's log and posts refer to is erased for good, as `kernel.eraseSecrets` does, also for forks
-   * of it. Then a run is kept as long as a child or a successor of it has not ended. Default `keep`.
+   * of it. Then a run is kept as long as a child or a successor of it has not ended, or a run above it, or one of theirs. Default `keep`.
    */
   readonly secrets?: 'keep' | 'erase'
 }
