@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { KernelError, textOf } from '../errors.ts'
 import { errorInfoSchema, eventSchemas, jsonSchema } from '../log/event-data.ts'
 import { itemKeyOf, type LogDraft } from '../log/log-event.ts'
-import type { OpenAction } from '../run/item.ts'
+import type { OpenAction, OpenWait } from '../run/item.ts'
 import type { System } from '../run/system.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { parse } from '../workflow/schema.ts'
@@ -51,7 +51,7 @@ function nextAttempt({ key, attempt }: OpenAction): LogDraft {
 export function dueInputs(system: System, now: number, incoming: readonly Input[]): Input[] {
   const inputs: Input[] = []
   let known: ReadonlySet<string | undefined> | undefined
-  let signals: ReadonlySet<string> | undefined
+  let signals: ReadonlyMap<string, number> | undefined
   let doomed: ReadonlySet<string> | undefined
   const cancels = incoming.some(({ draft }) => draft.type === 'CancelRequested')
   for (const item of system.open.due(now)) {
@@ -64,7 +64,7 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
       continue
     }
     // A signal that came in time closes its wait, however late its run is driven.
-    if (item.kind === 'wait' && (signals ??= signalsOf(system, incoming)).has(item.signal)) continue
+    if (item.kind === 'wait' && comesInTime((signals ??= signalsOf(system, incoming)), item)) continue
     inputs.push({ draft: { type: DUE[item.kind], data: { key: item.key } } })
   }
   const due = runDue(system, now)
@@ -73,9 +73,18 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
   return inputs
 }
 
-function signalsOf(system: System, incoming: readonly Input[]): ReadonlySet<string> {
-  const signals = new Set(system.signals.map(({ name }) => name))
-  for (const { draft } of incoming) if (draft.type === 'SignalReceived') signals.add(draft.data.name)
+function comesInTime(signals: ReadonlyMap<string, number>, { signal, fireAt = Infinity }: OpenWait): boolean {
+  return (signals.get(signal) ?? Infinity) < fireAt
+}
+
+/** When the first signal of each name came, Unix milliseconds: those that are in the log came before. */
+function signalsOf(system: System, incoming: readonly Input[]): ReadonlyMap<string, number> {
+  const signals = new Map(system.signals.map(({ name }) => [name, -Infinity]))
+  for (const { draft, post } of incoming) {
+    if (draft.type !== 'SignalReceived') continue
+    const { name } = draft.data
+    signals.set(name, Math.min(signals.get(name) ?? Infinity, post?.postedAt ?? -Infinity))
+  }
   return signals
 }
 

@@ -168,9 +168,12 @@ export class Intake {
     }
   }
 
-  /** Adds what time alone brings about. */
+  /** Adds what time alone brings about: that a wait is over before the signals that came too late for it. */
   addDue(system: System, now: number): void {
-    this.#inputs.push(...dueInputs(system, now, this.#inputs))
+    const due = dueInputs(system, now, this.#inputs)
+    if (due.length === 0) return
+    const isWait = ({ draft }: Input): boolean => draft.type === 'WaitTimedOut'
+    this.#inputs = [...due.filter(isWait), ...this.#inputs, ...due.filter((input) => !isWait(input))]
   }
 
   /** Leaves attempts that are due, or that take the place of abandoned ones, to whoever drives the run next. */

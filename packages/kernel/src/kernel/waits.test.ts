@@ -353,6 +353,24 @@ describe('a wait with a timeout', () => {
     expect(outcome).toMatchObject({ output: { paid: { status: 'timed-out' }, again: { status: 'delivered' } } })
   })
 
+  test('a signal after that is too late, though nobody was there when the time was over', async () => {
+    const { clock, kernel, store, another, start } = setup(({ results }, next) => {
+      if (results['again']) return next.complete({ ...results })
+      if (results['paid']) return next.waitFor('paid', { key: 'again' })
+      return next.waitFor('paid', { timeoutMs: HOUR })
+    })
+    await start()
+    await kernel[Symbol.asyncDispose]()
+    await clock.advance(HOUR)
+
+    await using later = another()
+    const outcome = await later.signal('r', { name: 'paid', value: { cents: 1 } })
+
+    expect(outcome).toMatchObject({ output: { paid: { status: 'timed-out' }, again: { status: 'delivered' } } })
+    expect((await typesOf(store, 'r')).slice(2, 5)).toEqual(['WaitTimedOut', 'SignalReceived', 'WaitStarted'])
+    expect(await later.verify('r')).toMatchObject({ ok: true })
+  })
+
   test('two waits for one late signal: the earlier takes it, the other times out', async () => {
     const { clock, kernel, store, another, start } = setup(({ results }, next) => {
       if (results['a'] && results['b']) return next.complete({ ...results })
