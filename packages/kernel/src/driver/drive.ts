@@ -215,15 +215,15 @@ export class Drive {
       }
       // Nothing of a run that fails before its first commit is written.
       if (turn.problem !== undefined && this.#claim === undefined) throw turn.problem
-      const { inputs } = this.#intake
-      const consumed = turn.rest.length === 0 ? inputs : inputs.slice(0, inputs.length - turn.rest.length)
-      if (!(await this.#append(turn, consumed))) continue
+      if (!(await this.#append(turn, this.#intake.without(turn.rest)))) continue
       if (elapsed !== undefined) tellTurn(this.#env.observe, this.#options, turn, elapsed())
       this.#intake.appended(turn.rest)
       const more = turn.more || turn.rest.length > 0
       this.#undecided = more || turn.paused === true || turn.problem !== undefined || isDelayed(this.#fold.system)
-      // What has been posted since may be what mends it.
-      if (turn.problem !== undefined && !this.#postsWait && !this.#intake.hasPosts) throw turn.problem
+      if (turn.problem === undefined) return more
+      // What has been posted since may be what mends it. Code that failed has not seen all that is in the log.
+      if (!this.#postsWait && !this.#intake.hasPosts) throw turn.problem
+      await this.#load()
       return more
     }
   }

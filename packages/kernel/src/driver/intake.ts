@@ -62,6 +62,11 @@ export class Intake {
     return this.#inputs.some(({ post }) => post !== undefined)
   }
 
+  /** What has come in but for the last of it, which an append had no room for. */
+  without({ length }: readonly Input[]): readonly Input[] {
+    return length === 0 ? this.#inputs : this.#inputs.slice(0, this.#inputs.length - length)
+  }
+
   /** Begins anew with these. */
   begin(inputs: readonly Input[]): void {
     this.#inputs = [...inputs]

@@ -2,10 +2,11 @@ import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createKernel } from '../kernel/kernel.ts'
+import { kernelError } from '../testing/expected-errors.ts'
 import { manualClock, settled } from '../testing/manual-clock.ts'
 import { typesOf } from '../testing/sealed-log.ts'
 import type { Effect } from '../workflow/action.ts'
-import { defineWorkflow } from '../workflow/define-workflow.ts'
+import { defineWorkflow, type Workflow } from '../workflow/define-workflow.ts'
 
 const LARGE = 'x'.repeat(900_000)
 const MORE_THAN_A_PAGE = 10
@@ -59,7 +60,23 @@ function paying(effect: Effect) {
   return { workflow, gate, calls }
 }
 
-function setup(workflow: typeof asking) {
+const paid = { ...waiting, signals: { ...waiting.signals, paid: z.string() } }
+
+/** Pays, with a handler that ends when its gate opens, and waits beside that; its code fails on the outcome. */
+function failing(gate: Promise<string>) {
+  return defineWorkflow(
+    { ...paid, name: 'failing', initialState: () => null, actions: { pay: { run: () => gate } } },
+    {
+      reduce: (state, { type }) => {
+        if (type === 'ActionSucceeded') throw new Error('no outcome is expected')
+        return state
+      },
+      step: (_, next) => next.all([next.run('pay', null), next.waitFor('paid')]),
+    },
+  )
+}
+
+function setup(workflow: Workflow<null>) {
   const clock = manualClock()
   const store = memoryStore({ now: clock.now })
   const kernelOf = () => createKernel({ store, clock, workflows: [workflow] })
@@ -81,6 +98,23 @@ describe('what waits behind more than a page of other posts', () => {
     clock.block(20_000)
 
     expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: 'resumed' })
+  })
+
+  test('is left there where the code fails on an outcome before it, of which nothing else is told', async () => {
+    const gate = Promise.withResolvers<string>()
+    const workflow = failing(gate.promise)
+    const { kernel, kernelOf, makeNoise } = setup(workflow)
+    void kernel.start(workflow, null, { runId: 'r' }).catch(() => undefined)
+    await settled()
+    await kernel[Symbol.asyncDispose]()
+    gate.resolve('paid')
+    await settled()
+    const another = kernelOf()
+    await makeNoise(another)
+
+    await expect(another.run('r')).rejects.toMatchObject(kernelError('REDUCER_FAILED'))
+
+    expect(await another.get('r')).toMatchObject({ status: 'running', problem: { code: 'REDUCER_FAILED' } })
   })
 
   test('is no second request to cancel where the deadline has passed meanwhile', async () => {

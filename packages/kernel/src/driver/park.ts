@@ -50,7 +50,8 @@ export async function park(env: Environment, claim: Claim, error: unknown, isMen
     // The claim's head may be old; without a row to set it is compared with nothing.
     const request = { expectedHead: claim.head, ...(problem && { problem }) }
     await repeatable(env, () => env.store.runs.release(claim, request))
-    if (isMendable && problem !== undefined) await reviveForPosts(env, claim)
+    // No post mends what a reducer makes of the log: the next drive could not even read it.
+    if (isMendable && problem !== undefined && problem.code !== 'REDUCER_FAILED') await reviveForPosts(env, claim)
   } catch (failure) {
     // The lease ends by itself.
     env.warn(failure as Error)
