@@ -251,7 +251,7 @@ export class Drive {
     const { system } = this.#fold
     const { parking } = this.#givingUp
     if (parking !== undefined) this.#intake.abandon(uncalled(system, this.#running), parking)
-    else if (system.end.seq > 0 && !this.#intake.isPart) this.#intake.addDue(system, now)
+    else if (system.end.seq > 0) this.#intake.addDue(system, now)
     if (this.#givingUp.isDraining(system)) this.#intake.holdAttempts()
     return now
   }

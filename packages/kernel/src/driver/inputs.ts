@@ -51,7 +51,7 @@ function nextAttempt({ key, attempt }: OpenAction): LogDraft {
 export function dueInputs(system: System, now: number, incoming: readonly Input[]): Input[] {
   const inputs: Input[] = []
   let known: ReadonlySet<string | undefined> | undefined
-  let signals: ReadonlyMap<string, number> | undefined
+  let over: ((wait: OpenWait) => boolean) | undefined
   let doomed: ReadonlySet<string> | undefined
   const cancels = incoming.some(({ draft }) => draft.type === 'CancelRequested')
   for (const item of system.open.due(now)) {
@@ -64,7 +64,7 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
       continue
     }
     // A signal that came in time closes its wait, however late its run is driven.
-    if (item.kind === 'wait' && comesInTime((signals ??= signalsOf(system, incoming)), item)) continue
+    if (item.kind === 'wait' && !(over ??= waitsThatAreOver(system, now, incoming))(item)) continue
     inputs.push({ draft: { type: DUE[item.kind], data: { key: item.key } } })
   }
   const due = runDue(system, now)
@@ -73,19 +73,44 @@ export function dueInputs(system: System, now: number, incoming: readonly Input[
   return inputs
 }
 
-function comesInTime(signals: ReadonlyMap<string, number>, { signal, fireAt = Infinity }: OpenWait): boolean {
-  return (signals.get(signal) ?? Infinity) < fireAt
+/** Finds the waits for which no signal came in time: each takes the first one that the waits before it have left. */
+function waitsThatAreOver(system: System, now: number, incoming: readonly Input[]): (wait: OpenWait) => boolean {
+  const signals = timesOf(system, incoming)
+  const overOf = (name: string, times: readonly number[]): ReadonlySet<OpenWait> => {
+    const closed = new Set(incoming.map(({ draft }) => itemKeyOf(draft)))
+    const waits = system.open.waits(name).filter(({ key }) => !closed.has(key))
+    let left = 0
+    const over = waits.filter(({ fireAt = Infinity }) => {
+      const isOver = fireAt <= now && (times[left] ?? Infinity) >= fireAt
+      if (!isOver) left++
+      return isOver
+    })
+    return new Set(over)
+  }
+  const found = new Map<string, ReadonlySet<OpenWait>>()
+  return (wait) => {
+    const { signal } = wait
+    const times = signals.get(signal)
+    if (times === undefined) return true
+    const over = found.get(signal) ?? overOf(signal, times)
+    found.set(signal, over)
+    return over.has(wait)
+  }
 }
 
-/** When the first signal of each name came, Unix milliseconds: those that are in the log came before. */
-function signalsOf(system: System, incoming: readonly Input[]): ReadonlyMap<string, number> {
-  const signals = new Map(system.signals.map(({ name }) => [name, -Infinity]))
-  for (const { draft, post } of incoming) {
-    if (draft.type !== 'SignalReceived') continue
-    const { name } = draft.data
-    signals.set(name, Math.min(signals.get(name) ?? Infinity, post?.postedAt ?? -Infinity))
+/** When the signals of each name came, Unix milliseconds: those that are in the log came before. */
+function timesOf({ signals }: System, incoming: readonly Input[]): ReadonlyMap<string, readonly number[]> {
+  const times = new Map<string, number[]>()
+  const add = (name: string, at: number): void => {
+    const known = times.get(name)
+    if (known === undefined) times.set(name, [at])
+    else known.push(at)
   }
-  return signals
+  for (const { name } of signals) add(name, -Infinity)
+  for (const { draft, post } of incoming) {
+    if (draft.type === 'SignalReceived') add(draft.data.name, post?.postedAt ?? -Infinity)
+  }
+  return times
 }
 
 const DUE = { timer: 'TimerFired', wait: 'WaitTimedOut', interrupt: 'InterruptExpired' } as const

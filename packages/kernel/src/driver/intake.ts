@@ -16,7 +16,8 @@ export class Intake {
   #rejected: Map<string, string> | undefined
   #inputs: Input[] = []
   #apart = false
-  #isPart = false
+  /** When the last post that was listed was kept, while more wait. */
+  #listedTo: number | undefined
   /** What is to be done for want of the outcomes of attempts whose driver died. */
   #orphans: readonly Input[] = NO_INPUTS
 
@@ -45,12 +46,12 @@ export class Intake {
    * nothing to be done that one of them may have come before: an attempt to be begun, a time to be over.
    */
   get isPart(): boolean {
-    return this.#isPart
+    return this.#listedTo !== undefined
   }
 
   /** True when nothing that has come in is still to be appended, or to be listed. */
   get isThrough(): boolean {
-    return this.#inputs.length === 0 && !this.#isPart
+    return this.#inputs.length === 0 && !this.isPart
   }
 
   get isEmpty(): boolean {
@@ -98,7 +99,7 @@ export class Intake {
 
   /** Takes the first posts that wait, in their order, in the place of those taken before. */
   addPosts(system: System, { items, next }: Page<Post>): void {
-    this.#isPart = next !== undefined
+    this.#listedTo = next === undefined ? undefined : (items.at(-1)?.postedAt ?? -Infinity)
     this.#placeOrphans(system)
     this.#placePosts(system, items)
   }
@@ -108,7 +109,7 @@ export class Intake {
     if (this.#orphans.length === 0) return
     const orphans = new Set(this.#orphans)
     const others = this.#inputs.filter((input) => !orphans.has(input))
-    this.#inputs = this.#isPart ? others : [...this.#orphans.filter((input) => isOrphan(system, input)), ...others]
+    this.#inputs = this.isPart ? others : [...this.#orphans.filter((input) => isOrphan(system, input)), ...others]
   }
 
   #placePosts(system: System, posts: readonly Post[]): void {
@@ -173,12 +174,16 @@ export class Intake {
     }
   }
 
-  /** Adds what time alone brings about: that a wait is over before the signals that came too late for it. */
+  /**
+   * Adds what time alone brings about: that a wait is over before the signals that came too late for it. While more posts wait than were
+   * listed, that alone, and not what is over later than these came: each of the others may have come before.
+   */
   addDue(system: System, now: number): void {
-    const due = dueInputs(system, now, this.#inputs)
+    const due = dueInputs(system, Math.min(now, this.#listedTo ?? now), this.#inputs)
     if (due.length === 0) return
     const isWait = ({ draft }: Input): boolean => draft.type === 'WaitTimedOut'
-    this.#inputs = [...due.filter(isWait), ...this.#inputs, ...due.filter((input) => !isWait(input))]
+    const others = this.isPart ? NO_INPUTS : due.filter((input) => !isWait(input))
+    this.#inputs = [...due.filter(isWait), ...this.#inputs, ...others]
   }
 
   /** Leaves attempts that are due, or that take the place of abandoned ones, to whoever drives the run next. */
@@ -201,7 +206,7 @@ export class Intake {
   appended(rest: readonly Input[]): void {
     this.#inputs = [...rest]
     this.#apart = false
-    if (!this.#isPart) this.#orphans = NO_INPUTS
+    if (!this.isPart) this.#orphans = NO_INPUTS
   }
 
   /** Forgets the posts that are set aside now. */

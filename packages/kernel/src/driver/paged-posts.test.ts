@@ -62,6 +62,15 @@ function paying(effect: Effect) {
 
 const paid = { ...waiting, signals: { ...waiting.signals, paid: z.string() } }
 
+/** Waits for ten seconds. */
+const listening = defineWorkflow(
+  { ...paid, name: 'listening' },
+  {
+    step: ({ results: { paid } }, next) =>
+      paid === undefined ? next.waitFor('paid', { timeoutMs: 10_000 }) : next.complete(paid.status),
+  },
+)
+
 /** Pays, with a handler that ends when its gate opens, and waits beside that; its code fails on the outcome. */
 function failing(gate: Promise<string>) {
   return defineWorkflow(
@@ -98,6 +107,17 @@ describe('what waits behind more than a page of other posts', () => {
     clock.block(20_000)
 
     expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: 'resumed' })
+  })
+
+  test('is not needed to know that a signal before it came too late', async () => {
+    const { clock, store, kernel, makeNoise } = setup(listening)
+    await kernel.start(listening, null, { runId: 'r' })
+    clock.block(20_000)
+    await kernel.signal('r', { name: 'paid', value: 'late', wait: false })
+    await makeNoise()
+
+    expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: 'timed-out' })
+    expect(await typesOf(store, 'r')).not.toContain('SignalDelivered')
   })
 
   test('is left there where the code fails on an outcome before it, of which nothing else is told', async () => {

@@ -371,6 +371,27 @@ describe('a wait with a timeout', () => {
     expect(await later.verify('r')).toMatchObject({ ok: true })
   })
 
+  test('two waits for one signal in time and one that came too late: the earlier takes the first, the other times out', async () => {
+    const { clock, kernel, another, start } = setup(({ results }, next) => {
+      if (results['a'] && results['b']) return next.complete({ ...results })
+      return next.all([
+        next.waitFor('paid', { key: 'a', timeoutMs: 2 * HOUR }),
+        next.waitFor('paid', { key: 'b', timeoutMs: HOUR }),
+      ])
+    })
+    await start()
+    await kernel.signal('r', { name: 'paid', value: { cents: 1 }, wait: false })
+    await kernel[Symbol.asyncDispose]()
+    await clock.advance(HOUR)
+    await using late = another()
+    await late.signal('r', { name: 'paid', value: { cents: 2 }, wait: false })
+
+    expect(await late.run('r')).toMatchObject({
+      output: { a: { status: 'delivered', output: { cents: 1 } }, b: { status: 'timed-out' } },
+    })
+    expect(await late.verify('r')).toMatchObject({ ok: true })
+  })
+
   test('two waits for one late signal: the earlier takes it, the other times out', async () => {
     const { clock, kernel, store, another, start } = setup(({ results }, next) => {
       if (results['a'] && results['b']) return next.complete({ ...results })

@@ -127,6 +127,11 @@ export class OpenItems implements Iterable<readonly [key: string, item: OpenItem
     return this.#waiting.signals.get(signal)?.first?.value.item as OpenWait | undefined
   }
 
+  /** The waits for a signal, in the order in which they were opened. */
+  waits(signal: string): readonly OpenWait[] {
+    return inOrder(this.#waiting.signals.get(signal)?.upTo(Infinity) ?? []) as OpenWait[]
+  }
+
   /** How many wait for a signal. */
   waitsFor(signal: string): number {
     return this.#waiting.signals.get(signal)?.size ?? 0
