@@ -35,6 +35,11 @@ export function isRefusedName(error: unknown): boolean {
   return isAnswer(error) && ['26000', '42P05'].includes(detailsOf(error).code)
 }
 
+/** True when several statements were sent where there can be one: nothing has happened. */
+export function isRefusedTogether(error: unknown): boolean {
+  return isAnswer(error) && detailsOf(error).code === '42601'
+}
+
 /** True when a statement met what was committed after its snapshot, as it may above `read committed`: it was rolled back. */
 export function isOutdated(error: unknown): boolean {
   return isAnswer(error) && detailsOf(error).code === '40001'

@@ -7,16 +7,19 @@ import {
   isOutdated,
   isRefusedFunction,
   isRefusedName,
+  isRefusedTogether,
   postgresError,
   type Phase,
 } from './postgres-error.ts'
 
+/** Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. */
+const BEGIN = 'begin isolation level read committed'
+
 /**
- * Whatever the server's default: what a statement reads after a wait for a lock is what its last holder committed. The server ends
- * the session of one that stands still amid it: else whoever waits for its locks would wait until its process goes on, or its
- * machine is given up by the network.
+ * The server ends the session of a transaction that stands still: else whoever waits for its locks would wait until its process
+ * goes on, or its machine is given up by the network.
  */
-const BEGIN = "begin isolation level read committed; set local idle_in_transaction_session_timeout = '5s'"
+const BOUND = "set local idle_in_transaction_session_timeout = '5s'"
 
 /** So often a statement is sent that the server's default level of isolation lets fail because of others. */
 const MOST_TRIES = 100
@@ -30,6 +33,8 @@ export class PostgresExecutor implements SqlExecutor {
   /** Names of functions that are not there or not for us: made by nobody who may, dropped, or kept from our role. */
   readonly #missing = new Set<string>()
   #namesCalls: boolean
+  /** False where the driver prepares whatever it sends, as pg-native does: that is one statement each. */
+  #sendsTogether = true
   #closed = false
 
   constructor(pool: PostgresPool, namesCalls: boolean) {
@@ -118,7 +123,8 @@ export class PostgresExecutor implements SqlExecutor {
     const client = await this.#connect()
     let phase: Phase = 'uncommitted'
     try {
-      await client.query(statement(mode === 'write' ? BEGIN : 'begin read only'))
+      if (mode === 'write') await this.#begin(client)
+      else await client.query(statement('begin read only'))
       const result = await drive(client, steps())
       if (mode === 'write') phase = 'committing'
       await client.query(statement('commit'))
@@ -128,6 +134,21 @@ export class PostgresExecutor implements SqlExecutor {
       this.#connections.giveBack(client, !(await isRolledBack(client, error)))
       throw postgresError(error, phase)
     }
+  }
+
+  /** In one round trip, where that can be. */
+  async #begin(client: PostgresClient): Promise<void> {
+    try {
+      if (this.#sendsTogether) {
+        await client.query(statement(`${BEGIN}; ${BOUND}`))
+        return
+      }
+    } catch (error) {
+      if (!isRefusedTogether(error)) throw error
+      this.#sendsTogether = false
+    }
+    await client.query(statement(BEGIN))
+    await client.query(statement(BOUND))
   }
 
   #takeKept(): PostgresClient | undefined {

@@ -3,6 +3,7 @@ import { genesis, isStoreError } from '@varve/store'
 import { sampleEvents } from '@varve/store-contract'
 import pg from 'pg'
 import { expect, inject, test } from 'vitest'
+import type { PostgresPool } from './pool.ts'
 import { postgresStore } from './postgres-store.ts'
 import { newSchemaName } from './testing/postgres-harness.ts'
 
@@ -68,4 +69,35 @@ test.for(['repeatable\\ read', 'serializable'])('at %s posts to one run are all 
   )
 
   expect([...new Set(await Promise.all(posting))]).toEqual(['kept'])
+})
+
+/** A pool whose driver prepares whatever it sends, as that of `pg.native` does. */
+function preparing(pool: pg.Pool): PostgresPool {
+  return {
+    connect: async () => {
+      const client = await pool.connect()
+      return {
+        query: async (query) => client.query(Object.assign({ queryMode: 'extended' }, query)),
+        on: client.on.bind(client),
+        removeListener: client.removeListener.bind(client),
+        release: (destroy) => client.release(destroy),
+      }
+    },
+  }
+}
+
+test('with a driver that sends one statement at a time a store is opened, and writes of several statements are made', async () => {
+  const schema = newSchemaName()
+  const pool = new pg.Pool({ connectionString: inject('pgUrl'), max: 2 })
+  const bytes = Buffer.alloc(2_500_000, 'x')
+  try {
+    await using store = await postgresStore({ pool: preparing(pool) }, { schema, notifications: false })
+
+    const id = await store.artifacts.put(bytes)
+
+    expect(Buffer.compare(await (await store.artifacts.get(id)).bytes(), bytes)).toBe(0)
+  } finally {
+    await pool.query(`drop schema if exists ${schema} cascade`)
+    await pool.end()
+  }
 })
