@@ -130,9 +130,10 @@ export function tickRunId(schedule: Pick<Schedule, 'id'>, at: Date): string {
   return `${scheduleTag(schedule)}:${at.toISOString()}`
 }
 
-/** The tick that a run is for; undefined for a run that is no schedule's. */
+/** The tick that a run is for; undefined for a run that is no schedule's, such as a fork `schedule:<id>:again-1`. */
 export function tickOf(schedule: Pick<Schedule, 'id'>, runId: string): Date | undefined {
-  const prefix = `${scheduleTag(schedule)}:`
-  const at = new Date(runId.startsWith(prefix) ? runId.slice(prefix.length) : NaN)
-  return Number.isNaN(at.getTime()) ? undefined : at
+  const at = new Date(runId.slice(scheduleTag(schedule).length + 1))
+  // Dates are read from nearly anything that ends in a number.
+  if (Number.isNaN(at.getTime()) || tickRunId(schedule, at) !== runId) return undefined
+  return at
 }

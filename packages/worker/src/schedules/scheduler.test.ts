@@ -154,6 +154,25 @@ describe('a schedule', () => {
     expect((await scene.minutes()).filter((at) => !Number.isNaN(at))).toEqual([1, 2, 3, 4, 5, 6])
   })
 
+  test('takes no fork of its runs for a tick, whatever it is called', async () => {
+    const scene = sceneOf()
+    const first = scene.kernelOf()
+    const before = scene.work(first, everyMinute('all'))
+    await until(() => scene.clock.timers > 1)
+    await minute(scene, 1)
+    await before.stop()
+    scene.clock.advance(1000)
+    await first.fork('schedule:report:2026-01-01T12:01:00.000Z', { at: 1, as: 'schedule:report:again-1' })
+    scene.clock.advance(5 * MINUTE)
+
+    await using _ = scene.work(scene.kernelOf(), everyMinute('all'))
+
+    await until(async () => (await scene.minutes()).includes(6))
+    const [fork, ...ticks] = await scene.minutes()
+    expect(fork).toBeLessThan(-1_000_000)
+    expect(ticks).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
   test('goes on where the store failed', async () => {
     const scene = sceneOf((clock) =>
       faultyStore(memoryStore({ now: clock.now }), [
