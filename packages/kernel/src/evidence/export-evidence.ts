@@ -16,7 +16,7 @@ import { KernelError } from '../errors.ts'
 import { checkNames } from '../known-names.ts'
 import { eventSchemas } from '../log/event-data.ts'
 import { bundleText, PART_BYTES, type ArtifactPart, type BundleLine, type RunFacts } from './bundle-line.ts'
-import { signStatement, type EvidenceSigner } from './signature.ts'
+import { checkSigner, signStatement, type EvidenceSigner } from './signature.ts'
 
 /** What goes into a bundle of evidence. */
 export interface ExportEvidenceOptions {
@@ -56,6 +56,7 @@ export async function* exportEvidence(
   checkNames('exportEvidence', options, NAMES, 'INVALID_INPUT')
   const { sign, children = false, artifacts: which = 'include' } = options
   checkWhat(children, which)
+  if (sign !== undefined) checkSigner(sign)
   const digest = createHash('sha256')
   const written = (line: BundleLine): string => {
     const text = bundleText(line)

@@ -1,5 +1,5 @@
 import { createPublicKey, sign as signBytes, verify as verifyBytes, KeyObject } from 'node:crypto'
-import { canonicalJson, type LogEnd } from '@varve/store'
+import { canonicalJson, shown, type LogEnd } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import type { BundleSignature } from './bundle-line.ts'
 
@@ -21,11 +21,25 @@ export interface Statement {
   readonly signedAt: number
 }
 
+/** Before anything is written for it to sign. @throws KernelError `INVALID_INPUT` for what can sign nothing. */
+export function checkSigner(by: KeyObject | EvidenceSigner): void {
+  const given = by as Partial<EvidenceSigner> | null
+  const signer = isKey(by) ? signerOf(by) : given
+  if (typeof signer?.sign !== 'function') {
+    const text = `sign must be a private key of node:crypto, or { publicKey, sign(message) }, got ${shown(by)}`
+    throw new KernelError('INVALID_INPUT', text)
+  }
+  publicText(signer.publicKey as KeyObject)
+}
+
 /** @throws KernelError `INVALID_INPUT` for a key that is none, or a signer whose signatures do not fit its key. */
 export async function signStatement(statement: Statement, by: KeyObject | EvidenceSigner): Promise<BundleSignature> {
   const signer = isKey(by) ? signerOf(by) : by
   const publicKey = publicText(signer.publicKey)
-  const value = await signer.sign(messageOf(statement))
+  const value: unknown = await signer.sign(messageOf(statement))
+  if (!(value instanceof Uint8Array)) {
+    throw new KernelError('INVALID_INPUT', `\`sign\` must answer the 64 bytes of a signature, got ${shown(value)}`)
+  }
   const signature = { signedAt: statement.signedAt, publicKey, value: Buffer.from(value).toString('base64url') }
   if (isSignatureOf(statement, signature)) return signature
   const text = `the signature that \`sign\` made does not fit its public key; nothing can be proven with it`

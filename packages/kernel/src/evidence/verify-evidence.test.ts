@@ -558,6 +558,23 @@ describe('a signed bundle', () => {
     expect(text).toBe(signed)
   })
 
+  test.for<[what: string, sign: unknown]>([
+    ['null', null],
+    ['a text', 'private key'],
+    ['without a function', { publicKey: ann.publicKey, sign: 'ann' }],
+    ['of no key', { sign: () => new Uint8Array(64) }],
+  ])('by %s is refused before anything is written', async ([, sign]) => {
+    const writing = kernel.exportEvidence('rich', { sign: sign as never })
+
+    await expect(writing.next()).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+  })
+
+  test('by what answers no bytes is refused', async () => {
+    const sign = { publicKey: ann.publicKey, sign: () => undefined as never }
+
+    await expect(bundleOf(kernel, 'rich', { sign })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
+  })
+
   test('is not written when the signature does not fit, or the key is of another kind', async () => {
     const sign = (message: Uint8Array) => signBytes(null, message, bob.privateKey)
     const refused = [
