@@ -392,6 +392,28 @@ describe('a wait with a timeout', () => {
     expect(await late.verify('r')).toMatchObject({ ok: true })
   })
 
+  test('a signal that came too late for one wait, and in time for the next, closes that one', async () => {
+    const { clock, kernel, another, start } = setup(({ results }, next) => {
+      if (results['a'] && results['b']) return next.complete({ ...results })
+      return next.all([
+        next.waitFor('paid', { key: 'a', timeoutMs: HOUR }),
+        next.waitFor('paid', { key: 'b', timeoutMs: 3 * HOUR }),
+      ])
+    })
+    await start()
+    await kernel[Symbol.asyncDispose]()
+    await clock.advance(2 * HOUR)
+    await using late = another({ workflows: [] })
+    await late.signal('r', { name: 'paid', value: { cents: 1 }, wait: false })
+    await clock.advance(2 * HOUR)
+
+    await using later = another()
+    const outcome = await later.run('r')
+
+    expect(outcome).toMatchObject({ output: { a: { status: 'timed-out' }, b: { status: 'delivered' } } })
+    expect(await later.verify('r')).toMatchObject({ ok: true })
+  })
+
   test('two waits for one late signal: the earlier takes it, the other times out', async () => {
     const { clock, kernel, store, another, start } = setup(({ results }, next) => {
       if (results['a'] && results['b']) return next.complete({ ...results })
