@@ -10,6 +10,7 @@ export { checkId, defaultLimits } from './limits.ts'
 export { checkList, checkNames, checkOneOf, checkOptions, isFrom, shown } from './given-value.ts'
 export type { NamesOf } from './given-value.ts'
 export type { Limits } from './limits.ts'
+export { allItems, allPages } from './ports/all-pages.ts'
 
 // The log's format.
 export { EVENT_FORMAT } from './log/stored-event.ts'

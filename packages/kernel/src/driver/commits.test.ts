@@ -1,4 +1,4 @@
-import type { Store } from '@varve/store'
+import { allItems, type Store } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -6,7 +6,6 @@ import { createKernel } from '../kernel/kernel.ts'
 import { processOwner } from '../owner.ts'
 import { manualClock } from '../testing/manual-clock.ts'
 import { recordCalls } from '../testing/store-calls.ts'
-import { readPosts } from '../views/read-posts.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 
 /** As many actions as the input says, one after the other; then a question, if it is to ask one. */
@@ -214,6 +213,6 @@ describe('signals that are more than one append can carry', () => {
 
     expect(await kernel.run('r')).toMatchObject({ status: 'completed', output: 1 })
 
-    expect(await Array.fromAsync(readPosts((page) => store.inbox.rejected('r', page)))).toHaveLength(10)
+    expect(await Array.fromAsync(allItems((page) => store.inbox.rejected('r', page)))).toHaveLength(10)
   })
 })

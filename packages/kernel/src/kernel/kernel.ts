@@ -235,7 +235,7 @@ export interface Kernel extends AsyncDisposable {
   get(runId: string): Promise<RunRow>
   /** A run's row, or undefined. */
   find(runId: string): Promise<RunRow | undefined>
-  /** Runs, newest first; 100 of them unless the page says otherwise. @throws StoreError `INVALID_ARGUMENT` (filter, limit or cursor). */
+  /** Runs, newest first; 100 of them unless the page says otherwise; `allItems` of `@varve/store` reads page after page. @throws StoreError `INVALID_ARGUMENT` (filter, limit or cursor). */
   list(filter?: RunFilter, page?: Partial<PageRequest>): Promise<Page<RunRow>>
 }
 

@@ -1,4 +1,4 @@
-import { isStoreError, type Claim, type DueRequest, type RunRow } from '@varve/store'
+import { allItems, isStoreError, type Claim, type DueRequest, type RunRow } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { canRecognizeDead, isKnownDead } from '../owner.ts'
@@ -39,14 +39,8 @@ export async function* orphans(
   }
 }
 
-async function* leasedRuns({ store, clock }: Environment): AsyncGenerator<RunRow, void, undefined> {
-  let cursor: string | undefined
-  do {
-    const page = { limit: 200, ...(cursor !== undefined && { cursor }) }
-    const { items, next } = await repeatable({ clock }, () => store.runs.list({ leased: true }, page))
-    yield* items
-    cursor = next
-  } while (cursor !== undefined)
+function leasedRuns({ store, clock }: Environment): AsyncGenerator<RunRow, void, undefined> {
+  return allItems((page) => repeatable({ clock }, () => store.runs.list({ leased: true }, page)))
 }
 
 function isOf({ workflow, version, queue, format }: RunRow, { workflows, queues, formats }: DueRequest): boolean {

@@ -1,4 +1,5 @@
 import {
+  allItems,
   canonicalJson,
   checkId,
   isStoreError,
@@ -25,7 +26,6 @@ import { enter, eraseUnused, isRefusal, withSecrets, type NewSecret } from '../s
 import { isSameValue } from '../secrets/same-value.ts'
 import { A_SPAN, isSpan } from '../time-span.ts'
 import { readSystem } from '../views/read-fold.ts'
-import { readPosts } from '../views/read-posts.ts'
 import type { Definition } from '../workflow/define-workflow.ts'
 import { checkRecordable } from '../driver/recordable.ts'
 import { runNotFound } from './run-not-found.ts'
@@ -277,7 +277,7 @@ export async function rejectionOf(
 /** Every time that a post of this id was set aside. */
 async function rejectionsOf(env: Environment, runId: string, id: string): Promise<RejectedPost[]> {
   const rejections: RejectedPost[] = []
-  for await (const post of readPosts((page) => env.store.inbox.rejected(runId, page))) {
+  for await (const post of allItems((page) => env.store.inbox.rejected(runId, page))) {
     if (post.id === id) rejections.push(post)
   }
   return rejections

@@ -1,4 +1,4 @@
-import { shown, type RunFilter, type RunRow } from '@varve/store'
+import { allItems, shown, type RunRow } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Outcome } from '../driver/outcome.ts'
 import { KernelError } from '../errors.ts'
@@ -45,22 +45,11 @@ export async function recoverRuns(
 }
 
 /** Runs that have not ended, and those that have and still owe others something. */
-async function* unfinished(kernel: KernelParts): AsyncGenerator<RowView, void, undefined> {
-  yield* listed(kernel, { statuses: ['running', 'blocked'] })
-  yield* listed(kernel, { statuses: ['completed', 'failed', 'canceled', 'continued'], owing: true })
+async function* unfinished({ env: { store } }: KernelParts): AsyncGenerator<RunRow, void, undefined> {
+  yield* allItems((page) => store.runs.list({ statuses: ['running', 'blocked'] }, page))
+  const ended = ['completed', 'failed', 'canceled', 'continued'] as const
+  yield* allItems((page) => store.runs.list({ statuses: ended, owing: true }, page))
 }
-
-async function* listed({ env }: KernelParts, filter: RunFilter): AsyncGenerator<RowView, void, undefined> {
-  let cursor: string | undefined
-  do {
-    const page = { limit: 200, ...(cursor !== undefined && { cursor }) }
-    const { items, next } = await env.store.runs.list(filter, page)
-    yield* items
-    cursor = next
-  } while (cursor !== undefined)
-}
-
-type RowView = Pick<RunRow, 'runId' | 'workflow' | 'version' | 'wakeAt' | 'waiting' | 'lease' | 'problem'>
 
 async function recoverOne(kernel: KernelParts, runId: string): Promise<RecoveredRun | undefined> {
   try {

@@ -1,11 +1,9 @@
-import type { ContentId } from '@varve/store'
+import { allItems, type ContentId } from '@varve/store'
 import { artifactsInValue } from '../artifacts/artifacts-in.ts'
 import { repeatable } from '../driver/append.ts'
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
-import { readPosts } from '../views/read-posts.ts'
-
-const RUNS = 500
+const PAGE = 500
 
 /** The artifacts that posts refer to which no driver has taken yet: nothing else refers to them until one does. */
 export async function artifactsInPosts(
@@ -13,16 +11,11 @@ export async function artifactsInPosts(
 ): Promise<ReadonlySet<ContentId>> {
   const { runs, inbox } = env.store
   const found = new Set<ContentId>()
-  let cursor: string | undefined
-  do {
-    const request = { limit: RUNS, ...(cursor !== undefined && { cursor }) }
-    const page = await repeatable(env, () => runs.list({ statuses: ['running', 'blocked'] }, request))
-    for (const { runId, waiting } of page.items) {
-      if (waiting === 0) continue
-      const posts = readPosts((page) => repeatable(env, () => inbox.list(runId, page)))
-      for await (const { body } of posts) for (const id of artifactsInValue(JSON.parse(body))) found.add(id)
-    }
-    cursor = page.next
-  } while (cursor !== undefined)
+  const living = allItems((page) => repeatable(env, () => runs.list({ statuses: ['running', 'blocked'] }, page)), PAGE)
+  for await (const { runId, waiting } of living) {
+    if (waiting === 0) continue
+    const posts = allItems((page) => repeatable(env, () => inbox.list(runId, page)), PAGE)
+    for await (const { body } of posts) for (const id of artifactsInValue(JSON.parse(body))) found.add(id)
+  }
   return found
 }

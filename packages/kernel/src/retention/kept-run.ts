@@ -1,4 +1,4 @@
-import { isTerminal, type RunFilter, type RunRow } from '@varve/store'
+import { allItems, isTerminal, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
 import { derivedRunId } from '../run/request-draft.ts'
@@ -56,14 +56,9 @@ export function owedSuccessors(env: Environment): () => Promise<ReadonlySet<stri
 
 async function findOwedSuccessors(env: Environment): Promise<ReadonlySet<string>> {
   const owed = new Set<string>()
-  let cursor: string | undefined
-  do {
-    const request = { limit: 100, ...(cursor !== undefined && { cursor }) }
-    const filter: RunFilter = { statuses: ['continued'], owing: true }
-    const { items, next } = await repeatable(env, () => env.store.runs.list(filter, request))
-    for (const { runId } of items) owed.add(derivedRunId(runId, '\n'))
-    cursor = next
-  } while (cursor !== undefined)
+  const filter: RunFilter = { statuses: ['continued'], owing: true }
+  const owing = allItems((page) => repeatable(env, () => env.store.runs.list(filter, page)))
+  for await (const { runId } of owing) owed.add(derivedRunId(runId, '\n'))
   return owed
 }
 
@@ -97,16 +92,13 @@ async function whoNeedsSecrets(env: Environment, row: RunRow, kin: Kin): Promise
 
 /** True while one of the runs that a run has started, or that these have, has not ended: secrets are passed on down to the last. */
 async function hasLivingChild(env: Environment, parent: string): Promise<boolean> {
-  const listed = (request: { readonly limit: number; readonly cursor?: string }, filter: RunFilter) =>
+  const listed = (request: PageRequest, filter: RunFilter) =>
     repeatable(env, () => env.store.runs.list({ parent, ...filter }, request))
   if ((await listed({ limit: 1 }, { statuses: ['running', 'blocked'] })).items.length > 0) return true
-  let cursor: string | undefined
-  do {
-    const { items, next } = await listed({ limit: 100, ...(cursor !== undefined && { cursor }) }, {})
+  for await (const { runId, owes } of allItems((page) => listed(page, {}))) {
     // One that owes something may have a successor to start.
-    for (const { runId, owes } of items) if (owes.length > 0 || (await hasLivingChild(env, runId))) return true
-    cursor = next
-  } while (cursor !== undefined)
+    if (owes.length > 0 || (await hasLivingChild(env, runId))) return true
+  }
   return false
 }
 

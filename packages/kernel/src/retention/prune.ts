@@ -1,4 +1,5 @@
 import {
+  allPages,
   checkList,
   checkRunFilter,
   isStoreError,
@@ -109,7 +110,7 @@ function checkPrune(options: PruneOptions): void {
   if (living !== undefined) {
     throw invalid(`a prune removes runs that have ended: ${STATUSES.join(', ')}, not ${shown(living)}`)
   }
-  checkRunFilter(which, { limit: PAGE })
+  checkRunFilter(which, { limit: 1 })
 }
 
 function checkWhole(name: string, value: number, least: number): void {
@@ -154,17 +155,9 @@ async function removeRuns(
   return report
 }
 
-const PAGE = 200
-
 /** Newest first, so a chain of runs goes from its end, and children before their parents. */
-async function* pagesOf(env: Environment, filter: RunFilter): AsyncGenerator<readonly RunRow[], void, undefined> {
-  let cursor: string | undefined
-  do {
-    const request = { limit: PAGE, ...(cursor !== undefined && { cursor }) }
-    const { items, next } = await repeatable(env, () => env.store.runs.list(filter, request))
-    yield items
-    cursor = next
-  } while (cursor !== undefined)
+function pagesOf(env: Environment, filter: RunFilter): AsyncGenerator<readonly RunRow[], void, undefined> {
+  return allPages((page) => repeatable(env, () => env.store.runs.list(filter, page)))
 }
 
 /** What became of one run; neither removed nor kept when another process was first. */

@@ -1,4 +1,4 @@
-import type { ArtifactRow, ContentId } from '@varve/store'
+import { allPages, type ArtifactRow, type ContentId } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Clock } from '../clock.ts'
 import type { Environment } from '../driver/environment.ts'
@@ -27,19 +27,16 @@ export async function* sweepArtifacts(
   const { artifacts, store } = env
   // Before the logs are asked: what is posted is in the one or in the other.
   const posted = await artifactsInPosts(env)
-  let cursor: string | undefined
-  do {
-    const request = { limit: PAGE, ...(cursor !== undefined && { cursor }) }
-    const page = await repeatable(env, () => artifacts.list({ unusedSince }, request))
-    const ids = page.items.map(({ id }) => id).filter((id) => !posted.has(id))
+  const unused = allPages((page) => repeatable(env, () => artifacts.list({ unusedSince }, page)), PAGE)
+  for await (const rows of unused) {
+    const ids = rows.map(({ id }) => id).filter((id) => !posted.has(id))
     const inRuns = ids.length === 0 ? [] : await repeatable(env, () => store.runs.referred(ids))
     const inCache = ids.length === 0 ? [] : await repeatable(env, () => cached(ids))
     const roots = new Set([...inRuns, ...inCache])
-    for (const row of page.items) {
+    for (const row of rows) {
       if (roots.has(row.id) || posted.has(row.id)) continue
       const isGone = dryRun || (await repeatable(env, () => artifacts.delete(row.id, { ifUnusedSince: unusedSince })))
       if (isGone) yield row
     }
-    cursor = page.next
-  } while (cursor !== undefined)
+  }
 }

@@ -1,5 +1,4 @@
-import type { Json, Store } from '@varve/store'
-import { readPosts } from '../views/read-posts.ts'
+import { allItems, type Json, type Store } from '@varve/store'
 import { replaceParts } from './replace.ts'
 import { asReference } from './secret.ts'
 
@@ -11,8 +10,8 @@ import { asReference } from './secret.ts'
 export async function eraseSecretsOf({ events, inbox, secrets }: Store, runId: string): Promise<readonly string[]> {
   const ids = new Set<string>()
   // Before the others, where a post that is taken meanwhile is found then.
-  for await (const { body } of readPosts((page) => inbox.list(runId, page))) collect(body, ids)
-  for await (const { body } of readPosts((page) => inbox.rejected(runId, page))) collect(body, ids)
+  for await (const { body } of allItems((page) => inbox.list(runId, page))) collect(body, ids)
+  for await (const { body } of allItems((page) => inbox.rejected(runId, page))) collect(body, ids)
   for await (const { body } of events.read(runId)) collect(body, ids)
   for (const id of ids) await secrets.erase(id)
   return [...ids]

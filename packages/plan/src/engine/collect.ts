@@ -1,8 +1,15 @@
 import { sweepArtifacts } from '@varve/kernel/stepper'
-import { shown, type ArtifactRow, type CacheEntry, type CacheFilter, type ContentId, type Store } from '@varve/store'
+import {
+  allItems,
+  shown,
+  type ArtifactRow,
+  type CacheEntry,
+  type CacheFilter,
+  type ContentId,
+  type Store,
+} from '@varve/store'
 import { PlanError } from '../errors.ts'
 import type { EngineParts } from './parts.ts'
-import { allItems } from './all-items.ts'
 import { isPin } from './pins.ts'
 
 /** What is collected. */

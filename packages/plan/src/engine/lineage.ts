@@ -1,10 +1,9 @@
 import type { ArtifactRef } from '@varve/kernel'
-import type { ContentId } from '@varve/store'
+import { allItems, type ContentId } from '@varve/store'
 import { artifactOf, resultOf, type ItemRecord } from '../view/run-record.ts'
 import type { ListEntry, RunRequest } from '../schedule/requests.ts'
 import type { EngineParts } from './parts.ts'
 import { isPlanError } from '../errors.ts'
-import { allItems } from './all-items.ts'
 import { readRecord } from './pinned-run.ts'
 
 /** An execution that made an artifact, or took it over. */

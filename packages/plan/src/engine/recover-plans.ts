@@ -1,7 +1,6 @@
 import type { RecoveredRun } from '@varve/kernel'
-import { isStoreError } from '@varve/store'
+import { allItems, isStoreError } from '@varve/store'
 import { isPlanError } from '../errors.ts'
-import { allItems } from './all-items.ts'
 import type { EngineParts } from './parts.ts'
 import { pinnedStart } from './pinned-run.ts'
 

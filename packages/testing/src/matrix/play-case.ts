@@ -1,5 +1,5 @@
 import type { createKernel, Kernel, Workflow } from '@varve/kernel'
-import { isTerminal, type RunRow, type Store } from '@varve/store'
+import { allItems, isTerminal, type RunRow, type Store } from '@varve/store'
 import type { BoundaryName, ProcessFaults } from '../boundaries.ts'
 import { TestingError } from '../errors.ts'
 import { simulatedProcess, type SimulatedProcess } from '../simulated-process.ts'
@@ -42,7 +42,6 @@ export interface CaseWorld {
 const LEASE_MS = 1000
 /** A scenario that is asked so often and does not end never will. */
 const TURNS = 1000
-const PAGE = 1000
 
 /** A process as a scenario needs it: a simulated one, or a real one. */
 export type LivingProcess = Pick<SimulatedProcess, 'store' | 'clock' | 'owner' | 'passing'>
@@ -190,15 +189,8 @@ function blockersOf({ blockedOn }: RunRow): string {
     .join(', ')
 }
 
-async function listAll(kernel: Kernel): Promise<RunRow[]> {
-  const rows: RunRow[] = []
-  let cursor: string | undefined
-  do {
-    const page = await kernel.list({}, { limit: PAGE, ...(cursor !== undefined && { cursor }) })
-    rows.push(...page.items)
-    cursor = page.next
-  } while (cursor !== undefined)
-  return rows
+function listAll(kernel: Kernel): Promise<RunRow[]> {
+  return Array.fromAsync(allItems((page) => kernel.list({}, page)))
 }
 
 async function endedRun(kernel: Kernel, { runId, workflow }: RunRow): Promise<EndedRun> {

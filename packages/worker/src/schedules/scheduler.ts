@@ -1,5 +1,5 @@
 import { isKernelError, type Kernel, type Timer } from '@varve/kernel'
-import { isStoreError } from '@varve/store'
+import { allItems, isStoreError } from '@varve/store'
 import { isWorkerError, WorkerError } from '../errors.ts'
 import type { WorkerSettings } from '../options.ts'
 import { scheduleTag, tickOf, tickRunId, type Schedule } from './schedule.ts'
@@ -88,15 +88,12 @@ export class Scheduler {
 
   /** Forks and successors of its runs have the tag of the schedule, too, and are passed over. */
   async #lastTick(schedule: Schedule, now: number): Promise<number | undefined> {
-    let cursor: string | undefined
-    do {
-      const page = { limit: PAGE, ...(cursor !== undefined && { cursor }) }
-      const { items, next } = await this.#settings.kernel.list({ tags: [scheduleTag(schedule)] }, page)
-      const ticks = items.flatMap(({ runId }) => tickOf(schedule, runId)?.getTime() ?? [])
-      const last = ticks.find((tick) => tick <= now + AHEAD_MS)
-      if (last !== undefined) return last
-      cursor = next
-    } while (cursor !== undefined)
+    const { kernel } = this.#settings
+    const runs = allItems((page) => kernel.list({ tags: [scheduleTag(schedule)] }, page), PAGE)
+    for await (const { runId } of runs) {
+      const tick = tickOf(schedule, runId)?.getTime()
+      if (tick !== undefined && tick <= now + AHEAD_MS) return tick
+    }
     return undefined
   }
 }

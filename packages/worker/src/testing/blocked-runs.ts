@@ -1,5 +1,6 @@
 // node --expose-gc blocked-runs.ts <worker | dispatcher | verbs>: tells how many bytes of its heap each blocked run takes.
 import { createKernel, defineWorkflow, type Kernel } from '@varve/kernel'
+import { allPages } from '@varve/store'
 import { sqliteStore } from '@varve/store-sqlite'
 import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
@@ -76,12 +77,7 @@ async function enqueue(runs: number): Promise<void> {
 
 async function countBlocked(): Promise<number> {
   let count = 0
-  let cursor: string | undefined
-  do {
-    const page = await kernel.list({ statuses: ['blocked'] }, { limit: 200, ...(cursor !== undefined && { cursor }) })
-    count += page.items.length
-    cursor = page.next
-  } while (cursor !== undefined)
+  for await (const rows of allPages((page) => kernel.list({ statuses: ['blocked'] }, page))) count += rows.length
   return count
 }
 
