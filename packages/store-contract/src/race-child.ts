@@ -17,6 +17,18 @@ const leases: string[] = []
 const taken: string[] = []
 const refusals: Partial<Record<StoreErrorCode, number>> = {}
 
+/** Repeats a call until the store has time for it: how long it waits for others before it says that it is busy is its own affair. */
+async function whenFree<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call()
+    } catch (error) {
+      if (!isStoreError(error, 'STORE_BUSY')) throw error
+      await nextTurn()
+    }
+  }
+}
+
 async function openStore(): Promise<Store> {
   const { module, export: name, args } = race.store
   const exports = (await import(isAbsolute(module) ? pathToFileURL(module).href : module)) as Module
@@ -27,15 +39,17 @@ async function openStore(): Promise<Store> {
 
 /** All processes put the same content, and want the same entry of the cache. @returns who got it. */
 async function share(store: Store): Promise<string> {
-  const artifacts = [await store.artifacts.put(sharedContent)]
-  return (await store.cache.putIfAbsent({ key: race.runId, group: race.writer, artifacts, body: null })).group
+  const artifacts = [await whenFree(async () => store.artifacts.put(sharedContent))]
+  const entry = { key: race.runId, group: race.writer, artifacts, body: null }
+  return (await whenFree(async () => store.cache.putIfAbsent(entry))).group
 }
 
 async function run(store: Store): Promise<void> {
   let end = genesis(race.runId)
   while (end.seq < race.events) {
     end = (await unlessRefused(async () => appendOne(store, end))) ?? end
-    end = endOf(await readAll(store, race.runId, { from: end.seq + 1 }), end)
+    const { seq } = end
+    end = endOf(await whenFree(async () => readAll(store, race.runId, { from: seq + 1 })), end)
   }
 }
 
@@ -54,9 +68,10 @@ async function unlessRefused<T>(call: () => Promise<T>): Promise<T | undefined> 
 async function postAndTake(store: Store, posts: number): Promise<void> {
   for (let n = 0; n < posts; n++) {
     const runId = racedRuns[n % racedRuns.length] ?? race.runId
-    await post(store, runId, `${race.writer}, post ${n}`)
+    await whenFree(async () => post(store, runId, `${race.writer}, post ${n}`))
     await unlessRefused(async () => {
-      const [claim] = n % 3 === 0 ? [await lease(store, runId)] : await claimDue(store, race.writer, { limit: 1 })
+      const claiming = async () => claimDue(store, race.writer, { limit: 1 })
+      const [claim] = n % 3 === 0 ? [await lease(store, runId)] : await whenFree(claiming)
       if (claim !== undefined) await takePosts(store, claim)
     })
   }
@@ -65,11 +80,11 @@ async function postAndTake(store: Store, posts: number): Promise<void> {
 async function takePosts(store: Store, claim: Claim): Promise<void> {
   const { runId, head: expectedHead, token: fencingToken } = claim
   leases.push(`${runId}, token ${fencingToken}`)
-  await store.runs.renew(claim, { leaseMs: LEASE_MS })
-  const take = (await store.inbox.list(runId, { limit: 10 })).items.map(({ id }) => id)
-  await store.events.append(runId, [], { expectedHead, fencingToken, run: running, take })
+  await whenFree(async () => store.runs.renew(claim, { leaseMs: LEASE_MS }))
+  const take = (await whenFree(async () => store.inbox.list(runId, { limit: 10 }))).items.map(({ id }) => id)
+  await whenFree(async () => store.events.append(runId, [], { expectedHead, fencingToken, run: running, take }))
   taken.push(...take)
-  await store.runs.release(claim, { expectedHead })
+  await whenFree(async () => store.runs.release(claim, { expectedHead }))
 }
 
 async function appendOne(store: Store, end: LogEnd): Promise<LogEnd> {
@@ -77,22 +92,22 @@ async function appendOne(store: Store, end: LogEnd): Promise<LogEnd> {
   try {
     const events = sampleEvents(race.runId, 1, end, race.writer)
     const options = { expectedHead: end.seq, fencingToken: claim?.token ?? race.token ?? 0, run: running }
-    await store.events.append(race.runId, events, options)
+    await whenFree(async () => store.events.append(race.runId, events, options))
     const next = endOf(events, end)
     won.push({ seq: next.seq, hash: next.hash })
     return next
   } finally {
-    if (claim !== undefined) await store.runs.release(claim, { expectedHead: end.seq + 1 })
+    if (claim !== undefined) await whenFree(async () => store.runs.release(claim, { expectedHead: end.seq + 1 }))
   }
 }
 
 async function lease(store: Store, runId = race.runId): Promise<Claim> {
-  return store.runs.acquire(runId, { owner: owner(race.writer), leaseMs: LEASE_MS })
+  return whenFree(async () => store.runs.acquire(runId, { owner: owner(race.writer), leaseMs: LEASE_MS }))
 }
 
 async function result(): Promise<RaceResult> {
   try {
-    const store = await openStore()
+    const store = await whenFree(openStore)
     process.stdout.write('ready\n')
     await once(process.stdin, 'data')
     const cached = await share(store)

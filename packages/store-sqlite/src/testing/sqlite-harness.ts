@@ -7,8 +7,8 @@ import path from 'node:path'
 import { sqliteStore } from '../sqlite-store.ts'
 import { forgetful } from './forgetful-database.ts'
 
-/** Stores on one file in a folder of its own. */
-export async function fileHarness(): Promise<Harness> {
+/** Stores on one file in a folder of its own; in other processes they wait so long for each other. */
+export async function fileHarness(busyTimeoutMs = 10_000): Promise<Harness> {
   const folder = await temporaryFolder()
   const file = path.join(folder, 'runs.sqlite')
   const clock = createTestClock()
@@ -21,7 +21,7 @@ export async function fileHarness(): Promise<Harness> {
   }
   return {
     clock,
-    child: { module: import.meta.filename, export: 'openInChild', args: { path: file } },
+    child: { module: import.meta.filename, export: 'openInChild', args: { path: file, busyTimeoutMs } },
     open: async () => {
       const database = new SQLite(file, { timeout: 0 })
       databases.push(database)
@@ -60,8 +60,13 @@ export async function memoryHarness(): Promise<Harness> {
  *
  * @public
  */
-export async function openInChild(location: { readonly path: string }): Promise<Store> {
-  return sqliteStore(location, { synchronous: 'NORMAL' })
+export async function openInChild({ path, busyTimeoutMs }: ChildLocation): Promise<Store> {
+  return sqliteStore({ path }, { synchronous: 'NORMAL', busyTimeoutMs })
+}
+
+interface ChildLocation {
+  readonly path: string
+  readonly busyTimeoutMs: number
 }
 
 /** A new folder; whoever asks for it deletes it. */
