@@ -20,31 +20,56 @@ export interface Kin {
   readonly isAtWork: (runId: string) => Promise<boolean>
   /** True when the run is there and it, one above it, or one that any of these has passed its secrets on to may do something yet. */
   readonly isFamilyAtWork: (runId: string) => Promise<boolean>
+  /** True when one that the run has started, or that these have, may do something yet: secrets are passed on down to the last. */
+  readonly isAtWorkBelow: (runId: string) => Promise<boolean>
 }
 
-/** Remembers what it has found: many runs of a page have one parent. */
+/**
+ * Remembers what it has found: of a family each run asks about all that are above and below it.
+ *
+ * What is at rest with all below it stays so, and what has come to rest since it was asked is kept once more: so what was found
+ * holds for a whole prune.
+ */
 export function kinOf(env: Environment): Kin {
-  const find = remembering((runId) => repeatable(env, () => env.store.runs.find(runId)))
-  const isAtWork = async (runId: string): Promise<boolean> => {
-    const row = await find(runId)
-    return row !== undefined && (!isTerminal(row.status) || row.owes.length > 0)
-  }
+  const find = remembering(async (runId) => standingOf(await repeatable(env, () => env.store.runs.find(runId))))
   const kin: Kin = {
-    isAtWork,
+    isAtWork: async (runId) => (await find(runId))?.isAtWork ?? false,
     isFamilyAtWork: remembering(async (runId) => {
-      if (await isAtWork(runId)) return true
-      const row = await find(runId)
-      return row !== undefined && (await whoNeedsSecrets(env, row, kin)) !== undefined
+      const standing = await find(runId)
+      if (standing === undefined) return false
+      return standing.isAtWork || (await whoNeedsSecrets(env, standing, kin)) !== undefined
     }),
+    isAtWorkBelow: remembering(async (runId) => hasChildAtWork(env, runId, kin)),
   }
   return kin
 }
 
+/** What is remembered of a run: its row may be large. */
+interface Standing extends Pick<RunRow, 'runId' | 'status' | 'parent'> {
+  readonly isAtWork: boolean
+}
+
+function standingOf(row: RunRow | undefined): Standing | undefined {
+  if (row === undefined) return undefined
+  const { runId, status, parent } = row
+  return { runId, status, ...(parent !== undefined && { parent }), isAtWork: mayAct(row) }
+}
+
+function mayAct({ status, owes }: RunRow): boolean {
+  return !isTerminal(status) || owes.length > 0
+}
+
+/** Of so many runs an answer is remembered, which is some ten megabytes; then all are forgotten. */
+const MOST_KNOWN = 100_000
+
 function remembering<T>(ask: (runId: string) => Promise<T>): (runId: string) => Promise<T> {
   const known = new Map<string, T>()
   return async (runId) => {
-    if (!known.has(runId)) known.set(runId, await ask(runId))
-    return known.get(runId) as T
+    if (known.has(runId)) return known.get(runId) as T
+    const answer = await ask(runId)
+    if (known.size >= MOST_KNOWN) known.clear()
+    known.set(runId, answer)
+    return answer
   }
 }
 
@@ -84,20 +109,23 @@ export async function whyKept(
 }
 
 /** Who may need the secrets of an ended run yet. It may have them from those above it, who have passed them on to others, too. */
-async function whoNeedsSecrets(env: Environment, row: RunRow, kin: Kin): Promise<KeptReason | undefined> {
-  if (row.status === 'continued' && (await holdsSecrets(env, row.runId))) return 'successor'
-  if (await hasLivingChild(env, row.runId)) return 'child'
-  return row.parent !== undefined && (await kin.isFamilyAtWork(row.parent)) ? 'parent' : undefined
+async function whoNeedsSecrets(
+  env: Environment,
+  { runId, status, parent }: Pick<RunRow, 'runId' | 'status' | 'parent'>,
+  kin: Kin,
+): Promise<KeptReason | undefined> {
+  if (status === 'continued' && (await holdsSecrets(env, runId))) return 'successor'
+  if (await kin.isAtWorkBelow(runId)) return 'child'
+  return parent !== undefined && (await kin.isFamilyAtWork(parent)) ? 'parent' : undefined
 }
 
-/** True while one of the runs that a run has started, or that these have, has not ended: secrets are passed on down to the last. */
-async function hasLivingChild(env: Environment, parent: string): Promise<boolean> {
+async function hasChildAtWork(env: Environment, parent: string, kin: Kin): Promise<boolean> {
   const listed = (request: PageRequest, filter: RunFilter) =>
     repeatable(env, () => env.store.runs.list({ parent, ...filter }, request))
   if ((await listed({ limit: 1 }, { statuses: ['running', 'blocked'] })).items.length > 0) return true
-  for await (const { runId, owes } of allItems((page) => listed(page, {}))) {
-    // One that owes something may have a successor to start.
-    if (owes.length > 0 || (await hasLivingChild(env, runId))) return true
+  for await (const child of allItems((page) => listed(page, {}))) {
+    // One that owes something may have a successor to start, and one that had may have started it since.
+    if (mayAct(child) || (await kin.isAtWorkBelow(child.runId))) return true
   }
   return false
 }

@@ -590,6 +590,33 @@ test('5,000 runs are removed page by page, also behind thousands that are kept',
   expect(pages.length).toBeLessThan(80)
 })
 
+describe('a prune that erases secrets asks a few questions for each run of a family, however deep it is', () => {
+  const DEPTH = 600
+  const idOf = (depth: number) => `r${String(depth).padStart(4, '0')}`
+
+  test.for([
+    { atWork: 'the last one', living: DEPTH, kept: DEPTH },
+    { atWork: 'the first one', living: 0, kept: DEPTH },
+    { atWork: 'nobody', living: undefined, kept: 0 },
+  ])('and $atWork is at work', async ({ living, kept }) => {
+    const calls: string[] = []
+    const { clock, data, kernel, ids } = setup((store) => recordCalls(store, calls))
+    for (let depth = 0; depth <= DEPTH; depth++) {
+      const status = depth === living ? 'running' : 'completed'
+      await leave(data, idOf(depth), { status, ...(depth > 0 && { parent: idOf(depth - 1) }) })
+      clock.block(1)
+    }
+    clock.block(31 * DAY_MS)
+
+    const report = await kernel.prune({ ...MONTH, secrets: 'erase', artifacts: false })
+
+    expect(report.keptCount).toBe(kept)
+    expect(await ids()).toHaveLength(kept === 0 ? 0 : DEPTH + 1)
+    const asked = calls.filter((name) => name === 'runs.list' || name === 'runs.find')
+    expect(asked.length).toBeLessThan(5 * DEPTH)
+  })
+})
+
 describe('an artifact that is passed on amid the prune that removes its run stays', () => {
   const passed = defineWorkflow(
     { name: 'passed', version: '1', input: z.any(), signals: { file: z.any() } },

@@ -139,8 +139,8 @@ async function removeRuns(
   const filter = { ...whichRuns(options), endedBefore: now - olderThanMs, createdBefore: now - olderThanMs }
   const report = { removed: [] as string[], kept: [] as KeptRun[], keptCount: 0, more: false, secretsErased: 0 }
   const owed = owedSuccessors(env)
+  const kin = kinOf(env)
   for await (const rows of pagesOf(env, filter)) {
-    const kin = kinOf(env)
     for (const row of rows) {
       if (report.removed.length === limit) return { ...report, more: true }
       const reason = await whyKept(env, row, { kin, owed, now, erases: options.secrets === 'erase' })
