@@ -1,6 +1,7 @@
-import { allItems, isTerminal, type PageRequest, type RunFilter, type RunRow } from '@varve/store'
+import { allItems, genesis, isTerminal, type PageRequest, type RunFilter, type RunRow, type Store } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
+import { readLogEvent } from '../log/log-event.ts'
 import { derivedRunId } from '../run/request-draft.ts'
 
 /**
@@ -9,7 +10,8 @@ import { derivedRunId } from '../run/request-draft.ts'
  * `owes`: it has something to tell or to start yet, its successor for example. `leased`: a process is at it. `parent`: the run that
  * started it has not ended, or owes something, and would start it again; where secrets are to be erased, also while one above that has not
  * ended, or one that any of these has passed them on to. `previous`: the run that goes on as it owes its start yet, and would start it
- * again. `successor`, `child`: one that its secrets were passed on to has not ended; only where they are to be erased.
+ * again. `successor`, `child`: one that its secrets, or those of a run that it goes on as, were passed on to has not ended; only where they are
+to be erased.
  * `before`: what was to be done before has failed.
  */
 export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor' | 'child' | 'before'
@@ -22,6 +24,8 @@ export interface Kin {
   readonly isFamilyAtWork: (runId: string) => Promise<boolean>
   /** True when one that the run has started, or that these have, may do something yet: secrets are passed on down to the last. */
   readonly isAtWorkBelow: (runId: string) => Promise<boolean>
+  /** True when one below a run that went on as this one, at once or through others, may do something yet. */
+  readonly isAtWorkBefore: (runId: string) => Promise<boolean>
 }
 
 /**
@@ -40,6 +44,10 @@ export function kinOf(env: Environment): Kin {
       return standing.isAtWork || (await whoNeedsSecrets(env, standing, kin)) !== undefined
     }),
     isAtWorkBelow: remembering(async (runId) => hasChildAtWork(env, runId, kin)),
+    isAtWorkBefore: remembering(async (runId) => {
+      const previous = await repeatable(env, () => readPrevious(env.store, runId))
+      return previous !== undefined && ((await kin.isAtWorkBelow(previous)) || (await kin.isAtWorkBefore(previous)))
+    }),
   }
   return kin
 }
@@ -114,8 +122,8 @@ async function whoNeedsSecrets(
   { runId, status, parent }: Pick<RunRow, 'runId' | 'status' | 'parent'>,
   kin: Kin,
 ): Promise<KeptReason | undefined> {
-  if (status === 'continued' && (await holdsSecrets(env, runId))) return 'successor'
-  if (await kin.isAtWorkBelow(runId)) return 'child'
+  if (status === 'continued' && (await isAtWorkAfter(env, runId, kin))) return 'successor'
+  if ((await kin.isAtWorkBelow(runId)) || (await kin.isAtWorkBefore(runId))) return 'child'
   return parent !== undefined && (await kin.isFamilyAtWork(parent)) ? 'parent' : undefined
 }
 
@@ -131,7 +139,17 @@ async function hasChildAtWork(env: Environment, parent: string, kin: Kin): Promi
 }
 
 /** A successor that has gone on as another one stands for it until it is gone itself: the newest of a chain goes first. */
-async function holdsSecrets(env: Environment, runId: string): Promise<boolean> {
+async function isAtWorkAfter(env: Environment, runId: string, kin: Kin): Promise<boolean> {
   const successor = await repeatable(env, () => env.store.runs.find(derivedRunId(runId, '\n')))
-  return successor !== undefined && (!isTerminal(successor.status) || successor.status === 'continued')
+  if (successor === undefined) return false
+  return successor.status === 'continued' || mayAct(successor) || kin.isAtWorkBelow(successor.runId)
+}
+
+/** The run that goes on as this one; undefined also where the log is gone. */
+async function readPrevious(store: Store, runId: string): Promise<string | undefined> {
+  for await (const stored of store.events.read(runId, { from: 1, to: 1 })) {
+    const { type, data } = readLogEvent(genesis(runId), stored)
+    return type === 'RunStarted' ? data.previous : undefined
+  }
+  return undefined
 }

@@ -513,6 +513,31 @@ describe('the secrets of runs that are removed', () => {
     expect((await kernel.list()).items).toEqual([])
   })
 
+  test.for([
+    ['the first run', 0],
+    ['the second run', 1],
+    ['the last run', 2],
+  ] as const)('stay in a chain of runs that went on as each other while a child of %s is at work', async ([, at]) => {
+    const { clock, data, erased, kernel, start } = withSecrets()
+    const second = derivedRunId('r', '\n')
+    const chain = ['r', second, derivedRunId(second, '\n')] as const
+    await start('r', 2)
+    for (const runId of chain) await kernel.run(runId)
+    await kernel.resume(chain[2], { key: 'ask', value: null })
+    await leave(data, 'child', { parent: chain[at], status: 'running' })
+    clock.block(31 * DAY_MS)
+
+    const report = await kernel.prune({ ...MONTH, secrets: 'erase' })
+
+    expect(report.removed).toEqual([])
+    expect(erased).toEqual([])
+    await data.runs.remove('child', { ifTerminal: false })
+    // Of runs that were made in one millisecond nobody knows which is the newest.
+    for (let times = 0; times < 3; times++) await kernel.prune({ ...MONTH, secrets: 'erase' })
+    expect((await kernel.list()).items).toEqual([])
+    expect(new Set(erased).size).toBe(1)
+  })
+
   test('are erased by no prune that keeps the run, for a child that has not ended', async () => {
     const { clock, data, erased, kernel, start } = withSecrets()
     await start('r', -1)
