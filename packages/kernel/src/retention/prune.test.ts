@@ -1,4 +1,12 @@
-import { canonicalJson, contentId, StoreError, type Debt, type RunStatus, type Store } from '@varve/store'
+import {
+  canonicalJson,
+  contentId,
+  StoreError,
+  type Debt,
+  type RunFilter,
+  type RunStatus,
+  type Store,
+} from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -640,6 +648,29 @@ describe('a prune that erases secrets asks a few questions for each run of a fam
     const asked = calls.filter((name) => name === 'runs.list' || name === 'runs.find')
     expect(asked.length).toBeLessThan(5 * DEPTH)
   })
+})
+
+test('secrets stay when a child is started while the children are listed', async () => {
+  let begin: (() => Promise<void>) | undefined
+  const { clock, data, kernel } = setup((store) =>
+    recordCalls(store, [], (name, args) => {
+      const filter = args[0] as RunFilter
+      if (name !== 'runs.list' || filter.parent !== 'r' || filter.statuses !== undefined) return undefined
+      const begun = begin?.()
+      begin = undefined
+      return begun
+    }),
+  )
+  await leave(data, 'r')
+  clock.block(1)
+  await leave(data, 'ended', { parent: 'r' })
+  clock.block(31 * DAY_MS)
+  begin = async () => leave(data, 'begun', { parent: 'r', status: 'running' })
+
+  const report = await kernel.prune({ ...MONTH, secrets: 'erase' })
+
+  expect(begin).toBeUndefined()
+  expect(report.removed).toEqual([])
 })
 
 describe('an artifact that is passed on amid the prune that removes its run stays', () => {
