@@ -38,10 +38,16 @@ export interface WorkflowSpec<
   readonly initialState?: (input: SchemaOutput<I>) => S
 }
 
+/**
+ * Tells the next state from the one before. A conditional type, since TypeScript puts the state that it has inferred by then into such
+ * a one alone: without it the literals that a reducer answers, such as `status: 'paid'`, would be taken for any text.
+ */
+type Reducer<T extends WorkflowTypes, S> = [S] extends [unknown] ? (state: S, event: ReduceEvent<T>) => S : never
+
 /** What a workflow does. Both functions are pure: no clock, no randomness, no I/O, no promises. */
 export interface WorkflowBehavior<T extends WorkflowTypes, S, D> {
   /** The state after one event. Never changes the state it is given. */
-  readonly reduce?: (state: S, event: ReduceEvent<T>) => S
+  readonly reduce?: Reducer<T, S>
   /** What should be in flight now. */
   readonly step: (state: S, next: Next<T>, ctx: StepContext) => D
   /**

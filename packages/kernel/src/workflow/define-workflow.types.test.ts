@@ -226,6 +226,33 @@ describe('types are inferred', () => {
     )
   })
 
+  test('the literals that a reducer answers, from the state that they are for', () => {
+    interface Order {
+      readonly status: 'new' | 'paid'
+      readonly by?: string
+    }
+    const order = { ...base, actions, initialState: (): Order => ({ status: 'new' }) }
+
+    const chosen = defineWorkflow(order, {
+      reduce: (state, event) => (event.type === 'ActionSucceeded' ? { ...state, status: 'paid' } : state),
+      step: (state, next) => next.complete(state.status),
+    })
+    defineWorkflow(order, {
+      reduce(state, event) {
+        if (event.type === 'ActionSucceeded' && event.data.action === 'ping') return { status: 'paid' }
+        return state
+      },
+      step: (state, next) => next.complete(state.status),
+    })
+    defineWorkflow(order, {
+      // @ts-expect-error no such status
+      reduce: (state, event) => (event.type === 'ActionSucceeded' ? { ...state, status: 'payed' } : state),
+      step: (state, next) => next.complete(state.status),
+    })
+
+    expectTypeOf(chosen).toExtend<Workflow<{ email: string }, 'new' | 'paid', Order>>()
+  })
+
   test('the results of actions, answers and events in a reducer, each by its name', () => {
     defineWorkflow(
       { ...base, initialState, actions, interrupts, events },
