@@ -5,6 +5,7 @@ import { TestingError } from '../errors.ts'
 import { simulatedProcess, type SimulatedProcess } from '../simulated-process.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { boundaryOf, isLostAnswer, livesOf, type CrashPoint } from './crash-point.ts'
+import { outcomeAndState } from './outcome-and-state.ts'
 import { newRecord, observed, probeOf, recorded, recordedKernel, type CaseRecord } from './record.ts'
 import type { CrashScenario, EndedRun, Scene } from './scenario.ts'
 
@@ -196,10 +197,6 @@ function listAll(kernel: Kernel): Promise<RunRow[]> {
 async function endedRun(kernel: Kernel, { runId, workflow }: RunRow): Promise<EndedRun> {
   const [outcome, { state }] = await Promise.all([kernel.run(runId), kernel.replay(runId)])
   return { runId, workflow, outcome, state }
-}
-
-function outcomeAndState({ outcome, state }: EndedRun): unknown {
-  return { outcome, state }
 }
 
 async function faultsOfRun(kernel: Kernel, { runId, status, owes, waiting, problem }: RunRow): Promise<string[]> {

@@ -58,7 +58,10 @@ export interface CrashScenario<W extends Readonly<Record<string, Workflow>>, Out
     boundary: BoundaryName,
     others: { readonly store: Store; readonly outside: Outside },
   ) => Promise<void> | void
-  /** What has to be the same of a run that has ended. Default: its outcome and its state. */
+  /**
+   * What has to be the same of a run that has ended. Default: its outcome and its state, in which a secret is told by its place: what refers
+   * to it is drawn anew in each case.
+   */
   readonly compare?: (run: EndedRun) => unknown
   /** What has to be the same of the outside in the end. Default: nothing; repeated effects show in their keys. */
   readonly compareOutside?: (outside: Outside) => unknown
