@@ -91,6 +91,9 @@ describe('a folder of histories', () => {
     expect(verified.map((each) => (each.ok ? 'ok' : each.code))).toEqual([
       ...['ok', 'TRUNCATED', 'NOT_TEXT', 'EMPTY_BUNDLE', 'WORKFLOW_MISSING', 'ok'],
     ])
+    // Of a file no run can be migrated, and there is no kernel to register it with.
+    const remedy = /is not registered here \(registered: [^)]+\); add it to the workflows of verifyHistories$/
+    expect(verified[4]).toMatchObject({ message: expect.stringMatching(remedy) as unknown })
   })
 
   test('that is not there, is empty, or is no list at all is refused: a check of nothing would always pass', async () => {

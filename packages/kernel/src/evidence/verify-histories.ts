@@ -64,7 +64,7 @@ export async function verifyHistories(
   checkOptions('the options of verifyHistories', options)
   checkNames('verifyHistories', options, NAMES, 'INVALID_INPUT')
   const { workflows, guard = 'throw', onWarning = (warning: Error) => process.emitWarning(warning) } = options
-  const { definitionOf } = createRegistry(workflows)
+  const { definitionOf } = createRegistry(workflows, 'add it to the workflows of verifyHistories')
   const code = { definitionOf, limits: { ...defaultLimits, ...options.limits }, guard: createGuard(guard, onWarning) }
   const limits = evidenceLimits(options.limits)
   const verified: HistoryVerification[] = []

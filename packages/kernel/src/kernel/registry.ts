@@ -22,8 +22,14 @@ export interface Registry {
   readonly versions: () => ReadonlyMap<string, readonly string[]>
 }
 
-/** @throws KernelError `INVALID_DEFINITION` when a name and version are registered twice. */
-export function createRegistry(workflows: readonly Workflow[]): Registry {
+const TO_ADD = 'add it to the workflows of createKernel, or register it'
+const TO_MIGRATE = `${TO_ADD}, or migrate the run to a version that is`
+
+/**
+ * @param remedy - what helps where a run's code is missing. Default: what one does with a kernel.
+ * @throws KernelError `INVALID_DEFINITION` when a name and version are registered twice.
+ */
+export function createRegistry(workflows: readonly Workflow[], remedy?: string): Registry {
   const byName = new Map<string, Definition>()
   /** The version registered last, by name. */
   const newest = new Map<string, string>()
@@ -39,21 +45,18 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
     newest.set(name, version)
   }
   for (const workflow of workflows) add(workflow)
-  const find = (
-    run: { readonly runId: string; readonly workflow: string; readonly version: string },
-    remedy: string,
-  ) => {
+  const find = (run: { readonly runId: string; readonly workflow: string; readonly version: string }, toDo: string) => {
     const { runId, workflow, version } = run
     const definition = byName.get(nameOf(workflow, version))
     if (definition !== undefined) return definition
     const registered = [...byName.values()].map((known) => `${known.name}@${known.version}`).join(', ')
     const text =
       `run ${runId} needs ${workflow}@${version}, which is not registered here` +
-      ` (registered: ${registered === '' ? 'nothing' : registered}); add it to the workflows of createKernel, or register it${remedy}`
+      ` (registered: ${registered === '' ? 'nothing' : registered}); ${toDo}`
     throw new KernelError('WORKFLOW_MISSING', text, { runId })
   }
   const definitionOf: Registry['definitionOf'] = (row) =>
-    find(row, newest.has(row.workflow) ? ', or migrate the run to a version that is' : '')
+    find(row, remedy ?? (newest.has(row.workflow) ? TO_MIGRATE : TO_ADD))
   return {
     add,
     names: () => new Set(newest.keys()),
@@ -63,12 +66,13 @@ export function createRegistry(workflows: readonly Workflow[]): Registry {
       return versions
     },
     definitionOf,
-    definitionFor: ({ version, ...run }) => find({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }, ''),
+    definitionFor: ({ version, ...run }) =>
+      find({ ...run, version: version ?? newest.get(run.workflow) ?? 'any' }, TO_ADD),
     check: (workflow) => {
       checkWorkflow(workflow)
       const { name, version, definition } = workflow
-      if (find({ runId: '(new)', workflow: name, version }, '') === definition) return
-      const text = `${name}@${version} is registered with other code than that of the workflow given; start that one`
+      if (find({ runId: '(new)', workflow: name, version }, TO_ADD) === definition) return
+      const text = `${name}@${version} is registered, but by another call of defineWorkflow than the one given; start the one that is registered`
       throw new KernelError('WORKFLOW_MISSING', text)
     },
   }

@@ -121,6 +121,18 @@ test('other code under the name and version of a registered workflow is refused'
   expect(await store.runs.find('r')).toBeUndefined()
 })
 
+test('a workflow that was made a second time is refused, and the error tells which one to start', async () => {
+  const made = () =>
+    defineWorkflow({ name: 'w', version: '1', input: z.null() }, { step: (_, next) => next.complete(1) })
+  const kernel = createKernel({ store: memoryStore(), workflows: [made()] })
+
+  const starting = kernel.start(made(), null)
+
+  await expect(starting).rejects.toThrow(
+    'w@1 is registered, but by another call of defineWorkflow than the one given; start the one that is registered',
+  )
+})
+
 describe('starting a run id again', () => {
   test('with the same input returns that run and appends nothing', async () => {
     const store = memoryStore()
