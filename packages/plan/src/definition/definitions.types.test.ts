@@ -18,6 +18,7 @@ import {
   type MapEntry,
   type State,
 } from '../index.ts'
+import type { FetchRequest, FileRequest, ProgramRequest } from '../transports/index.ts'
 import { memoryStore } from '@varve/store-memory'
 
 // Nothing here runs: what these functions are asked for is whether they compile.
@@ -30,6 +31,41 @@ const convert = defineState({
   params: z.object({ cents: z.int() }),
   output: z.string(),
   run: ({ needs, params }) => String(params.cents * needs.rates.eur),
+})
+
+describe('a state asks the outside for', () => {
+  interface Rates {
+    readonly eur: number
+    readonly note?: string
+  }
+
+  test('facts of any type that JSON keeps', () => {
+    const asked = {
+      anInterface: (io: Io, read: () => Promise<Rates>) => io.fact('rates', read),
+      nothing: (io: Io) => io.fact('seen', () => undefined),
+      // @ts-expect-error a Date does not survive JSON
+      aDate: (io: Io) => io.fact('today', () => new Date()),
+    }
+
+    expectTypeOf(asked.anInterface).returns.resolves.toEqualTypeOf<Rates>()
+    expectTypeOf(asked.nothing).returns.resolves.toEqualTypeOf<null>()
+  })
+
+  test('what a transport of the package answers, by the type of its request', () => {
+    const asked = (io: Io, { fetch, file, program }: Requests) => [
+      io.call('api', fetch),
+      io.call('files', file),
+      io.call('tools', program),
+    ]
+
+    expectTypeOf(asked).returns.toEqualTypeOf<Promise<Json>[]>()
+  })
+
+  interface Requests {
+    readonly fetch: FetchRequest
+    readonly file: FileRequest
+    readonly program: ProgramRequest
+  }
 })
 
 describe('what a state sees of its needs is typed', () => {

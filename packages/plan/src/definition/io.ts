@@ -1,15 +1,16 @@
-import type { FactOptions } from '@varve/kernel'
+import type { ActionContext } from '@varve/kernel'
 import type { Json } from '@varve/store'
 
 /** A state's doors to the outside. What is asked through them is recorded, so that a replay needs no outside. */
 export interface Io {
   /**
    * Asks once: `read` is called unless the answer is recorded already. Keys are the run's: states that ask for the same key
-   * share its answer. Answers are JSON; large ones belong into an output of their own.
+   * share its answer. Answers are JSON; large ones belong into an output of their own;
+   * `undefined` is recorded as null.
    *
    * @throws KernelError `FACT_MISMATCH` for another `request` under a recorded key; in a replay PlanError `MISSING_FACT`.
    */
-  fact<T extends Json>(key: string, read: () => T | PromiseLike<T>, options?: FactOptions): Promise<T>
+  readonly fact: ActionContext['fact']
   /** Unix milliseconds, recorded: a crash and a replay see the same, a retry after a failure another one. */
   now(): Promise<number>
   /** A number from 0 up to, but not including, 1; recorded as {@link now} is. */

@@ -41,7 +41,8 @@ const OPTIONS: NamesOf<FetchTransportOptions> = {
 }
 
 /** One HTTP request. It is recorded: credentials go into the transport's `headers`. */
-export interface FetchRequest {
+// A type and no interface: only that is JSON to the compiler.
+export type FetchRequest = {
   readonly url: string
   /** Default `GET`. */
   readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'

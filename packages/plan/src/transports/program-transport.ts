@@ -43,7 +43,8 @@ const OPTIONS: NamesOf<ProgramTransportOptions> = {
 }
 
 /** One run of a program. It is recorded: credentials go into the transport's `env`. */
-export interface ProgramRequest {
+// A type and no interface: only that is JSON to the compiler.
+export type ProgramRequest = {
   /** Absolute path; no shell reads it. */
   readonly program: string
   readonly args?: readonly string[]
