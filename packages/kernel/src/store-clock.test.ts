@@ -139,6 +139,22 @@ describe('the clock of a store', () => {
     expect(clock.now()).toBe(storeNow())
   })
 
+  test.for([3_600_000, -3_600_000])(
+    'tells since when it goes by a machine whose clock was set by %d ms',
+    async (ms) => {
+      const { clock, set, machine } = clocks()
+      await clock.check()
+      const before = clock.setAt()
+      await machine.advance(10_000)
+
+      set(ms)
+      const found = clock.setAt()
+      await machine.advance(500)
+
+      expect([before, found, clock.setAt()]).toEqual([-Infinity, 10_000, 10_000])
+    },
+  )
+
   test('stands still, and does not go back, for what it was told too far ahead', async () => {
     const { clock, machine, setStore, storeNow } = clocks()
     await clock.check()

@@ -40,6 +40,11 @@ export interface StoreClock extends Clock {
   readonly noted: (storeNow: number, askedAt: number) => void
   /** Asks the store unless that was done of late, for what is written without a claim. @throws what asking throws. */
   readonly check: () => Promise<void>
+  /**
+   * Monotonic time of the look at which the machine's clock was last found to have been set; less than any where it never was. A machine
+   * that slept looks the same: its monotonic clock did not go on meanwhile, and others did.
+   */
+  readonly setAt: () => number
 }
 
 /**
@@ -53,6 +58,7 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
   let lookedNow = machine.now()
   let lookedMonotonic = machine.monotonic()
   let notedAt = Number.NEGATIVE_INFINITY
+  let setAt = Number.NEGATIVE_INFINITY
   let asking: Promise<void> | undefined
   /** Reads the machine's clock, which every turn does several times; `offset` fits it then. @returns what it shows. */
   const look = (): number => {
@@ -65,6 +71,7 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
       offset -= Math.round(setBy)
       // A machine that was asleep looks the same, and is behind now.
       notedAt = Number.NEGATIVE_INFINITY
+      setAt = monotonic
     }
     return now
   }
@@ -87,6 +94,10 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
       look()
       if (lookedMonotonic - notedAt < FRESH_MS) return
       await (asking ??= askNow().finally(() => (asking = undefined)))
+    },
+    setAt: () => {
+      look()
+      return setAt
     },
   }
 }

@@ -31,7 +31,8 @@ export interface LeaseEvents {
  * Renews a lease at every third of its length, and gives it up when a quarter of it is left. Each claim tells the store's time.
  *
  * Where the event loop was blocked until then, nothing is known yet: nobody need have taken the run. Nothing is started, and
- * one renewal decides.
+ * one renewal decides. Nothing is started either where the machine may have slept since the lease was granted, until it is renewed:
+ * its monotonic clock did not tell.
  *
  * @param grantedAt - monotonic time before the claim was asked for, so that our idea of its end is never late.
  */
@@ -54,6 +55,8 @@ class KeptLease implements Lease {
   #claim: Claim
   /** Monotonic time from which on nothing may be started. */
   #deadline: number
+  /** Monotonic time before the lease was last asked for. */
+  #grantedAt: number
   /** When the first renewal was asked for that did not bring the lease further. */
   #askedAt: number | undefined
   /** When the guard first came late since the last renewal. */
@@ -69,6 +72,7 @@ class KeptLease implements Lease {
     this.#events = events
     this.#claim = claim
     this.#deadline = grantedAt + env.leaseMs * 0.75
+    this.#grantedAt = grantedAt
     env.clock.noted(claim.leaseUntil - env.leaseMs, grantedAt)
     this.#renewIn(env.leaseMs / 3)
   }
@@ -78,7 +82,11 @@ class KeptLease implements Lease {
   }
 
   isAlive(): boolean {
-    return !this.#stopped && this.#env.clock.monotonic() < this.#deadline
+    return !this.#stopped && !this.#isOver && this.#env.clock.setAt() <= this.#grantedAt
+  }
+
+  get #isOver(): boolean {
+    return this.#env.clock.monotonic() >= this.#deadline
   }
 
   /** Undefined when it is: the loop asks in every turn. */
@@ -87,7 +95,23 @@ class KeptLease implements Lease {
   }
 
   async #decided(): Promise<void> {
-    while (!this.#stopped && !this.isAlive()) await this.#renewed()
+    while (!this.#stopped && !this.isAlive()) {
+      await this.#renewed()
+      // It has time left where the machine slept, and a network may come back later than its machine.
+      if (!this.isAlive() && !this.#isOver) await this.#paused(this.#env.leaseMs / 12)
+    }
+  }
+
+  /** Resolves after this time, or when the lease is given up. */
+  async #paused(ms: number): Promise<void> {
+    if (this.#stopped) return
+    this.#over ??= Promise.withResolvers()
+    const passed = Promise.withResolvers<undefined>()
+    const timer = this.#env.clock.schedule(ms, () => {
+      passed.resolve(undefined)
+    })
+    await Promise.race([passed.promise, this.#over.promise])
+    timer.cancel()
   }
 
   async beat(): Promise<void> {
@@ -149,7 +173,7 @@ class KeptLease implements Lease {
       // What was asked before the loop was blocked may have failed for that: one that was asked behind it decides.
       const wasLast = askedAt >= this.#deadline
       if (wasLast || isStoreError(error, 'FENCED') || isStoreError(error, 'RUN_NOT_FOUND')) this.#lose()
-      else this.#renewIn(this.isAlive() ? leaseMs / 12 : 0)
+      else this.#renewIn(this.#isOver ? 0 : leaseMs / 12)
     }
   }
 
@@ -157,6 +181,7 @@ class KeptLease implements Lease {
     const { leaseMs } = this.#env
     this.#claim = claim
     this.#deadline = askedAt + leaseMs * 0.75
+    this.#grantedAt = askedAt
     this.#askedAt = undefined
     this.#lateSince = undefined
     this.#guard?.cancel()
