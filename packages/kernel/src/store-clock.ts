@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
 
 /** A look at the store's clock. */
 export interface ClockSample {
@@ -30,6 +30,12 @@ const SET_MS = 1000
 /** What has been told too far ahead is waited for so long; beyond that time goes back. */
 const STAND_STILL_MS = 1000
 
+/** No time is waited for with a look at the store's clock sooner than after this, in ms. */
+const LOOK_MS = 60_000
+
+/** A time that is far away is looked at after an eighth of what is left, and after this, in ms, at the latest. */
+const LONGEST_LOOK_MS = 600_000
+
 /** The store's clock as this process knows it: the machine's, corrected by what the store's answers say. */
 export interface StoreClock extends Clock {
   /**
@@ -45,6 +51,58 @@ export interface StoreClock extends Clock {
    * that slept looks the same: its monotonic clock did not go on meanwhile, and others did.
    */
   readonly setAt: () => number
+  /**
+   * Calls `fn` once at that time by the store's clock, which is looked at on the way: a machine that sleeps does not count, and clocks
+   * are set. So after either it is late by a minute, or by an eighth of what was left, ten minutes at the most.
+   */
+  readonly at: (time: number, fn: () => void) => Timer
+}
+
+/** How long to wait before looking at the clock again, when so much is left, in ms. */
+function lookIn(leftMs: number): number {
+  return Math.min(Math.max(LOOK_MS, leftMs / 8), LONGEST_LOOK_MS)
+}
+
+/** A class, as each run that sleeps has one. */
+class StoreTimer implements Timer {
+  readonly #clock: Pick<StoreClock, 'now' | 'schedule' | 'check'>
+  readonly #time: number
+  readonly #fn: () => void
+  #timer: Timer | undefined
+  #isCanceled = false
+  #keepsAlive = true
+
+  constructor(clock: Pick<StoreClock, 'now' | 'schedule' | 'check'>, time: number, fn: () => void) {
+    this.#clock = clock
+    this.#time = time
+    this.#fn = fn
+    this.#arm()
+  }
+
+  cancel(): void {
+    this.#isCanceled = true
+    this.#timer?.cancel()
+  }
+
+  unref(): void {
+    this.#keepsAlive = false
+    this.#timer?.unref?.()
+  }
+
+  #arm(): void {
+    const leftMs = Math.max(0, this.#time - this.#clock.now())
+    this.#timer =
+      leftMs <= LOOK_MS
+        ? this.#clock.schedule(leftMs, this.#fn)
+        : this.#clock.schedule(lookIn(leftMs), () => void this.#look())
+    if (!this.#keepsAlive) this.#timer.unref?.()
+  }
+
+  async #look(): Promise<void> {
+    // Without an answer it goes by what is known.
+    await this.#clock.check().catch(() => undefined)
+    if (!this.#isCanceled) this.#arm()
+  }
 }
 
 /**
@@ -85,7 +143,7 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
     const askedAt = machine.monotonic()
     noted(await ask(), askedAt)
   }
-  return {
+  const clock: StoreClock = {
     now: () => (told = Math.max(told, look() + offset)),
     monotonic: () => machine.monotonic(),
     schedule: (ms, fn) => machine.schedule(ms, fn),
@@ -99,5 +157,7 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
       look()
       return setAt
     },
+    at: (time, fn) => new StoreTimer(clock, time, fn),
   }
+  return clock
 }

@@ -58,7 +58,7 @@ function dueNext({ clock }: Environment, system: System, givingUp: Moves): numbe
 }
 
 async function waitUntil({ clock }: Environment, due: number, mailbox: Mailbox): Promise<void> {
-  const timer = clock.schedule(Math.max(0, due - clock.now()), () => {
+  const timer = clock.at(due, () => {
     mailbox.wakeUp()
   })
   await mailbox.wait()

@@ -42,7 +42,7 @@ export class WakeUps {
     this.#timers.get(runId)?.cancel()
     this.#timers.delete(runId)
     if (at === null || this.#closed) return
-    const timer = this.#env.clock.schedule(Math.max(0, at - this.#env.clock.now()), () => {
+    const timer = this.#env.clock.at(at, () => {
       this.#timers.delete(runId)
       this.now(runId)
     })
