@@ -154,6 +154,28 @@ describe('a schedule', () => {
     expect((await scene.minutes()).filter((at) => !Number.isNaN(at))).toEqual([1, 2, 3, 4, 5, 6])
   })
 
+  test('starts no tick again whose run was removed, when its worker stood still and an older run is still there', async () => {
+    const scene = sceneOf()
+    const kernel = scene.kernelOf()
+    const older = { runId: 'schedule:report:2026-01-01T11:00:00.000Z', tags: ['schedule:report'] }
+    await kernel.start(simple, { n: -60 }, older)
+    const schedule = defineSchedule({ ...report, cron: '2,6 12 * * *', missed: 'all', tags: ['daily'] })
+    await using _ = scene.work(kernel, schedule)
+    await until(() => scene.clock.timers > 1)
+    scene.clock.advance(MINUTE)
+    await until(() => scene.clock.timers > 1)
+    await minute(scene, 2)
+    scene.clock.advance(1)
+    const { removed } = await kernel.prune({ olderThanMs: 0, tags: ['daily'] })
+
+    scene.clock.advance(3 * MINUTE)
+    await until(() => scene.clock.timers > 1)
+    await minute(scene, 2)
+
+    expect(removed).toEqual(['schedule:report:2026-01-01T12:02:00.000Z'])
+    expect(await scene.minutes()).toEqual([-60, 6])
+  })
+
   test('takes no fork of its runs for a tick, whatever it is called', async () => {
     const scene = sceneOf()
     const first = scene.kernelOf()

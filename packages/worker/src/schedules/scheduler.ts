@@ -74,9 +74,11 @@ export class Scheduler {
     let after = this.#seen.get(id)
     // Else nothing more would be started before the time to which the store's clock was set for a moment.
     if (after !== undefined && after > now + AHEAD_MS) after = undefined
-    // Others may have been at work while this worker was not there, or was paused.
-    if (after === undefined || now - after > LATE_MS + LOOK_MS)
-      after = (await this.#lastTick(schedule, now)) ?? after ?? now
+    // Others may have been at work while this worker was not there, or was paused. The runs of what it has seen to may be removed by now.
+    if (after === undefined || now - after > LATE_MS + LOOK_MS) {
+      const last = await this.#lastTick(schedule, now)
+      after = Math.max(last ?? after ?? now, after ?? 0)
+    }
     for (const tick of dueTicks(cron, { after, now, missed })) {
       if (this.#isStopped) return undefined
       await startTick(this.#settings, schedule, tick)
