@@ -79,8 +79,8 @@ export async function forkPlan(
   plans.add(plan)
   const edited = { ...prepared.input(await putManifest(artifacts, prepared.manifest), input.depth), ...changes }
   const outcome = await kernel.fork(runId, {
-    ...{ at: 1, as, reuse: true, wait: options.wait ?? true },
-    ...(plan.version !== manifest.plan.version && { version: plan.version }),
+    // Said always: the event that is copied has the version that the first run of all was started with.
+    ...{ at: 1, as, reuse: true, wait: options.wait ?? true, version: plan.version },
     edit: { input: edited },
   })
   return { plan, outcome }

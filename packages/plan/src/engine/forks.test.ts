@@ -10,6 +10,7 @@ import { definePlan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
 import { lose } from '../testing/damaged-store.ts'
 import { planError } from '../testing/expected-errors.ts'
+import { namedState } from '../testing/simple-states.ts'
 import { testEngine } from '../testing/test-engine.ts'
 import type { Engine } from './engine.ts'
 
@@ -112,6 +113,28 @@ describe('a fork', () => {
     await engine.start(planOf('1', value), undefined, { runId: 'a' })
 
     expect(await engine.fork('a', { as: 'b', plan: planOf('2', raw) })).toMatchObject({ output: 'object' })
+  })
+
+  test('of a fork with another version of the plan goes on with that one, also where the first is not known any more', async () => {
+    const store = memoryStore()
+    const [first, second] = [
+      definePlan({ id: 'q', version: '1', states: [namedState('a')] }),
+      definePlan({ id: 'q', version: '2', states: [namedState('a'), namedState('b', ['a'])] }),
+    ]
+    const before = testEngine({ store, plans: [first] })
+    await before.start(first, undefined, { runId: 'r' })
+    await before.fork('r', { plan: second, as: 'f' })
+
+    const forks = [
+      await before.fork('f', { as: 'known' }),
+      await testEngine({ store, plans: [second] }).fork('f', { from: 'b', as: 'unknown' }),
+    ]
+
+    expect(forks).toMatchObject([{ status: 'completed' }, { status: 'completed' }])
+    expect((await before.status('known')).states.map(({ status }) => status)).toEqual(['reused', 'reused'])
+    expect((await before.status('unknown')).states.map(({ status }) => status)).toEqual(['reused', 'completed'])
+    expect(await before.verify('known')).toMatchObject({ ok: true })
+    expect(await before.fork('f', { plan: first, as: 'back' })).toMatchObject({ status: 'completed' })
   })
 
   test('keeps a replaced output for another plan only where it fits there', async () => {
