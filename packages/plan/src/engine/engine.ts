@@ -17,6 +17,7 @@ import { outputCache } from '../cache/output-cache.ts'
 import type { AnyState } from '../definition/need.ts'
 import type { AnyPlan, Plan } from '../definition/plan.ts'
 import type { WorkflowRuntime } from '../execution/plan-workflow.ts'
+import { mendingArtifacts } from '../execution/mending-artifacts.ts'
 import { transportRegistry, type TransportFactories } from '../execution/transport-registry.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { RunConfigInput } from '../manifest/prepare-run.ts'
@@ -31,7 +32,6 @@ import { forkPlan, type PlanForkOptions } from './fork-plan.ts'
 import { artifactOrigins, type ArtifactOrigin } from './lineage.ts'
 import { endOf, followPlan, planOutcome, type PlanOutcome } from './outcome.ts'
 import { readOutput, runOutputs, type OutputOfState } from './outputs.ts'
-import { mendingArtifacts } from './mending-artifacts.ts'
 import type { EngineParts } from './parts.ts'
 import { pinArtifacts, unpinArtifacts, type Pin } from './pins.ts'
 import { pinnedRun, pinnedStart, samePlan } from './pinned-run.ts'
@@ -312,7 +312,8 @@ function engineParts(options: EngineOptions): EngineParts {
   const { plans = [], resolver, transports = {}, config = {}, environment = process.env, provenance } = options
   const { newId = randomUUID, clock = systemClock } = options
   const kernel = options.kernel ?? ownKernel(options)
-  const artifacts = steadyArtifacts(kernel.artifacts, clock)
+  // A kernel that was given mends nothing itself.
+  const artifacts = mendingArtifacts(steadyArtifacts(kernel.artifacts, clock))
   const store = steadyStore(options.store, clock)
   let found: Promise<Provenance> | undefined
   const runtime: WorkflowRuntime = {

@@ -1,4 +1,3 @@
-import type { ActionContext } from '@varve/kernel'
 import type { ContentId } from '@varve/store'
 import type { StateNode } from '../definition/node.ts'
 import type { PlanDefinition } from '../definition/plan.ts'
@@ -55,8 +54,7 @@ export async function remakePart(
       return ref
     },
   }
-  // It looks at nothing else.
-  const ctx = { artifacts: { ...storeReader(artifacts), ...noted } } as Pick<ActionContext, 'artifacts'>
-  await partAction(plan, node, runtime.provenance)(input as unknown as PartRequest, ctx as ActionContext)
+  const ctx = { artifacts: { ...storeReader(artifacts), ...noted } }
+  await partAction(plan, node, runtime.provenance)(input as unknown as PartRequest, ctx)
   return names
 }

@@ -10,11 +10,14 @@ import type { EntriesResult, Given, ListEntry, PartRequest, StateResult } from '
 import { listItems, listStretch } from './map-list.ts'
 import { LIST, listEntries, needValues } from './need-values.ts'
 
+/** What the engine's own part of a state works with. */
+export type PartContext = Pick<ActionContext, 'artifacts'>
+
 type Part<K extends PartRequest['part']> = Extract<PartRequest, { part: K }>
 
 /** The handler of what the engine does for a state besides running its code. */
 export function partAction(plan: PlanDefinition, node: StateNode, provenance: () => Promise<Provenance>) {
-  return async (request: PartRequest, ctx: ActionContext): Promise<unknown> => {
+  return async (request: PartRequest, ctx: PartContext): Promise<unknown> => {
     const { artifacts } = ctx
     switch (request.part) {
       case 'items':
@@ -42,7 +45,7 @@ export function partAction(plan: PlanDefinition, node: StateNode, provenance: ()
   }
 }
 
-async function given(plan: PlanDefinition, node: StateNode, { needs, params }: Given, { artifacts }: ActionContext) {
+async function given(plan: PlanDefinition, node: StateNode, { needs, params }: Given, { artifacts }: PartContext) {
   const values = await needValues(plan.graph, node.edges, needs, artifacts)
   return { needs: values, params: params === undefined ? undefined : openNames(params) } as never
 }
@@ -50,15 +53,15 @@ async function given(plan: PlanDefinition, node: StateNode, { needs, params }: G
 /** A tenth less than an event may refer to: a fork takes them over in one event with what was asked for. */
 const STRETCH_ENTRIES = 900
 
-async function items(plan: PlanDefinition, node: MapNode, request: Part<'items'>, ctx: ActionContext) {
+async function items(plan: PlanDefinition, node: MapNode, request: Part<'items'>, ctx: PartContext) {
   return listItems(node, await node.items(await given(plan, node, request, ctx)), ctx.artifacts)
 }
 
-async function putList(entries: readonly ListEntry[], { artifacts }: ActionContext) {
+async function putList(entries: readonly ListEntry[], { artifacts }: PartContext) {
   return artifacts.put(canonicalJson(entries), { mediaType: LIST })
 }
 
-async function question(plan: PlanDefinition, node: ApprovalNode, request: Part<'question'>, ctx: ActionContext) {
+async function question(plan: PlanDefinition, node: ApprovalNode, request: Part<'question'>, ctx: PartContext) {
   if (node.question === undefined) return null
   return node.question(await given(plan, node, request, ctx))
 }
@@ -66,7 +69,7 @@ async function question(plan: PlanDefinition, node: ApprovalNode, request: Part<
 async function record(
   stateId: string,
   { approved, by, comment }: Part<'record'>,
-  { artifacts }: ActionContext,
+  { artifacts }: PartContext,
 ): Promise<StateResult> {
   if (!approved) {
     const who = by === undefined ? '' : ` by ${by}`
@@ -81,7 +84,7 @@ async function start(
   plan: PlanDefinition,
   node: ChildNode,
   request: Part<'start'>,
-  ctx: ActionContext,
+  ctx: PartContext,
   provenance: () => Promise<Provenance>,
 ) {
   const { config, depth } = request
@@ -95,7 +98,7 @@ async function start(
 }
 
 /** Reads all of it: from here on this run vouches for it. */
-async function adopt({ output }: Part<'adopt'>, { artifacts }: ActionContext): Promise<StateResult> {
+async function adopt({ output }: Part<'adopt'>, { artifacts }: PartContext): Promise<StateResult> {
   if (output === null) return { artifact: await artifacts.putJson(null) }
   const stored = await artifacts.get(output)
   for await (const _chunk of stored.stream());
@@ -103,7 +106,7 @@ async function adopt({ output }: Part<'adopt'>, { artifacts }: ActionContext): P
 }
 
 /** The list is read once: a long one is kept again as stretches, each of which is read when it is its turn. */
-async function entriesOf(list: ArtifactRef, { artifacts }: ActionContext): Promise<EntriesResult> {
+async function entriesOf(list: ArtifactRef, { artifacts }: PartContext): Promise<EntriesResult> {
   const entries = (await listEntries(list, artifacts)).map(({ output }) => output)
   if (entries.length <= STRETCH_ENTRIES) return { entries }
   const stretches: ArtifactRef[] = []
@@ -113,6 +116,6 @@ async function entriesOf(list: ArtifactRef, { artifacts }: ActionContext): Promi
   return { entries: [], stretches }
 }
 
-async function namedEntries(stretch: ArtifactRef, { artifacts }: ActionContext): Promise<EntriesResult> {
+async function namedEntries(stretch: ArtifactRef, { artifacts }: PartContext): Promise<EntriesResult> {
   return { entries: (await artifacts.json(stretch)) as unknown as readonly ArtifactRef[] }
 }
