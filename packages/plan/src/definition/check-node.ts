@@ -5,8 +5,11 @@ import { allEdges, type StateNode } from './node.ts'
 import { isSchema } from './validate.ts'
 
 const ID = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/
-/** The outputs that an attempt reads stand in its request, which is one event. */
-const MAX_NEEDS = 1000
+/**
+ * The outputs that an attempt reads stand in its request, and an event refers to 1000 artifacts: when a fork takes the result over,
+ * one holds the request, the item of a map in it, and what was made.
+ */
+const MAX_NEEDS = 998
 
 /** Parts of a state that are taken apart before there is a node. */
 interface SpecParts {

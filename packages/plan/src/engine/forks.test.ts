@@ -10,7 +10,7 @@ import { definePlan } from '../definition/plan.ts'
 import { defineState } from '../definition/state.ts'
 import { lose } from '../testing/damaged-store.ts'
 import { planError } from '../testing/expected-errors.ts'
-import { namedState } from '../testing/simple-states.ts'
+import { namedState, planOf } from '../testing/simple-states.ts'
 import { testEngine } from '../testing/test-engine.ts'
 import type { Engine } from './engine.ts'
 
@@ -163,6 +163,27 @@ describe('a fork', () => {
     expect(await engine.fork('b', { as: 'd', plan: planOf('3', text), from: 'made' })).toMatchObject({
       output: 'string seven',
     })
+  })
+
+  test('takes over what needs as many states as one may, items of a map with artifacts included', async () => {
+    const many = Array.from({ length: 998 }, (_, i) => defineState({ id: `s${i}`, output: z.int(), run: () => i }))
+    const all = Object.fromEntries(many.map((state) => [state.id, state]))
+    const sum = defineState({ id: 'sum', needs: all, output: z.string(), run: () => 'sum' })
+    const long = 'x'.repeat(2000)
+    const each = mapState({
+      id: 'each',
+      with: all,
+      items: () => [long],
+      key: () => 'x',
+      output: z.string(),
+      run: () => 'each',
+    })
+    const engine = testEngine()
+    const plan = planOf([...many, sum, each])
+    await engine.start(plan, undefined as never, { runId: 'r' })
+
+    expect(await engine.fork('r', { as: 'f' })).toMatchObject({ status: 'completed' })
+    expect((await engine.status('f')).states.every(({ status }) => status === 'reused')).toBe(true)
   })
 
   test('takes a replaced output out again when it runs the state', async () => {
