@@ -158,5 +158,5 @@ async function get(place: Place, folder: string, id: ContentId): Promise<StoredA
 
 function aboutDamaged(id: ContentId): StoreError {
   const text = `what says what ${id} is has been damaged; restore it from a backup, or delete it and put it again`
-  return new StoreError('ARTIFACT_CORRUPT', text)
+  return new StoreError('ARTIFACT_CORRUPT', text, { artifact: id })
 }

@@ -7,6 +7,8 @@ export interface ErrorWhere {
   readonly path?: string
   /** Key of an item of the run. */
   readonly key?: string
+  /** Id of an artifact. */
+  readonly artifact?: string
 }
 
 /** What a coded error carries besides its code and its text. */

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import { ActionError } from '@varve/kernel'
-import { canonicalJson, contentId, isStoreError, type ArtifactStore, type ContentId } from '@varve/store'
+import { canonicalJson, contentId, isContentId, isStoreError, type ArtifactStore, type ContentId } from '@varve/store'
 import { verified } from '../cache/verified.ts'
 import type { ArtifactWriter } from './keep-output.ts'
 
@@ -30,10 +29,11 @@ export function mendingWriter(writer: ArtifactWriter, artifacts: ArtifactStore):
   return {
     put: async (content, options) => {
       if (typeof content !== 'string' && !(content instanceof Uint8Array)) {
-        const named = namedStream(content)
-        return writer.put(named.chunks, options).catch(async (error: unknown) => {
-          const id = named.id()
-          if (id === undefined || !isRefused(error)) throw error
+        const read = endingStream(content)
+        return writer.put(read.chunks, options).catch(async (error: unknown) => {
+          const id = refusedId(error)
+          // Amid the stream it may be of what this is made from.
+          if (id === undefined || !read.isOver()) throw error
           await makeWay(artifacts, id)
           const text = `what was kept as ${id} was damaged, and is gone; what the stream has given was not kept in its place: make it again`
           throw new ActionError('transient', text, { code: WAY_MADE, cause: error })
@@ -81,22 +81,17 @@ async function makeWay(artifacts: ArtifactStore, id: ContentId): Promise<void> {
   await artifacts.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
 }
 
-interface NamedStream {
-  readonly chunks: AsyncIterable<Uint8Array>
-  /** The name of all that was read; undefined before the end, for a beginning is something else. */
-  readonly id: () => ContentId | undefined
+/** Which artifact a put was refused for. */
+function refusedId(error: unknown): ContentId | undefined {
+  return isStoreError(error, 'ARTIFACT_CORRUPT') && isContentId(error.where.artifact) ? error.where.artifact : undefined
 }
 
-function namedStream(stream: AsyncIterable<Uint8Array>): NamedStream {
-  const hash = createHash('sha256')
-  let id: ContentId | undefined
+/** A stream that tells whether it was read to its end. */
+function endingStream(stream: AsyncIterable<Uint8Array>) {
+  let isOver = false
   const chunks = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of stream) {
-      // What is no chunk is refused by whoever is given it.
-      if ((chunk as unknown) instanceof Uint8Array) hash.update(chunk)
-      yield chunk
-    }
-    id = `sha256:${hash.digest('hex')}`
+    yield* stream
+    isOver = true
   }
-  return { chunks: chunks(), id: () => id }
+  return { chunks: chunks(), isOver: () => isOver }
 }

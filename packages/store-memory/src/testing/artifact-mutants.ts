@@ -1,4 +1,12 @@
-import { contentId, storedArtifact, StoreError, type ContentId, type Store, type StoredArtifact } from '@varve/store'
+import {
+  contentId,
+  isStoreError,
+  storedArtifact,
+  StoreError,
+  type ContentId,
+  type Store,
+  type StoredArtifact,
+} from '@varve/store'
 import type { Harness } from '@varve/store-contract'
 import { opening, pause, spoiling, unless, type Mutant } from './mutant.ts'
 
@@ -254,6 +262,15 @@ const wrongReads = spoiling('artifacts', 'artifacts', {
         async () => healthy.has(id),
         async () => false,
       ),
+  }),
+  'a put of what is kept corrupt does not say what that is': (healthy) => ({
+    put: async (content, options) => {
+      try {
+        return await healthy.put(content, options)
+      } catch (error) {
+        throw isStoreError(error, 'ARTIFACT_CORRUPT') ? new StoreError('ARTIFACT_CORRUPT', 'something is') : error
+      }
+    },
   }),
   'a put does not see that what is kept is corrupt': (healthy) => ({
     put: async (content, options) => {

@@ -112,11 +112,12 @@ async function* verified(id: ContentId, chunks: AsyncIterable<Uint8Array>): Asyn
 
 /** The error for an artifact that is not there. */
 export function artifactNotFound(id: ContentId): StoreError {
-  return new StoreError('ARTIFACT_NOT_FOUND', `there is no artifact ${id}; it was never put, or has been collected`)
+  const text = `there is no artifact ${id}; it was never put, or has been collected`
+  return new StoreError('ARTIFACT_NOT_FOUND', text, { artifact: id })
 }
 
 /** The error for kept bytes that are not those of their name. */
 export function artifactCorrupt(id: ContentId): StoreError {
   const text = `what is kept as ${id} has another hash; restore it from a backup, or delete it and put it again`
-  return new StoreError('ARTIFACT_CORRUPT', text)
+  return new StoreError('ARTIFACT_CORRUPT', text, { artifact: id })
 }

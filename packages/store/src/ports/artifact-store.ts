@@ -16,7 +16,8 @@ export interface ArtifactStore {
    *
    * @param options - `mediaType` says what the bytes are: 1-200 characters, default `application/octet-stream`. It is no part
    * of the name; of several for the same bytes the first is kept.
-   * @throws StoreError `INVALID_ARGUMENT` for what are no bytes; `ARTIFACT_CORRUPT` when it holds other bytes under this name.
+   * @throws StoreError `INVALID_ARGUMENT` for what are no bytes; `ARTIFACT_CORRUPT`, with the name as `where.artifact`, when it
+   * holds other bytes under this name.
    */
   put(content: Uint8Array | AsyncIterable<Uint8Array>, options?: { readonly mediaType?: string }): Promise<ContentId>
 
