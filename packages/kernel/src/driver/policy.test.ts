@@ -46,14 +46,15 @@ interface Setup {
   readonly action?: Omit<AnyAction, 'run'>
 }
 
-function setup(run: Handler, policy: Policy, { times = 1, together = false, action = {} }: Setup = {}) {
+function setup(run: Handler, policy: Policy | undefined, { times = 1, together = false, action = {} }: Setup = {}) {
   const clock = manualClock()
   const store = memoryStore({ now: clock.now })
   const workflow = calling(run, times, action, together)
   const warnings: Error[] = []
   const kernelWith = (options: Partial<KernelOptions> = {}) =>
     createKernel({
-      ...{ store, workflows: [workflow], clock, policy, onWarning: (warning) => warnings.push(warning) },
+      ...{ store, workflows: [workflow], clock, onWarning: (warning) => warnings.push(warning) },
+      ...(policy !== undefined && { policy }),
       ...options,
     })
   const kernel = kernelWith()
@@ -768,6 +769,31 @@ describe('an error without a class', () => {
     await start()
 
     expect(await dataOf(store, 'r', 'ActionFailed')).toMatchObject([{ attempts: 1, error: { kind: 'permanent' } }])
+  })
+
+  test.for<[error: string, where: string, policy: Policy | undefined, fields: object]>([
+    ['a broken network', 'to a kernel without a policy', undefined, { code: 'ECONNRESET' }],
+    ['any', 'where a policy takes all for that', { name: 'hopeful', classify: () => ({ kind: 'transient' }) }, {}],
+  ])('is transient where it is %s, %s: a declared retry follows', async ([, , policy, fields]) => {
+    let calls = 0
+    const broken = (): string => {
+      if (++calls < 3) throw Object.assign(new Error('broken'), fields)
+      return 'ok'
+    }
+    const { start } = setup(broken, policy, { action: { retry: { maxAttempts: 3, baseMs: 0 } } })
+
+    expect(await start()).toMatchObject({ output: [succeeded] })
+    expect(calls).toBe(3)
+  })
+
+  test('of the network ends an action that declares no retry, also without a policy', async () => {
+    const { store, start } = setup(() => {
+      throw Object.assign(new Error('broken'), { code: 'ECONNRESET' })
+    }, undefined)
+
+    await start()
+
+    expect(await dataOf(store, 'r', 'ActionFailed')).toMatchObject([{ attempts: 1, error: { kind: 'transient' } }])
   })
 
   test('is what a policy calls it, with the wait that came with it, which is capped', async () => {

@@ -9,7 +9,8 @@ import { createGuard } from '../guard/guard.ts'
 import { randomIds } from '../ids.ts'
 import { checkNames } from '../known-names.ts'
 import { processOwner } from '../owner.ts'
-import { allowAll, checkPolicy } from '../policy/policy.ts'
+import { networkErrors } from '../policy/network-errors.ts'
+import { checkPolicy } from '../policy/policy.ts'
 import { secretsSetup, type SecretsOptions } from '../secrets/options.ts'
 import { storeClock } from '../store-clock.ts'
 import { checkedLimits } from './checked-limits.ts'
@@ -71,7 +72,7 @@ export function environmentOf(
   registry: Registry,
 ): Omit<Environment, 'moved' | 'moving' | 'trailing'> {
   const { leaseMs = DEFAULT_LEASE_MS, maxRecoveries = DEFAULT_MAX_RECOVERIES } = options
-  const { build, onCommitted, onWarning, onDrift = 'stop', guard = 'throw', policy = allowAll } = options
+  const { build, onCommitted, onWarning, onDrift = 'stop', guard = 'throw', policy = networkErrors } = options
   checkKinds(options)
   checkWhole('leaseMs', leaseMs, 100)
   checkWhole('maxRecoveries', maxRecoveries, 0)

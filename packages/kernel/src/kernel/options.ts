@@ -14,7 +14,7 @@ export interface KernelOptions {
   readonly artifacts?: ArtifactStore
   /** Workflows that this kernel can run; several versions of one name may stand side by side. */
   readonly workflows: readonly Workflow[]
-  /** Default: allow everything, retry nothing. */
+  /** Default: `networkErrors`, which allows everything, and retries nothing but what an action declares a retry for. */
   readonly policy?: Policy
   /**
    * How long a lease lasts, in ms. A run whose process died unrecognised is taken up after that time. Renewed at every
