@@ -231,7 +231,7 @@ function isFull(turn: Turn): boolean {
 }
 
 function emit(turn: Turn, events: readonly UserEvent[]): Advance {
-  if (events.length === 0) throw noProgress('it emits no events')
+  if (events.length === 0) throw noProgress('it emits no events; emit some, or ask for something')
   if (events.length > TURN_EVENTS) {
     const text = `the step emits ${events.length} events at once; ${TURN_EVENTS} are the most, so emit them in parts`
     throw new KernelError('INVALID_STEP', text)
@@ -354,12 +354,15 @@ function settle(turn: Turn, wanted: readonly ItemRequest[]): 'done' {
   }
   if (system.open.size > 0) return 'done'
   const keys = wanted.map(({ key }) => key).join(', ')
-  throw noProgress(keys === '' ? 'it wants nothing' : `it wants only what is done already (${keys})`)
+  const why =
+    keys === ''
+      ? 'it wants nothing; ask for something, complete, or fail'
+      : `it wants only what is done already (${keys}); complete or fail, or give what is to be done once more a key of its own`
+  throw noProgress(why)
 }
 
 function noProgress(why: string): KernelError {
-  const text = `the step makes no progress: ${why}; ask for something new, complete, or fail`
-  return new KernelError('NO_PROGRESS', text)
+  return new KernelError('NO_PROGRESS', `the step makes no progress: ${why}`)
 }
 
 function end(turn: Turn, terminal: LogDraft): void {

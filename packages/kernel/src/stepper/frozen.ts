@@ -17,6 +17,13 @@ function freeze(state: unknown): void {
   for (const part of Object.values(state)) freeze(part)
 }
 
+/** What to do about an error, for its text, where a function has changed what is frozen: V8 says how, and not why. */
+export function frozenRemedy(error: unknown): string {
+  const isChange =
+    error instanceof TypeError && /read only property|not extensible|Cannot delete property/.test(error.message)
+  return isChange ? '; states, inputs and results are frozen: answer a changed copy' : ''
+}
+
 /** Others, such as a `Buffer`, cannot always be frozen; they are refused as soon as the state is kept. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)

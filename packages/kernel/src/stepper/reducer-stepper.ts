@@ -8,7 +8,7 @@ import { next } from '../workflow/next.ts'
 import type { ReduceEvent, WorkflowTypes } from '../workflow/reduce-event.ts'
 import { resultOf, type ItemResult } from '../workflow/results-state.ts'
 import { decisionOf } from './decision-of.ts'
-import { frozen } from './frozen.ts'
+import { frozen, frozenRemedy } from './frozen.ts'
 import { isBounded, selectRequests } from './select-requests.ts'
 import { stepContext, watchedContext } from './step-context.ts'
 import type { Ask, Stepper, Want } from './stepper.ts'
@@ -233,7 +233,8 @@ function callPure<T>(definition: PureParts, what: 'initialState' | 'reduce', cal
   } catch (cause) {
     const at = seq === undefined ? '' : ` at seq ${seq}`
     const where = { cause, ...(seq !== undefined && { seq }) }
-    throw new KernelError('REDUCER_FAILED', `${what} of ${idOf(definition)} threw${at}: ${textOf(cause)}`, where)
+    const why = `${textOf(cause)}${frozenRemedy(cause)}`
+    throw new KernelError('REDUCER_FAILED', `${what} of ${idOf(definition)} threw${at}: ${why}`, where)
   }
   if (isPromise(result)) {
     throw new KernelError('REDUCER_FAILED', `${what} of ${idOf(definition)} returned a promise; it must be pure`)
@@ -277,7 +278,8 @@ function callStep({ definition, context }: StepCall, step: PureStep, state: unkn
     result = step(state, next, context)
   } catch (cause) {
     if (cause instanceof KernelError) throw cause
-    throw new KernelError('STEP_FAILED', `the step of ${idOf(definition)} threw: ${textOf(cause)}`, { cause })
+    const why = `${textOf(cause)}${frozenRemedy(cause)}`
+    throw new KernelError('STEP_FAILED', `the step of ${idOf(definition)} threw: ${why}`, { cause })
   }
   if (isPromise(result)) {
     const text = `the step of ${idOf(definition)} returned a promise; move what it awaits into an action`
