@@ -76,7 +76,7 @@ export function markedValue(value: unknown): { readonly value: unknown } | undef
   return { value: value[marked]() }
 }
 
-/** True for a mark. */
+/** True for what {@link secret} has made, also that of a second installed copy of this package. */
 export function isMarked(value: object): value is MarkedValue {
   return marked in value
 }

@@ -34,6 +34,20 @@ describe('params that are kept in a manifest for good', () => {
     expect((await store.artifacts.list({}, { limit: 10 })).items).toEqual([])
   })
 
+  test('are refused with a value of secret(), at its path and with what to do', async () => {
+    const params = z.object({ login: z.object({ password: secretSchema(z.string()) }) })
+    const plan = definePlan({
+      ...{ id: 'marked', version: '1' },
+      params,
+      states: [defineState({ id: 'a', output: z.null(), run: () => null })],
+    })
+
+    await expect(testEngine().start(plan, { login: { password: secret('hunter2') } })).rejects.toMatchObject({
+      ...planError('SECRET_IN_MANIFEST'),
+      where: { path: 'params.login.password' },
+    })
+  })
+
   test.for<[n: number, code: string]>([
     [1.5, 'INEXACT_NUMBER'],
     [2 ** 60, 'NOT_JSON'],

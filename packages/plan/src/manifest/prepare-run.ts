@@ -1,8 +1,10 @@
 import type { ArtifactRef } from '@varve/kernel'
-import { canonicalize, type Json } from '@varve/store'
+import { isMarked } from '@varve/kernel/stepper'
+import { canonicalize, isStoreError, type Canonical, type Json } from '@varve/store'
 import type { PlanDefinition } from '../definition/plan.ts'
 import { paramsOf, validate } from '../definition/validate.ts'
 import { PlanError } from '../errors.ts'
+import { findPart, pathOf } from '../policy/find-part.ts'
 import { checkValues } from '../policy/value-policy.ts'
 import type { PlanInput } from '../schedule/plan-input.ts'
 import { manifestOf, type Manifest } from './manifest.ts'
@@ -36,7 +38,7 @@ export function prepareRun(
 ): PreparedRun {
   const chosen = validate(runConfig, config, 'config') as RunConfig
   const value = 'recorded' in params ? params.recorded : checkedParams(plan, params.given)
-  const canonical = canonicalize(value ?? null, { name: 'params' })
+  const canonical = canonicalParams(value ?? null)
   const { copy } = canonical
   if (holdsClosedNames(canonical)) {
     throw new PlanError(
@@ -57,6 +59,24 @@ function checkedParams({ id, params: schema }: PlanDefinition, params: unknown):
   if (schema !== undefined) return validate(schema, params, 'params')
   if (params === undefined || params === null) return null
   throw new PlanError('INVALID_PARAMS', `plan ${id} takes no params; declare them, or leave them out`)
+}
+
+function canonicalParams(params: unknown): Canonical {
+  try {
+    return canonicalize(params, { name: 'params' })
+  } catch (error) {
+    const path = isStoreError(error, 'NOT_JSON') ? findMarked(params) : undefined
+    if (path === undefined) throw error
+    const text = `${path} is a value of secret(), which a run of a plan does not keep, nor its log; name it with secretRef()`
+    throw new PlanError('SECRET_IN_MANIFEST', text, { path })
+  }
+}
+
+function findMarked(params: unknown): string | undefined {
+  return findPart(params as Json, 'params', (part) => {
+    const isFound = typeof part.value === 'object' && part.value !== null && isMarked(part.value)
+    return isFound ? { found: pathOf(part) } : undefined
+  })
 }
 
 function checkStates({ graph }: PlanDefinition, params: Json): void {
