@@ -45,15 +45,18 @@ export function createRegistry(workflows: readonly Workflow[], remedy?: string):
     newest.set(name, version)
   }
   for (const workflow of workflows) add(workflow)
-  const find = (run: { readonly runId: string; readonly workflow: string; readonly version: string }, toDo: string) => {
+  const find = (
+    run: { readonly runId?: string; readonly workflow: string; readonly version: string },
+    toDo: string,
+  ) => {
     const { runId, workflow, version } = run
     const definition = byName.get(nameOf(workflow, version))
     if (definition !== undefined) return definition
     const registered = [...byName.values()].map((known) => `${known.name}@${known.version}`).join(', ')
-    const text =
-      `run ${runId} needs ${workflow}@${version}, which is not registered here` +
-      ` (registered: ${registered === '' ? 'nothing' : registered}); ${toDo}`
-    throw new KernelError('WORKFLOW_MISSING', text, { runId })
+    const needed = `${workflow}@${version}`
+    const missing = runId === undefined ? `${needed} is` : `run ${runId} needs ${needed}, which is`
+    const text = `${missing} not registered here (registered: ${registered === '' ? 'nothing' : registered}); ${toDo}`
+    throw new KernelError('WORKFLOW_MISSING', text, { ...(runId !== undefined && { runId }) })
   }
   const definitionOf: Registry['definitionOf'] = (row) =>
     find(row, remedy ?? (newest.has(row.workflow) ? TO_MIGRATE : TO_ADD))
@@ -71,7 +74,7 @@ export function createRegistry(workflows: readonly Workflow[], remedy?: string):
     check: (workflow) => {
       checkWorkflow(workflow)
       const { name, version, definition } = workflow
-      if (find({ runId: '(new)', workflow: name, version }, TO_ADD) === definition) return
+      if (find({ workflow: name, version }, TO_ADD) === definition) return
       const text = `${name}@${version} is registered, but by another call of defineWorkflow than the one given; start the one that is registered`
       throw new KernelError('WORKFLOW_MISSING', text)
     },
