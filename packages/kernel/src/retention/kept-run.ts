@@ -11,7 +11,7 @@ import { derivedRunId } from '../run/request-draft.ts'
  * started it has not ended, or owes something, and would start it again; where secrets are to be erased, also while one above that has not
  * ended, or one that any of these has passed them on to. `previous`: the run that goes on as it owes its start yet, and would start it
  * again. `successor`, `child`: one that its secrets, or those of a run that it goes on as, were passed on to has not ended; only where they are
-to be erased.
+ * to be erased.
  * `before`: what was to be done before has failed.
  */
 export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor' | 'child' | 'before'
@@ -26,6 +26,8 @@ export interface Kin {
   readonly isAtWorkBelow: (runId: string) => Promise<boolean>
   /** True when one below a run that went on as this one, at once or through others, may do something yet. */
   readonly isAtWorkBefore: (runId: string) => Promise<boolean>
+  /** True when the run that this one went on as, one that follows, or one below any of these may do something yet. */
+  readonly isAtWorkBehind: (runId: string) => Promise<boolean>
 }
 
 /**
@@ -47,6 +49,11 @@ export function kinOf(env: Environment): Kin {
     isAtWorkBefore: remembering(async (runId) => {
       const previous = await repeatable(env, () => readPrevious(env.store, runId))
       return previous !== undefined && ((await kin.isAtWorkBelow(previous)) || (await kin.isAtWorkBefore(previous)))
+    }),
+    isAtWorkBehind: remembering(async (runId) => {
+      const successor = await findSuccessor(env, runId)
+      if (successor === undefined) return false
+      return mayAct(successor) || (await kin.isAtWorkBelow(successor.runId)) || isSuccessorAtWork(successor, kin)
     }),
   }
   return kin
@@ -132,15 +139,23 @@ async function hasChildAtWork(env: Environment, parent: string, kin: Kin): Promi
     repeatable(env, () => env.store.runs.list({ parent, ...filter }, request))
   if ((await listed({ limit: 1 }, { statuses: ['running', 'blocked'] })).items.length > 0) return true
   for await (const child of allItems((page) => listed(page, {}))) {
-    // One that owes something may have a successor to start, and one that had may have started it since.
-    if (mayAct(child) || (await kin.isAtWorkBelow(child.runId))) return true
+    // One that owes something may have a successor to start, and one that had may have started it since, on a page that is read already.
+    if (mayAct(child) || (await kin.isAtWorkBelow(child.runId)) || (await isSuccessorAtWork(child, kin))) return true
   }
   return false
 }
 
+async function isSuccessorAtWork({ runId, status }: Pick<RunRow, 'runId' | 'status'>, kin: Kin): Promise<boolean> {
+  return status === 'continued' && kin.isAtWorkBehind(runId)
+}
+
+function findSuccessor(env: Environment, runId: string): Promise<RunRow | undefined> {
+  return repeatable(env, () => env.store.runs.find(derivedRunId(runId, '\n')))
+}
+
 /** A successor that has gone on as another one stands for it until it is gone itself: the newest of a chain goes first. */
 async function isAtWorkAfter(env: Environment, runId: string, kin: Kin): Promise<boolean> {
-  const successor = await repeatable(env, () => env.store.runs.find(derivedRunId(runId, '\n')))
+  const successor = await findSuccessor(env, runId)
   if (successor === undefined) return false
   return successor.status === 'continued' || mayAct(successor) || kin.isAtWorkBelow(successor.runId)
 }

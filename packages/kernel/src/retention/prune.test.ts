@@ -3,6 +3,7 @@ import {
   contentId,
   StoreError,
   type Debt,
+  type PageRequest,
   type RunFilter,
   type RunStatus,
   type Store,
@@ -670,6 +671,36 @@ test('secrets stay when a child is started while the children are listed', async
   const report = await kernel.prune({ ...MONTH, secrets: 'erase' })
 
   expect(begin).toBeUndefined()
+  expect(report.removed).toEqual([])
+})
+
+test('secrets stay when a child goes on as another run between two pages of the children', async () => {
+  let goOn: (() => Promise<void>) | undefined
+  const { clock, data, kernel } = setup((store) =>
+    recordCalls(store, [], (name, args) => {
+      const [filter, page] = args as [RunFilter, PageRequest]
+      if (name !== 'runs.list' || filter.parent !== 'r' || page.cursor === undefined) return undefined
+      const going = goOn?.()
+      goOn = undefined
+      return going
+    }),
+  )
+  await leave(data, 'r')
+  clock.block(1)
+  await leave(data, 'oldest', { parent: 'r', status: 'continued', owes: [{ kind: 'start', seq: 1 }] })
+  clock.block(1)
+  for (let i = 0; i < 200; i++) await leave(data, `ended${i}`, { parent: 'r' })
+  clock.block(31 * DAY_MS)
+  goOn = async () => {
+    await leave(data, derivedRunId('oldest', '\n'), { parent: 'r', status: 'running' })
+    const claim = await data.runs.acquire('oldest', { owner: processOwner(), leaseMs: 1000 })
+    const run = { status: 'continued', blockedOn: [], wakeAt: null, owes: [] } as const
+    await data.runs.release(claim, { expectedHead: 1, run })
+  }
+
+  const report = await kernel.prune({ ...MONTH, secrets: 'erase' })
+
+  expect(goOn).toBeUndefined()
   expect(report.removed).toEqual([])
 })
 
