@@ -12,9 +12,10 @@ import { derivedRunId } from '../run/request-draft.ts'
  * ended, or one that any of these has passed them on to. `previous`: the run that goes on as it owes its start yet, and would start it
  * again. `successor`, `child`: one that its secrets, or those of a run that it goes on as, were passed on to has not ended; only where they are
  * to be erased.
- * `before`: what was to be done before has failed.
+ * `before`: what was to be done before has failed. `unreadable`: a log is damaged, or of a later release, and does not tell whose secrets
+ * the run has, or which.
  */
-export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor' | 'child' | 'before'
+export type KeptReason = 'owes' | 'leased' | 'parent' | 'previous' | 'successor' | 'child' | 'before' | 'unreadable'
 
 /** What a prune asks of runs besides their rows. */
 export interface Kin {
@@ -102,7 +103,8 @@ async function findOwedSuccessors(env: Environment): Promise<ReadonlySet<string>
   return owed
 }
 
-interface Asking {
+/** What is known of a prune when it asks about a run. */
+export interface Asking {
   readonly kin: Kin
   /** As {@link owedSuccessors} finds them; what ended before they were looked for may be asked about. */
   readonly owed: () => Promise<ReadonlySet<string>>

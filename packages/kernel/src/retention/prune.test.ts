@@ -7,6 +7,7 @@ import {
   type RunFilter,
   type RunStatus,
   type Store,
+  type StoredEvent,
 } from '@varve/store'
 import { memoryStore } from '@varve/store-memory'
 import { describe, expect, test } from 'vitest'
@@ -702,6 +703,39 @@ test('secrets stay when a child goes on as another run between two pages of the 
 
   expect(goOn).toBeUndefined()
   expect(report.removed).toEqual([])
+})
+
+describe('a prune that erases secrets keeps a run whose log cannot be read, and no other one', () => {
+  const cutOff = (event: StoredEvent): StoredEvent => ({ ...event, body: event.body.slice(0, -1) })
+  const answer = { type: 'StateUpdated', data: { payload: { $secret: 's', commitment: 'c' } } }
+
+  test.for<[what: string, code: string, log: readonly StoredEvent[]]>([
+    ['is damaged', 'CORRUPT_LOG', sealLog('other', [runStarted('left')]).map((event) => ({ ...event, runId: 'bad' }))],
+    ['is of a later release', 'NEWER_FORMAT', sealLog('bad', [{ type: 'TimeTravelled', data: {} }])],
+    [
+      'is cut off',
+      'CORRUPT_LOG',
+      sealLog('bad', [runStarted('left'), answer]).map((event) => (event.seq === 2 ? cutOff(event) : event)),
+    ],
+  ])('as it %s', async ([, code, log]) => {
+    const { clock, data, kernel } = setup()
+    const create = { workflow: 'left', version: '1', tags: [], queue: 'default' }
+    const run = { status: 'completed', blockedOn: [], wakeAt: null, create } as const
+    await leave(data, 'older')
+    clock.block(1)
+    await data.events.append('bad', log, { expectedHead: 0, fencingToken: 0, run })
+    clock.block(1)
+    await leave(data, 'child', { parent: 'bad' })
+    clock.block(31 * DAY_MS)
+
+    const report = await kernel.prune({ ...MONTH, secrets: 'erase' })
+    const kept = report.kept.filter(({ runId }) => runId === 'bad')
+
+    expect(report.removed).toContain('older')
+    expect(report).toMatchObject({ secretsErased: 0 })
+    expect(kept).toMatchObject([{ runId: 'bad', reason: 'unreadable', error: { code, where: { runId: 'bad' } } }])
+    expect((await kernel.prune(MONTH)).removed).toContain('bad')
+  })
 })
 
 describe('an artifact that is passed on amid the prune that removes its run stays', () => {

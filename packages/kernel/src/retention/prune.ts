@@ -10,10 +10,10 @@ import {
 } from '@varve/store'
 import { repeatable } from '../driver/append.ts'
 import type { Environment } from '../driver/environment.ts'
-import { KernelError } from '../errors.ts'
+import { isKernelError, KernelError } from '../errors.ts'
 import { exportEvidence, type ExportEvidenceOptions } from '../evidence/export-evidence.ts'
 import { eraseSecretsOf } from '../secrets/erase.ts'
-import { kinOf, owedSuccessors, whyKept, type KeptReason } from './kept-run.ts'
+import { kinOf, owedSuccessors, whyKept, type Asking, type KeptReason } from './kept-run.ts'
 import { sweepArtifacts } from './sweep-artifacts.ts'
 
 /** What is removed, and what is done before. */
@@ -50,7 +50,7 @@ export interface PruneOptions {
 export interface KeptRun {
   readonly runId: string
   readonly reason: KeptReason
-  /** With `before`: what it threw. */
+  /** With `before`: what it threw. With `unreadable`: what is wrong with the log. */
   readonly error?: unknown
 }
 
@@ -143,8 +143,8 @@ async function removeRuns(
   for await (const rows of pagesOf(env, filter)) {
     for (const row of rows) {
       if (report.removed.length === limit) return { ...report, more: true }
-      const reason = await whyKept(env, row, { kin, owed, now, erases: options.secrets === 'erase' })
-      const { removed, kept, erased } = reason === undefined ? await removeRun(env, row, options) : keptFor(reason)
+      const asking = { kin, owed, now, erases: options.secrets === 'erase' }
+      const { removed, kept, erased } = await removeUnlessKept(env, row, options, asking)
       report.secretsErased += erased
       if (removed) report.removed.push(row.runId)
       if (kept === undefined) continue
@@ -170,6 +170,28 @@ interface Removal {
 
 function keptFor(reason: KeptReason, erased = 0): Removal {
   return { removed: false, kept: { reason }, erased }
+}
+
+/** A log that cannot be read keeps its run, and those that are asked about it: secrets that are erased do not come back. */
+async function removeUnlessKept(
+  env: Environment,
+  row: RunRow,
+  options: PruneOptions,
+  asking: Asking,
+): Promise<Removal> {
+  try {
+    const reason = await whyKept(env, row, asking)
+    return reason === undefined ? await removeRun(env, row, options) : keptFor(reason)
+  } catch (error) {
+    if (!isUnreadable(error)) throw error
+    return { removed: false, kept: { reason: 'unreadable', error }, erased: 0 }
+  }
+}
+
+function isUnreadable(error: unknown): boolean {
+  return (
+    isStoreError(error, 'CORRUPT_LOG') || isStoreError(error, 'NEWER_FORMAT') || isKernelError(error, 'INVALID_LOG')
+  )
 }
 
 async function removeRun(env: Environment, row: RunRow, { before, secrets }: PruneOptions): Promise<Removal> {
