@@ -44,17 +44,20 @@ export interface WorkflowSpec<
  */
 type Reducer<T extends WorkflowTypes, S> = [S] extends [unknown] ? (state: S, event: ReduceEvent<T>) => S : never
 
-/** What a workflow does. Both functions are pure: no clock, no randomness, no I/O, no promises. */
+/**
+ * What a workflow does. Both functions are pure: no clock, no randomness, no I/O, no promises. The state is what `initialState` and
+ * `reduce` make it: a step may be written for a part of it.
+ */
 export interface WorkflowBehavior<T extends WorkflowTypes, S, D> {
   /** The state after one event. Never changes the state it is given. */
   readonly reduce?: Reducer<T, S>
   /** What should be in flight now. */
-  readonly step: (state: S, next: Next<T>, ctx: StepContext) => D
+  readonly step: (state: NoInfer<S>, next: Next<T>, ctx: StepContext) => D
   /**
    * What should be cleaned up when the run is canceled; asked as `step` is, after everything open was dropped, until it
    * wants nothing any more. May ask for items and emit events, not end the run. Left out, there is nothing to clean up.
    */
-  readonly cancel?: (state: S, next: Next<T>, ctx: StepContext) => Requests | Emit | undefined
+  readonly cancel?: (state: NoInfer<S>, next: Next<T>, ctx: StepContext) => Requests | Emit | undefined
 }
 
 /** What a step may know besides the state. */

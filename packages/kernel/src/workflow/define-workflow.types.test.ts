@@ -253,6 +253,32 @@ describe('types are inferred', () => {
     expectTypeOf(chosen).toExtend<Workflow<{ email: string }, 'new' | 'paid', Order>>()
   })
 
+  test('the state, from what begins and folds it, whatever part of it a step asks for', () => {
+    interface Order {
+      readonly id: number
+      readonly email: string
+    }
+    const order = { ...base, actions, initialState: ({ email }: { email: string }): Order => ({ email, id: 0 }) }
+
+    const part = defineWorkflow(order, {
+      reduce: (state) => ({ ...state, id: 1 }),
+      step: (state: { readonly id: number }, next) => next.complete(state.id),
+      cancel: (state: { readonly email: string | null }, next) =>
+        state.email === null ? undefined : next.run('load', 1),
+    })
+    defineWorkflow(order, {
+      reduce: (state) => ({ ...state, id: 1 }),
+      step: (state, next) => {
+        expectTypeOf(state).toEqualTypeOf<Order>()
+        return next.complete(state.id)
+      },
+    })
+    // @ts-expect-error the stock state has no email
+    defineWorkflow(base, { step: (state: { readonly email: string }, next) => next.complete(state.email) })
+
+    expectTypeOf(part).toExtend<Workflow<{ email: string }, number, Order>>()
+  })
+
   test('the results of actions, answers and events in a reducer, each by its name', () => {
     defineWorkflow(
       { ...base, initialState, actions, interrupts, events },
