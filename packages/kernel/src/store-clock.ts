@@ -69,7 +69,8 @@ class StoreTimer implements Timer {
   readonly #time: number
   readonly #fn: () => void
   #timer: Timer | undefined
-  #isCanceled = false
+  /** Canceled, or called. */
+  #isOver = false
   #keepsAlive = true
 
   constructor(clock: Pick<StoreClock, 'now' | 'schedule' | 'check'>, time: number, fn: () => void) {
@@ -80,7 +81,7 @@ class StoreTimer implements Timer {
   }
 
   cancel(): void {
-    this.#isCanceled = true
+    this.#isOver = true
     this.#timer?.cancel()
   }
 
@@ -91,17 +92,26 @@ class StoreTimer implements Timer {
 
   #arm(): void {
     const leftMs = Math.max(0, this.#time - this.#clock.now())
+    this.#timer?.cancel()
     this.#timer =
       leftMs <= LOOK_MS
-        ? this.#clock.schedule(leftMs, this.#fn)
+        ? this.#clock.schedule(leftMs, () => {
+            this.#call()
+          })
         : this.#clock.schedule(lookIn(leftMs), () => void this.#look())
     if (!this.#keepsAlive) this.#timer.unref?.()
   }
 
+  #call(): void {
+    this.#isOver = true
+    this.#fn()
+  }
+
   async #look(): Promise<void> {
-    // Without an answer it goes by what is known.
+    // By what is known: the answer may be an error, or never come.
+    this.#arm()
     await this.#clock.check().catch(() => undefined)
-    if (!this.#isCanceled) this.#arm()
+    if (!this.#isOver) this.#arm()
   }
 }
 
@@ -117,7 +127,7 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
   let lookedMonotonic = machine.monotonic()
   let notedAt = Number.NEGATIVE_INFINITY
   let setAt = Number.NEGATIVE_INFINITY
-  let asking: Promise<void> | undefined
+  let asking: { readonly since: number; readonly answered: Promise<void> } | undefined
   /** Reads the machine's clock, which every turn does several times; `offset` fits it then. @returns what it shows. */
   const look = (): number => {
     const now = machine.now()
@@ -139,9 +149,12 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
     notedAt = lookedMonotonic
     if (told - (machineNow + offset) > STAND_STILL_MS) told = Number.NEGATIVE_INFINITY
   }
-  const askNow = async (): Promise<void> => {
-    const askedAt = machine.monotonic()
-    noted(await ask(), askedAt)
+  const askNow = async (askedAt: number): Promise<void> => {
+    try {
+      noted(await ask(), askedAt)
+    } finally {
+      if (asking?.since === askedAt) asking = undefined
+    }
   }
   const clock: StoreClock = {
     now: () => (told = Math.max(told, look() + offset)),
@@ -151,7 +164,11 @@ export function storeClock(machine: Clock, ask: () => Promise<number>): StoreClo
     check: async () => {
       look()
       if (lookedMonotonic - notedAt < FRESH_MS) return
-      await (asking ??= askNow().finally(() => (asking = undefined)))
+      // An answer may never come, as on a connection that is gone without a word: it is not waited for by all who ask later.
+      if (asking === undefined || lookedMonotonic - asking.since >= FRESH_MS) {
+        asking = { since: lookedMonotonic, answered: askNow(lookedMonotonic) }
+      }
+      await asking.answered
     },
     setAt: () => {
       look()

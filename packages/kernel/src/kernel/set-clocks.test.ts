@@ -1,7 +1,7 @@
 import { memoryStore } from '@varve/store-memory'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { manualClock } from '../testing/manual-clock.ts'
+import { manualClock, settled } from '../testing/manual-clock.ts'
 import { defineWorkflow } from '../workflow/define-workflow.ts'
 import { createKernel } from './kernel.ts'
 
@@ -34,9 +34,11 @@ function setup() {
   const byMs = { store: 0, machine: 0 }
   const data = memoryStore({ now: () => clock.now() + byMs.store })
   const own = { ...clock, now: () => clock.now() + byMs.machine }
-  const kernel = createKernel({ store: data, clock: own, workflows: [nap, patient] })
+  const tells = { now: () => data.now() }
+  const store = { ...data, now: () => tells.now() }
+  const kernel = createKernel({ store, clock: own, workflows: [nap, patient] })
   const statusOf = async (runId: string) => (await data.runs.find(runId))?.status
-  return { clock, byMs, kernel, statusOf }
+  return { clock, byMs, tells, kernel, statusOf }
 }
 
 test.for([
@@ -84,6 +86,25 @@ test('a run is woken up at its time to the millisecond where no clock is set', a
   await clock.advance(1)
 
   expect([before, await statusOf('r')]).toEqual(['blocked', 'completed'])
+})
+
+test('a run is woken up at its time, and once, though the store has never answered what time it is', async () => {
+  const { clock, tells, kernel, statusOf } = setup()
+  const silence = Promise.withResolvers<number>()
+  const answers = tells.now
+  await kernel.start(nap, null, { runId: 'r' })
+
+  tells.now = () => {
+    tells.now = answers
+    return silence.promise
+  }
+  await clock.advance(DAY)
+  const asked = tells.now === answers
+  const status = await statusOf('r')
+  silence.resolve(clock.now())
+  await settled()
+
+  expect([asked, status, clock.pending]).toEqual([true, 'completed', 0])
 })
 
 test('nothing looks at the clock any more for a run whose kernel is disposed of', async () => {
