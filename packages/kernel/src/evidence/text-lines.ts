@@ -40,9 +40,7 @@ export async function* textLines(source: EvidenceSource, maxBytes: number): Asyn
     line++
     return taken
   }
-  const bytesOf = pieceReader()
-  for await (const chunk of piecesOf(source)) {
-    const bytes = bytesOf(chunk)
+  for await (const bytes of bytesOf(source)) {
     let from = 0
     for (let to = bytes.indexOf(LF); to >= 0; to = bytes.indexOf(LF, from)) {
       add(bytes.subarray(from, to))
@@ -69,18 +67,17 @@ function piecesOf(source: EvidenceSource): AsyncIterable<unknown> | Iterable<unk
   throw noText(source)
 }
 
-/** Text may be cut amid a character, too: its first half waits for the second. */
-function pieceReader(): (chunk: unknown) => Uint8Array {
+/** Text may be cut amid a character, too: its first half waits for the second. One that never comes is part of the text all the same. */
+async function* bytesOf(source: EvidenceSource): AsyncGenerator<Uint8Array, void, undefined> {
   let half = ''
-  return (chunk) => {
-    const before = half
-    half = ''
-    if (chunk instanceof Uint8Array) return before === '' ? chunk : Buffer.concat([Buffer.from(before), chunk])
-    if (typeof chunk !== 'string') throw noText(chunk)
-    const text = before + chunk
-    half = /[\ud800-\udbff]$/.exec(text)?.[0] ?? ''
-    return Buffer.from(text.slice(0, text.length - half.length))
+  for await (const chunk of piecesOf(source)) {
+    if (typeof chunk !== 'string' && !(chunk instanceof Uint8Array)) throw noText(chunk)
+    const text: string = typeof chunk === 'string' ? half + chunk : half
+    half = typeof chunk === 'string' ? (/[\ud800-\udbff]$/.exec(text)?.[0] ?? '') : ''
+    if (text.length > half.length) yield Buffer.from(text.slice(0, text.length - half.length))
+    if (typeof chunk !== 'string') yield chunk
   }
+  if (half !== '') yield Buffer.from(half)
 }
 
 function noText(found: unknown): KernelError {

@@ -144,6 +144,16 @@ describe('a bundle', () => {
     expect(await verifyEvidence([text.slice(0, cut), Buffer.from(text.slice(cut))])).toMatchObject({ ok: false })
   })
 
+  test('ends with its last line: half a character behind it is no less than a whole one', async () => {
+    const line = linesOf(signed).length + 1
+    for (const half of ['\ud83d', '\ude00']) {
+      for (const source of [`${signed}${half}`, [signed, half], [Buffer.from(signed), half, '']]) {
+        expect(await verifyEvidence(source, byAnn)).toMatchObject({ ok: false, code: 'TRUNCATED', where: { line } })
+      }
+    }
+    expect(await verifyEvidence('\ud83d')).toMatchObject({ ok: false, code: 'NOT_A_BUNDLE' })
+  })
+
   test.for([undefined, null, 42, {}, Promise.resolve('x'), new Response('x')])(
     'is not read from what holds no text: %s',
     async (source) => {
