@@ -53,6 +53,22 @@ describe('the lifecycle alone', () => {
     expect(kept.length).toBeLessThan(2000)
   })
 
+  test('adds up nothing that attempts have used: that would cost all names there are each time', () => {
+    const error = { message: 'busy', kind: 'transient' }
+    const usage = { tokens: 3 }
+    const system = folded([
+      runStarted('w'),
+      { type: 'ActionRequested', data: { key: 'a', action: 'a', input: null, effect: 'pure' } },
+      { type: 'ActionAttemptFailed', data: { key: 'a', attempt: 1, error, retryAt: 1000, usage } },
+      { type: 'ActionAttemptStarted', data: { key: 'a', attempt: 2 } },
+      { type: 'ActionSucceeded', data: { key: 'a', output: null, attempts: 2, usage } },
+    ])
+
+    expect(system.counts).toMatchObject({ requests: 1, attempts: 2 })
+    expect(system.counts.usage).toEqual({})
+    expect(closedKeys(system)).toEqual(['a'])
+  })
+
   test('finds the signal of a wait however long its name is', () => {
     const system = folded([
       runStarted('w'),

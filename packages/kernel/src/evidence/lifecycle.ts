@@ -13,8 +13,8 @@ export interface Folding {
 }
 
 /**
- * The lifecycle alone, without the code of a workflow. Holds names and keys but no values, so that a log of many large values
- * needs no more memory than one of small ones.
+ * The lifecycle alone, without the code of a workflow. Holds names and keys but no values and no usage, so that a log of many
+ * large ones needs no more memory and time than one of small ones.
  */
 export function lifecycle(runId: string): Folding {
   const system = emptySystem(runId)
@@ -41,6 +41,8 @@ const VALUES: ReadonlySet<string> = new Set(['input', 'output', 'value', 'payloa
 function slim(event: LogEvent): LogEvent {
   if (event.type === 'RunStarted') return event
   const data = mapEntries(event.data, (name, value) => {
+    // Added up by nobody here; that would copy all names there are for each event that has some.
+    if (name === 'usage') return undefined
     if (VALUES.has(name)) return null
     return name === 'error' ? mapEntries(value as object, (_, part) => shortened(part)) : shortened(value)
   })
