@@ -1,7 +1,8 @@
-import { defaultLimits, shown, type Limits, type NamesOf } from '@varve/store'
+import { checkOptions, defaultLimits, shown, type Limits, type NamesOf } from '@varve/store'
 import { KernelError } from '../errors.ts'
 import { checkNames } from '../known-names.ts'
 import { PART_BYTES } from './bundle-line.ts'
+import { checkGiven } from './given.ts'
 
 /** How much a reader of foreign bundles takes. */
 export interface EvidenceLimits extends Pick<Limits, 'depth' | 'bodyBytes' | 'keptSignals' | 'runEvents'> {
@@ -19,10 +20,11 @@ const NAMES: NamesOf<Limits & EvidenceLimits> = {
   ...{ runEvents: true, sealedBytes: true, runs: true, forks: true, artifacts: true },
 }
 
-/** @throws KernelError `INVALID_INPUT` for a limit that is no whole number from 1. */
+/** @throws KernelError `INVALID_INPUT` for limits that are none, and one that is no whole number from 1. */
 export function evidenceLimits(given: Partial<EvidenceLimits> = {}): EvidenceLimits {
   const { depth, bodyBytes, keptSignals, runEvents } = defaultLimits
   const usual = { depth, bodyBytes, keptSignals, runEvents, runs: 10_000, forks: 100, artifacts: 1_000_000 }
+  checkGiven(() => checkOptions('limits', given))
   checkNames('limits', given, NAMES, 'INVALID_INPUT')
   const limits = { ...usual, ...given }
   for (const [name, value] of Object.entries(limits)) {

@@ -490,6 +490,33 @@ describe('a hostile bundle is refused before it does harm:', () => {
     await expect(bundleOf(kernel, 'rich', { child: true } as never)).rejects.toThrow('children')
   })
 
+  test.for([
+    ['no head', { head: null }, 'head must be an object, got null'],
+    ['a head in a text', { head: '21' }, 'head must be an object'],
+    ['a head without its hash', { head: { seq: 21 } }, 'hash of head must be 64 hex digits'],
+    [
+      'a head with a seq in a text',
+      { head: { seq: '21', hash: 'a'.repeat(64) } },
+      'seq of head must be a whole number',
+    ],
+    ['no keys', { trustedKeys: null }, 'trustedKeys must be a list, got null'],
+    ['a key alone', { trustedKeys: bob.publicKey }, 'trustedKeys must be a list'],
+    ['keys in a set', { trustedKeys: new Set([bob.publicKey]) }, 'trustedKeys must be a list'],
+    ['keys that are read once', { trustedKeys: [bob.publicKey].values() }, 'trustedKeys must be a list'],
+    ['an empty text for keys', { trustedKeys: '' }, 'trustedKeys must be a list'],
+    ['no limits', { limits: null }, 'limits must be an object, got null'],
+  ] as const)(
+    '%s of what is known from elsewhere would not be looked at, and is refused',
+    async ([, options, found]) => {
+      const verifying = verifyEvidence(signed, options as never)
+
+      await expect(verifying).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+        message: expect.stringContaining(found) as unknown,
+      })
+    },
+  )
+
   test('limits that are none are refused', async () => {
     await expect(verifyEvidence(rich, { limits: { depth: 0 } })).rejects.toMatchObject(kernelError('INVALID_INPUT'))
   })

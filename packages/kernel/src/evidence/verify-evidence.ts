@@ -3,6 +3,7 @@ import { checkOptions, type LogEnd, type NamesOf } from '@varve/store'
 import { checkNames } from '../known-names.ts'
 import { checkBundle, type CheckedBundle } from './bundle-check.ts'
 import type { EvidenceCode, EvidenceWhere } from './evidence-error.ts'
+import { checkHead, checkKeyList } from './given.ts'
 import { lifecycle } from './lifecycle.ts'
 import { evidenceLimits, type EvidenceLimits } from './limits.ts'
 import type { VerifiedRun } from './run-check.ts'
@@ -69,6 +70,8 @@ export async function verifyEvidence(
   checkOptions('the options of verifyEvidence', options)
   checkNames('verifyEvidence', options, NAMES, 'INVALID_INPUT')
   const { head, trustedKeys = [] } = options
+  if (head !== undefined) checkHead(head)
+  checkKeyList(trustedKeys)
   for (const key of trustedKeys) publicText(key)
   const limits = evidenceLimits(options.limits)
   const checked = await checkBundle(source, { limits, folding: ({ runId }) => lifecycle(runId), plain: false })

@@ -217,3 +217,21 @@ function sealed(workflow: string): string {
     .map((event) => `${JSON.stringify(event)}\n`)
     .join('')
 }
+
+test.for([
+  ['no files', null, {}, 'files must be a list, got null'],
+  ['files in a set', new Set(['a.jsonl']), {}, 'files must be a list'],
+  ['a number of a file', [7], {}, 'each of files must be the path of a file, got 7'],
+  ['a name that no file can have', ['a\0b'], {}, 'each of files must be the path of a file'],
+  ['no workflows', ['a.jsonl'], { workflows: undefined }, 'workflows must be a list, got undefined'],
+  ['a guard of another word', ['a.jsonl'], { guard: 'Throw' }, 'guard must be throw or warn or off'],
+  ['warnings for nobody', ['a.jsonl'], { onWarning: 7 }, 'onWarning must be a function, got 7'],
+  ['no limits', ['a.jsonl'], { limits: null }, 'limits must be an object, got null'],
+] as const)('%s is refused before anything is read', async ([, files, options, found]) => {
+  const verifying = verifyHistories(files as never, { workflows: [], ...options } as never)
+
+  await expect(verifying).rejects.toMatchObject({
+    code: 'INVALID_INPUT',
+    message: expect.stringContaining(found) as unknown,
+  })
+})

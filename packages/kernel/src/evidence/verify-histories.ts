@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { checkOptions, defaultLimits, type Limits, type NamesOf } from '@varve/store'
+import { checkList, checkOneOf, checkOptions, defaultLimits, shown, type Limits, type NamesOf } from '@varve/store'
 import { KernelError, textOf, type Divergence } from '../errors.ts'
 import { createGuard, type Guard, type GuardMode } from '../guard/guard.ts'
 import { createRegistry, type Registry } from '../kernel/registry.ts'
@@ -12,6 +12,7 @@ import type { RunFold } from '../run/run-fold.ts'
 import type { Workflow } from '../workflow/define-workflow.ts'
 import { checkBundle } from './bundle-check.ts'
 import type { EvidenceWhere, Refusal } from './evidence-error.ts'
+import { checkGiven } from './given.ts'
 import { lifecycle, type Folding } from './lifecycle.ts'
 import { evidenceLimits, type EvidenceLimits } from './limits.ts'
 import type { VerifiedRun } from './run-check.ts'
@@ -55,7 +56,8 @@ export type HistoryVerification =
  *
  * @param files - A folder, of which every `*.jsonl` is taken, or paths of files.
  * @returns one answer per file, in order.
- * @throws KernelError `INVALID_INPUT` when there is no such folder or nothing in it: a check of nothing would always pass.
+ * @throws KernelError `INVALID_INPUT` when there is no such folder or nothing in it: a check of nothing would always pass; and for options
+ * that cannot work. StoreError `INVALID_ARGUMENT` for what is no options.
  */
 export async function verifyHistories(
   files: string | readonly string[],
@@ -64,6 +66,12 @@ export async function verifyHistories(
   checkOptions('the options of verifyHistories', options)
   checkNames('verifyHistories', options, NAMES, 'INVALID_INPUT')
   const { workflows, guard = 'throw', onWarning = (warning: Error) => process.emitWarning(warning) } = options
+  checkGiven(() => {
+    checkList('workflows', workflows)
+    checkOneOf('guard', guard, ['throw', 'warn', 'off'])
+    if (typeof files !== 'string') checkList('files', files)
+  })
+  if (typeof onWarning !== 'function') throw noPart('onWarning', 'a function', onWarning)
   const { definitionOf } = createRegistry(workflows, 'add it to the workflows of verifyHistories')
   const code = { definitionOf, limits: { ...defaultLimits, ...options.limits }, guard: createGuard(guard, onWarning) }
   const limits = evidenceLimits(options.limits)
@@ -127,9 +135,16 @@ function codeFolding({ definitionOf, limits, guard }: Code, run: PinnedRun): Fol
 
 async function filesOf(files: string | readonly string[]): Promise<readonly string[]> {
   const found = typeof files === 'string' ? await filesIn(files) : files
+  // A name with a NUL is none on any system, and no file is even asked for it.
+  const wrong = found.find((file: unknown) => typeof file !== 'string' || file.includes('\0'))
+  if (wrong !== undefined) throw noPart('each of files', 'the path of a file', wrong)
   if (found.length > 0) return found
   const text = typeof files === 'string' ? `${files} holds no *.jsonl` : 'no file is given'
   throw new KernelError('INVALID_INPUT', `${text}: there is nothing to verify`)
+}
+
+function noPart(name: string, what: string, got: unknown): KernelError {
+  return new KernelError('INVALID_INPUT', `${name} must be ${what}, got ${shown(got)}`)
 }
 
 async function filesIn(folder: string): Promise<readonly string[]> {
