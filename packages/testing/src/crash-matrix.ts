@@ -44,7 +44,7 @@ export interface CrashReport {
  * Proves that a scenario comes to the same whatever crashes. Plays it undisturbed, twice; then once for each boundary, which
  * is before and after every action and every change of the store, with a process that dies there, and once for each answer
  * of the store with that answer lost; then for pairs of them. Fresh processes with fresh kernels take over. Each time it must
- * come to the same runs with the same outcomes and states; at-most-once actions never run twice; others repeat only under the
+ * come to the same runs with the same outcomes and states, none of which has failed unless it has to; at-most-once actions never run twice; others repeat only under the
  * same keys; no handler runs before its request is durable; logs verify; nothing is left open, owed or waiting.
  *
  * Time is virtual, so days pass at once. What cannot be the same, such as a time in a state, is left out with `compare`.

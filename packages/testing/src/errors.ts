@@ -6,7 +6,7 @@ import { CodedError, isCodedError } from '@varve/store'
  * | code | meaning |
  * |---|---|
  * | `NOT_CRASH_PROOF` | something came out otherwise after a crash; `failures` says where and what |
- * | `INVALID_SCENARIO` | the scenario does not end, or does not come to the same twice, even without a crash; or something that is given cannot be used: `only` names no boundary, `points` wants none, an option or a fault is misspelt |
+ * | `INVALID_SCENARIO` | the scenario does not end, ends otherwise than it has to, or does not come to the same twice, even without a crash; or something that is given cannot be used: `only` names no boundary, `points` wants none, an option or a fault is misspelt |
  * | `PROCESS_HANGS` | a simulated process waits for something that is neither time nor a call of its store |
  */
 export type TestingErrorCode = 'NOT_CRASH_PROOF' | 'INVALID_SCENARIO' | 'PROCESS_HANGS'

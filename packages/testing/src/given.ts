@@ -6,7 +6,7 @@ import type { AnyScenario } from './matrix/play-case.ts'
 
 const SCENARIO: NamesOf<AnyScenario> = {
   ...{ open: true, outside: true, workflows: true, begin: true, answer: true },
-  ...{ meanwhile: true, compare: true, compareOutside: true, kernel: true },
+  ...{ meanwhile: true, ends: true, compare: true, compareOutside: true, kernel: true },
 }
 const OPTIONS: NamesOf<CrashMatrixOptions> = { pairs: true, points: true, only: true, maxFailures: true }
 const FAULTS: NamesOf<ProcessFaults> = { crashAt: true, loseAnswerAt: true, onBoundary: true }
@@ -14,9 +14,9 @@ const FAULTS: NamesOf<ProcessFaults> = { crashAt: true, loseAnswerAt: true, onBo
 /** A comparison whose name is misspelt is never made, and whatever it would have found passes. */
 export function checkScenario(scenario: AnyScenario): void {
   checkGiven('a scenario', scenario, SCENARIO)
-  const { open, workflows, begin, outside, answer, meanwhile, compare, compareOutside } = scenario
+  const { open, workflows, begin, outside, answer, meanwhile, ends, compare, compareOutside } = scenario
   checkFunctions({ open, workflows, begin })
-  const given = Object.entries({ outside, answer, meanwhile, compare, compareOutside })
+  const given = Object.entries({ outside, answer, meanwhile, ends, compare, compareOutside })
   checkFunctions(Object.fromEntries(given.filter(([, value]) => value !== undefined)))
 }
 

@@ -1,7 +1,7 @@
 // To prove that workflows survive crashes.
 export { crashMatrix } from './crash-matrix.ts'
 export type { CrashMatrixOptions, CrashReport } from './crash-matrix.ts'
-export type { CrashScenario, EndedRun, Probe, Scene } from './matrix/scenario.ts'
+export type { CrashScenario, EndedRun, Ending, Probe, Scene } from './matrix/scenario.ts'
 export { isTestingError, TestingError } from './errors.ts'
 export type { CrashFailure, TestingErrorCode } from './errors.ts'
 

@@ -5,6 +5,7 @@ import { TestingError } from '../errors.ts'
 import { simulatedProcess, type SimulatedProcess } from '../simulated-process.ts'
 import { virtualClock } from '../virtual-clock.ts'
 import { boundaryOf, isLostAnswer, livesOf, type CrashPoint } from './crash-point.ts'
+import { faultsOfEnding } from './endings.ts'
 import { outcomeAndState } from './outcome-and-state.ts'
 import { newRecord, observed, probeOf, recorded, recordedKernel, type CaseRecord } from './record.ts'
 import type { CrashScenario, EndedRun, Scene } from './scenario.ts'
@@ -123,7 +124,10 @@ export async function liveToTheEnd(world: CaseWorld, process: LivingProcess, lif
     await untilQuiet(world, process, scene)
     const rows = await listAll(kernel)
     const ended = await Promise.all(rows.map((row) => endedRun(kernel, row)))
-    const faults = await Promise.all(rows.map((row) => faultsOfRun(kernel, row)))
+    const faults = [
+      ...ended.map((run) => faultsOfEnding(run, scenario)),
+      ...(await Promise.all(rows.map((row) => faultsOfRun(kernel, row)))),
+    ]
     return { runs: new Map(ended.map((run) => [run.runId, compare(run)])), faults: faults.flat() }
   } finally {
     // Of a process that has died nothing can be closed; whoever waits for it knows.

@@ -35,6 +35,9 @@ export interface EndedRun {
   readonly state: unknown
 }
 
+/** How a run can end. */
+export type Ending = Exclude<Outcome['status'], 'running' | 'blocked'>
+
 /** Runs of your workflows from beginning to end, as often as need be. */
 export interface CrashScenario<W extends Readonly<Record<string, Workflow>>, Outside = undefined> {
   /** A fresh, empty store by the clock that it is given, for each case; the matrix disposes of it. `memoryStore` will do. */
@@ -58,6 +61,11 @@ export interface CrashScenario<W extends Readonly<Record<string, Workflow>>, Out
     boundary: BoundaryName,
     others: { readonly store: Store; readonly outside: Outside },
   ) => Promise<void> | void
+  /**
+   * How a run has to end, in every case and when nothing is disturbed; undefined where any end will do. Default: in any way but `failed`:
+   * what goes wrong each time, by a slip in the scenario perhaps, comes to the same whatever crashes, and proves nothing.
+   */
+  readonly ends?: (run: Pick<EndedRun, 'runId' | 'workflow'>) => Ending | undefined
   /**
    * What has to be the same of a run that has ended. Default: its outcome and its state, in which a secret is told by its place: what refers
    * to it is drawn anew in each case.
