@@ -164,6 +164,20 @@ describe('a mistake in a workflow is found:', () => {
     expect(failures[0]?.faults).toContain('the outside came to 20 instead of 10')
   })
 
+  test('a handler that does not wait for what it does, also where it is quick enough', async () => {
+    const handler: Handler = async ({ account, effect }, { idempotencyKey }) => {
+      void effect(idempotencyKey, () => book(account, idempotencyKey))
+      return null
+    }
+
+    const { code, message } = await failureOf(scenarioOf(handler))
+
+    expect(code).toBe('INVALID_SCENARIO')
+    expect(message).toMatch(
+      /saving-1: deposit \(deposit\) ended before what it does under the key \w+: .*; wait for it/,
+    )
+  })
+
   test('a step that reads what the process keeps in memory', async () => {
     const scenario: CrashScenario<{ counting: Workflow<null> }> = {
       open: memoryStore,
@@ -248,6 +262,18 @@ describe('one case', () => {
       expect(code).toBe('INVALID_SCENARIO')
     },
   )
+})
+
+test('what nobody waited for when its process died ends no program', async () => {
+  const scenario = scenarioOf(depositOnce)
+  const begin: typeof scenario.begin = async (scene) => {
+    await scene.kernel.start(scene.workflows.saving, null, { runId: 'saving-1' })
+    void scene.effect('told')
+  }
+
+  const { effects } = await crashMatrix({ ...scenario, begin }, { pairs: 'none' })
+
+  expect(effects.get('told')).toBe(1)
 })
 
 test('as many failures are collected as are wanted', async () => {

@@ -36,7 +36,7 @@ function played({
   const counted = Object.entries(effects).map(([key, times]) => [key, { times, atMostOnce: key === 'p' }] as const)
   const facts = { reads: new Map([['rate', reads]]), recorded: new Map(), rereads, faults: [] }
   return {
-    record: { actions, effects: new Map(counted), early, requested: new Set(), facts },
+    record: { actions, effects: new Map(counted), early, unfinished: [], requested: new Set(), facts },
     runs: new Map(Object.entries(runs ?? { r: { status: 'completed', output: { a: 1, b: 2 } } })),
     ...{ outside, faults, after: [], struck: true },
   }

@@ -9,6 +9,7 @@ export function judge(played: PlayedCase, undisturbed: PlayedCase, crashed: bool
   return [
     ...played.faults,
     ...record.early,
+    ...record.unfinished,
     ...record.facts.rereads,
     ...record.facts.faults,
     ...differencesOf(played.runs, undisturbed.runs),

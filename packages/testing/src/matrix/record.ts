@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ActionContext, Kernel, Workflow } from '@varve/kernel'
 import type { Store } from '@varve/store'
+import { SimulatedCrash } from '../boundaries.ts'
 import type { SimulatedProcess } from '../simulated-process.ts'
 import { interceptStore } from '../wrapped-store.ts'
 import type { Probe } from './scenario.ts'
@@ -30,6 +31,8 @@ export interface CaseRecord {
   readonly effects: Map<string, CountedEffect>
   /** One sentence per call of a handler that was not yet due. */
   readonly early: string[]
+  /** One sentence per effect that its handler did not wait for. */
+  readonly unfinished: string[]
   /** Actions whose requests are durable. */
   readonly requested: Set<string>
   readonly facts: FactRecord
@@ -37,25 +40,45 @@ export interface CaseRecord {
 
 /** An empty record. */
 export function newRecord(): CaseRecord {
-  return { actions: new Map(), effects: new Map(), early: [], requested: new Set(), facts: noFacts() }
+  return { actions: new Map(), effects: new Map(), early: [], unfinished: [], requested: new Set(), facts: noFacts() }
 }
 
-const callers = new AsyncLocalStorage<CalledAction>()
+/** A call of a handler, while it goes on. */
+interface Call {
+  readonly action: CalledAction
+  /** Keys of the effects that have begun and are not over. */
+  readonly underWay: Set<string>
+}
+
+const calls = new AsyncLocalStorage<Call>()
 
 /** The probe of one process. */
 export function probeOf({ passing }: Pick<SimulatedProcess, 'passing'>, { effects }: CaseRecord): Probe {
   const counted = (key: string): CountedEffect => {
-    const known = effects.get(key) ?? { times: 0, atMostOnce: callers.getStore()?.effect === 'at-most-once' }
+    const known = effects.get(key) ?? { times: 0, atMostOnce: calls.getStore()?.action.effect === 'at-most-once' }
     effects.set(key, known)
     return known
   }
   return {
-    effect: async <T>(key: string, act?: () => T | Promise<T>) =>
-      passing('effect', () => {
+    effect: <T>(key: string, act?: () => T | Promise<T>) => {
+      const underWay = calls.getStore()?.underWay
+      underWay?.add(key)
+      const done = passing('effect', () => {
         counted(key).times++
         return act?.() as T
-      }),
+      }).finally(() => underWay?.delete(key))
+      return leftByTheDead(done)
+    },
   }
+}
+
+/** Whoever did not wait for something died with its process: that nobody hears of it must not end the program of the test. */
+function leftByTheDead<T>(done: Promise<T>): Promise<T> {
+  const heard: Promise<T> = done.catch((error: unknown) => {
+    if (error instanceof SimulatedCrash) heard.catch(() => undefined)
+    throw error
+  })
+  return heard
 }
 
 /** A workflow with every handler recorded, and with a boundary before and after it. */
@@ -69,12 +92,18 @@ export function recorded<W extends Workflow>(
     const run = async (input: never, ctx: ActionContext): Promise<unknown> => {
       // Looked up at once: a moment later the request may have become durable.
       const isDue = record.requested.has(nameOf(ctx.runId, ctx.key))
-      return passing('action', () => {
+      return passing('action', async () => {
         const { effect = 'idempotent', fenced = false } = action
         const called = calledAction(record, ctx, { name, effect, fenced })
         called.attempts.push(ctx.attempt)
         if (!isDue) record.early.push(`${ctx.runId}: ${ctx.key} was called before its request was durable`)
-        return callers.run(called, () => action.run(input, watchFacts(ctx, { passing }, record.facts)))
+        const underWay = new Set<string>()
+        const output: unknown = await calls.run({ action: called, underWay }, () =>
+          action.run(input, watchFacts(ctx, { passing }, record.facts)),
+        )
+        const unfinished = [...underWay].map((key) => `${ctx.runId}: ${ctx.key} (${name}) ${endedBefore(key)}`)
+        record.unfinished.push(...unfinished)
+        return output
       })
     }
     return [name, { ...action, run }] as const
@@ -120,6 +149,10 @@ export function observed(store: Store, { requested, facts }: CaseRecord): Store 
     return answer
   })
   return { ...observing, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() }
+}
+
+function endedBefore(key: string): string {
+  return `ended before what it does under the key ${key}: a crash then leaves it undone; wait for it`
 }
 
 function nameOf(runId: string, key: string): string {

@@ -7,7 +7,7 @@ export interface Probe {
   /**
    * Does something to the outside world and counts it under the key that the outside would recognise a repetition by: as a
    * rule the handler's `idempotencyKey`, or what was derived from it. A process can die right before and right after it, and
-   * a dead process does nothing any more.
+   * a dead process does nothing any more. A handler has to wait for it: what it leaves under way is told.
    */
   readonly effect: <T = void>(key: string, act?: () => T | Promise<T>) => Promise<T>
 }
