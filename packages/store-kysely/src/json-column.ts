@@ -10,9 +10,22 @@ export function jsonColumn(runId: string, name: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    const what = `${name} of run ${runId} is no JSON: something else has written to the database, or damaged it`
-    throw new StoreError('STORE_FAILED', `${what}; restore that row from a backup`, { runId, cause })
+    throw new StoreError('STORE_FAILED', damageOf(runId, name), { runId, cause })
   }
+}
+
+/** As {@link jsonColumn}, where one row must not keep others from being read: tells what is damaged instead. */
+export function readableColumn(runId: string, name: string, text: string): { value?: unknown; damage?: string } {
+  try {
+    return { value: JSON.parse(text) }
+  } catch {
+    return { damage: damageOf(runId, name) }
+  }
+}
+
+function damageOf(runId: string, name: string): string {
+  const what = `${name} of run ${runId} is no JSON: something else has written to the database, or damaged it`
+  return `${what}; restore that row from a backup`
 }
 
 /** The value of a column of the cache: null where it was damaged, for what is lost there can be made anew. */

@@ -21,6 +21,12 @@ afterEach(async () => {
   database.close()
 })
 
+async function enqueue(runId: string): Promise<void> {
+  const create = { workflow: 'w', version: '1', tags: [], queue: 'q' }
+  const run = { status: 'running', blockedOn: [], wakeAt: 0, create } as const
+  await store.events.append(runId, sampleEvents(runId, 1), { expectedHead: 0, fencingToken: 0, run })
+}
+
 test.for(['tags', 'blocked_on', 'lease_owner', 'owes', 'problem'])(
   'a row whose %s was damaged is STORE_FAILED, and says of which run',
   async (column) => {
@@ -35,6 +41,41 @@ test.for(['tags', 'blocked_on', 'lease_owner', 'owes', 'problem'])(
     }
   },
 )
+
+test.for(['owes', 'problem'])(
+  'a claim leases a run whose %s was damaged, says so, and leases the others with it',
+  async (column) => {
+    for (const runId of ['run-2', 'run-3']) await enqueue(runId)
+    database.prepare(`update runs set ${column} = '[1,', retry_at = 0 where run_id = 'run-2'`).run()
+
+    for (const concurrency of [undefined, 5]) {
+      const claims = await store.runs.claim({
+        ...{ workflows: [{ name: 'w', versions: ['1'] }], formats: [1], owner, limit: 10, leaseMs: 60_000 },
+        queues: [{ name: 'q', ...(concurrency !== undefined && { concurrency }) }],
+      })
+
+      expect(claims.map(({ runId, damage }) => [runId, damage])).toEqual([
+        ['run-2', expect.stringContaining(`${column} of run run-2 is no JSON`)],
+        ['run-3', undefined],
+      ])
+      for (const claim of claims) await store.runs.release(claim, { expectedHead: 1 })
+      database.prepare(`update runs set ${column} = '[1,', retry_at = 0 where run_id = 'run-2'`).run()
+    }
+  },
+)
+
+test('a damaged run that is acquired can be released with a problem', async () => {
+  await enqueue('run-2')
+  database.prepare(`update runs set owes = '[1,' where run_id = 'run-2'`).run()
+
+  const claim = await store.runs.acquire('run-2', { owner, leaseMs: 60_000 })
+  const problem = { code: 'CORRUPT_LOG', message: claim.damage ?? '', retryAt: null }
+  await store.runs.release(claim, { expectedHead: 1, problem })
+
+  expect(claim.owes).toEqual([])
+  const row = database.prepare(`select lease_until, problem from runs where run_id = 'run-2'`).get()
+  expect(row).toEqual({ lease_until: null, problem: JSON.stringify(problem) })
+})
 
 test('an entry of the cache that was damaged holds nothing, and can be taken out', async () => {
   const key = contentId('key')

@@ -67,7 +67,7 @@ export function isCodedError(error: unknown, layer?: string, code?: string): err
  * | `ARTIFACT_NOT_FOUND`, `ARTIFACT_CORRUPT` | no artifact has that id, or its bytes do not have the hash that names them |
  * | `INVALID_ARGUMENT` | an id, a limit or an option that no store accepts |
  * | `NOT_JSON`, `LIMIT_EXCEEDED` | a value that would not survive JSON, or is too large; with its path |
- * | `CORRUPT_LOG`, `NEWER_FORMAT` | a stored event whose hash, order or text is wrong, or that a later release wrote |
+ * | `CORRUPT_LOG`, `NEWER_FORMAT` | a stored event whose hash, order or text is wrong, or that a later release wrote; the row of a run that does not fit its log, or cannot be read |
  * | `STORE_CLOSED`, `STORE_BUSY`, `STORE_UNREACHABLE`, `STORE_FAILED` | the store itself |
  * | `NOT_A_STORE`, `SCHEMA_MISSING`, `NEWER_SCHEMA` | the database is not ours, not migrated, or migrated by a later release |
  */

@@ -22,7 +22,7 @@ import { Mailbox, type PostNews } from './mailbox.ts'
 import { movesSoon, nextMove, restsAfter } from './next-move.ts'
 import { tellTurn } from './observer.ts'
 import { blockedOutcome, endOutcome, type Outcome } from './outcome.ts'
-import { checkPoison, park } from './park.ts'
+import { checkClaim, park } from './park.ts'
 import { FactDesk } from './fact-desk.ts'
 import { handIn } from './hand-in.ts'
 import { readReusable } from './read-reusable.ts'
@@ -136,7 +136,7 @@ export class Drive {
   async #open(): Promise<void> {
     const { create } = this.#options
     if (this.#claim !== undefined) this.#keep(this.#claim, this.#options.claimedAt)
-    if (this.#claim !== undefined && this.#options.revive !== true) checkPoison(this.#env, this.#claim)
+    if (this.#claim !== undefined) checkClaim(this.#env, this.#claim, this.#options)
     await this.#load()
     this.#intake.begin(create === undefined ? orphanInputs(this.#fold.system) : [{ draft: create.started }])
     await this.#ledger.pay(this.#env, this.#fold.system, this.#claim?.owes ?? [])

@@ -1,7 +1,8 @@
-import { isCodedError, type Claim, type CodedError, type Problem, type StoreErrorCode } from '@varve/store'
+import { isCodedError, StoreError, type Claim, type CodedError, type Problem, type StoreErrorCode } from '@varve/store'
 import { KernelError, type KernelErrorCode } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { repeatable } from './append.ts'
+import type { DriveOptions } from './drive-options.ts'
 
 /** A parked run is looked at again after this time: a deploy may have mended what is wrong. */
 const RETRY_MS = 60_000
@@ -70,12 +71,18 @@ async function reviveForPosts(env: Environment, { runId, token }: Claim): Promis
 }
 
 /**
- * A run whose every driver died before anything came of it is likely to be what killed them.
+ * Refuses a claim on a run that must not be driven. What it owes may be in what cannot be read of its row: it would end without
+ * paying. And one whose every driver died before anything came of it is likely to be what killed them, unless somebody says otherwise.
  *
- * @throws KernelError `POISONED`.
+ * @throws StoreError `CORRUPT_LOG`; KernelError `POISONED`.
  */
-export function checkPoison({ maxRecoveries }: Environment, { runId, recoveries }: Claim): void {
-  if (recoveries <= maxRecoveries) return
+export function checkClaim(
+  { maxRecoveries }: Environment,
+  { runId, damage, recoveries }: Claim,
+  { revive = false }: Pick<DriveOptions, 'revive'>,
+): void {
+  if (damage !== undefined) throw new StoreError('CORRUPT_LOG', damage, { runId })
+  if (revive || recoveries <= maxRecoveries) return
   const text = `run ${runId} was recovered ${recoveries} times and nothing came of it; mend what kills it, then retry it`
   throw new KernelError('POISONED', text, { runId })
 }

@@ -171,3 +171,25 @@ describe('a new run that was taken', () => {
     expect(await store.runs.find('r')).toBeDefined()
   })
 })
+
+describe('a run that is claimed and must not be driven', () => {
+  const damage = 'owes of run r is no JSON; restore that row from a backup'
+
+  test('is parked when its row cannot be read, and what was claimed with it is driven', async () => {
+    const data = memoryStore()
+    const claim: Store['runs']['claim'] = async (request) =>
+      (await data.runs.claim(request)).map((each) => (each.runId === 'r' ? { ...each, damage } : each))
+    await using kernel = createKernel({ store: { ...data, runs: { ...data.runs, claim } }, workflows: [simple] })
+    for (const runId of ['r', 's']) await kernel.start(simple, null, { runId, wait: false })
+
+    const [damaged, whole] = await kernel.dispatcher.claim({ queues, limit: 2, leaseMs })
+
+    const error = await damaged?.outcome.catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'CORRUPT_LOG', where: { runId: 'r' } })
+    expect(kernel.dispatcher.parks(error)).toBe(true)
+    expect(await whole?.outcome).toMatchObject({ status: 'completed' })
+    const row = await kernel.get('r')
+    expect(row).toMatchObject({ head: 1, problem: { code: 'CORRUPT_LOG', message: `CORRUPT_LOG: ${damage}` } })
+    expect(row.lease).toBeUndefined()
+  })
+})

@@ -1,12 +1,12 @@
 import type { BlockedOn, Claim, Debt, Owner, Problem, RunRow } from '@varve/store'
 import type { RunsTable } from '../schema.ts'
-import { jsonColumn } from '../json-column.ts'
+import { jsonColumn, readableColumn } from '../json-column.ts'
 import type { ClaimRecord } from './run-columns.ts'
 
 /** A run's row as the index shows it. */
 export function rowOf(record: RunsTable): RunRow {
   const { run_id: runId, parent, problem, lease_owner: leaseOwner, lease_until: leaseUntil } = record
-  const { concurrency_key: concurrencyKey, ended_at: endedAt } = record
+  const { concurrency_key: concurrencyKey, ended_at: endedAt, owes } = record
   return {
     runId,
     workflow: record.workflow,
@@ -22,7 +22,7 @@ export function rowOf(record: RunsTable): RunRow {
     head: record.head,
     format: record.format,
     waiting: record.waiting,
-    owes: debtsOf(record),
+    owes: owes === null ? [] : (jsonColumn(runId, 'owes', owes) as readonly Debt[]),
     recoveries: record.recoveries,
     ...(problem !== null && { problem: jsonColumn(runId, 'problem', problem) as Problem }),
     token: record.token,
@@ -35,9 +35,15 @@ export function rowOf(record: RunsTable): RunRow {
   }
 }
 
-/** A row that has just been leased or renewed, as the right to drive the run. */
+/**
+ * A row that has just been leased or renewed, as the right to drive the run. It is leased, whatever its columns hold: so
+ * what cannot be read is told, or nobody would give the run back, nor know of those that were leased with it.
+ */
 export function claimOf(record: Omit<ClaimRecord, 'lease_until'>, owner: Owner, leaseUntil: number): Claim {
-  const { run_id: runId, problem } = record
+  const { run_id: runId } = record
+  const owes = record.owes === null ? { value: [] } : readableColumn(runId, 'owes', record.owes)
+  const problem = record.problem === null ? {} : readableColumn(runId, 'problem', record.problem)
+  const damage = owes.damage ?? problem.damage
   return {
     runId,
     workflow: record.workflow,
@@ -50,11 +56,8 @@ export function claimOf(record: Omit<ClaimRecord, 'lease_until'>, owner: Owner, 
     status: record.status,
     waiting: record.waiting,
     recoveries: record.recoveries,
-    owes: debtsOf(record),
-    ...(problem !== null && { problem: jsonColumn(runId, 'problem', problem) as Problem }),
+    owes: (owes.value ?? []) as readonly Debt[],
+    ...(problem.value !== undefined && { problem: problem.value as Problem }),
+    ...(damage !== undefined && { damage }),
   }
-}
-
-function debtsOf({ owes, run_id: runId }: Pick<RunsTable, 'owes' | 'run_id'>): readonly Debt[] {
-  return owes === null ? [] : (jsonColumn(runId, 'owes', owes) as readonly Debt[])
 }

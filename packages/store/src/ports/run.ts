@@ -76,6 +76,11 @@ export interface Claim {
   readonly owes: readonly Debt[]
   readonly problem?: Problem
   /**
+   * Says what of the row cannot be read, and what to do about it. Then `owes` and `problem` need not be what the row holds, and the
+   * run must not be driven: it can be released, with a problem. Other runs are claimed all the same.
+   */
+  readonly damage?: string
+  /**
    * The event of a run that has one alone, as it would be read: who takes up a new run need not ask for it. Told by a claim
    * alone, and not of an event that is long; a store may leave it out.
    */
