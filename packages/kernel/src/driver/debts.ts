@@ -5,6 +5,7 @@ import {
   isTerminal,
   sealEvent,
   sha256,
+  StoreError,
   type Debt,
   type RunCreation,
   type RunRow,
@@ -82,10 +83,18 @@ export async function payDebts(env: Environment, system: System, debts: readonly
 }
 
 async function payDebt(env: Environment, system: System, debt: Debt): Promise<void> {
-  const known = debtSchema.parse(debt)
+  const known = knownDebt(system.runId, debt)
   if (known.kind === 'start') await startOwed(env, system, known.seq)
   else if (known.kind === 'cancel') await cancelOwed(env, quitterOf(system), known.runId)
   else await post(env, known.runId, `child:${system.runId}`, { type: 'ChildCompleted', data: endOf(system, known.key) })
+}
+
+/** @throws StoreError `CORRUPT_LOG`: a later release may know it, which is told so by a run that is parked. */
+function knownDebt(runId: string, debt: Debt): KnownDebt {
+  const { success, data } = debtSchema.safeParse(debt)
+  if (success) return data
+  const text = `run ${runId} owes what this release does not know; restore its row from a backup, or drive it with the release that wrote it`
+  throw new StoreError('CORRUPT_LOG', text, { runId })
 }
 
 async function startOwed(env: Environment, system: System, seq: number): Promise<void> {

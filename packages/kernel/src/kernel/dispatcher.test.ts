@@ -192,4 +192,25 @@ describe('a run that is claimed and must not be driven', () => {
     expect(row).toMatchObject({ head: 1, problem: { code: 'CORRUPT_LOG', message: `CORRUPT_LOG: ${damage}` } })
     expect(row.lease).toBeUndefined()
   })
+
+  test('is parked when it owes what this release does not know, and pays what is known', async () => {
+    const store = memoryStore()
+    await using kernel = createKernel({ store, workflows: [parent, simple] })
+    await kernel.start(parent, null, { runId: 'r', wait: false })
+    const claim = await store.runs.acquire('r', { owner: { ...kernel.dispatcher.owner, id: 'later' }, leaseMs })
+    const owes = [{ kind: 'later' }, { kind: 'cancel', runId: 'gone' }]
+    await store.runs.release(claim, { expectedHead: 1, run: { status: 'running', blockedOn: [], wakeAt: 0, owes } })
+
+    const [run] = await kernel.dispatcher.claim({ queues, limit: 1, leaseMs })
+
+    const error = await run?.outcome.catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: 'CORRUPT_LOG', where: { runId: 'r' } })
+    expect(kernel.dispatcher.parks(error)).toBe(true)
+    // What it does besides goes on: the child was started.
+    expect(await kernel.get('r')).toMatchObject({
+      owes: expect.arrayContaining([{ kind: 'later' }]) as never,
+      problem: {},
+    })
+    expect((await kernel.list({ parent: 'r' })).items).toHaveLength(1)
+  })
 })
