@@ -61,10 +61,7 @@ describe('a state is refused', () => {
     ['bytes whose media type is no text', { output: bytes({ mediaType: 5 as never }) }],
     ['bytes whose media type is empty', { output: bytes({ mediaType: '' }) }],
     ['bytes whose media type has more than 200 characters', { output: bytes({ mediaType: 'x'.repeat(201) }) }],
-    [
-      'more than 1,000 needs',
-      { needs: Object.fromEntries(Array.from({ length: 999 }, (_, i) => [`n${i}`, `n${i}`])) },
-    ],
+    ['more than 1,000 needs', { needs: Object.fromEntries(Array.from({ length: 999 }, (_, i) => [`n${i}`, `n${i}`])) }],
   ])('for %s', ([, spec]) => {
     expect(() => defineState({ ...base, ...spec })).toThrow(
       expect.objectContaining(planError('INVALID_DEFINITION')) as Error,
