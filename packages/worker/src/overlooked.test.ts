@@ -279,6 +279,37 @@ describe('a run of a dead process that cannot be driven', () => {
 })
 
 describe('a store that fails for a moment', () => {
+  test.for(['events.read', 'events.append'])('of one run in %s keeps no other run waiting', async (call) => {
+    let fails = false
+    const { clock, data, kernel, work } = sceneOf([simple], async ({ name, args }, proceed) => {
+      if (fails && name === call && args[0] === 'bad') throw new StoreError('STORE_FAILED', 'invalid page')
+      const answer = await proceed()
+      // The event of a new run comes with its claim: then nobody reads it.
+      if (name === 'runs.claim') for (const claim of answer as { first?: unknown }[]) delete claim.first
+      return answer
+    })
+    for (const runId of ['bad', 'a', 'b']) {
+      await kernel.start(simple, { n: 1 }, { runId, wait: false })
+      clock.advance(1)
+    }
+    fails = true
+    await using worker = work({ concurrency: 1 })
+
+    for (let ms = 0; ms < 10_000; ms += 250) {
+      await settled()
+      clock.advance(250)
+    }
+
+    const rows = await Promise.all(['bad', 'a', 'b'].map(async (runId) => data.runs.find(runId)))
+    expect(rows).toMatchObject([
+      { status: 'running', problem: { code: 'STORE_FAILED' } },
+      { status: 'completed' },
+      { status: 'completed' },
+    ])
+    // At once, after a moment, and then no more for long.
+    expect(worker.health().counts).toMatchObject({ givenUp: 2, ended: 2 })
+  })
+
   test('holds a worker up for a moment, however many runs it has failed', async () => {
     let fails = false
     const { clock, data, kernel, work } = sceneOf([simple], async (call, proceed) => {

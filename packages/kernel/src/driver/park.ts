@@ -1,4 +1,12 @@
-import { isCodedError, StoreError, type Claim, type CodedError, type Problem, type StoreErrorCode } from '@varve/store'
+import {
+  isCodedError,
+  isStoreError,
+  StoreError,
+  type Claim,
+  type CodedError,
+  type Problem,
+  type StoreErrorCode,
+} from '@varve/store'
 import { KernelError, type KernelErrorCode } from '../errors.ts'
 import type { Environment } from './environment.ts'
 import { repeatable } from './append.ts'
@@ -6,6 +14,13 @@ import type { DriveOptions } from './drive-options.ts'
 
 /** A parked run is looked at again after this time: a deploy may have mended what is wrong. */
 const RETRY_MS = 60_000
+
+/**
+ * One on which the store failed is left alone for a moment, so that others which are due come first; and for longer when it fails
+ * again before anything came of it: what is damaged is of that run alone, it seems.
+ */
+const FAILED_RETRY_MS = 250
+const FAILED_AGAIN_RETRY_MS = 15_000
 
 /** What is wrong with a run, its code or its log, and stays wrong until somebody changes something. */
 const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
@@ -39,14 +54,14 @@ const PARKS: ReadonlySet<string> = new Set<KernelErrorCode | StoreErrorCode>([
 ])
 
 /**
- * Gives up a run that cannot be driven here and now: with a problem when the run, its code or its log is at fault, else
- * as it stands, due for whoever comes next. The log is not touched.
+ * Gives up a run that cannot be driven here and now: with a problem when the run, its code or its log is at fault, or the store
+ * failed on it and can still write that; else as it stands, due for whoever comes next. The log is not touched.
  *
  * @param isMendable - true when the run was read and took the posts that waited: one that has come since may mend it.
  * @returns the error that tells the caller.
  */
 export async function park(env: Environment, claim: Claim, error: unknown, isMendable = false): Promise<unknown> {
-  const problem = problemOf(env, error)
+  const problem = problemOf(env, claim, error)
   try {
     // The claim's head may be old; without a row to set it is compared with nothing.
     const request = { expectedHead: claim.head, ...(problem && { problem }) }
@@ -92,7 +107,11 @@ export function isParking(error: unknown): error is CodedError<string> {
   return isCodedError(error) && PARKS.has(error.code)
 }
 
-function problemOf(env: Environment, error: unknown): Problem | undefined {
+function problemOf(env: Environment, claim: Claim, error: unknown): Problem | undefined {
+  if (isStoreError(error, 'STORE_FAILED')) {
+    const afterMs = claim.problem?.code === 'STORE_FAILED' ? FAILED_AGAIN_RETRY_MS : FAILED_RETRY_MS
+    return { code: error.code, message: error.message, retryAt: env.clock.now() + afterMs }
+  }
   if (!isParking(error)) return undefined
   // What has killed its drivers again and again is not tried once more by itself.
   const retryAt = error.code === 'POISONED' ? null : env.clock.now() + RETRY_MS

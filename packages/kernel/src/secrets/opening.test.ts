@@ -542,11 +542,11 @@ describe('what has to be mended parks the run, and it goes on then', () => {
 test('a store that cannot be reached parks nothing: the run is driven when it can', async () => {
   const { store, another, kernel, workflow } = secretRun(() => 'done')
   await kernel.start(workflow, input, { runId: 'r', wait: false })
-  const get = () => Promise.reject(new StoreError('STORE_FAILED', 'the disk is gone'))
+  const get = () => Promise.reject(new StoreError('STORE_UNREACHABLE', 'the network is gone'))
 
   const running = another({ store: { ...store, secrets: { ...store.secrets, get } } }).run('r')
 
-  await expect(running).rejects.toMatchObject(storeError('STORE_FAILED'))
+  await expect(running).rejects.toMatchObject(storeError('STORE_UNREACHABLE'))
   expect((await kernel.get('r')).problem).toBe(undefined)
   expect(await another().run('r')).toMatchObject({ output: { output: 'done' } })
 })
