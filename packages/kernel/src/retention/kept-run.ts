@@ -44,7 +44,7 @@ export function kinOf(env: Environment): Kin {
     isFamilyAtWork: remembering(async (runId) => {
       const standing = await find(runId)
       if (standing === undefined) return false
-      return standing.isAtWork || (await whoNeedsSecrets(env, standing, kin)) !== undefined
+      return standing.isAtWork || (await whoNeedsSecrets(standing, kin)) !== undefined
     }),
     isAtWorkBelow: remembering(async (runId) => hasChildAtWork(env, runId, kin)),
     isAtWorkBefore: remembering(async (runId) => {
@@ -52,7 +52,7 @@ export function kinOf(env: Environment): Kin {
       return previous !== undefined && ((await kin.isAtWorkBelow(previous)) || (await kin.isAtWorkBefore(previous)))
     }),
     isAtWorkBehind: remembering(async (runId) => {
-      const successor = await findSuccessor(env, runId)
+      const successor = await repeatable(env, () => env.store.runs.find(derivedRunId(runId, '\n')))
       if (successor === undefined) return false
       return mayAct(successor) || (await kin.isAtWorkBelow(successor.runId)) || isSuccessorAtWork(successor, kin)
     }),
@@ -113,25 +113,20 @@ export interface Asking {
 }
 
 /** @returns undefined for a run that may go. */
-export async function whyKept(
-  env: Environment,
-  row: RunRow,
-  { kin, owed, now, erases }: Asking,
-): Promise<KeptReason | undefined> {
+export async function whyKept(row: RunRow, { kin, owed, now, erases }: Asking): Promise<KeptReason | undefined> {
   if (row.lease !== undefined && row.lease.until > now) return 'leased'
   if (row.owes.length > 0) return 'owes'
   if (row.parent !== undefined && (await kin.isAtWork(row.parent))) return 'parent'
   if ((await owed()).has(row.runId)) return 'previous'
-  return erases ? whoNeedsSecrets(env, row, kin) : undefined
+  return erases ? whoNeedsSecrets(row, kin) : undefined
 }
 
 /** Who may need the secrets of an ended run yet. It may have them from those above it, who have passed them on to others, too. */
 async function whoNeedsSecrets(
-  env: Environment,
   { runId, status, parent }: Pick<RunRow, 'runId' | 'status' | 'parent'>,
   kin: Kin,
 ): Promise<KeptReason | undefined> {
-  if (status === 'continued' && (await isAtWorkAfter(env, runId, kin))) return 'successor'
+  if (await isSuccessorAtWork({ runId, status }, kin)) return 'successor'
   if ((await kin.isAtWorkBelow(runId)) || (await kin.isAtWorkBefore(runId))) return 'child'
   return parent !== undefined && (await kin.isFamilyAtWork(parent)) ? 'parent' : undefined
 }
@@ -149,17 +144,6 @@ async function hasChildAtWork(env: Environment, parent: string, kin: Kin): Promi
 
 async function isSuccessorAtWork({ runId, status }: Pick<RunRow, 'runId' | 'status'>, kin: Kin): Promise<boolean> {
   return status === 'continued' && kin.isAtWorkBehind(runId)
-}
-
-function findSuccessor(env: Environment, runId: string): Promise<RunRow | undefined> {
-  return repeatable(env, () => env.store.runs.find(derivedRunId(runId, '\n')))
-}
-
-/** A successor that has gone on as another one stands for it until it is gone itself: the newest of a chain goes first. */
-async function isAtWorkAfter(env: Environment, runId: string, kin: Kin): Promise<boolean> {
-  const successor = await findSuccessor(env, runId)
-  if (successor === undefined) return false
-  return successor.status === 'continued' || mayAct(successor) || kin.isAtWorkBelow(successor.runId)
 }
 
 /** The run that goes on as this one; undefined also where the log is gone. */

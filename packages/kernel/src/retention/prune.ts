@@ -138,12 +138,10 @@ async function removeRuns(
   // What has ended before was created before: a list by creation passes over the others at once.
   const filter = { ...whichRuns(options), endedBefore: now - olderThanMs, createdBefore: now - olderThanMs }
   const report = { removed: [] as string[], kept: [] as KeptRun[], keptCount: 0, more: false, secretsErased: 0 }
-  const owed = owedSuccessors(env)
-  const kin = kinOf(env)
+  const asking = { kin: kinOf(env), owed: owedSuccessors(env), now, erases: options.secrets === 'erase' }
   for await (const rows of pagesOf(env, filter)) {
     for (const row of rows) {
       if (report.removed.length === limit) return { ...report, more: true }
-      const asking = { kin, owed, now, erases: options.secrets === 'erase' }
       const { removed, kept, erased } = await removeUnlessKept(env, row, options, asking)
       report.secretsErased += erased
       if (removed) report.removed.push(row.runId)
@@ -180,7 +178,7 @@ async function removeUnlessKept(
   asking: Asking,
 ): Promise<Removal> {
   try {
-    const reason = await whyKept(env, row, asking)
+    const reason = await whyKept(row, asking)
     return reason === undefined ? await removeRun(env, row, options) : keptFor(reason)
   } catch (error) {
     if (!isUnreadable(error)) throw error

@@ -56,15 +56,19 @@ const outputs: Record<string, AnyState> = {
 
 const cases = Object.keys(engines).flatMap((kernel) => Object.keys(outputs).map((kind) => [kernel, kind] as const))
 
+/** Makes an output in run a, damages it, and starts run b that comes to the same. */
+async function startAgain(engine: Engine, made: AnyState) {
+  const plan = definePlan({ id: 'p', version: '1', states: [made] })
+  await engine.start(plan, undefined, { runId: 'a' })
+  damage((await engine.outputs('a'))['made']!.$artifact)
+  return { plan, outcome: await engine.start(plan, undefined, { runId: 'b' }) }
+}
+
 describe('a damaged output that a later run would take over', () => {
   test.for(cases)('is made anew and replaced on %s where it is %s', async ([kernel, kind]) => {
     await using engine = engines[kernel as keyof typeof engines]()
-    const made = outputs[kind] as AnyState
-    const plan = definePlan({ id: 'p', version: '1', states: [made] })
-    await engine.start(plan, undefined, { runId: 'a' })
-    damage((await engine.outputs('a'))['made']!.$artifact)
 
-    const outcome = await engine.start(plan, undefined, { runId: 'b' })
+    const { plan, outcome } = await startAgain(engine, outputs[kind] as AnyState)
 
     expect(outcome).toMatchObject({ status: 'completed' })
     expect(await engine.verify('a')).toMatchObject({ ok: true, damaged: [] })
@@ -115,12 +119,11 @@ describe('what a run makes beside that, and was damaged in another,', () => {
   test.for(Object.keys(engines))('is replaced on %s by the next attempt of a state that streams it', async (kernel) => {
     await using engine = engines[kernel as keyof typeof engines]()
     const retry = { maxAttempts: 2, baseMs: 0 }
-    const made = defineState({ id: 'made', output: bytes(), retry, run: () => pages() })
-    const plan = definePlan({ id: 'p', version: '1', states: [made] })
-    await engine.start(plan, undefined, { runId: 'a' })
-    damage((await engine.outputs('a'))['made']!.$artifact)
 
-    const outcome = await engine.start(plan, undefined, { runId: 'b' })
+    const { outcome } = await startAgain(
+      engine,
+      defineState({ id: 'made', output: bytes(), retry, run: () => pages() }),
+    )
 
     expect(outcome).toMatchObject({ status: 'completed' })
     expect(await engine.verify('a')).toMatchObject({ ok: true, damaged: [] })
