@@ -217,17 +217,25 @@ describe('what is damaged', () => {
     },
   )
 
-  test('a file that was cut short is ARTIFACT_CORRUPT, to readers and to puts', async () => {
+  test('a file that was cut short is ARTIFACT_CORRUPT until its bytes are put again; its last use does not go back', async () => {
     const bytes = Buffer.alloc(3 * MIB, 'varve')
     const id = await artifacts.put(bytes)
     await writeFile(await bytesOf(folder, id), bytes.subarray(0, MIB))
 
     await expect((await artifacts.get(id)).bytes()).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
-    await expect(artifacts.put(bytes)).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
+    const before = await artifacts.list({}, { limit: 10 })
+    const early = fileArtifacts({ folder, now: () => clock.now() - 1000 })
+    expect(await early.put(bytes, { mediaType: 'text/other' })).toBe(id)
+
+    expect(Buffer.compare(await (await artifacts.get(id)).bytes(), bytes)).toBe(0)
+    expect((await artifacts.list({}, { limit: 10 })).items).toEqual(
+      before.items.map((row) => ({ ...row, size: 3 * MIB })),
+    )
+    expect(await readdir(artifactFolder(folder, id))).toHaveLength(2)
   })
 
   test.for([['lost'], ['not JSON'], ['null'], ['{"mediaType":7,"createdAt":1}']])(
-    'an artifact whose media type is %s is listed and deleted, and ARTIFACT_CORRUPT to who reads it or puts it again',
+    'an artifact whose media type is %s is listed and deleted, ARTIFACT_CORRUPT to who reads it, and mended by who puts it again',
     async ([text]) => {
       const id = await artifacts.put(Buffer.from('hello'), { mediaType: 'text/plain' })
       const name = (await readdir(artifactFolder(folder, id))).find((each) => each.endsWith('.json')) ?? ''
@@ -235,13 +243,13 @@ describe('what is damaged', () => {
       await (text === 'lost' ? rm(file) : writeFile(file, text!))
 
       await expect(artifacts.get(id)).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
-      await expect(artifacts.put(Buffer.from('hello'))).rejects.toEqual(failed('ARTIFACT_CORRUPT'))
       expect((await artifacts.list({}, { limit: 10 })).items).toEqual([
         { id, size: 5, mediaType: 'application/octet-stream', createdAt: clock.now(), usedAt: clock.now() },
       ])
-      expect(await artifacts.delete(id, { ifUnusedSince: clock.now() + 1 })).toBe(true)
-      await artifacts.put(Buffer.from('hello'), { mediaType: 'text/new' })
+      expect(await artifacts.put(Buffer.from('hello'), { mediaType: 'text/new' })).toBe(id)
       expect((await artifacts.get(id)).mediaType).toBe('text/new')
+      expect(await readdir(artifactFolder(folder, id))).toHaveLength(2)
+      expect(await artifacts.delete(id, { ifUnusedSince: clock.now() + 1 })).toBe(true)
     },
   )
 })

@@ -1,5 +1,4 @@
 import {
-  artifactCorrupt,
   artifactNotFound,
   checkContentId,
   checkContentIds,
@@ -20,7 +19,7 @@ import * as fs from 'node:fs/promises'
 import path from 'node:path'
 import { describe } from './about.ts'
 import { inBatches, onDisk, retried, type Disk, type Place } from './disk.ts'
-import { clear, lookAt, remove, use } from './kept.ts'
+import { clear, discard, lookAt, remove, use } from './kept.ts'
 import { artifactFolder } from './layout.ts'
 import { list } from './listing.ts'
 import { chunksOf, isWhole } from './reading.ts'
@@ -131,18 +130,24 @@ interface Received {
   readonly mediaType: string
 }
 
-/** What is there already is used; what is not is published. Whatever comes in between makes it look again. */
+/**
+ * What is there already is used; what is not, or is damaged, is published. Whatever comes in between makes it look again. Damaged bytes
+ * go when these are safe on the disk: a process that dies then leaves no artifact, where there was none that could be read.
+ */
 async function keep(place: Place, upload: Upload, { id, size, mediaType }: Received): Promise<ContentId> {
   const folder = artifactFolder(place.folder, id)
+  let usedAt = -Infinity
   return retried(async () => {
-    const isKept = await isWhole(place, id, size)
-    if (isKept === false) throw artifactCorrupt(id)
-    if (isKept === true) {
-      const found = await describe(place, folder)
-      if (found !== null && found.about === undefined) throw aboutDamaged(id)
-      return (await use(place, folder)) ? id : undefined
+    const found = await describe(place, folder)
+    const isKept = found === null ? false : await isWhole(place, id, found.kept, size)
+    if (isKept === undefined) return undefined
+    if (isKept && found?.about !== undefined) return (await use(place, folder)) ? id : undefined
+    await upload.complete(found?.about ?? { mediaType, createdAt: place.now() })
+    if (found !== null) {
+      if (!(await discard(place, folder, found.kept))) return undefined
+      usedAt = Math.max(usedAt, found.kept.usedAt)
     }
-    if (await upload.publish(folder, mediaType)) return id
+    if (await upload.publish(folder, usedAt)) return id
     const { kept, leftovers } = await lookAt(place.disk, folder)
     if (kept === undefined) await clear(place.disk, folder, leftovers)
     return undefined
@@ -157,6 +162,6 @@ async function get(place: Place, folder: string, id: ContentId): Promise<StoredA
 }
 
 function aboutDamaged(id: ContentId): StoreError {
-  const text = `what says what ${id} is has been damaged; restore it from a backup, or delete it and put it again`
+  const text = `what says what ${id} is has been damaged; restore it from a backup, or put it again`
   return new StoreError('ARTIFACT_CORRUPT', text, { artifact: id })
 }

@@ -1,9 +1,9 @@
 import { contentId, type ArtifactStore } from '@varve/store'
 import fc from 'fast-check'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { artifactsOn, fileArtifacts } from './file-artifacts.ts'
-import { temporaryFolder } from './testing/folder-harness.ts'
+import { bytesOf, temporaryFolder } from './testing/folder-harness.ts'
 import { watchedDisk } from './testing/watched-disk.ts'
 import { wholeArtifacts } from './testing/whole.ts'
 
@@ -85,22 +85,29 @@ async function takeTurns<T>(
   return Promise.all(ends)
 }
 
+const choices = fc.array(fc.nat(11), { minLength: 20, maxLength: 60 })
+
+/** Calls of one process each, which take turns as they are chosen. */
+async function meet(folder: string, called: readonly Action[], chosen: readonly number[]): Promise<readonly boolean[]> {
+  let turn = 0
+  return takeTurns(
+    called.map((action) => async (stop: () => Promise<void>) => {
+      const disk = watchedDisk(async (boundary) => (boundary.startsWith('before') ? stop() : undefined))
+      return act(artifactsOn(disk, { folder, now: () => action.at }), action)
+    }),
+    (count) => (chosen[turn++ % chosen.length] ?? 0) % count,
+  )
+}
+
 test(
   'processes that meet at one artifact are told what some order of their calls would tell them',
   { timeout: 120_000 },
   async () => {
-    const property = async (usedAt: number | undefined, called: readonly Action[], choices: readonly number[]) => {
+    const property = async (usedAt: number | undefined, called: readonly Action[], chosen: readonly number[]) => {
       const folder = await temporaryFolder()
       try {
         if (usedAt !== undefined) await fileArtifacts({ folder, now: () => usedAt }).put(bytes)
-        let turn = 0
-        const answers = await takeTurns(
-          called.map((action) => async (stop: () => Promise<void>) => {
-            const disk = watchedDisk(async (boundary) => (boundary.startsWith('before') ? stop() : undefined))
-            return act(artifactsOn(disk, { folder, now: () => action.at }), action)
-          }),
-          (count) => (choices[turn++ % choices.length] ?? 0) % count,
-        )
+        const answers = await meet(folder, called, chosen)
 
         const artifacts = fileArtifacts({ folder })
         await wholeArtifacts(artifacts)
@@ -116,8 +123,36 @@ test(
       }
     }
     const start = fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined })
-    const choices = fc.array(fc.nat(11), { minLength: 20, maxLength: 60 })
 
     await fc.assert(fc.asyncProperty(start, actions, choices, property), { numRuns: 400 })
+  },
+)
+
+test(
+  'processes that meet at a damaged artifact leave it whole when one of them has put it',
+  { timeout: 120_000 },
+  async () => {
+    const property = async (usedAt: number, called: readonly Action[], chosen: readonly number[]) => {
+      const folder = await temporaryFolder()
+      try {
+        await fileArtifacts({ folder, now: () => usedAt }).put(bytes)
+        await writeFile(await bytesOf(folder, id), 'what a disk has made of it')
+
+        const answers = await meet(folder, called, chosen)
+
+        const artifacts = fileArtifacts({ folder })
+        const { items } = await artifacts.list({}, { limit: 10 })
+        const isPut = called.some(({ verb }) => verb === 'put')
+        const isDeleted = called.some(({ verb }, i) => verb === 'delete' && answers[i])
+        if (isPut) await wholeArtifacts(artifacts)
+        if (!isDeleted) expect(items).toHaveLength(1)
+        if (!isDeleted) expect(items[0]?.usedAt).toBeGreaterThanOrEqual(usedAt)
+        for (const [i, { verb }] of called.entries()) if (verb === 'put') expect(answers[i]).toBe(true)
+      } finally {
+        await rm(folder, { recursive: true })
+      }
+    }
+
+    await fc.assert(fc.asyncProperty(fc.integer({ min: 0, max: 3 }), actions, choices, property), { numRuns: 200 })
   },
 )

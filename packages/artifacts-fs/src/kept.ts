@@ -51,6 +51,15 @@ export async function use({ disk, now }: Place, folder: string): Promise<boolean
   return isThere
 }
 
+/**
+ * Takes damaged bytes away, and nothing else: their name says which put brought them, and no later bytes have it.
+ *
+ * @returns false when they were not there by that name any more.
+ */
+export async function discard({ disk }: Place, folder: string, damaged: Kept): Promise<boolean> {
+  return succeeds(['ENOENT'], removeName(disk, bytesFile(folder, damaged)))
+}
+
 /** Deletes an artifact unless it was used: the name that is unlinked says when that was. @returns whether it did. */
 export async function remove({ disk }: Place, folder: string, ifUnusedSince: number): Promise<boolean> {
   return retried(async () => {

@@ -96,14 +96,14 @@ export class Upload {
   /**
    * Makes this the artifact, with both files at once: a folder that holds anything is never replaced.
    *
+   * @param usedAt - Of what was there before: its last use does not go back.
    * @returns false when something is there already.
    */
-  async publish(target: string, mediaType: string): Promise<boolean> {
+  async publish(target: string, usedAt: number): Promise<boolean> {
     const { disk, now } = this.#place
-    await this.#sync({ mediaType, createdAt: now() })
     const shard = path.dirname(target)
     await disk.mkdir(shard, { recursive: true })
-    const kept = { ...this.#kept, usedAt: now() }
+    const kept = { ...this.#kept, usedAt: Math.max(usedAt, now()) }
     if (
       !(await succeeds(['ENOENT'], disk.rename(bytesFile(this.#folder, this.#kept), bytesFile(this.#folder, kept))))
     ) {
@@ -118,8 +118,8 @@ export class Upload {
     return true
   }
 
-  /** Lets bytes and what is known of them survive a power failure, before anybody can see them. */
-  async #sync(about: About): Promise<void> {
+  /** Lets bytes and what is known of them, which is written once, survive a power failure: before anybody can see them. */
+  async complete(about: About): Promise<void> {
     if (this.#isSynced) return
     const { disk } = this.#place
     const file = aboutFile(this.#folder, this.#kept.upload)

@@ -7,7 +7,7 @@ export type Listener = (change: StoreChange) => void
 
 /** An artifact. */
 export interface ArtifactRecord {
-  readonly bytes: Uint8Array
+  bytes: Uint8Array
   readonly mediaType: string
   readonly createdAt: number
   usedAt: number

@@ -17,7 +17,6 @@ import { outputCache } from '../cache/output-cache.ts'
 import type { AnyState } from '../definition/need.ts'
 import type { AnyPlan, Plan } from '../definition/plan.ts'
 import type { WorkflowRuntime } from '../execution/plan-workflow.ts'
-import { mendingArtifacts } from '../execution/mending-artifacts.ts'
 import { transportRegistry, type TransportFactories } from '../execution/transport-registry.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { RunConfigInput } from '../manifest/prepare-run.ts'
@@ -312,8 +311,7 @@ function engineParts(options: EngineOptions): EngineParts {
   const { plans = [], resolver, transports = {}, config = {}, environment = process.env, provenance } = options
   const { newId = randomUUID, clock = systemClock } = options
   const kernel = options.kernel ?? ownKernel(options)
-  // A kernel that was given mends nothing itself.
-  const artifacts = mendingArtifacts(steadyArtifacts(kernel.artifacts, clock))
+  const artifacts = steadyArtifacts(kernel.artifacts, clock)
   const store = steadyStore(options.store, clock)
   let found: Promise<Provenance> | undefined
   const runtime: WorkflowRuntime = {
@@ -330,5 +328,5 @@ function engineParts(options: EngineOptions): EngineParts {
 
 function ownKernel(options: OwnKernelOptions): Kernel {
   const { store, artifacts = store.artifacts, workflows = [] } = options
-  return createKernel({ ...kernelOptions(options), artifacts: mendingArtifacts(artifacts), workflows })
+  return createKernel({ ...kernelOptions(options), artifacts, workflows })
 }

@@ -6,7 +6,6 @@ import { partAction } from '../execution/part-action.ts'
 import type { EntriesResult, PartRequest } from '../schedule/requests.ts'
 import type { ItemRecord } from '../view/run-record.ts'
 import type { EngineParts } from './parts.ts'
-import { nameOnly } from './replay-run.ts'
 import { storeReader, storeWriter } from './store-artifacts.ts'
 
 /** What the engine does for a state with nothing but what it was asked for: doing it again makes the same. */
@@ -28,9 +27,8 @@ export function isRepeatable({ input, output }: Pick<ItemRecord, 'input' | 'outp
 }
 
 /**
- * Does again what the engine did for a state, such as listing the outputs of a map.
+ * Does again what the engine did for a state, such as listing the outputs of a map, and keeps it.
  *
- * @param keep - false: nothing is kept.
  * @returns the names of what it makes.
  */
 export async function remakePart(
@@ -38,10 +36,9 @@ export async function remakePart(
   plan: PlanDefinition,
   node: StateNode,
   { input }: ItemRecord,
-  keep: boolean,
 ): Promise<ReadonlySet<ContentId>> {
   const names = new Set<ContentId>()
-  const writer = keep ? storeWriter(artifacts) : nameOnly
+  const writer = storeWriter(artifacts)
   const noted: ArtifactWriter = {
     put: async (content, options) => {
       const ref = await writer.put(content, options)

@@ -24,6 +24,7 @@ export interface Remade {
 /**
  * Makes a state's artifact again when it is gone or corrupt: runs the state's code with the recorded inputs and facts, and
  * keeps what it makes. What the engine itself has made, such as the list of a map, it makes again. Nothing is written to the log.
+ * Where it makes something else now, what is damaged stays as it is.
  */
 export async function remakeArtifact(parts: EngineParts, runId: string, key: string): Promise<Remade> {
   const { input, manifest } = await pinnedStart(parts, runId)
@@ -51,16 +52,12 @@ export async function remakeArtifact(parts: EngineParts, runId: string, key: str
     const text = `what ${key} of run ${runId} made cannot be made again from the log; restore ${lost}, or fork the run from ${state}`
     throw new PlanError('NO_OUTPUT', text, { runId, key })
   }
-  // First by name alone: what is corrupt is not given up for something else.
-  const check = (names: ReadonlySet<ContentId>): void => {
-    if (damaged.every((id) => names.has(id))) return
+  const names = await again()
+  if (!damaged.every((id) => names.has(id))) {
     const { id } = nodeOf(definition, key)
     const text = `${key} of run ${runId} made ${damaged[0]}, and makes ${[...names].join(', ')} now; fork the run from ${id}`
     throw new PlanError('NOT_REPRODUCIBLE', text, { runId, key })
   }
-  check(await again(false))
-  for (const id of damaged) await parts.artifacts.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
-  check(await again(true))
   return { artifact: damaged[0], remade: true }
 }
 
@@ -102,8 +99,8 @@ async function remakeElsewhere(parts: EngineParts, missing: Missing, from: strin
   })
 }
 
-/** Makes what an item has made, and keeps it or not. @returns the names of it. */
-type Maker = (keep: boolean) => Promise<ReadonlySet<ContentId>>
+/** Makes what an item has made, and keeps it. @returns the names of it. */
+type Maker = () => Promise<ReadonlySet<ContentId>>
 
 interface Making {
   readonly runId: string
@@ -114,13 +111,11 @@ interface Making {
 /** Undefined for what cannot be made again. */
 function makerOf(parts: EngineParts, plan: PlanDefinition, { runId, item, facts }: Making): Maker | undefined {
   const node = nodeOf(plan, item.key)
-  if (isRepeatable(item)) return async (keep) => remakePart(parts, plan, node, item, keep)
+  if (isRepeatable(item)) return async () => remakePart(parts, plan, node, item)
   const isItem = node.kind === 'map' && item.key !== node.id
   if ((node.kind !== 'state' && !isItem) || node.effect === 'at-most-once') return undefined
-  return async (keep) => {
-    const writer = keep ? [storeWriter(parts.artifacts)] : []
-    return new Set([await executeAgain(parts, plan, node, item, runId, facts.of(item), ...writer)])
-  }
+  const writer = storeWriter(parts.artifacts)
+  return async () => new Set([await executeAgain(parts, plan, node, item, runId, facts.of(item), writer)])
 }
 
 function nodeOf(plan: PlanDefinition, key: string): StateNode {

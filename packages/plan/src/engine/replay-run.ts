@@ -115,7 +115,7 @@ export async function executeAgain(
 }
 
 /** Names what it is given, and keeps nothing. */
-export const nameOnly: ArtifactWriter = {
+const nameOnly: ArtifactWriter = {
   put: async (content, { mediaType = 'application/octet-stream' } = {}) => {
     if (typeof content === 'string' || content instanceof Uint8Array) {
       return { $artifact: contentId(content), size: Buffer.byteLength(content), mediaType }

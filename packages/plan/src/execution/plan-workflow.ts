@@ -1,4 +1,4 @@
-import type { ActionContext, Workflow } from '@varve/kernel'
+import type { Workflow } from '@varve/kernel'
 import { stepperWorkflow, type AnyAction } from '@varve/kernel/stepper'
 import { approvalAnswer } from '../definition/approval-state.ts'
 import type { StateNode } from '../definition/node.ts'
@@ -7,8 +7,6 @@ import type { Provenance } from '../manifest/provenance.ts'
 import { jsonValue, planInput } from '../schedule/plan-input.ts'
 import { PlanStepper } from '../schedule/plan-stepper.ts'
 import { partAction as partActionName } from '../schedule/task.ts'
-import type { PartRequest } from '../schedule/requests.ts'
-import { mendingWriter } from './mending-artifacts.ts'
 import { partAction } from './part-action.ts'
 import { inquiry } from './inquiry.ts'
 import { stateAction, type Runtime } from './state-action.ts'
@@ -38,9 +36,7 @@ function actionsOf(plan: PlanDefinition, node: StateNode, runtime: WorkflowRunti
   const { id, retry, timeoutMs, effect } = node
   const options = { ...(retry !== undefined && { retry }), ...(timeoutMs !== undefined && { timeoutMs }) }
   const act = partAction(plan, node, runtime.provenance)
-  const run = async (request: PartRequest, { artifacts }: ActionContext): Promise<unknown> =>
-    act(request, { artifacts: { ...artifacts, ...mendingWriter(artifacts, runtime.artifacts) } })
-  const part: NamedAction = [partActionName(id), { ...options, effect: 'idempotent', run }]
+  const part: NamedAction = [partActionName(id), { ...options, effect: 'idempotent', run: act }]
   if (node.kind !== 'state' && node.kind !== 'map') return [part]
   const asked = node.kind === 'state' ? inquiry(plan, node, runtime) : {}
   const own: NamedAction = [id, { ...options, effect, ...asked, run: stateAction(plan, node, runtime) }]

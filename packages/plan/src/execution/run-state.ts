@@ -6,7 +6,6 @@ import type { MapNode, WorkNode } from '../definition/node.ts'
 import { PlanError } from '../errors.ts'
 import type { ItemValue, RunRequest } from '../schedule/requests.ts'
 import { keepOutput } from './keep-output.ts'
-import { wantsAgain } from './mending-artifacts.ts'
 import { needValues, type ArtifactReader } from './need-values.ts'
 
 /** What a state's code is run with: the driver's own context, or that of a replay. */
@@ -32,13 +31,7 @@ export async function runState(
   const item = request.item && { key: request.item.key, item: await itemValue(request.item, artifacts) }
   const seen = { needs, params: request.params, signal: execution.ctx.signal, ...item }
   const context = node.cache ? pureContext(node.id, seen) : { ...seen, ...openContext(node.id, execution) }
-  const keep = async (): Promise<ArtifactRef> =>
-    keepOutput(node.id, node.output, await node.run(context as never), artifacts)
-  return keep().catch(async (error: unknown) => {
-    // What is pure may run again at once; anything else is an attempt that has failed.
-    if (!node.cache || !wantsAgain(error)) throw error
-    return keep()
-  })
+  return keepOutput(node.id, node.output, await node.run(context as never), artifacts)
 }
 
 /** An item, read. */

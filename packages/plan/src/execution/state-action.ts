@@ -7,7 +7,6 @@ import type { PlanDefinition } from '../definition/plan.ts'
 import type { ManifestState } from '../manifest/manifest-state.ts'
 import type { CacheRecord, RunRequest, StateResult } from '../schedule/requests.ts'
 import { liveIo } from './live-io.ts'
-import { mendingWriter } from './mending-artifacts.ts'
 import { runState } from './run-state.ts'
 import type { TransportRegistry } from './transport-registry.ts'
 
@@ -23,8 +22,7 @@ export interface Runtime {
 /** The handler of a state's own action: its code, once or for one item. */
 export function stateAction(plan: PlanDefinition, node: WorkNode | MapNode, runtime: Runtime) {
   const run = async (request: RunRequest, ctx: ActionContext): Promise<StateResult> => {
-    const artifacts = { ...ctx.artifacts, ...mendingWriter(ctx.artifacts, runtime.artifacts) }
-    const execution = { ctx, artifacts, io: liveIo(ctx, runtime.transports) }
+    const execution = { ctx, artifacts: ctx.artifacts, io: liveIo(ctx, runtime.transports) }
     return { artifact: await named(node.id, async () => runState(plan.graph, node, request, execution)) }
   }
   return node.cache ? cached(plan, node, runtime, run) : run

@@ -1,6 +1,6 @@
 import { storedArtifact, type ContentId, type Store } from '@varve/store'
 
-/** A store whose artifacts can be damaged, as by a failing disk: they read as other bytes until they are deleted. */
+/** A store whose artifacts can be damaged, as by a failing disk: they read as other bytes until they are put again, or deleted. */
 export function damageable(store: Store): { readonly store: Store; readonly damage: (id: ContentId) => void } {
   const damaged = new Set<ContentId>()
   const { artifacts } = store
@@ -12,7 +12,11 @@ export function damageable(store: Store): { readonly store: Store; readonly dama
     store: {
       ...store,
       artifacts: {
-        put: async (...args) => artifacts.put(...args),
+        put: async (...args) => {
+          const id = await artifacts.put(...args)
+          damaged.delete(id)
+          return id
+        },
         has: async (...args) => artifacts.has(...args),
         touch: async (...args) => artifacts.touch(...args),
         list: async (...args) => artifacts.list(...args),

@@ -93,21 +93,25 @@ async function put(
   }
 }
 
-async function* continued(begun: Uint8Array[], rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* continued(
+  begun: Uint8Array[],
+  rest: AsyncIterable<Uint8Array> | readonly Uint8Array[],
+): AsyncGenerator<Uint8Array> {
   for (let chunk = begun.shift(); chunk !== undefined; chunk = begun.shift()) yield chunk
   yield* rest
 }
 
-/** One write for what fits into one chunk. */
+/** One write for what fits into one chunk, unless something else has its name. */
 async function putChunk(parts: StoreParts, queries: Queries, bytes: Uint8Array, mediaType: string): Promise<ContentId> {
   const id = contentId(bytes)
   const args = { id, bytes, size: bytes.byteLength, mediaType, upload: randomUUID(), now: parts.now() }
-  return settledOn(`artifact ${id}`, {}, 'STORE_BUSY', async () => {
-    if (await parts.writes.putArtifact(args)) return id
+  const isKept = await settledOn(`artifact ${id}`, {}, 'STORE_BUSY', async () => {
+    if (await parts.writes.putArtifact(args)) return true
     // What was kept a moment ago may be out of sight of the statement that met it.
     const seen = await parts.executor.get(queries.same, args)
-    return seen === undefined ? undefined : seen.same === 1 ? id : artifactCorrupt(id)
+    return seen === undefined ? undefined : seen.same === 1
   })
+  return isKept ? id : uploadChunks(parts, queries, continued([bytes], []), mediaType)
 }
 
 async function find(parts: StoreParts, queries: Queries, id: ContentId): Promise<ArtifactsTable | undefined> {

@@ -20,6 +20,8 @@ export interface UploadQueries {
   readonly keep: Query<ArtifactChunksTable, unknown>
   readonly end: Query<UploadArgs, unknown>
   readonly name: Query<NameArgs, NamedRecord>
+  /** Gives the artifact of that name the chunks of the upload in place of its own. */
+  readonly replace: Query<NameArgs, unknown>
   /** How many chunks of the upload are not those of `kept`. */
   readonly compare: Query<UploadArgs & { readonly kept: string }, { readonly differing: number }>
   /** Gives up uploads that are dead. */
@@ -42,6 +44,12 @@ export const uploadQueries = perDialect((dialect): UploadQueries => {
     ),
     end: write((p: Params<UploadArgs>) => db.deleteFrom('uploads').where('id', '=', p.text('upload'))),
     name: write((p: Params<NameArgs>) => naming(db, p)),
+    replace: write((p: Params<NameArgs>) =>
+      db
+        .updateTable('artifacts')
+        .set({ upload: p.text('upload'), size: p.int('size') })
+        .where('id', '=', p.text('id')),
+    ),
     compare: read((p: Params<UploadArgs & { readonly kept: string }>) =>
       db
         .selectFrom('artifact_chunks as mine')

@@ -1,4 +1,4 @@
-import { artifactCorrupt, StoreError, type ContentId } from '@varve/store'
+import { StoreError, type ContentId } from '@varve/store'
 import { createHash, randomUUID } from 'node:crypto'
 import { all, get, run, type Steps } from '../executor.ts'
 import type { StoreParts } from '../store-parts.ts'
@@ -33,8 +33,7 @@ export async function uploadChunks(
     }
     const id: ContentId = `sha256:${hash.digest('hex')}`
     const args = { id, upload, size, mediaType, now: parts.now() }
-    const isSound = await parts.executor.transaction('write', () => name(queries, args))
-    if (!isSound) throw artifactCorrupt(id)
+    await parts.executor.transaction('write', () => name(queries, args))
     return id
   } catch (error) {
     // What stays behind because this fails, too, is swept up by a later put.
@@ -60,15 +59,16 @@ function* goOn(queries: Queries, chunk: Chunk): Steps<void> {
   yield* run(queries.keep, chunk)
 }
 
-/** @returns whether the bytes that have the name now are these. */
-function* name(queries: Queries, args: NameArgs): Steps<boolean> {
+/** Of the bytes that have the name and these, those stay which have its hash. Whoever names the same waits for the row. */
+function* name(queries: Queries, args: NameArgs): Steps<void> {
   const { upload, size } = args
   if ((yield* run(queries.end, { upload })) === 0) throw givenUp()
   const named = yield* get(queries.name, args)
-  if (named === undefined || named.upload === upload) return true
+  if (named === undefined || named.upload === upload) return
   const compared = yield* get(queries.compare, { upload, kept: named.upload })
-  yield* run(queries.deleteChunks, { upload })
-  return named.size === size && compared?.differing === 0
+  const isSound = named.size === size && compared?.differing === 0
+  if (!isSound) yield* run(queries.replace, args)
+  yield* run(queries.deleteChunks, { upload: isSound ? upload : named.upload })
 }
 
 function* giveUp(queries: Queries, upload: string): Steps<void> {

@@ -1,4 +1,6 @@
 import {
+  artifactCorrupt,
+  collectContent,
   contentId,
   isStoreError,
   storedArtifact,
@@ -44,6 +46,35 @@ function giving(give: (artifact: StoredArtifact) => Partial<StoredArtifact>) {
       return { ...artifact, ...give(artifact) }
     },
   })
+}
+
+/** What is put where something corrupt is kept. */
+interface Meeting {
+  readonly id: ContentId
+  readonly bytes: Uint8Array
+  readonly given: unknown
+  readonly options: Parameters<Artifacts['put']>[1]
+}
+
+/** A store that puts what it keeps corrupt in another way. */
+function meetingCorrupt(meet: (healthy: Artifacts, meeting: Meeting) => Promise<ContentId>) {
+  return (healthy: Artifacts): Partial<Artifacts> => ({
+    put: async (given, options) => {
+      const bytes = await collectContent(given)
+      const id = contentId(bytes)
+      if (!(await isCorrupt(healthy, id))) return healthy.put(bytes, options)
+      return meet(healthy, { id, bytes, given, options })
+    },
+  })
+}
+
+async function isCorrupt(artifacts: Artifacts, id: ContentId): Promise<boolean> {
+  if (!(await artifacts.has(id))) return false
+  return unless(
+    'ARTIFACT_CORRUPT',
+    async () => (await artifacts.get(id)).bytes().then(() => false),
+    async () => true,
+  )
 }
 
 async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -263,26 +294,38 @@ const wrongReads = spoiling('artifacts', 'artifacts', {
         async () => false,
       ),
   }),
-  'a put of what is kept corrupt does not say what that is': (healthy) => ({
-    put: async (content, options) => {
+  'what is corrupt is not named': giving((artifact) => ({
+    bytes: async () => {
       try {
-        return await healthy.put(content, options)
+        return await artifact.bytes()
       } catch (error) {
         throw isStoreError(error, 'ARTIFACT_CORRUPT') ? new StoreError('ARTIFACT_CORRUPT', 'something is') : error
       }
     },
+  })),
+  'a put of what is kept corrupt is refused': meetingCorrupt(async (_, { id }) => {
+    throw artifactCorrupt(id)
   }),
-  'a put does not see that what is kept is corrupt': (healthy) => ({
-    put: async (content, options) => {
-      const bytes = content instanceof Uint8Array ? content : undefined
-      if (bytes === undefined) return healthy.put(content, options)
-      return unless(
-        'ARTIFACT_CORRUPT',
-        async () => healthy.put(content, options),
-        async () => contentId(bytes),
-      )
+  'a put leaves what is kept corrupt as it is': meetingCorrupt(async (_, { id }) => id),
+  'a stream leaves what is kept corrupt as it is': meetingCorrupt(async (healthy, { id, bytes, given }) =>
+    given instanceof Uint8Array ? healthy.put(bytes) : id,
+  ),
+  'what takes the place of something corrupt has a media type of its own': meetingCorrupt(
+    async (healthy, { id, bytes, options }) => {
+      await healthy.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+      return healthy.put(bytes, options)
     },
-  }),
+  ),
+  'who mends what is corrupt takes away what another one has mended': (healthy) => {
+    let others = 0
+    return meetingCorrupt(async (_, { id, bytes }) => {
+      const { mediaType } = await healthy.get(id)
+      for (let turn = others++; turn >= 0; turn--) await pause()
+      await healthy.delete(id, { ifUnusedSince: Number.MAX_SAFE_INTEGER })
+      await pause()
+      return healthy.put(bytes, { mediaType })
+    })(healthy)
+  },
 })
 
 const others: readonly Mutant[] = [

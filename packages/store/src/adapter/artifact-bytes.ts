@@ -118,6 +118,6 @@ export function artifactNotFound(id: ContentId): StoreError {
 
 /** The error for kept bytes that are not those of their name. */
 export function artifactCorrupt(id: ContentId): StoreError {
-  const text = `what is kept as ${id} has another hash; restore it from a backup, or delete it and put it again`
+  const text = `what is kept as ${id} has another hash; restore it from a backup, or put it again`
   return new StoreError('ARTIFACT_CORRUPT', text, { artifact: id })
 }

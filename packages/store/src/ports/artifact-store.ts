@@ -4,7 +4,7 @@ import type { Page, PageRequest } from './store.ts'
 /**
  * Immutable bytes, each under the hash of its content. What is named here is whole: an artifact appears with its last byte
  * or not at all, whatever dies meanwhile, and putting the same bytes again, also many times at once, changes nothing but
- * their last use.
+ * their last use, and mends what was damaged.
  *
  * May be a part of a {@link Store} or stand alone; its contract is separate for that. Times are those of its own clock.
  */
@@ -12,12 +12,12 @@ export interface ArtifactStore {
   /**
    * Keeps bytes and names them. Of a stream no more than a few chunks are held in memory; when it throws, nothing is kept
    * and its error is thrown on. The chunks of a stream are copied, so that it may use its buffer again; bytes must stay as
-   * they are until the answer comes. A put counts as a use.
+   * they are until the answer comes. A put counts as a use. Where other bytes are kept under the name, or fewer, for a disk or a hand
+   * has changed them, these take their place, also when many put them at once: then the artifact is whole, with the media type that it had.
    *
    * @param options - `mediaType` says what the bytes are: 1-200 characters, default `application/octet-stream`. It is no part
    * of the name; of several for the same bytes the first is kept.
-   * @throws StoreError `INVALID_ARGUMENT` for what are no bytes; `ARTIFACT_CORRUPT`, with the name as `where.artifact`, when it
-   * holds other bytes under this name.
+   * @throws StoreError `INVALID_ARGUMENT` for what are no bytes.
    */
   put(content: Uint8Array | AsyncIterable<Uint8Array>, options?: { readonly mediaType?: string }): Promise<ContentId>
 
@@ -54,7 +54,12 @@ export interface StoredArtifact {
   /** Bytes. */
   readonly size: number
   readonly mediaType: string
-  /** All of it. @throws StoreError `ARTIFACT_CORRUPT` when the bytes do not have the hash | `ARTIFACT_NOT_FOUND` when it was deleted meanwhile. */
+  /**
+   * All of it.
+   *
+   * @throws StoreError `ARTIFACT_CORRUPT`, with the id as `where.artifact`, when the bytes do not have the hash: to put them again mends it;
+   * `ARTIFACT_NOT_FOUND` when it was deleted meanwhile.
+   */
   bytes(): Promise<Uint8Array>
   /**
    * In chunks of at most 1 MiB; may be read more than once. The last chunk is given out only when the whole had its hash.
