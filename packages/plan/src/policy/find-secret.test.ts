@@ -61,6 +61,18 @@ describe('a name', () => {
     expect(findSecret({ password_2: 123456 })).toMatchObject({ path: 'value.password_2' })
   })
 
+  test.for<readonly [how: string, key: Json]>([
+    ['as a list', [174, 47, 0, 255]],
+    ['as lists', [[174, 47], [0]]],
+    ['as an object of bytes', JSON.parse(JSON.stringify(Uint8Array.of(174, 47, 0, 255))) as Json],
+  ])('gives the bytes of a key away, %s', ([, privateKey]) => {
+    expect(findSecret({ params: { privateKey } })).toMatchObject({ why: 'it is called private key' })
+  })
+
+  test('gives no list of numbers away that is about it', () => {
+    expect(findSecret({ passwordLengths: [8, 12], apiKeyRotation: { days: [30, 60] } })).toBeUndefined()
+  })
+
   test('of a reference that is none does not hide a value', () => {
     expect(findSecret({ password: { $secret: 'hunter2', commitment: 'c' } })).toBeDefined()
     expect(findSecret({ password: { $secretRef: 'a', value: 'hunter2' } })).toBeDefined()

@@ -59,10 +59,10 @@ function whyName(path: Part['path']): string | undefined {
   return undefined
 }
 
-/** A number is one only where the name says nothing else: `password`, but not `passwordLength`. */
+/** A number is one only where the name says nothing else: `password`, but not `passwordLength`. Keys are kept as lists of bytes, too. */
 function whyNumber({ path }: Part): string | undefined {
-  const name = path.length > 1 ? path.at(-1) : undefined
-  const term = typeof name === 'string' ? secretInName(name) : undefined
+  const name = nameOf(path)
+  const term = name === undefined ? undefined : secretInName(name)
   return term?.isLast === true ? `it is called ${term.says}` : undefined
 }
 
@@ -74,9 +74,9 @@ function whyNames(names: readonly string[]): string | undefined {
   return undefined
 }
 
-/** The name of a value, or of the list that it is in. */
+/** The name of a value, or of the list that it is in. Bytes that became JSON are an object whose names are their places. */
 function nameOf(path: Part['path']): string | undefined {
-  return path.slice(1).findLast((name) => typeof name === 'string')
+  return path.slice(1).findLast((name): name is string => typeof name === 'string' && !/^\d+$/.test(name))
 }
 
 /** What stands for a secret of the kernel: `secret()` as it is recorded, and `secretRef()`. */
